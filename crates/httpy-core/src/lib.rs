@@ -1,0 +1,25 @@
+//! The border of httpy: the plain data that crosses between its HTTP side and its Python side, the contract's rules, and
+//! the queue between the two.
+//!
+//! Nothing here knows PyO3 or axum. [`Call`] goes down, [`Outcome`] comes up, a [`Job`] carries both, and the
+//! [`Queue`] hands jobs to workers.
+
+#![forbid(unsafe_code)]
+
+mod call;
+mod contract;
+mod exception;
+mod fields;
+mod header;
+mod job;
+mod outcome;
+mod queue;
+
+pub use call::{Call, Details, Ticket};
+pub use contract::{ContractFailure, MAX_HEADER_LINES, check_status};
+pub use exception::Exception;
+pub use fields::Fields;
+pub use header::{Headers, KNOWN, Name};
+pub use job::{Job, TargetId};
+pub use outcome::{BodyKind, Outcome, Reply, Returned};
+pub use queue::{Queue, Seat, Take, Wait};

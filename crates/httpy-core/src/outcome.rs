@@ -1,0 +1,56 @@
+//! `Outcome`: what became of a call, on its way up; `Returned`: what the handler gave, types checked, rules not yet.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::{ContractFailure, Exception, Fields};
+
+/// What became of a call.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The handler returned a tuple whose items have the right types.
+    Returned(Returned),
+    /// The handler returned something else.
+    Contract(ContractFailure),
+    /// The handler raised.
+    Raised(Exception),
+    /// Our own code panicked; the worker goes on.
+    Panicked(String),
+}
+
+/// A handler's three items as plain data. [`Returned::check`] makes a [`Reply`] of it.
+#[derive(Debug)]
+pub struct Returned {
+    /// The status, made by [`check_status`](crate::check_status).
+    pub status: StatusCode,
+    /// The body's bytes.
+    pub body: Bytes,
+    /// What the body was in Python.
+    pub kind: BodyKind,
+    /// The header lines as given: names as UTF-8, values as latin-1, lists spread out.
+    pub headers: Fields,
+}
+
+/// What a body was in Python; decides the default `Content-Type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// `str`
+    Text,
+    /// `bytes`, `bytearray` or `memoryview`
+    Binary,
+    /// `None`
+    Absent,
+}
+
+/// A reply that keeps every rule of the contract and of HTTP.
+#[derive(Debug)]
+pub struct Reply {
+    /// 200 to 999.
+    pub status: StatusCode,
+    /// The header lines, the default `Content-Type` included.
+    pub headers: HeaderMap,
+    /// The body that goes out; empty where the method or the status forbids one.
+    pub body: Bytes,
+    /// What was dropped, one sentence each.
+    pub warnings: Vec<String>,
+}

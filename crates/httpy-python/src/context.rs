@@ -1,0 +1,122 @@
+//! The context in which one call runs: a `contextvars` context of its own, with the token behind `httpy_rs.request()`.
+//!
+//! The token is a capsule around the call's [`Ticket`]. Nothing is computed from it until Python asks.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::Version;
+use httpy_core::{Details, Ticket};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyCapsule, PyCapsuleMethods, PyTuple};
+use pyo3::ffi;
+
+const TOKEN: &CStr = c"httpy_rs.token";
+
+/// What tells a handler about its request, for one interpreter.
+#[derive(Debug)]
+pub(crate) struct Current {
+    /// `httpy_rs._request._current`, a `ContextVar`.
+    variable: Py<PyAny>,
+}
+
+/// What `_describe` gives: target, route, client, scheme, HTTP version, seconds left, extras as JSON.
+type Described = (String, Option<String>, Option<(String, u16)>, &'static str, &'static str, f64, Option<String>);
+
+impl Current {
+    /// Connects `httpy_rs.request()` of this interpreter with the tokens.
+    pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
+        let module = py.import("httpy_rs._request")?;
+        let describe = PyCFunction::new_closure(py, Some(c"describe"), None, |arguments, _| -> PyResult<Py<PyTuple>> {
+            Ok(describe_token(&arguments.get_item(0)?)?.unbind())
+        })?;
+        module.setattr("_describe", describe)?;
+        Ok(Self { variable: module.getattr("_current")?.unbind() })
+    }
+
+    /// Runs `work` in a fresh context in which `ticket` is the current request.
+    ///
+    /// # Errors
+    ///
+    /// What CPython raises when it has no memory left, and what `work` gives.
+    pub(crate) fn run<'py, R>(
+        &self,
+        py: Python<'py>,
+        ticket: &Arc<Ticket>,
+        work: impl FnOnce() -> PyResult<R>,
+    ) -> PyResult<R> {
+        let _entered = Entered::new(py)?;
+        let token = PyCapsule::new_with_value(py, Arc::clone(ticket), TOKEN)?;
+        // SAFETY: 1. `variable` is a `ContextVar`: it comes from our own module. 2. `py` proves that this thread is attached.
+        // 3. The call gives a new reference to a token, or null with an exception set.
+        let _previous = unsafe {
+            Bound::from_owned_ptr_or_err(py, ffi::PyContextVar_Set(self.variable.as_ptr(), token.as_ptr()))?
+        };
+        work()
+    }
+}
+
+/// A fresh context that is this thread's current one until it is dropped.
+struct Entered<'py>(Bound<'py, PyAny>);
+
+impl<'py> Entered<'py> {
+    fn new(py: Python<'py>) -> PyResult<Self> {
+        // SAFETY: 1. `py` proves that this thread is attached. 2. The first call gives a new reference to a context, or null
+        // with an exception set. 3. A context that was just made has not been entered, so that the second call can only
+        // fail by an exception.
+        unsafe {
+            let context = Bound::from_owned_ptr_or_err(py, ffi::PyContext_New())?;
+            if ffi::PyContext_Enter(context.as_ptr()) != 0 {
+                return Err(PyErr::fetch(py));
+            }
+            Ok(Self(context))
+        }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        // SAFETY: 1. The bound reference proves that this thread is attached and that the context lives. 2. The context was
+        // entered by this thread. 3. An exception that is set is taken away again.
+        unsafe {
+            if ffi::PyContext_Exit(self.0.as_ptr()) != 0 {
+                // Somebody left another context entered on this thread; the next call enters its own on top of it.
+                drop(PyErr::take(self.0.py()));
+            }
+        }
+    }
+}
+
+fn describe_token<'py>(token: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    let Ok(capsule) = token.cast::<PyCapsule>() else {
+        return Err(PyTypeError::new_err("not a request's token"));
+    };
+    let pointer = capsule.pointer_checked(Some(TOKEN))?;
+    // SAFETY: 1. The capsule has our name, and only `run` makes capsules of that name: it points to an `Arc<Ticket>`. 2. The
+    // capsule owns that value and `token` keeps the capsule alive. 3. The value is never written to.
+    let ticket = unsafe { pointer.cast::<Arc<Ticket>>().as_ref() };
+    described(&ticket.call.details).into_pyobject(token.py())
+}
+
+fn described(details: &Details) -> Described {
+    let target = details.target.path_and_query().map_or_else(|| details.target.to_string(), ToString::to_string);
+    let version = match details.version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    };
+    let seconds_left = details.deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+    (
+        target,
+        details.route.clone(),
+        details.client.map(|client| (client.ip().to_string(), client.port())),
+        details.scheme,
+        version,
+        seconds_left,
+        details.extras.clone(),
+    )
+}

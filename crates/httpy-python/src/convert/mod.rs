@@ -1,0 +1,11 @@
+//! Conversion between the border's plain data and Python objects. Everything here runs attached, on a worker, so all
+//! that could be computed elsewhere has been.
+
+mod argument;
+mod name;
+mod result;
+mod text;
+
+pub(crate) use argument::arguments;
+pub(crate) use name::Names;
+pub(crate) use result::returned;

@@ -1,0 +1,171 @@
+//! What a handler returned, as plain data: the types are looked at here, everything else is judged by the contract on
+//! the HTTP side.
+
+use bytes::Bytes;
+use httpy_core::{BodyKind, ContractFailure, Fields, MAX_HEADER_LINES, Outcome, Returned, check_status};
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyAnyMethods, PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PyString, PyTuple, PyTypeMethods,
+};
+
+use super::text;
+
+/// Why there is no [`Returned`].
+enum Refusal {
+    /// The handler broke the contract.
+    Contract(ContractFailure),
+    /// CPython raised while we looked.
+    Raised(PyErr),
+}
+
+impl From<ContractFailure> for Refusal {
+    fn from(failure: ContractFailure) -> Self {
+        Self::Contract(failure)
+    }
+}
+
+impl From<PyErr> for Refusal {
+    fn from(error: PyErr) -> Self {
+        Self::Raised(error)
+    }
+}
+
+/// The handler's result as an outcome.
+///
+/// # Errors
+///
+/// What CPython raised on the way: out of memory, or an exception that belongs to another thread's interruption.
+pub(crate) fn returned(result: &Bound<'_, PyAny>) -> PyResult<Outcome> {
+    match read(result) {
+        Ok(returned) => Ok(Outcome::Returned(returned)),
+        Err(Refusal::Contract(failure)) => Ok(Outcome::Contract(failure)),
+        Err(Refusal::Raised(error)) => Err(error),
+    }
+}
+
+fn read(result: &Bound<'_, PyAny>) -> Result<Returned, Refusal> {
+    let Ok(tuple) = result.cast::<PyTuple>() else {
+        return Err(ContractFailure::not_a_tuple(&type_name(result)).into());
+    };
+    if tuple.len() != 3 {
+        return Err(ContractFailure::wrong_count(&type_names(tuple), tuple.len()).into());
+    }
+    let (status, body, headers) = (tuple.get_item(0)?, tuple.get_item(1)?, tuple.get_item(2)?);
+    let status = check_status(integer(tuple, &status)?)?;
+    let (body, kind) = content(tuple, &body)?;
+    let headers = lines(tuple, &headers)?;
+    Ok(Returned { status, body, kind, headers })
+}
+
+fn integer(tuple: &Bound<'_, PyTuple>, status: &Bound<'_, PyAny>) -> Result<i64, Refusal> {
+    match status.cast::<PyInt>() {
+        Ok(number) if !status.is_instance_of::<PyBool>() => {
+            number.extract::<i64>().map_err(|_| ContractFailure::status_beyond_64_bits().into())
+        }
+        _ => Err(ContractFailure::status_type(&type_names(tuple), &type_name(status)).into()),
+    }
+}
+
+fn content(tuple: &Bound<'_, PyTuple>, body: &Bound<'_, PyAny>) -> Result<(Bytes, BodyKind), Refusal> {
+    let bytes = if let Ok(text) = body.cast::<PyString>() {
+        let bytes = text::encode(text).map_err(|error| match text::unencodable(body.py(), &error) {
+            Some((code_point, index)) => ContractFailure::body_text(code_point, index).into(),
+            None => Refusal::Raised(error),
+        })?;
+        return Ok((bytes, BodyKind::Text));
+    } else if let Ok(bytes) = body.cast::<PyBytes>() {
+        text::copy_bytes(bytes)
+    } else if body.is_none() {
+        return Ok((Bytes::new(), BodyKind::Absent));
+    } else if let Ok(array) = body.cast::<PyByteArray>() {
+        // Copied by CPython first: another thread may write into the array or resize it.
+        text::copy_bytes(array.py().get_type::<PyBytes>().call1((array,))?.cast::<PyBytes>().map_err(PyErr::from)?)
+    } else if body.is_instance_of::<PyMemoryView>() {
+        text::copy_bytes(body.call_method0("tobytes")?.cast::<PyBytes>().map_err(PyErr::from)?)
+    } else {
+        return Err(ContractFailure::body_type(&type_names(tuple), &type_name(body)).into());
+    };
+    Ok((bytes, BodyKind::Binary))
+}
+
+fn lines(tuple: &Bound<'_, PyTuple>, headers: &Bound<'_, PyAny>) -> Result<Fields, Refusal> {
+    if headers.is_none() {
+        return Ok(Fields::new());
+    }
+    let Ok(dict) = headers.cast::<PyDict>() else {
+        return Err(ContractFailure::headers_type(&type_names(tuple), &type_name(headers)).into());
+    };
+    if dict.is_empty() {
+        return Ok(Fields::new());
+    }
+    let mut fields = Fields::with_capacity(dict.len().min(MAX_HEADER_LINES), 256);
+    // Over a copy of its items: nothing that runs in between can change what is being walked.
+    for item in dict.items() {
+        let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+        let Ok(name) = name.cast::<PyString>() else {
+            return Err(ContractFailure::header_name_type(&type_name(&name)).into());
+        };
+        let name = Utf8::new(name)?;
+        if let Ok(value) = value.cast::<PyString>() {
+            line(&mut fields, name.as_bytes(), value)?;
+        } else if let Ok(values) = value.cast::<PyList>() {
+            for value in values {
+                item_line(&mut fields, name.as_bytes(), &value)?;
+            }
+        } else if let Ok(values) = value.cast::<PyTuple>() {
+            for value in values {
+                item_line(&mut fields, name.as_bytes(), &value)?;
+            }
+        } else {
+            return Err(ContractFailure::header_value_type(name.as_bytes(), &type_name(&value)).into());
+        }
+    }
+    Ok(fields)
+}
+
+fn item_line(fields: &mut Fields, name: &[u8], value: &Bound<'_, PyAny>) -> Result<(), Refusal> {
+    match value.cast::<PyString>() {
+        Ok(value) => line(fields, name, value),
+        Err(_) => Err(ContractFailure::header_item_type(name, &type_name(value)).into()),
+    }
+}
+
+fn line(fields: &mut Fields, name: &[u8], value: &Bound<'_, PyString>) -> Result<(), Refusal> {
+    text::with_latin1(value.as_borrowed(), |value| fields.push(name, value)).map_err(|error| {
+        match text::unencodable(value.py(), &error) {
+            Some((code_point, index)) => ContractFailure::header_value_text(name, code_point, index).into(),
+            None => Refusal::Raised(error),
+        }
+    })
+}
+
+/// A header name's UTF-8 bytes, lone surrogates passed through: it is judged, and quoted, on the HTTP side.
+enum Utf8<'a, 'py> {
+    Whole(&'a str),
+    Odd(Bound<'py, PyBytes>),
+}
+
+impl<'a, 'py> Utf8<'a, 'py> {
+    fn new(name: &'a Bound<'py, PyString>) -> PyResult<Self> {
+        match name.to_str() {
+            Ok(utf8) => Ok(Self::Whole(utf8)),
+            Err(_) => Ok(Self::Odd(name.call_method1("encode", ("utf-8", "surrogatepass"))?.cast_into()?)),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Whole(utf8) => utf8.as_bytes(),
+            Self::Odd(bytes) => bytes.as_bytes(),
+        }
+    }
+}
+
+fn type_name(object: &Bound<'_, PyAny>) -> String {
+    // `__name__` may hold surrogates, and a metaclass may have replaced it.
+    object.get_type().name().map_or_else(|_| "<unnamed type>".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn type_names(tuple: &Bound<'_, PyTuple>) -> Vec<String> {
+    tuple.iter().take(8).map(|item| type_name(&item)).collect()
+}

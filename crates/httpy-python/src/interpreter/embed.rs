@@ -1,0 +1,102 @@
+//! The Rust end of `_embed.py`: runs it once, and calls its functions with plain data.
+
+use std::{
+    ffi::CString,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use pyo3::{
+    prelude::*,
+    types::{PyCFunction, PyDict},
+};
+
+use super::{ExitReport, source};
+
+/// The module `httpy_rs._embed`, whatever becomes of `sys.modules`.
+pub(super) struct Embed {
+    module: Py<PyModule>,
+}
+
+/// `sys.executable` and `sys._base_executable` of an interpreter that was started here. Empty where no python is known:
+/// better than another program.
+pub(super) struct Executables<'a> {
+    pub(super) program: &'a Path,
+    pub(super) base: &'a Path,
+}
+
+impl Embed {
+    /// Runs `_embed.py` and lets it set the interpreter up. `forked` is set in each child that Python forks.
+    pub(super) fn install(
+        py: Python<'_>,
+        forked: Arc<AtomicBool>,
+        executables: Option<&Executables<'_>>,
+    ) -> PyResult<Self> {
+        let module = PyModule::from_code(
+            py,
+            &CString::new(source::EMBED)?,
+            c"<httpy_rs>/_embed.py",
+            c"httpy_rs._embed",
+        )?;
+        let sources = PyDict::new(py);
+        for (name, text) in source::FILES {
+            sources.set_item(name, text)?;
+        }
+        let mark_forked = PyCFunction::new_closure(
+            py,
+            Some(c"mark_forked"),
+            None,
+            move |_, _| -> PyResult<()> {
+                forked.store(true, Ordering::Relaxed);
+                Ok(())
+            },
+        )?;
+        let executables =
+            executables.map(|known| (known.program.as_os_str(), known.base.as_os_str()));
+        module.call_method1("install", (sources, mark_forked, executables))?;
+        Ok(Self {
+            module: module.unbind(),
+        })
+    }
+
+    pub(super) fn other_copy(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.module.bind(py).call_method0("other_copy")?.extract()
+    }
+
+    pub(super) fn name_thread(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        self.module.bind(py).call_method1("name_thread", (name,))?;
+        Ok(())
+    }
+
+    pub(super) fn forget_thread(&self, py: Python<'_>) -> PyResult<()> {
+        self.module.bind(py).call_method0("forget_thread")?;
+        Ok(())
+    }
+
+    pub(super) fn is_gil_enabled(&self, py: Python<'_>) -> PyResult<bool> {
+        self.module
+            .bind(py)
+            .call_method0("is_gil_enabled")?
+            .extract()
+    }
+
+    /// Takes at most `limit` for the threads; what `atexit` runs takes what it takes.
+    pub(super) fn shut_down(&self, py: Python<'_>, limit: Duration) -> ExitReport {
+        let result = self
+            .module
+            .bind(py)
+            .call_method1("shut_down", (limit.as_secs_f64(),))
+            .and_then(|report| report.extract());
+        match result {
+            Ok((threads, errors)) => ExitReport { threads, errors },
+            Err(error) => ExitReport {
+                threads: Vec::new(),
+                errors: vec![error.to_string()],
+            },
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The one CPython of the process: started once, on a thread of its own, shared by all apps, never finalised.
+//!
+//! Owns the start ([`Interpreter::start`]), the main thread and the end ([`Interpreter::exit`]). What runs on the main
+//! thread is its callers' business; worker threads attach by themselves.
+
+mod config;
+mod embed;
+mod error;
+mod inbox;
+mod library;
+mod main_thread;
+mod signal;
+mod source;
+mod venv;
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread::{self, ThreadId},
+    time::Duration,
+};
+
+use pyo3::prelude::*;
+
+use self::{
+    embed::Embed,
+    inbox::{Inbox, Work},
+};
+pub(crate) use self::main_thread::panic_message;
+pub use self::{
+    error::{MainError, StartError},
+    library::{base_python, version},
+};
+
+/// CPython is global to the process, and so is what is known about it.
+static PROCESS: Mutex<Process> = Mutex::new(Process::Fresh);
+
+enum Process {
+    Fresh,
+    Running(Arc<Interpreter>),
+    ShutDown,
+}
+
+/// What an app asks of the interpreter that it shares with the other apps.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The virtual environment. Defaults to the one that `VIRTUAL_ENV` names, else none.
+    pub venv: Option<PathBuf>,
+    /// How long a thread that computes keeps the interpreter from others. Defaults to CPython's 5 ms.
+    pub switch_interval: Option<Duration>,
+}
+
+/// What was left when the interpreter was shut down.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExitReport {
+    /// Names of the threads that Python code had started, not as daemons, and that still ran at the limit.
+    pub threads: Vec<String>,
+    /// Tracebacks of what raised, in order.
+    pub errors: Vec<String>,
+}
+
+/// The running interpreter.
+pub struct Interpreter {
+    inbox: Arc<Inbox>,
+    embed: Arc<Embed>,
+    thread: ThreadId,
+    forked: Arc<AtomicBool>,
+    version: String,
+    switch_interval: Duration,
+    venv: Option<PathBuf>,
+    executable: PathBuf,
+    warnings: Vec<String>,
+}
+
+impl Interpreter {
+    /// Starts CPython on the thread `httpy-main`, or returns the interpreter that was started before.
+    ///
+    /// # Blocking
+    ///
+    /// Until CPython runs and is set up. Must not be called attached.
+    ///
+    /// # Errors
+    ///
+    /// Each variant of [`StartError`] says when. After `Venv` and `Thread` it may be tried again.
+    pub fn start(options: &Options) -> Result<Arc<Self>, StartError> {
+        // Held for all of the start: who comes second gets the same interpreter.
+        let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*process {
+            Process::ShutDown => Err(StartError::ShutDown),
+            Process::Running(interpreter) => {
+                interpreter.check(options)?;
+                Ok(Arc::clone(interpreter))
+            }
+            Process::Fresh => {
+                let inbox = Arc::new(Inbox::default());
+                let forked = Arc::new(AtomicBool::new(false));
+                let started = main_thread::spawn(options, Arc::clone(&inbox), Arc::clone(&forked))?;
+                let interpreter = Arc::new(Self {
+                    inbox,
+                    embed: Arc::new(started.embed),
+                    thread: started.thread,
+                    forked,
+                    version: version(),
+                    switch_interval: started.switch_interval,
+                    venv: started.venv,
+                    executable: started.executable,
+                    warnings: started.warnings,
+                });
+                *process = Process::Running(Arc::clone(&interpreter));
+                Ok(interpreter)
+            }
+        }
+    }
+
+    fn check(&self, options: &Options) -> Result<(), StartError> {
+        if let Some(asked) = &options.venv {
+            main_thread::differs_from_venv(asked, self.venv.as_deref())?;
+        }
+        match options.switch_interval {
+            Some(asked) if asked != self.switch_interval => Err(StartError::Differs {
+                what: "switch interval",
+                first: format!("{:?}", self.switch_interval),
+                second: format!("{asked:?}"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs `work` attached on the main thread, after everything that is in line there.
+    ///
+    /// # Blocking
+    ///
+    /// Until `work` has run. Must not be called attached: `work` could never start.
+    ///
+    /// # Errors
+    ///
+    /// When `work` panicked, and when this is called on the main thread.
+    pub fn on_main<R: Send + 'static>(
+        &self,
+        work: impl for<'py> FnOnce(Python<'py>) -> R + Send + 'static,
+    ) -> Result<R, MainError> {
+        if thread::current().id() == self.thread {
+            return Err(MainError::OnMain);
+        }
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.inbox.push(Work::Attached(Box::new(move |py| {
+            let result = catch_unwind(AssertUnwindSafe(|| work(py))).map_err(|payload| {
+                MainError::Panicked(main_thread::panic_message(payload.as_ref()))
+            });
+            // Fails only when the caller is gone, which waits.
+            drop(sender.send(result));
+        })));
+        receiver.recv().unwrap_or(Err(MainError::Gone))
+    }
+
+    /// Runs `work` detached on the main thread, some time. Never blocks.
+    ///
+    /// Returns false, and drops `work`, when 1024 or more pieces of work are in line.
+    pub fn later(&self, work: impl FnOnce() + Send + 'static) -> bool {
+        self.inbox.push_later(Work::Detached(Box::new(work)))
+    }
+
+    /// Does what CPython does at its end, on the main thread, short of finalising: waits for threads that Python code
+    /// started for at most `limit`, runs what is registered with `atexit`, flushes stdout and stderr. Then calls `done` on the
+    /// main thread, detached. From now on [`start`](Self::start) is refused. A second call changes nothing and reports
+    /// nothing.
+    ///
+    /// Never blocks. An exit function that hangs keeps `done` from being called: wait for it with a limit.
+    pub fn exit(&self, limit: Duration, done: impl FnOnce(ExitReport) + Send + 'static) {
+        let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = !matches!(*process, Process::ShutDown);
+        *process = Process::ShutDown;
+        drop(process);
+        let embed = Arc::clone(&self.embed);
+        self.inbox.push(Work::Attached(Box::new(move |py| {
+            let report = if first {
+                embed.shut_down(py, limit)
+            } else {
+                ExitReport::default()
+            };
+            py.detach(|| done(report));
+        })));
+    }
+
+    /// CPython's version, for example `3.11.7`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The folder of the virtual environment in force, as `sys.prefix` has it.
+    pub fn venv(&self) -> Option<&Path> {
+        self.venv.as_deref()
+    }
+
+    /// `sys.executable` at the start: what `multiprocessing` runs. Empty when there is none.
+    pub fn executable(&self) -> &Path {
+        &self.executable
+    }
+
+    /// How long a thread that computes keeps the interpreter.
+    pub fn switch_interval(&self) -> Duration {
+        self.switch_interval
+    }
+
+    /// What was odd at the start, one sentence each, for the log.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// True in a child that Python code made by `os.fork`: such a process must not answer requests.
+    pub fn is_forked_child(&self) -> bool {
+        self.forked.load(Ordering::Relaxed)
+    }
+
+    /// False only on a free-threaded build, and only until an import switches the GIL on: ask again after imports.
+    ///
+    /// # Errors
+    ///
+    /// When app code has broken `sys`.
+    pub fn is_gil_enabled(&self, py: Python<'_>) -> PyResult<bool> {
+        self.embed.is_gil_enabled(py)
+    }
+
+    /// A warning for the log when `sys.path` now leads to an installed `httpy_rs` of another version, which is not used.
+    /// The start has looked once; ask again when `sys.path` has grown.
+    ///
+    /// # Errors
+    ///
+    /// When a path hook of the app raises.
+    pub fn installed_copy_warning(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.embed.other_copy(py)
+    }
+
+    /// Names the calling thread in Python's `threading`, where it appears from then on.
+    ///
+    /// # Errors
+    ///
+    /// When app code has broken `threading`.
+    pub fn name_thread(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        self.embed.name_thread(py, name)
+    }
+
+    /// Takes the calling thread out of Python's `threading` before it ends.
+    ///
+    /// # Errors
+    ///
+    /// When app code has broken `threading`.
+    pub fn forget_thread(&self, py: Python<'_>) -> PyResult<()> {
+        self.embed.forget_thread(py)
+    }
+}
+
+impl fmt::Debug for Interpreter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interpreter")
+            .field("version", &self.version)
+            .field("executable", &self.executable)
+            .field("venv", &self.venv)
+            .field("switch_interval", &self.switch_interval)
+            .finish_non_exhaustive()
+    }
+}

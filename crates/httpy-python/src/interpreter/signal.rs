@@ -1,0 +1,59 @@
+//! Keeps SIGINT with the host while CPython starts.
+//!
+//! The first `import signal` takes SIGINT when nobody else has, whatever the configuration says about signal handlers.
+//! It leaves an ignored one alone, so SIGINT is ignored until that import is done (files of `site-packages` may be
+//! what imports it). What Python code asks for later is `_embed.py`'s.
+
+use std::{mem::MaybeUninit, ptr};
+
+/// SIGINT is ignored as long as this lives, if it had its default disposition before.
+pub(super) struct SigintIgnored {
+    previous: Option<libc::sigaction>,
+}
+
+impl SigintIgnored {
+    /// Does nothing when the host has a handler of its own, which CPython leaves alone too.
+    pub(super) fn begin() -> Self {
+        let previous = current().filter(|action| action.sa_sigaction == libc::SIG_DFL);
+        if let Some(previous) = &previous {
+            let mut ignored = *previous;
+            ignored.sa_sigaction = libc::SIG_IGN;
+            set(&ignored);
+        }
+        Self { previous }
+    }
+}
+
+impl Drop for SigintIgnored {
+    fn drop(&mut self) {
+        let Some(previous) = &self.previous else {
+            return;
+        };
+        // The host may have installed its handler meanwhile: then that one stands.
+        if current().is_some_and(|action| action.sa_sigaction == libc::SIG_IGN) {
+            set(previous);
+        }
+    }
+}
+
+fn current() -> Option<libc::sigaction> {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY:
+    // 1. A null new action makes `sigaction` only report.
+    // 2. `action` is valid for the write of one `sigaction`.
+    let status = unsafe { libc::sigaction(libc::SIGINT, ptr::null(), action.as_mut_ptr()) };
+    // SAFETY:
+    // 1. All fields of `sigaction` are integers, bit sets or optional function pointers, for which zeroes are valid.
+    // 2. On success the call has overwritten them with valid values.
+    (status == 0).then(|| unsafe { action.assume_init() })
+}
+
+fn set(action: &libc::sigaction) {
+    // SAFETY:
+    // 1. `action` is what the kernel reported, at most with its handler replaced by SIG_IGN, which needs no code.
+    // 2. A null old action is allowed.
+    // The call cannot fail: SIGINT is a signal whose action may be set.
+    unsafe {
+        libc::sigaction(libc::SIGINT, action, ptr::null_mut());
+    }
+}

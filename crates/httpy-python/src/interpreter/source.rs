@@ -1,0 +1,47 @@
+//! The Python package `httpy_rs`, carried in the program, so that `import httpy_rs` works with nothing installed.
+//!
+//! Only its texts: `_embed.py` serves them. The folder beside this crate's manifest is a link to the package's own.
+
+macro_rules! files {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../httpy_rs/", $name)))),+]
+    };
+}
+
+/// File name and text of every module of the package.
+pub(super) const FILES: &[(&str, &str)] = files![
+    "__init__.py",
+    "_arguments.py",
+    "_contract.py",
+    "_embed.py",
+    "_exception.py",
+    "_load.py",
+    "_pattern.py",
+    "_request.py",
+    "_signature.py",
+    "_version.py",
+    "testing.py",
+    "typing.py",
+];
+
+/// The text of `_embed.py`, which is run before anything can be imported.
+pub(super) const EMBED: &str = include_str!("../../httpy_rs/_embed.py");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_module_of_the_package_is_carried() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/httpy_rs");
+        let mut expected: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        expected.sort();
+        let carried: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(carried, expected);
+    }
+}

@@ -1,0 +1,19 @@
+//! httpy's Python side: starts CPython, loads handlers, and runs the workers that call them.
+//!
+//! Only this crate knows PyO3, and only plain data leaves it. Everything that belongs to one interpreter hangs on one
+//! [`Runtime`]; nothing Python is kept in a `static`.
+
+mod attach;
+mod context;
+mod convert;
+mod exception;
+mod fork;
+pub mod interpreter;
+mod load;
+mod pool;
+mod runtime;
+mod worker;
+
+pub use load::{LoadError, LoadErrorKind};
+pub use pool::{Late, Pool, PoolOptions};
+pub use runtime::Runtime;

@@ -1,0 +1,141 @@
+//! `Pool`: the worker threads of the interpreter, shared by all apps; grows and shrinks as the queue asks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use httpy_core::{Job, Outcome, Queue, Seat, TargetId};
+
+use crate::interpreter::Interpreter;
+use crate::runtime::Shared;
+use crate::worker;
+
+/// A worker that was idle for so long ends, down to the minimum.
+const RETIRE_AFTER: Duration = Duration::from_secs(10);
+
+/// How the workers of a process are set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// Workers that never retire.
+    pub min: usize,
+    /// Workers at most.
+    pub max: usize,
+    /// The stack of each, in bytes.
+    pub stack_size: usize,
+}
+
+/// What hears of an outcome that came when its caller had gone. Runs detached on Python's main thread.
+pub type Late = Arc<dyn Fn(TargetId, Outcome) + Send + Sync>;
+
+/// What the workers share. They keep it alive, the pool does not keep them.
+pub(crate) struct Crew {
+    pub(crate) queue: Queue<Job>,
+    pub(crate) interpreter: Arc<Interpreter>,
+    pub(crate) shared: Arc<Shared>,
+    options: PoolOptions,
+    late: Late,
+}
+
+/// The worker threads. They end when the last owner of the pool lets go of it, after the jobs that wait then.
+pub struct Pool {
+    crew: Arc<Crew>,
+}
+
+impl Pool {
+    pub(crate) fn start(
+        interpreter: Arc<Interpreter>,
+        shared: Arc<Shared>,
+        options: PoolOptions,
+        exclusive: bool,
+        late: Late,
+    ) -> Self {
+        let queue = Queue::new(options.min, options.max, RETIRE_AFTER, exclusive);
+        let crew = Arc::new(Crew { queue, interpreter, shared, options, late });
+        for seat in crew.queue.first_seats() {
+            Crew::start(&crew, seat);
+        }
+        Self { crew }
+    }
+
+    /// Puts a job into the queue. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// The job, when the pool is closed.
+    pub fn push(&self, job: Job) -> Result<(), Box<Job>> {
+        if let Some(seat) = self.crew.queue.push(job).map_err(Box::new)? {
+            Crew::start(&self.crew, seat);
+        }
+        Ok(())
+    }
+
+    /// How many workers have a thread now.
+    pub fn workers(&self) -> usize {
+        self.crew.queue.workers()
+    }
+
+    pub(crate) fn options(&self) -> PoolOptions {
+        self.crew.options
+    }
+
+    pub(crate) fn set_exclusive(&self, exclusive: bool) {
+        self.crew.queue.set_exclusive(exclusive);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.crew.queue.close();
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("options", &self.crew.options).finish_non_exhaustive()
+    }
+}
+
+impl Crew {
+    /// Starts the worker of `seat`.
+    pub(crate) fn start(crew: &Arc<Self>, seat: Seat) {
+        let seated = Seated { crew: Arc::clone(crew), seat };
+        let started = thread::Builder::new()
+            .name(format!("httpy-worker-{}", seat.0 + 1))
+            .stack_size(crew.options.stack_size)
+            .spawn(move || {
+                worker::run(&seated.crew, seated.seat);
+            });
+        if let Err(error) = started {
+            // The seat is free again: `seated` went with the closure. What waits is taken by the workers that exist, or by
+            // the one that the next job calls.
+            tracing::error!(%error, "no thread for another worker");
+        }
+    }
+
+    /// Passes on what nobody waits for any more, so that no exception goes unseen.
+    pub(crate) fn report_late(&self, target: TargetId, outcome: Outcome) {
+        if matches!(outcome, Outcome::Returned(_)) {
+            return;
+        }
+        let late = Arc::clone(&self.late);
+        self.interpreter.later(move || late(target, outcome));
+    }
+}
+
+/// Gives the seat back however the thread ends, or when it never started.
+struct Seated {
+    crew: Arc<Crew>,
+    seat: Seat,
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        self.crew.queue.vacate(self.seat);
+        if thread::panicking()
+            && let Some(seat) = self.crew.queue.call_again()
+        {
+            Crew::start(&self.crew, seat);
+        }
+    }
+}

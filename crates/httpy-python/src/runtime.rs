@@ -1,0 +1,177 @@
+//! `Runtime`: what all apps of the process share: the interpreter, its ready-made objects, the loaded targets, the pool.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use httpy_core::TargetId;
+use pyo3::prelude::*;
+
+use crate::context::Current;
+use crate::convert::Names;
+use crate::exception::Describe;
+use crate::interpreter::{ExitReport, Interpreter, MainError, Options, StartError};
+use crate::load::{self, LoadError, LoadErrorKind, Targets};
+use crate::pool::{Late, Pool, PoolOptions};
+
+/// CPython is global to the process, and with it everything that is made once per interpreter.
+static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
+
+/// The Python objects that workers use, of one interpreter.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) names: Names,
+    pub(crate) describe: Describe,
+    pub(crate) current: Current,
+    pub(crate) targets: Targets,
+}
+
+impl Shared {
+    fn new(py: Python<'_>) -> PyResult<Self> {
+        Ok(Self {
+            names: Names::new(py),
+            describe: Describe::new(py)?,
+            current: Current::new(py)?,
+            targets: Targets::default(),
+        })
+    }
+}
+
+/// The running interpreter with what all apps share of it.
+#[derive(Debug)]
+pub struct Runtime {
+    interpreter: Arc<Interpreter>,
+    shared: Arc<Shared>,
+    pool: Mutex<Weak<Pool>>,
+}
+
+impl Runtime {
+    /// Starts CPython, or returns what runs already.
+    ///
+    /// # Blocking
+    ///
+    /// Until CPython runs.
+    ///
+    /// # Errors
+    ///
+    /// Each variant of [`StartError`] says when.
+    pub fn start(options: &Options) -> Result<Arc<Self>, StartError> {
+        let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let interpreter = Interpreter::start(options)?;
+        if let Some(running) = &*runtime {
+            return Ok(Arc::clone(running));
+        }
+        let shared = interpreter
+            .on_main(|py| Shared::new(py).map_err(|error| error.to_string()))
+            .unwrap_or_else(|error| Err(error.to_string()))
+            .map_err(|message| StartError::Interpreter { message })?;
+        let started = Arc::new(Self { interpreter, shared: Arc::new(shared), pool: Mutex::default() });
+        *runtime = Some(Arc::clone(&started));
+        Ok(started)
+    }
+
+    /// The interpreter.
+    pub fn interpreter(&self) -> &Interpreter {
+        &self.interpreter
+    }
+
+    /// The pool that all apps share; started when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Differs`] when it runs with other options.
+    pub fn pool(&self, options: PoolOptions, late: Late) -> Result<Arc<Pool>, StartError> {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pool.upgrade() {
+            return if pool.options() == options { Ok(pool) } else { Err(differs(pool.options(), options)) };
+        }
+        let (interpreter, shared) = (Arc::clone(&self.interpreter), Arc::clone(&self.shared));
+        let started = Arc::new(Pool::start(interpreter, shared, options, self.is_exclusive(), late));
+        *pool = Arc::downgrade(&started);
+        Ok(started)
+    }
+
+    /// Puts folders at the front of `sys.path`; a warning for the log where that uncovers another `httpy_rs`.
+    ///
+    /// # Blocking
+    ///
+    /// Until Python's main thread has done it.
+    ///
+    /// # Errors
+    ///
+    /// When app code has broken `sys.path`.
+    pub fn add_paths(&self, paths: Vec<PathBuf>) -> Result<Option<String>, LoadError> {
+        let interpreter = Arc::clone(&self.interpreter);
+        self.on_main(move |py, shared| {
+            load::add_paths(py, &paths).and_then(|()| interpreter.installed_copy_warning(py)).map_err(|error| {
+                let exception = shared.describe.describe(py, &error);
+                LoadError {
+                    kind: LoadErrorKind::Internal,
+                    message: format!("sys.path could not be set: {exception}"),
+                    exception: Some(exception),
+                }
+            })
+        })
+    }
+
+    /// Loads the handler `target`, which must come from one of `paths` where one of them has its module.
+    ///
+    /// # Blocking
+    ///
+    /// Until Python's main thread has imported it.
+    ///
+    /// # Errors
+    ///
+    /// Each [`LoadErrorKind`] says when.
+    pub fn load_handler(&self, target: String, paths: Vec<PathBuf>) -> Result<TargetId, LoadError> {
+        let loaded = self.on_main(move |py, shared| load::handler(py, &shared.describe, &shared.targets, &target, &paths));
+        // An import can switch the GIL on for good.
+        if let Some(pool) = self.pool.lock().unwrap_or_else(PoisonError::into_inner).upgrade() {
+            pool.set_exclusive(self.is_exclusive());
+        }
+        loaded
+    }
+
+    /// Calls the init function `target`: patterns and their methods, as given.
+    ///
+    /// # Blocking
+    ///
+    /// Until Python's main thread has run it.
+    ///
+    /// # Errors
+    ///
+    /// Each [`LoadErrorKind`] says when.
+    pub fn run_init(&self, target: String, paths: Vec<PathBuf>) -> Result<Vec<(String, Vec<String>)>, LoadError> {
+        self.on_main(move |py, shared| load::init(py, &shared.describe, &target, &paths))
+    }
+
+    /// Ends Python's part: threads, `atexit`, buffers. See [`Interpreter::exit`].
+    pub fn exit(&self, limit: Duration, done: impl FnOnce(ExitReport) + Send + 'static) {
+        self.interpreter.exit(limit, done);
+    }
+
+    fn is_exclusive(&self) -> bool {
+        let interpreter = Arc::clone(&self.interpreter);
+        // Where nothing can be found out, one worker at a time is always right.
+        self.interpreter.on_main(move |py| interpreter.is_gil_enabled(py).unwrap_or(true)).unwrap_or(true)
+    }
+
+    fn on_main<R: Send + 'static>(
+        &self,
+        work: impl for<'py> FnOnce(Python<'py>, &Shared) -> Result<R, LoadError> + Send + 'static,
+    ) -> Result<R, LoadError> {
+        let shared = Arc::clone(&self.shared);
+        self.interpreter.on_main(move |py| work(py, &shared)).unwrap_or_else(|error: MainError| {
+            Err(LoadError { kind: LoadErrorKind::Internal, message: error.to_string(), exception: None })
+        })
+    }
+}
+
+fn differs(first: PoolOptions, second: PoolOptions) -> StartError {
+    if (first.min, first.max) == (second.min, second.max) {
+        let bytes = |options: PoolOptions| format!("{} bytes", options.stack_size);
+        return StartError::Differs { what: "workers' stack size", first: bytes(first), second: bytes(second) };
+    }
+    let range = |options: PoolOptions| format!("{}..={}", options.min, options.max);
+    StartError::Differs { what: "number of workers", first: range(first), second: range(second) }
+}

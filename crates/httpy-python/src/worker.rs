@@ -1,0 +1,113 @@
+//! The worker loop: take a job, call the handler, answer, still attached; detach only to wait.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use httpy_core::{Job, Outcome, Seat, Take, TargetId, Ticket, Wait};
+use pyo3::prelude::*;
+
+use crate::attach::attach;
+use crate::convert;
+use crate::fork;
+use crate::interpreter::panic_message;
+use crate::load::Target;
+use crate::pool::Crew;
+
+/// One worker thread's own data.
+struct Worker<'a> {
+    crew: &'a Arc<Crew>,
+    /// A copy of the table of targets, renewed when a number is beyond it: no lock per job.
+    targets: Vec<Arc<Target>>,
+}
+
+/// Runs the worker of `seat` until it retires.
+pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
+    attach(|py| {
+        let name = format!("httpy-worker-{}", seat.0 + 1);
+        // App code may have broken `threading`; a worker without a name still works.
+        drop(crew.interpreter.name_thread(py, &name));
+        Worker { crew, targets: Vec::new() }.drain(py, seat);
+        drop(crew.interpreter.forget_thread(py));
+    });
+}
+
+impl Worker<'_> {
+    fn drain(&mut self, py: Python<'_>, seat: Seat) {
+        let interval = self.crew.interpreter.switch_interval();
+        let mut turn = Turn::new(interval);
+        loop {
+            match self.crew.queue.take(seat) {
+                Take::Job(job, start) => {
+                    if let Some(seat) = start {
+                        Crew::start(self.crew, seat);
+                    }
+                    self.run(py, job);
+                    turn.give_way(py);
+                }
+                Take::Wait => {
+                    if py.detach(|| self.crew.queue.wait(seat)) == Wait::Retire {
+                        return;
+                    }
+                    turn = Turn::new(interval);
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, py: Python<'_>, job: Job) {
+        let Job { target, ticket, answer, slot, bytes } = job;
+        drop(slot);
+        // The order matters: a call that nobody waits for any more must not count as taken.
+        if answer.is_closed() || !ticket.take() {
+            return;
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.call(py, target, &ticket)))
+            .unwrap_or_else(|payload| Outcome::Panicked(panic_message(payload.as_ref())));
+        // Before the answer: the response future then is the last owner and frees what its thread allocated.
+        drop(ticket);
+        if let Err(outcome) = answer.send(outcome) {
+            self.crew.report_late(target, outcome);
+        }
+        drop(bytes);
+    }
+
+    fn call(&mut self, py: Python<'_>, target: TargetId, ticket: &Arc<Ticket>) -> Outcome {
+        let crew = self.crew;
+        if target.0 >= self.targets.len() {
+            self.targets = crew.shared.targets.all();
+        }
+        let Some(target) = self.targets.get(target.0) else {
+            return Outcome::Panicked("a job for a handler that was never loaded".to_owned());
+        };
+        let outcome = crew.shared.current.run(py, ticket, || {
+            let arguments = convert::arguments(py, &crew.shared.names, &ticket.call, target.wants_bytes)?;
+            let result = target.handler.bind(py).call1(arguments);
+            if crew.interpreter.is_forked_child() {
+                fork::end_child(py, result);
+            }
+            convert::returned(&result?)
+        });
+        outcome.unwrap_or_else(|error| Outcome::Raised(crew.shared.describe.describe(py, &error)))
+    }
+}
+
+/// Gives the interpreter up for a moment once per switch interval: CPython asks for that only between bytecodes, which
+/// a row of handlers in C never reaches.
+struct Turn {
+    interval: Duration,
+    since: Instant,
+}
+
+impl Turn {
+    fn new(interval: Duration) -> Self {
+        Self { interval, since: Instant::now() }
+    }
+
+    fn give_way(&mut self, py: Python<'_>) {
+        if self.since.elapsed() >= self.interval {
+            py.detach(|| ());
+            self.since = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,98 @@
+"""`Arguments`: the six arguments of a handler, built from a request as the server builds them.
+
+For `httpy_rs.testing`; `tests/vectors/requests.json` holds this and the server's code together. How a pattern captures
+its params stands in `_pattern`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Tuple, Union
+from urllib.parse import unquote_to_bytes
+
+from httpy_rs._contract import FORBIDDEN_IN_VALUE, TOKEN
+from httpy_rs._pattern import Pattern
+
+NOT_IN_TARGET = re.compile(r"[\x00-\x20\x7f#]")
+
+RequestHeaders = Union[Mapping[str, Union[str, List[str]]], Iterable[Tuple[str, str]], None]
+
+
+class Arguments(NamedTuple):
+    """What a handler is called with, in this order."""
+
+    method: str
+    path: str
+    params: Dict[str, List[str]]
+    query: Dict[str, List[str]]
+    headers: Dict[str, List[str]]
+    body: Union[str, bytes]
+
+
+def arguments(
+    method: str,
+    target: str,
+    route: Pattern | None,
+    headers: RequestHeaders,
+    body: str | bytes,
+    *,
+    wants_bytes: bool,
+) -> Arguments:
+    """The six arguments for a request.
+
+    Raises `ValueError` for what no server would let through to a handler.
+    """
+    if not TOKEN.fullmatch(method):
+        raise ValueError(f"method {method!r}: expected a token (RFC 9110, 5.6.2)")
+    if NOT_IN_TARGET.search(target) or not (target.startswith("/") or target == "*"):
+        raise ValueError(f'target {target!r}: expected a path that begins with "/", blanks and "#" percent-encoded')
+    raw_path, _, raw_query = target.partition("?")
+    sent = body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body)
+    return Arguments(
+        method,
+        _decode(raw_path),
+        {} if route is None else route.match(raw_path),
+        _query(raw_query),
+        _headers(headers),
+        sent if wants_bytes else sent.decode("utf-8", "surrogateescape"),
+    )
+
+
+def _decode(text: str) -> str:
+    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+
+
+def _query(text: str) -> Dict[str, List[str]]:
+    query: Dict[str, List[str]] = {}
+    for piece in filter(None, text.replace("+", " ").split("&")):
+        name, _, value = piece.partition("=")
+        query.setdefault(_decode(name), []).append(_decode(value))
+    return query
+
+
+def _headers(given: RequestHeaders) -> Dict[str, List[str]]:
+    headers: Dict[str, List[str]] = {}
+    for name, value in _lines(given):
+        if not TOKEN.fullmatch(name):
+            raise ValueError(f"header name {name!r}: expected a token (RFC 9110, 5.6.2)")
+        value.encode("latin-1")  # raises UnicodeEncodeError, which is a ValueError
+        if FORBIDDEN_IN_VALUE.search(value):
+            raise ValueError(f"header {name!r} with {value!r}: expected a field value (RFC 9110, 5.5)")
+        headers.setdefault(_canonical(name), []).append(value.strip(" \t"))
+    if "Cookie" in headers:
+        headers["Cookie"] = ["; ".join(headers["Cookie"])]
+    headers.setdefault("Host", ["testserver"])
+    return headers
+
+
+def _lines(given: RequestHeaders) -> Iterable[Tuple[str, str]]:
+    if given is None:
+        return
+    for name, values in given.items() if isinstance(given, Mapping) else given:
+        for value in [values] if isinstance(values, str) else values:
+            yield name, value
+
+
+def _canonical(name: str) -> str:
+    """First letter and each after `-` upper case, as Go's net/http writes names."""
+    return "-".join(part.capitalize() for part in name.split("-"))

@@ -1,0 +1,225 @@
+"""`check_reply`: the contract's rules for what a handler returns, in Python.
+
+The server has its own copy in Rust; `tests/vectors/replies.json` holds the two together. Objects are judged by their
+real type (a mock's `__class__` does not count) and read past what a subclass overrides, as the server does.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, List, NamedTuple, NoReturn, Tuple
+
+HEADER_LINE_LIMIT = 1024
+NAME_LIMIT = 65_535  # bytes
+QUOTE_LIMIT = 64  # bytes of a client's or handler's text in a message
+
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that stand for no byte
+BEYOND_LATIN_1 = re.compile(r"[^\x00-\xff]")
+DIGITS = re.compile(r"[0-9]+")
+
+HOP_BY_HOP = frozenset(
+    ("connection", "proxy-connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+)
+WITHOUT_BODY = frozenset((204, 205, 304))
+
+Lines = List[Tuple[str, str]]
+
+
+class ContractFailure(AssertionError):
+    """A handler returned what the contract does not allow; its text is the line in the server's log."""
+
+
+class CheckedReply(NamedTuple):
+    """What the server sends for a reply; where there is no `Content-Length` here, it adds the body's length."""
+
+    status: int
+    headers: List[Tuple[str, str]]
+    body: bytes
+    warnings: List[str]
+
+
+def check_reply(target: str, method: str, result: object) -> CheckedReply:
+    """What goes out for `result`, returned by `target` for a request of `method`.
+
+    Raises `ContractFailure` with the server's message.
+    """
+    return _Reply(target, result).checked(method)
+
+
+class _Reply:
+    """One reply on its way through the rules, in the contract's order: types and encodings first, then meanings."""
+
+    def __init__(self, target: str, result: object) -> None:
+        self.target = target
+        status, body, headers = self._items(result)
+        self.status = self._status(status)
+        self.body = self._body(body)
+        self.default_type = "text/plain; charset=utf-8" if _is(body, str) else "application/octet-stream"
+        self.lines = self._lines(headers)
+        self._check_lines()
+
+    def checked(self, method: str) -> CheckedReply:
+        """Decides what is kept of the reply for this method."""
+        warnings: List[str] = []
+        headers = self._without_hop_by_hop(self._content_length(method), warnings)
+        body_kept = self.status not in WITHOUT_BODY
+        if self.body and not body_kept:
+            warnings.append(f"a body of {len(self.body)} bytes with status {self.status} was dropped")
+        if self.body and body_kept and not any(name.lower() == "content-type" for name, _ in headers):
+            headers.append(("Content-Type", self.default_type))
+        body = self.body if body_kept and method != "HEAD" else b""
+        return CheckedReply(self.status, headers, body, warnings)
+
+    def _fail(self, what: str) -> NoReturn:
+        raise ContractFailure(f"{self.target} returned {what}")
+
+    def _items(self, result: Any) -> Tuple[Any, ...]:
+        if not _is(result, tuple):
+            self._fail(f"{_type_name(result)}: expected a tuple (status, body, headers)")
+        items: Tuple[Any, ...] = (*tuple.__iter__(result),)
+        self.types = _types(items)
+        if len(items) != 3:
+            self._fail(f"{self.types}: expected 3 items (status, body, headers), found {len(items)}")
+        return items
+
+    def _status(self, status: Any) -> int:
+        if not _is(status, int) or _is(status, bool):
+            self._fail(f"{self.types}: expected status to be an int, found {_type_name(status)}")
+        value = int.__int__(status)
+        if not -(2**63) <= value < 2**63:
+            self._fail("a status beyond 64 bits: expected 200 to 999")
+        if not 200 <= value <= 999:
+            self._fail(f"status {value}: expected 200 to 999")
+        return value
+
+    def _body(self, body: Any) -> bytes:
+        if body is None:
+            return b""
+        if _is(body, str):
+            bad = NO_BYTE.search(_exact(body))
+            if bad:
+                self._fail(
+                    f"a body with U+{ord(bad.group()):04X} at index {bad.start()}: expected text that encodes as UTF-8 "
+                    "(surrogates U+DC80 to U+DCFF stand for bytes, PEP 383)"
+                )
+            return _exact(body).encode("utf-8", "surrogateescape")
+        if not (_is(body, bytes) or _is(body, bytearray) or _is(body, memoryview)):
+            self._fail(
+                f"{self.types}: expected body to be str, bytes, bytearray, memoryview or None, found {_type_name(body)}"
+            )
+        return memoryview(body).tobytes()
+
+    def _lines(self, headers: Any) -> Lines:
+        if headers is None:
+            return []
+        if not _is(headers, dict):
+            self._fail(f"{self.types}: expected headers to be a dict or None, found {_type_name(headers)}")
+        lines: Lines = []
+        for name, values in dict.items(headers):
+            if not _is(name, str):
+                self._fail(f"a header name of type {_type_name(name)}: expected str")
+            name = _exact(name)
+            lines.extend((name, value) for value in self._values(name, values))
+        return lines
+
+    def _values(self, name: str, values: Any) -> List[str]:
+        if _is(values, str):
+            found = [values]
+        elif _is(values, list):
+            found = [*list.__iter__(values)]
+        elif _is(values, tuple):
+            found = [*tuple.__iter__(values)]
+        else:
+            self._fail(f"header {_quote(name)} of type {_type_name(values)}: expected str or a list or tuple of str")
+        for value in found:
+            if not _is(value, str):
+                self._fail(f"header {_quote(name)} with an item of type {_type_name(value)}: expected str")
+            bad = BEYOND_LATIN_1.search(_exact(value))
+            if bad:
+                self._fail(
+                    f"header {_quote(name)} with U+{ord(bad.group()):04X} at index {bad.start()}: expected latin-1 "
+                    "text; encode other text first, for example with urllib.parse.quote"
+                )
+        return [_exact(value) for value in found]
+
+    def _check_lines(self) -> None:
+        for name, value in self.lines:
+            if not TOKEN.fullmatch(name) or len(name) > NAME_LIMIT:
+                self._fail(f"header name {_quote(name)}: expected a token (RFC 9110, 5.6.2)")
+            bad = FORBIDDEN_IN_VALUE.search(value)
+            if bad:
+                self._fail(
+                    f"header {_quote(name)} with byte \\x{ord(bad.group()):02x} at index {bad.start()}: "
+                    "expected a field value (RFC 9110, 5.5)"
+                )
+        if len(self.lines) > HEADER_LINE_LIMIT:
+            self._fail(f"{len(self.lines)} header lines: expected at most {HEADER_LINE_LIMIT}")
+
+    def _content_length(self, method: str) -> Lines:
+        """The lines with at most one `Content-Length`: the handler's where it may stay, for `HEAD` ours otherwise."""
+        others = [line for line in self.lines if line[0].lower() != "content-length"]
+        given = [line for line in self.lines if line[0].lower() == "content-length"]
+        if self.status in (204, 205):
+            return others
+        if len(given) > 1:
+            self._fail(f"{len(given)} Content-Length lines: expected at most one")
+        if given:
+            self._check_content_length(given[0][1], equal=method != "HEAD" and self.status != 304)
+            return self.lines
+        if method == "HEAD" and self.status != 304:
+            return [*others, ("Content-Length", str(len(self.body)))]
+        return others
+
+    def _check_content_length(self, value: str, *, equal: bool) -> None:
+        # Compared as text: a number may be longer than what `int` reads.
+        right = not equal or (value.lstrip("0") or "0") == str(len(self.body))
+        if not DIGITS.fullmatch(value) or not right:
+            self._fail(
+                f"Content-Length {_quote(value, 'latin-1')} with a body of {len(self.body)} bytes: "
+                "expected them to be equal"
+            )
+
+    def _without_hop_by_hop(self, lines: Lines, warnings: List[str]) -> Lines:
+        dropped = dict.fromkeys(name for name, _ in lines if name.lower() in HOP_BY_HOP)
+        if dropped:
+            warnings.append(f"hop-by-hop headers were dropped: {', '.join(dropped)}")
+        return [line for line in lines if line[0] not in dropped]
+
+
+def _is(value: object, kind: type) -> bool:
+    return issubclass(type(value), kind)
+
+
+def _exact(text: str) -> str:
+    """A `str` of the same characters, whatever a subclass overrides."""
+    return str.__str__(text)
+
+
+def _type_name(value: object) -> str:
+    name: str = type.__dict__["__name__"].__get__(type(value))
+    return name
+
+
+def _types(items: Tuple[Any, ...]) -> str:
+    names = [_type_name(item) for item in items[:8]]
+    if len(items) > len(names):
+        names.append("...")
+    return f"({', '.join(names)})"
+
+
+def _quote(text: str, encoding: str = "utf-8") -> str:
+    """The bytes of `text` between quotes, what is not printable ASCII as `\\xNN`, long text cut."""
+    encoded = text.encode(encoding, "surrogatepass")
+    shown = []
+    for byte in encoded[:QUOTE_LIMIT]:
+        if byte in b'"\\':
+            shown.append("\\" + chr(byte))
+        elif 0x20 <= byte < 0x7F:
+            shown.append(chr(byte))
+        else:
+            shown.append(f"\\x{byte:02x}")
+    if len(encoded) > QUOTE_LIMIT:
+        shown.append("...")
+    return f'"{"".join(shown)}"'

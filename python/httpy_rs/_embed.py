@@ -1,0 +1,253 @@
+"""Fits an interpreter that is embedded in a server for the code of an app, before any of it runs.
+
+The server runs this file first and calls ``install``, then the functions at the end whenever their moment comes.
+Nothing else imports it: in plain Python the package works without. Loading handlers is left to ``_load``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from importlib.machinery import ModuleSpec, PathFinder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
+    from typing import Any
+
+# Not a path that could exist. Not in angle brackets as a whole either: linecache would not ask for the source then.
+_FOLDER = "<httpy_rs>"
+
+
+class Importer:
+    """Serves the package from memory, and prepares the two modules of ``multiprocessing`` that need it."""
+
+    def __init__(self, sources: dict[str, str]) -> None:
+        self.sources = sources
+        self._files = {_module_name(file): file for file in sources}
+        self._preparations: dict[str, Callable[[ModuleType], None]] = {
+            "multiprocessing.context": _prefer_spawn,
+            "multiprocessing.spawn": self._carry_along,
+        }
+
+    def stand_first(self) -> None:
+        """Wins over installed copies, and prepares what was imported already."""
+        sys.meta_path.insert(0, self)
+        for name, prepare in self._preparations.items():
+            module = sys.modules.get(name)
+            if module is not None:
+                prepare(module)
+
+    # The interface of a finder and loader.
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        file = self._files.get(name)
+        if file is not None:
+            spec = ModuleSpec(name, self, origin=f"{_FOLDER}/{file}", is_package=name == "httpy_rs")  # type: ignore[arg-type]
+            spec.has_location = True
+            return spec
+        prepare = self._preparations.get(name)
+        return None if prepare is None else _prepared_spec(name, path, prepare)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(self.get_code(module.__name__), module.__dict__)
+
+    def get_code(self, name: str) -> Any:
+        file = self._files[name]
+        return compile(self.sources[file], f"{_FOLDER}/{file}", "exec", dont_inherit=True)
+
+    def get_source(self, name: str) -> str:
+        try:
+            return self.sources[self._files[name]]
+        except KeyError:
+            raise ImportError(f"no module {name} here", name=name) from None
+
+    def is_package(self, name: str) -> bool:
+        return name == "httpy_rs"
+
+    def _carry_along(self, spawn: Any) -> None:
+        """Processes that are spawned are plain Pythons: they get the package with their first message."""
+        prepare = spawn.get_preparation_data
+
+        def get_preparation_data(name: str) -> Any:
+            data = prepare(name)
+            data["httpy_rs"] = _Carried(self.sources)
+            return data
+
+        spawn.get_preparation_data = get_preparation_data
+
+
+class _Carried:
+    """Unpickles by making the package importable where it arrives."""
+
+    def __init__(self, sources: dict[str, str]) -> None:
+        self._sources = sources
+
+    def __reduce__(self) -> tuple[object, ...]:
+        code = self._sources["_embed.py"] + "\nImporter(sources).stand_first()\n"
+        return exec, (code, {"__name__": __name__, "sources": self._sources})
+
+
+def _module_name(file: str) -> str:
+    return "httpy_rs" if file == "__init__.py" else f"httpy_rs.{file[: -len('.py')]}"
+
+
+def _prepared_spec(name: str, path: Sequence[str] | None, prepare: Callable[[ModuleType], None]) -> ModuleSpec | None:
+    spec = PathFinder.find_spec(name, path)
+    if spec is not None and spec.loader is not None:
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            prepare(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+    return spec
+
+
+def _prefer_spawn(context: Any) -> None:
+    """Changes only the default: an app may still choose a start method, once, as everywhere."""
+    context._default_context._default_context = context._concrete_contexts["spawn"]
+
+
+def _refuse_signals() -> None:
+    import signal
+
+    def refuse(signalnum: int, handler: object) -> object:
+        import warnings
+
+        warnings.warn(
+            f"signal.signal({signalnum!r}, ...) changes nothing here: the program that embeds Python owns its signals",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return signal.getsignal(signalnum)
+
+    signal.signal = refuse  # type: ignore[assignment]
+
+
+def install(
+    sources: dict[str, str],
+    mark_forked: Callable[[], None],
+    executables: tuple[str, str] | None,
+) -> None:
+    """Called once, on Python's main thread. Without ``executables`` the interpreter belongs to somebody else, who also
+    decided about its signals."""
+    importer = Importer(sources)
+    importer.stand_first()
+    globals().update(__loader__=importer, __spec__=importer.find_spec(__name__), __package__="httpy_rs")
+    os.register_at_fork(after_in_child=mark_forked)
+    if executables is not None:
+        sys.executable, sys._base_executable = executables  # type: ignore[attr-defined]
+        _refuse_signals()
+
+
+def other_copy() -> str | None:
+    """What is wrong with the installed copy that ``sys.path`` leads to, if there is one and it differs."""
+    spec = PathFinder.find_spec("httpy_rs")
+    if spec is None or spec.origin is None:
+        return None
+    folder = os.path.dirname(spec.origin)
+    try:
+        with open(os.path.join(folder, "_version.py"), encoding="utf-8") as file:
+            installed = _version(file.read())
+    except (OSError, ValueError):
+        installed = ""
+    from httpy_rs._version import __version__
+
+    if installed == __version__:
+        return None
+    found = f"version {installed}" if installed else "no version"
+    return f"httpy_rs in {folder} has {found}; the one that is used is the server's own, version {__version__}"
+
+
+def _version(text: str) -> str:
+    for line in text.splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "__version__":
+            return value.strip().strip("'\"")
+    return ""
+
+
+def name_thread(name: str) -> None:
+    """Gives the calling thread, which Python did not start, a name in ``threading``."""
+    threading.current_thread().name = name
+
+
+def forget_thread() -> None:
+    """Takes the calling thread out of ``threading`` again: it is about to end, which Python would not see."""
+    with threading._active_limbo_lock:  # type: ignore[attr-defined]
+        threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
+
+
+def is_gil_enabled() -> bool:
+    """False only in a free-threaded build, as long as no import has switched the GIL on."""
+    asks: Callable[[], bool] | None = getattr(sys, "_is_gil_enabled", None)
+    return asks is None or asks()
+
+
+def shut_down(limit: float) -> tuple[list[str], list[str]]:
+    """Does what CPython does before it ends, on its main thread, short of ending.
+
+    Waits at most ``limit`` seconds for threads, then runs what was registered with ``atexit``. Returns the names of the
+    threads that still ran, and the tracebacks of all that raised.
+    """
+    import atexit
+
+    errors: list[str] = []
+
+    def report(error: BaseException | None) -> None:
+        from httpy_rs._exception import describe
+
+        if error is not None:
+            errors.append(describe(error)[2])
+
+    def end_threads() -> None:
+        try:
+            threading._shutdown()  # type: ignore[attr-defined]
+        except BaseException as error:
+            report(error)
+
+    # Up to 3.12 only the main thread itself takes its lock off the list of those to wait for.
+    lock = getattr(threading.main_thread(), "_tstate_lock", None)
+    if lock is not None:
+        with threading._shutdown_locks_lock:  # type: ignore[attr-defined]
+            threading._shutdown_locks.discard(lock)  # type: ignore[attr-defined]
+    # Waiting has no limit of its own, so a thread that may be left behind waits.
+    waiter = threading.Thread(target=end_threads, name="httpy-exit", daemon=True)
+    running: list[str] = []
+    try:
+        waiter.start()
+        waiter.join(limit)
+        if waiter.is_alive():
+            running = [
+                thread.name
+                for thread in threading.enumerate()
+                if not thread.daemon and thread is not threading.main_thread()
+            ] or [waiter.name]  # a hook of the end, then
+    except RuntimeError as error:
+        report(error)
+
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: report(unraisable.exc_value)
+    try:
+        atexit._run_exitfuncs()
+    except BaseException as error:  # 3.9 raises the last one, newer ones hand each to the hook
+        report(error)
+    finally:
+        sys.unraisablehook = hook
+
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception as error:
+            if stream is not None:  # an app may take them away
+                report(error)
+    return running, errors

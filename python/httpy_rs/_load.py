@@ -1,0 +1,200 @@
+"""Loading: from `"module:attribute"` to a checked handler, or to what an init function returned.
+
+Runs on the server's main Python thread and in `httpy_rs.testing`. Every way to fail is a `LoadError` whose `kind`
+tells programs, and whose message tells people, which one it was. How functions are inspected stands in `_signature`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from importlib.machinery import PathFinder
+from typing import Any, Callable, List, Sequence, Tuple
+
+from httpy_rs._exception import attempt, clean, describe, user_frames
+from httpy_rs._signature import Signature, is_async
+
+ARGUMENTS = "(method, path, params, query, headers, body)"
+
+
+class LoadError(Exception):
+    """Why a target cannot be used; the user's own exception, if there was one, is the `__cause__`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        # The server reads the message as UTF-8; a folder's name need not be that.
+        self.kind = kind
+        self.message = clean(message)
+        super().__init__(self.message)
+
+
+def load_attribute(target: str, paths: Sequence[str]) -> Any:
+    """What `target` names. Its module may be anywhere on `sys.path`, but where one of `paths` has it, it must be that.
+
+    Raises `LoadError` of the kinds `target`, `module_not_found`, `import`, `module_conflict`, `attribute_not_found`.
+    """
+    module_name, attribute = _parse(target)
+    # Before: a module of this name that is held already would be taken without a look at `paths`.
+    _refuse_other_file(module_name, paths)
+    module = _import(module_name)
+    # After: another folder of `sys.path` may have come first.
+    _refuse_other_file(module_name, paths)
+    found: Any = module
+    place = f'module "{module_name}"{_in_file(module)}'
+    for part in attribute.split("."):
+        found = _attribute(found, part, place, target)
+        place = f"{place}, {part}"
+    return found
+
+
+def load_handler(target: str, paths: Sequence[str]) -> Tuple[Callable[..., Any], bool]:
+    """The handler that `target` names, and whether it wants its body as `bytes`.
+
+    Raises `LoadError`: the kinds of `load_attribute`, and those of `check_handler`.
+    """
+    handler = load_attribute(target, paths)
+    return handler, check_handler(target, handler)
+
+
+def check_handler(target: str, handler: object) -> bool:
+    """Whether `handler` wants its body as `bytes`.
+
+    Raises `LoadError` of the kinds `not_callable`, `async_handler`, `signature`.
+    """
+    signature = _signature(target, handler)
+    if not signature.accepts(6):
+        raise LoadError("signature", f"{target} takes {signature}: expected six positional arguments {ARGUMENTS}")
+    return signature.last_is_bytes(6)
+
+
+def run_init(target: str, paths: Sequence[str]) -> List[Tuple[str, List[str]]]:
+    """Calls the init function that `target` names; its routes with their methods, in its order.
+
+    Raises `LoadError`: the kinds of `load_attribute`, and `not_callable`, `async_handler`, `init_signature`,
+    `init_exception`, `init_result`.
+    """
+    init = load_attribute(target, paths)
+    signature = _signature(target, init)
+    if not signature.accepts(0):
+        raise LoadError("init_signature", f"{target} takes {signature}: expected a function without arguments")
+    try:
+        result = init()
+    except BaseException as exception:
+        raise LoadError("init_exception", f"{target} raised {_summary(exception)}") from exception
+    return _routes(target, result)
+
+
+def _parse(target: str) -> Tuple[str, str]:
+    module_name, colon, attribute = target.partition(":")
+    names = [*module_name.split("."), *attribute.split(".")]
+    if not colon or not all(name.isidentifier() for name in names):
+        raise LoadError(
+            "target", f'"{target}" is not a target: expected "module:attribute", for example "worker:go_request"'
+        )
+    return module_name, attribute
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exception:
+        # Only without a frame of the user's is it the module itself that is missing, not something it needs.
+        if f"{name}.".startswith(f"{exception.name}.") and user_frames(exception) is None:
+            raise LoadError(
+                "module_not_found", f'no module "{name}" on sys.path ({", ".join(map(str, sys.path))}): {exception}'
+            ) from exception
+        raise LoadError("import", f'importing "{name}" raised {_summary(exception)}') from exception
+    except BaseException as exception:
+        raise LoadError("import", f'importing "{name}" raised {_summary(exception)}') from exception
+
+
+def _refuse_other_file(name: str, paths: Sequence[str]) -> None:
+    """Refuses a module, or a package around it, that is held from another file than the one in `paths`."""
+    folders = list(paths)
+    prefix = ""
+    for part in name.split("."):
+        prefix = f"{prefix}.{part}" if prefix else part
+        spec = PathFinder.find_spec(prefix, folders) if folders else None
+        held = sys.modules.get(prefix)
+        if spec is None or held is None:
+            return
+        wanted_file = spec.origin if spec.has_location else None
+        held_file = _file(held)
+        # A namespace package has no file of its own: what is inside decides.
+        if wanted_file is not None and (held_file is None or not _same_file(wanted_file, held_file)):
+            raise LoadError(
+                "module_conflict",
+                f'module "{prefix}" would be {wanted_file}, but Python already holds a module of that name from '
+                f"{held_file or 'no file (built in)'}: give one of them another name, or put it into a package",
+            )
+        folders = list(spec.submodule_search_locations or ())
+
+
+def _same_file(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _file(module: object) -> str | None:
+    file = attempt(lambda: getattr(module, "__file__", None), None)
+    return file if isinstance(file, str) else None
+
+
+def _in_file(module: object) -> str:
+    file = _file(module)
+    return "" if file is None else f" ({file})"
+
+
+def _attribute(owner: object, name: str, place: str, target: str) -> Any:
+    try:
+        return getattr(owner, name)
+    except AttributeError as exception:
+        names: List[str] = attempt(lambda: dir(owner), [])
+        near = difflib.get_close_matches(name, names, n=3)
+        hint = f"; near names: {', '.join(near)}" if near else ""
+        raise LoadError("attribute_not_found", f'{place} has no attribute "{name}"{hint}') from exception
+    except BaseException as exception:  # a `__getattr__` of the module, a property
+        raise LoadError("import", f"reading {target} raised {_summary(exception)}") from exception
+
+
+def _signature(target: str, function: object) -> Signature:
+    if not callable(function):
+        raise LoadError("not_callable", f"{target} is of type {_type_name(function)}: expected a function")
+    if is_async(function):
+        raise LoadError(
+            "async_handler", f"{target} is an async function: expected a plain one, async def is not supported yet"
+        )
+    return Signature(function)
+
+
+def _routes(target: str, result: Any) -> List[Tuple[str, List[str]]]:
+    def wrong(what: str) -> LoadError:
+        return LoadError("init_result", f"{target} returned {what}")
+
+    if result is None:
+        return []
+    if not isinstance(result, dict):
+        raise wrong(f"{_type_name(result)}: expected a dict of routes to lists of methods, or None")
+    routes = []
+    for number, (route, methods) in enumerate(list(result.items()), start=1):
+        if not isinstance(route, str):
+            raise wrong(f"a route of type {_type_name(route)} (entry {number}): expected str")
+        if not isinstance(methods, (list, tuple)):
+            raise wrong(f'{route!r} with {_type_name(methods)}: expected a list or tuple of str, such as ["GET"]')
+        for index, method in enumerate(methods):
+            if not isinstance(method, str):
+                raise wrong(f"{route!r} with a method of type {_type_name(method)} at index {index}: expected str")
+        for text in (route, *methods):
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise wrong(f"{text!r} (entry {number}): expected text that encodes as UTF-8")
+        routes.append((route, list(methods)))
+    return routes
+
+
+def _summary(exception: BaseException) -> str:
+    type_name, message, _, _ = describe(exception)
+    return f"{type_name}: {message}" if message else type_name
+
+
+def _type_name(value: object) -> str:
+    return type(value).__name__

@@ -1,0 +1,104 @@
+"""`Request` and `request()`: what a handler can know of a request beyond its six arguments.
+
+The server sets the current request as an opaque token; this file turns it into a `Request` when somebody asks, and
+only then. What the token holds is the server's business (`_describe`).
+"""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+
+TYPE_CHECKING = False  # `typing` itself is too heavy to import here
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional, Tuple
+
+    Client = Tuple[str, int]
+    Described = Tuple[str, Optional[str], Optional[Client], str, str, float, Optional[str]]
+
+# Holds the server's token, or the `Request` that was made of it.
+_current: ContextVar[object] = ContextVar("httpy_rs.request")
+
+# Set by the server: from a token to target, route, client, scheme, HTTP version, seconds left, extras as JSON.
+_describe: Callable[[object], Described] | None = None
+
+
+class Request:
+    """One request, as far as a handler's six arguments do not tell it. Not to be changed."""
+
+    __slots__ = ("client", "deadline", "extras", "http_version", "route", "scheme", "target")
+
+    target: str
+    """Path and query as the client sent them, still percent-encoded: `/hello/a%20b?x=1`."""
+    route: str | None
+    """The pattern of the route that matched, `/hello/{name}`; `None` where no route took part."""
+    client: tuple[str, int] | None
+    """Address and port of the peer; `None` where the server does not know them."""
+    scheme: str
+    """`http` or `https`."""
+    http_version: str
+    """`1.0`, `1.1` or `2`."""
+    deadline: float | None
+    """The `time.monotonic()` value, in seconds, at which the client gets its 504; `None` for no deadline."""
+    extras: dict[str, Any]
+    """What the Rust side found out about the request; clients cannot forge it."""
+
+    def __init__(
+        self,
+        target: str,
+        route: str | None,
+        client: tuple[str, int] | None,
+        scheme: str,
+        http_version: str,
+        deadline: float | None,
+        extras: dict[str, Any],
+    ) -> None:
+        self.target = target
+        self.route = route
+        self.client = client
+        self.scheme = scheme
+        self.http_version = http_version
+        self.deadline = deadline
+        self.extras = extras
+
+    def __repr__(self) -> str:
+        fields = ", ".join(
+            f"{name}={getattr(self, name)!r}"
+            for name in ("target", "route", "client", "scheme", "http_version", "deadline", "extras")
+        )
+        return f"Request({fields})"
+
+
+def request() -> Request:
+    """The request that is being handled in this context.
+
+    A thread that the handler starts has a context of its own: ask before starting it, or run it in
+    `contextvars.copy_context()`.
+
+    Raises `RuntimeError` when no request is being handled here.
+    """
+    current = _current.get(None)
+    if type(current) is Request:
+        return current
+    if current is None or _describe is None:
+        raise RuntimeError(
+            "httpy_rs.request() was called where no request is being handled: call it inside a handler, on the "
+            "handler's own thread; a thread or a pool needs contextvars.copy_context().run(...), and a test "
+            "httpy_rs.testing.call(...)"
+        )
+    target, route, client, scheme, http_version, seconds_left, extras_json = _describe(current)
+    made = Request(
+        target, route, client, scheme, http_version, time.monotonic() + seconds_left, _read_extras(extras_json)
+    )
+    # The second ask in the same context finds the `Request` itself.
+    _current.set(made)
+    return made
+
+
+def _read_extras(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    import json  # only requests with extras pay for it
+
+    extras: dict[str, Any] = json.loads(text)
+    return extras

@@ -1,0 +1,70 @@
+"""The contract between the server and Python as types: aliases for the data, protocols for the functions.
+
+Only for type checkers and readers; the rules themselves are kept in `httpy_rs._contract` and by the server.
+"""
+
+from typing import Dict, List, Mapping, Optional, Protocol, Tuple, Union
+
+__all__ = [
+    "Body",
+    "BytesHandler",
+    "Handler",
+    "HeaderValue",
+    "Headers",
+    "Init",
+    "Params",
+    "Query",
+    "Reply",
+    "ReplyHeaders",
+    "RouteMap",
+    "Status",
+]
+
+Params = Dict[str, List[str]]
+"""What the route's pattern captured, percent-decoded: lists of one element."""
+
+Query = Dict[str, List[str]]
+"""The decoded query; repeated keys in order, `?flag` as `{"flag": [""]}`."""
+
+Headers = Dict[str, List[str]]
+"""The request's headers; names in canonical form (`X-Request-Id`), values as latin-1 text, repeated ones in order."""
+
+Status = int
+"""200 to 999, `http.HTTPStatus` too; never a `bool`."""
+
+Body = Union[str, bytes, bytearray, memoryview, None]
+"""Text goes out as UTF-8; `None` is the empty body."""
+
+HeaderValue = Union[str, List[str], Tuple[str, ...]]
+"""One value of a header, or several, as latin-1 text."""
+
+ReplyHeaders = Dict[str, HeaderValue]
+"""Header names to values; for headers that are put together step by step."""
+
+# `Mapping`, although only a `dict` is taken at run time: `dict` is invariant, so that `dict[str, str]` would not do.
+Reply = Tuple[Status, Body, Optional[Mapping[str, HeaderValue]]]
+"""What a handler returns: status, body, and a `dict` of headers or `None`."""
+
+RouteMap = Dict[str, List[str]]
+"""Route pattern to methods: `{"/hello/:name": ["GET"]}`."""
+
+
+class Handler(Protocol):
+    """A handler whose body is text: UTF-8, other bytes as lone surrogates (PEP 383)."""
+
+    def __call__(self, method: str, path: str, params: Params, query: Query, headers: Headers, body: str, /) -> Reply:
+        """Answers one request; may be called on several threads at once."""
+
+
+class BytesHandler(Protocol):
+    """A handler whose sixth parameter is annotated `bytes`: it gets the body as it was sent."""
+
+    def __call__(self, method: str, path: str, params: Params, query: Query, headers: Headers, body: bytes, /) -> Reply:
+        """Answers one request; may be called on several threads at once."""
+
+
+class Init(Protocol):
+    """The function that is called once before any request, and names the routes."""
+
+    def __call__(self) -> Optional[Mapping[str, Union[List[str], Tuple[str, ...]]]]:
+        """The routes to serve, as a `dict`; `None` for none."""

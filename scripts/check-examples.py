@@ -1,0 +1,141 @@
+"""Starts every example on a free port, asks its routes, and stops it with Ctrl-C, which must end it with exit code 0.
+
+Run by `scripts/check-examples`, which sets PYO3_PYTHON. Waits for the line on which an example says where it listens.
+"""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from queue import Empty, Queue
+
+# Example → (method, target, expected status, text that the body must contain).
+EXAMPLES = {
+    "hello": [
+        ("GET", "/native", 200, "ok"),
+        ("GET", "/hello/you", 200, "hello you"),
+        ("GET", "/python", 200, ""),
+        ("GET", "/unknown", 404, ""),
+    ],
+    "mixed": [
+        ("GET", "/", 200, ""),
+        ("GET", "/unknown", 404, ""),
+    ],
+}
+
+# No check is made to pass by these: they only end a run that hangs.
+START_LIMIT, ANSWER_LIMIT, STOP_LIMIT = 60, 30, 30
+
+
+class Failed(Exception):
+    """A check failed; the text says which."""
+
+
+def build():
+    """Builds all examples and returns example → path of its program."""
+    # What `scripts/test-rust` selects, so that dependencies keep their features and nothing is built a second time.
+    command = ["cargo", "build", "--workspace", "--lib", "--bins", "--tests", "--examples"]
+    done = subprocess.run([*command, "--message-format=json-render-diagnostics"], stdout=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        sys.exit(done.returncode)
+    programs = {}
+    for line in done.stdout.splitlines():
+        message = json.loads(line)
+        if message["reason"] == "compiler-artifact" and message.get("executable") and not message["profile"]["test"]:
+            programs[message["target"]["name"]] = message["executable"]
+    return programs
+
+
+class Server:
+    """A started example with the lines that it printed so far."""
+
+    def __init__(self, program):
+        environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0"}
+        self.process = subprocess.Popen(
+            [program],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.printed = []
+        self._lines = Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.printed.append(line)
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def address(self):
+        """Waits for the line that names the address."""
+        while True:
+            try:
+                line = self._lines.get(timeout=START_LIMIT)
+            except Empty:
+                raise Failed(f"said nothing more for {START_LIMIT} s and not where it listens") from None
+            if line is None:
+                raise Failed(f"ended with exit code {self.process.wait()} and never said where it listens")
+            found = re.search(r"http://([\d.]+):(\d+)", line)
+            if found:
+                return found[1], int(found[2])
+
+    def stop(self):
+        """Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            code = self.process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"still runs {STOP_LIMIT} s after Ctrl-C") from None
+        if code != 0:
+            raise Failed(f"ended with exit code {code} after Ctrl-C, expected 0")
+
+
+def ask(address, method, target, expected_status, expected_text):
+    connection = http.client.HTTPConnection(*address, timeout=ANSWER_LIMIT)
+    try:
+        connection.request(method, target)
+        response = connection.getresponse()
+        body = response.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise Failed(f"{method} {target}: {error!r}") from error
+    finally:
+        connection.close()
+    if response.status != expected_status or expected_text not in body:
+        raise Failed(f"{method} {target}: expected {expected_status} {expected_text!r}, got {response.status} {body!r}")
+
+
+def check(name, program):
+    server = Server(program)
+    try:
+        address = server.address()
+        for request in EXAMPLES[name]:
+            ask(address, *request)
+        server.stop()
+    except Failed as failure:
+        server.process.kill()
+        server.process.wait()
+        print(f"example {name}: {failure}")
+        print("".join(f"  | {line}" for line in server.printed))
+        return False
+    print(f"example {name}: {len(EXAMPLES[name])} answers as expected, exit code 0 after Ctrl-C")
+    return True
+
+
+def main():
+    folders = {manifest.parent.name for manifest in Path("examples").glob("*/Cargo.toml")}
+    if folders != set(EXAMPLES):
+        sys.exit(f"examples/ holds {sorted(folders)}, this script knows {sorted(EXAMPLES)}: make them equal")
+    programs = build()
+    results = [check(name, programs[name]) for name in sorted(EXAMPLES)]
+    return 0 if all(results) else 1
+
+
+sys.exit(main())

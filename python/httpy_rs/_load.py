@@ -6,7 +6,6 @@ tells programs, and whose message tells people, which one it was. How functions 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -149,6 +148,8 @@ def _attribute(owner: object, name: str, place: str, target: str) -> Any:
     try:
         return getattr(owner, name)
     except AttributeError as exception:
+        import difflib  # only the message needs it
+
         names: List[str] = attempt(lambda: dir(owner), [])
         near = difflib.get_close_matches(name, names, n=3)
         hint = f"; near names: {', '.join(near)}" if near else ""

@@ -14,6 +14,7 @@ use crate::exception::Describe;
 /// A loaded handler.
 #[derive(Debug)]
 pub(crate) struct Target {
+    pub(crate) name: String,
     pub(crate) handler: Py<PyAny>,
     /// Whether its sixth parameter is annotated `bytes`.
     pub(crate) wants_bytes: bool,
@@ -26,6 +27,10 @@ pub(crate) struct Targets(RwLock<Vec<Arc<Target>>>);
 impl Targets {
     pub(crate) fn all(&self) -> Vec<Arc<Target>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn get(&self, target: TargetId) -> Option<Arc<Target>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(target.0).cloned()
     }
 
     fn add(&self, target: Target) -> TargetId {
@@ -132,7 +137,7 @@ pub(crate) fn handler(
     paths: &[PathBuf],
 ) -> Result<TargetId, LoadError> {
     call_loader(py, describe, "load_handler", target, paths)
-        .map(|(handler, wants_bytes)| targets.add(Target { handler, wants_bytes }))
+        .map(|(handler, wants_bytes)| targets.add(Target { name: target.to_owned(), handler, wants_bytes }))
 }
 
 /// Calls an init function; its patterns with their methods, as given.

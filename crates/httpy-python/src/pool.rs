@@ -25,8 +25,8 @@ pub struct PoolOptions {
     pub stack_size: usize,
 }
 
-/// What hears of an outcome that came when its caller had gone. Runs detached on Python's main thread.
-pub type Late = Arc<dyn Fn(TargetId, Outcome) + Send + Sync>;
+/// What hears of a target's outcome that came when its caller had gone. Runs detached on Python's main thread.
+pub type Late = fn(&str, Outcome);
 
 /// What the workers share. They keep it alive, the pool does not keep them.
 pub(crate) struct Crew {
@@ -115,11 +115,12 @@ impl Crew {
 
     /// Passes on what nobody waits for any more, so that no exception goes unseen.
     pub(crate) fn report_late(&self, target: TargetId, outcome: Outcome) {
-        if matches!(outcome, Outcome::Returned(_)) {
-            return;
+        if let Some(target) = self.shared.targets.get(target)
+            && !matches!(outcome, Outcome::Returned(_))
+        {
+            let late = self.late;
+            self.interpreter.later(move || late(&target.name, outcome));
         }
-        let late = Arc::clone(&self.late);
-        self.interpreter.later(move || late(target, outcome));
     }
 }
 

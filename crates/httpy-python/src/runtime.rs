@@ -43,6 +43,8 @@ pub struct Runtime {
     interpreter: Arc<Interpreter>,
     shared: Arc<Shared>,
     pool: Mutex<Weak<Pool>>,
+    /// How many apps use the interpreter.
+    apps: Mutex<usize>,
 }
 
 impl Runtime {
@@ -65,7 +67,7 @@ impl Runtime {
             .on_main(|py| Shared::new(py).map_err(|error| error.to_string()))
             .unwrap_or_else(|error| Err(error.to_string()))
             .map_err(|message| StartError::Interpreter { message })?;
-        let started = Arc::new(Self { interpreter, shared: Arc::new(shared), pool: Mutex::default() });
+        let started = Arc::new(Self { interpreter, shared: Arc::new(shared), pool: Mutex::default(), apps: Mutex::default() });
         *runtime = Some(Arc::clone(&started));
         Ok(started)
     }
@@ -143,6 +145,18 @@ impl Runtime {
     /// Each [`LoadErrorKind`] says when.
     pub fn run_init(&self, target: String, paths: Vec<PathBuf>) -> Result<Vec<(String, Vec<String>)>, LoadError> {
         self.on_main(move |py, shared| load::init(py, &shared.describe, &target, &paths))
+    }
+
+    /// Counts an app that uses the interpreter.
+    pub fn enter(&self) {
+        *self.apps.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    }
+
+    /// Takes an app off the count; true when it was the last one.
+    pub fn leave(&self) -> bool {
+        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        *apps = apps.saturating_sub(1);
+        *apps == 0
     }
 
     /// Ends Python's part: threads, `atexit`, buffers. See [`Interpreter::exit`].

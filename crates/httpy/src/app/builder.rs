@@ -1,0 +1,228 @@
+//! `PyAppBuilder`: the options of an app, and `build`, where every failure of the start is.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use httpy_python::Runtime;
+use httpy_python::interpreter::Options;
+use serde::Serialize;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::gate::Gate;
+use super::{Inner, Limits, Membership, PyApp, Shared};
+use crate::config::Workers;
+use crate::failure::Choice;
+use crate::service::{Budget, Extra};
+use crate::{Config, Error, FailureResponse, PyService, RouteMap, log};
+
+/// Begun by [`PyApp::builder`], or from a [`Config`].
+#[must_use = "nothing starts before `build()`"]
+pub struct PyAppBuilder {
+    config: Config,
+    extras: Vec<Extra>,
+    failure_response: Option<Arc<dyn FailureResponse>>,
+}
+
+impl From<Config> for PyAppBuilder {
+    fn from(config: Config) -> Self {
+        Self { config, extras: Vec::new(), failure_response: None }
+    }
+}
+
+impl PyAppBuilder {
+    pub(super) fn new(target: impl Into<String>) -> Self {
+        Config::new(target).into()
+    }
+
+    /// The init function, `"module:attribute"`: called once, without arguments, before any request; returns
+    /// `{"route": ["METHOD", ...]}` or `None`. Defaults to none.
+    pub fn init(mut self, target: impl Into<String>) -> Self {
+        self.config.init = Some(target.into());
+        self
+    }
+
+    /// A folder for `sys.path`, where it stands before what Python has there itself; of several the first given stands
+    /// first. Defaults to none.
+    pub fn path(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.config.path.push(dir.into());
+        self
+    }
+
+    /// The folder of a virtual environment, made by the same version of Python as the linked one. Shared by all apps of the
+    /// process. Defaults to the one that `VIRTUAL_ENV` names, else none.
+    pub fn venv(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.config.venv = Some(dir.into());
+        self
+    }
+
+    /// How many worker threads there are: at least, when there is nothing to do, and at most. Shared by all apps of the
+    /// process. More are started while handlers wait (for a database, another server, a sleep), and retire when they have
+    /// been idle for 10 s. Defaults to `1..=64`.
+    pub fn workers(mut self, workers: RangeInclusive<usize>) -> Self {
+        self.config.workers = Workers::from(workers);
+        self
+    }
+
+    /// How many calls may wait for a worker; one more is answered with 503. Defaults to 1024.
+    pub fn queue(mut self, calls: usize) -> Self {
+        self.config.queue = calls;
+        self
+    }
+
+    /// How long a call may take from its push into the queue, after the body was read, to its answer. Past it the client
+    /// gets 504, or 503 when the handler was not even called; a handler that runs is not interrupted. Defaults to 30 s.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.config.deadline = deadline;
+        self
+    }
+
+    /// How long a call may wait for a worker before it is answered with 503; at most the deadline. Defaults to the
+    /// deadline.
+    pub fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.config.max_wait = Some(max_wait);
+        self
+    }
+
+    /// The bytes of a request's body; a longer one is answered with 413. Defaults to 2 MiB, as in axum.
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.config.body_limit = bytes;
+        self
+    }
+
+    /// How long a client may take to send its body before it is answered with 408. Defaults to 30 s.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.config.body_timeout = timeout;
+        self
+    }
+
+    /// The bytes of all bodies together that are being read, wait or are worked on; what goes beyond is answered with 503.
+    /// Defaults to 256 MiB.
+    pub fn body_budget(mut self, bytes: usize) -> Self {
+        self.config.body_budget = bytes;
+        self
+    }
+
+    /// Python's switch interval (`sys.setswitchinterval`): after so long a handler that computes lets others run. Shared
+    /// by all apps of the process. Defaults to CPython's own, 5 ms.
+    pub fn switch_interval(mut self, interval: Duration) -> Self {
+        self.config.switch_interval = Some(interval);
+        self
+    }
+
+    /// The stack of each worker thread in bytes. Shared by all apps of the process. Defaults to 8 MiB, as on a main
+    /// thread: Python's recursion limit counts on it.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.config.stack_size = bytes;
+        self
+    }
+
+    /// What the host has found out about a request (the user, the tenant, the request's id), for
+    /// `httpy_rs.request().extras`: `extra` is called for every request, and the fields of the struct or map that it gives
+    /// appear there. `None` and `()` add nothing; of several extras with one name the later wins. Clients cannot forge
+    /// them, as they could a header. Defaults to none.
+    ///
+    /// ```
+    /// #[derive(Clone, serde::Serialize)]
+    /// struct User { name: String }
+    ///
+    /// # fn check(builder: httpy::PyAppBuilder) -> httpy::PyAppBuilder {
+    /// builder.extra(|parts: &http::request::Parts| parts.extensions.get::<User>().cloned())
+    /// # }
+    /// ```
+    pub fn extra<F, T>(mut self, extra: F) -> Self
+    where
+        F: Fn(&Parts) -> T + Send + Sync + 'static,
+        T: Serialize,
+    {
+        self.extras.push(Box::new(move |parts| serde_json::to_value(extra(parts))));
+        self
+    }
+
+    /// Whether failures are answered with their message and Python's traceback, for development: it shows the inside of
+    /// the app to every client. Without effect beside [`failure_response`](Self::failure_response). Defaults to false.
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.config.debug = debug;
+        self
+    }
+
+    /// How a failed call becomes a response. Defaults to [`default_response`](crate::default_response): the contract's
+    /// table.
+    pub fn failure_response(mut self, failure_response: impl FailureResponse) -> Self {
+        self.failure_response = Some(Arc::new(failure_response));
+        self
+    }
+
+    /// Starts CPython where it does not run yet, imports the handler's module, runs the init function and starts the
+    /// workers.
+    ///
+    /// # Blocking
+    ///
+    /// Until all of that is done, so for as long as the imports take. Needs no runtime and may be called inside one, at
+    /// start.
+    ///
+    /// # Errors
+    ///
+    /// Every way in which a start fails, told apart by the predicates of [`Error`], with Python's traceback where there is
+    /// one.
+    pub fn build(self) -> Result<PyApp, Error> {
+        let Self { config, extras, failure_response } = self;
+        config.check()?;
+        let runtime = Runtime::start(&Options { venv: config.venv.clone(), switch_interval: config.switch_interval })?;
+        // Before anything of the app runs, so that a failed build leaves no app behind.
+        let membership = Membership::new(Arc::clone(&runtime));
+        let pool = runtime.pool(config.pool(), log::late)?;
+        for warning in runtime.interpreter().warnings() {
+            tracing::warn!(target: "httpy", "{warning}");
+        }
+        let paths = absolute(&config.path)?;
+        if let Some(warning) = runtime.add_paths(paths.clone())? {
+            tracing::warn!(target: "httpy", "{warning}");
+        }
+        let id = runtime.load_handler(config.target.clone(), paths.clone())?;
+        let routes = match &config.init {
+            Some(init) => runtime.run_init(init.clone(), paths.clone())?,
+            None => Vec::new(),
+        };
+        if config.debug {
+            tracing::warn!(target: "httpy", "debug is on: every client sees the tracebacks of {}", config.target);
+        }
+        let shared = Arc::new(Shared {
+            pool,
+            gate: Gate::default(),
+            slots: Arc::new(Semaphore::new(config.queue)),
+            budget: Budget::new(config.body_budget),
+            limits: Limits {
+                deadline: config.deadline,
+                max_wait: config.max_wait(),
+                body: config.body_limit,
+                body_timeout: config.body_timeout,
+            },
+            extras,
+            failure_response: failure_response.map_or(Choice::Default { debug: config.debug }, Choice::Own),
+            membership,
+        });
+        let service = PyService::new(Arc::clone(&shared), id, config.target, None);
+        let routes = RouteMap::from(routes);
+        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, stopped: OnceCell::new() }) })
+    }
+}
+
+/// A relative folder is relative to where the process stands now, not to where Python code may go.
+fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let absolute = |dir: &PathBuf| {
+        std::path::absolute(dir).map_err(|error| {
+            Error::with_source(crate::error::Kind::Config, format!("path: {} has no absolute form", dir.display()), error)
+        })
+    };
+    paths.iter().map(absolute).collect()
+}
+
+impl fmt::Debug for PyAppBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PyAppBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,48 @@
+//! `Gate`: whether an app takes calls, and how the pending ones hear that it is forced to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+
+const OPEN: u8 = 0;
+/// New calls are refused, pending ones go on.
+const CLOSED: u8 = 1;
+/// Pending calls are answered at once.
+const FORCED: u8 = 2;
+
+/// Goes one way: open, closed, forced.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    state: AtomicU8,
+    forced: Arc<Notify>,
+}
+
+impl Gate {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Acquire) != OPEN
+    }
+
+    pub(crate) fn is_forced(&self) -> bool {
+        self.state.load(Ordering::Acquire) == FORCED
+    }
+
+    /// Resolves when the gate is forced. Poll it once before asking [`is_forced`](Self::is_forced): only what is
+    /// registered is woken.
+    pub(crate) fn forced(&self) -> OwnedNotified {
+        Arc::clone(&self.forced).notified_owned()
+    }
+
+    pub(super) fn close(&self) {
+        self.state.fetch_max(CLOSED, Ordering::AcqRel);
+    }
+
+    pub(super) fn force(&self) {
+        // First the state, then the bell: whoever registers in between finds the state.
+        self.state.store(FORCED, Ordering::Release);
+        self.forced.notify_waiters();
+    }
+}
+
+const _: () = assert!(OPEN < CLOSED && CLOSED < FORCED);

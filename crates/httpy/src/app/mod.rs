@@ -1,0 +1,168 @@
+//! `PyApp`: loaded Python code, and everything that is mounted of it.
+
+mod builder;
+mod gate;
+mod shutdown;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use httpy_python::{Pool, Runtime};
+use tokio::sync::{OnceCell, Semaphore};
+
+pub use self::builder::PyAppBuilder;
+use self::gate::Gate;
+pub use self::shutdown::shutdown_signal;
+use crate::failure::Choice;
+use crate::route::{Matcher, Routes, mount};
+use crate::service::{Budget, Extra};
+use crate::{Error, PyService, RouteMap};
+
+/// Loaded Python code: a handler, its routes, and the worker threads that call it.
+///
+/// Made by [`PyApp::builder`]. A clone is one reference count. The workers live while an app or a service of it does;
+/// dropping never blocks. Several apps of one process share the interpreter and its workers, each with its own queue and
+/// limits.
+#[derive(Clone)]
+pub struct PyApp {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    service: PyService,
+    routes: RouteMap,
+    paths: Vec<PathBuf>,
+    stopped: OnceCell<()>,
+}
+
+/// What an app and its services share.
+pub(crate) struct Shared {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) gate: Gate,
+    /// Calls that wait for a worker.
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) budget: Budget,
+    pub(crate) limits: Limits,
+    pub(crate) extras: Vec<Extra>,
+    pub(crate) failure_response: Choice,
+    membership: Membership,
+}
+
+pub(crate) struct Limits {
+    pub(crate) deadline: Duration,
+    pub(crate) max_wait: Duration,
+    pub(crate) body: usize,
+    pub(crate) body_timeout: Duration,
+}
+
+/// An app's place among those that use the interpreter, left once: at shutdown, or when the last service is dropped.
+struct Membership {
+    runtime: Arc<Runtime>,
+    left: AtomicBool,
+}
+
+impl Membership {
+    fn new(runtime: Arc<Runtime>) -> Self {
+        runtime.enter();
+        Self { runtime, left: AtomicBool::new(false) }
+    }
+
+    /// True when this was the last app of the process.
+    fn leave(&self) -> bool {
+        !self.left.swap(true, Ordering::AcqRel) && self.runtime.leave()
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl PyApp {
+    /// Begins an app whose handler is `target`, `"module:attribute"`.
+    pub fn builder(target: impl Into<String>) -> PyAppBuilder {
+        PyAppBuilder::new(target)
+    }
+
+    /// The app's handler as a service.
+    pub fn service(&self) -> PyService {
+        self.inner.service.clone()
+    }
+
+    /// Another function of the app's folders as a service with the same workers, queue and limits.
+    ///
+    /// # Blocking
+    ///
+    /// Until its module is imported, which happens on Python's main thread. Needs no runtime and may be called inside one,
+    /// at start.
+    ///
+    /// # Errors
+    ///
+    /// When the target cannot be loaded; the predicates of [`Error`] tell the ways apart.
+    pub fn handler(&self, target: impl Into<String>) -> Result<PyService, Error> {
+        let target = target.into();
+        let shared = &self.inner.shared;
+        let id = shared.membership.runtime.load_handler(target.clone(), self.inner.paths.clone())?;
+        Ok(PyService::new(Arc::clone(shared), id, target, None))
+    }
+
+    /// The init function's result as it came, order kept; empty without an init function.
+    pub fn routes(&self) -> &RouteMap {
+        &self.inner.routes
+    }
+
+    /// One axum route per entry of [`routes`](Self::routes), to be merged into the host's router.
+    ///
+    /// # Errors
+    ///
+    /// All entries that are no routes, in one [`Error`] with [`is_routes`](Error::is_routes).
+    ///
+    /// # Panics
+    ///
+    /// Not this method, but [`Router::merge`] panics when the host has a route on the same path with the same methods, or
+    /// on one that conflicts: [`RouteMap::retain`] with [`router_for`](Self::router_for), or
+    /// [`fallback`](Self::fallback), are the ways out.
+    pub fn router<S>(&self) -> Result<Router<S>, Error>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        self.router_for(&self.inner.routes)
+    }
+
+    /// One axum route per entry of `map`, all to the app's handler.
+    ///
+    /// # Errors
+    ///
+    /// As [`router`](Self::router).
+    pub fn router_for<S>(&self, map: &RouteMap) -> Result<Router<S>, Error>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        Ok(mount(&Routes::read(map)?, &self.inner.service))
+    }
+
+    /// A service with a matcher of its own over [`routes`](Self::routes), for [`Router::fallback_service`]: the host's
+    /// routes always win, and nothing can conflict. Unknown paths are answered with 404, other methods with 405.
+    ///
+    /// # Errors
+    ///
+    /// As [`router`](Self::router).
+    pub fn fallback(&self) -> Result<PyService, Error> {
+        Ok(self.inner.service.matching(Matcher::new(&Routes::read(&self.inner.routes)?)))
+    }
+}
+
+impl fmt::Debug for PyApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PyApp")
+            .field("service", &self.inner.service)
+            .field("routes", &self.inner.routes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,120 @@
+//! The end: `stop_on` while the server still serves, `shutdown` after it, `shutdown_signal` for both.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use httpy_python::interpreter::ExitReport;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::PyApp;
+
+/// Python's own threads get so long to end.
+const THREADS: Duration = Duration::from_secs(5);
+/// And with them the functions that are registered for the exit, before the process goes on without them.
+const EXIT: Duration = Duration::from_secs(10);
+
+/// The exit code after a second signal, as a shell reports an interrupt.
+const FORCED: i32 = 130;
+
+impl PyApp {
+    /// A future for [`with_graceful_shutdown`]: it resolves when `signal` does, and from then on new calls are answered
+    /// with 503. After `grace` every call that is still pending is answered with 503 too, so that `serve` returns, which
+    /// otherwise waits for them without limit.
+    ///
+    /// Handlers that are running then are not interrupted; they end with the process.
+    ///
+    /// # Panics
+    ///
+    /// The future must run on a tokio runtime with its timer.
+    ///
+    /// [`with_graceful_shutdown`]: https://docs.rs/axum/0.8/axum/serve/struct.Serve.html#method.with_graceful_shutdown
+    pub fn stop_on<F>(&self, signal: F, grace: Duration) -> impl Future<Output = ()> + Send + 'static
+    where
+        F: Future + Send + 'static,
+    {
+        let shared = Arc::clone(&self.inner.shared);
+        async move {
+            signal.await;
+            shared.gate.close();
+            tokio::spawn(async move {
+                sleep(grace).await;
+                shared.gate.force();
+            });
+        }
+    }
+
+    /// Ends the app, after serving: new calls are answered with 503, pending ones too. When it was the last app of the
+    /// process, Python ends as a program does: threads that are no daemons are waited for (5 s), `atexit` runs, stdout and
+    /// stderr are flushed. After that no app can be built any more.
+    ///
+    /// Takes 10 s at most, whatever Python code does: what is left over then is named in the log. Idempotent; every call
+    /// returns when the first has done its work.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future does not stop what Python has begun; the next call waits for the rest.
+    pub async fn shutdown(&self) {
+        self.inner.stopped.get_or_init(|| self.stop()).await;
+    }
+
+    async fn stop(&self) {
+        let shared = &self.inner.shared;
+        shared.gate.close();
+        shared.gate.force();
+        if !shared.membership.leave() {
+            return;
+        }
+        let (sender, receiver) = oneshot::channel();
+        shared.membership.runtime.exit(THREADS, move |report| drop(sender.send(report)));
+        match timeout(EXIT, receiver).await {
+            Ok(Ok(report)) => log(report),
+            _ => tracing::warn!(target: "httpy", "Python did not end within {EXIT:?}: the process goes on without it"),
+        }
+    }
+}
+
+fn log(report: ExitReport) {
+    for thread in report.threads {
+        tracing::warn!(target: "httpy", thread, "a thread that Python code started still runs at the exit");
+    }
+    for error in report.errors {
+        tracing::error!(target: "httpy", "an exit function raised\n{}", error.trim_end());
+    }
+}
+
+/// Resolves at the first SIGINT (Ctrl-C) or SIGTERM. From then on a second one ends the process at once, with exit code
+/// 130: whoever asks twice does not want to wait.
+///
+/// When the signals cannot be watched, that is logged, and the future never resolves.
+///
+/// # Panics
+///
+/// When polled outside of a tokio runtime.
+pub async fn shutdown_signal() {
+    if let Err(error) = first_signal().await {
+        tracing::error!(target: "httpy", %error, "signals cannot be watched: stop the process by other means");
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn first_signal() -> io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // Actions run in the order of their registration, in the signal handler itself: the first signal passes by the
+        // condition and sets it, and the second needs no thread of ours to be alive.
+        signal_hook::flag::register_conditional_shutdown(signal, FORCED, Arc::clone(&asked))?;
+        signal_hook::flag::register(signal, Arc::clone(&asked))?;
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

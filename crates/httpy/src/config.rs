@@ -1,0 +1,235 @@
+//! `Config`: all options of an app as data, with their defaults and the check of their combinations.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use httpy_python::PoolOptions;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::error::Kind;
+
+/// The options of a [`PyApp`](crate::PyApp) as data, to be read from a file; see [`PyAppBuilder::from`].
+///
+/// Holds the same fields as [`PyAppBuilder`] has methods, where each is described; only what is code (`extra`,
+/// `failure_response`) is given to the builder alone. Durations are written as `"30s"` or `"200ms"`. Every field but
+/// `target` may be left out.
+///
+/// [`PyAppBuilder`]: crate::PyAppBuilder
+/// [`PyAppBuilder::from`]: crate::PyAppBuilder#impl-From<Config>-for-PyAppBuilder
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// The handler, `"module:attribute"`.
+    pub target: String,
+    /// The init function, `"module:attribute"`. Defaults to none.
+    #[serde(default)]
+    pub init: Option<String>,
+    /// Folders for `sys.path`. Defaults to none.
+    #[serde(default)]
+    pub path: Vec<PathBuf>,
+    /// The virtual environment. Defaults to the one that `VIRTUAL_ENV` names, else none.
+    #[serde(default)]
+    pub venv: Option<PathBuf>,
+    /// Worker threads. Defaults to 1 to 64.
+    #[serde(default)]
+    pub workers: Workers,
+    /// Calls that may wait for a worker. Defaults to 1024.
+    #[serde(default = "queue")]
+    pub queue: usize,
+    /// From the push into the queue to the answer. Defaults to 30 s.
+    #[serde(default = "deadline", with = "humantime_serde")]
+    pub deadline: Duration,
+    /// From the push into the queue to the handler's start. Defaults to the deadline.
+    #[serde(default, with = "humantime_serde::option")]
+    pub max_wait: Option<Duration>,
+    /// A request's body in bytes. Defaults to 2 MiB.
+    #[serde(default = "body_limit")]
+    pub body_limit: usize,
+    /// From the first wait for a body to its end. Defaults to 30 s.
+    #[serde(default = "body_timeout", with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// All bodies together that are being read or wait, in bytes. Defaults to 256 MiB.
+    #[serde(default = "body_budget")]
+    pub body_budget: usize,
+    /// Python's switch interval. Defaults to CPython's 5 ms.
+    #[serde(default, with = "humantime_serde::option")]
+    pub switch_interval: Option<Duration>,
+    /// Each worker's stack in bytes. Defaults to 8 MiB.
+    #[serde(default = "stack_size")]
+    pub stack_size: usize,
+    /// Whether failures are answered with their traceback. Defaults to false.
+    #[serde(default)]
+    pub debug: bool,
+}
+
+/// How many worker threads an app's interpreter has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workers {
+    /// So many stay when there is nothing to do. Defaults to 1.
+    #[serde(default = "min_workers")]
+    pub min: usize,
+    /// So many there are at most. Defaults to 64.
+    #[serde(default = "max_workers")]
+    pub max: usize,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { min: min_workers(), max: max_workers() }
+    }
+}
+
+impl From<RangeInclusive<usize>> for Workers {
+    fn from(range: RangeInclusive<usize>) -> Self {
+        Self { min: *range.start(), max: *range.end() }
+    }
+}
+
+const MIB: usize = 1024 * 1024;
+const MOST_WORKERS: usize = 1024;
+/// Below this CPython's own start of a thread may not fit.
+const LEAST_STACK: usize = 256 * 1024;
+
+fn min_workers() -> usize {
+    1
+}
+
+fn max_workers() -> usize {
+    64
+}
+
+fn queue() -> usize {
+    1024
+}
+
+fn deadline() -> Duration {
+    Duration::from_secs(30)
+}
+
+fn body_limit() -> usize {
+    2 * MIB
+}
+
+fn body_timeout() -> Duration {
+    Duration::from_secs(30)
+}
+
+fn body_budget() -> usize {
+    256 * MIB
+}
+
+fn stack_size() -> usize {
+    8 * MIB
+}
+
+impl Config {
+    /// All defaults, for the handler `target` (`"module:attribute"`).
+    pub fn new(target: impl Into<String>) -> Self {
+        Self {
+            target: target.into(),
+            init: None,
+            path: Vec::new(),
+            venv: None,
+            workers: Workers::default(),
+            queue: queue(),
+            deadline: deadline(),
+            max_wait: None,
+            body_limit: body_limit(),
+            body_timeout: body_timeout(),
+            body_budget: body_budget(),
+            switch_interval: None,
+            stack_size: stack_size(),
+            debug: false,
+        }
+    }
+
+    /// Every option and every combination that can be judged before Python starts.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let Self { workers: Workers { min, max }, queue, deadline, body_limit, body_budget, stack_size, .. } = self;
+        let max_wait = self.max_wait();
+        let rules = [
+            (*max == 0, "workers: at most 0 could never run anything, expected at least 1".to_owned()),
+            (min > max, format!("workers: at least {min} and at most {max} contradict each other")),
+            (*max > MOST_WORKERS, format!("workers: at most {max}, expected at most {MOST_WORKERS}")),
+            (*queue == 0, "queue: 0 could never take a call, expected at least 1".to_owned()),
+            (deadline.is_zero(), "deadline: 0 s would refuse every call".to_owned()),
+            (max_wait.is_zero(), "max_wait: 0 s would refuse every call".to_owned()),
+            (max_wait > *deadline, format!("max_wait: {max_wait:?} is longer than the deadline of {deadline:?}")),
+            (self.body_timeout.is_zero(), "body_timeout: 0 s would refuse every body".to_owned()),
+            (
+                body_limit > body_budget,
+                format!("body_limit: {body_limit} bytes are more than the {body_budget} of body_budget for all bodies together"),
+            ),
+            (
+                *body_budget > tokio::sync::Semaphore::MAX_PERMITS,
+                format!("body_budget: {body_budget} bytes, expected at most {}", tokio::sync::Semaphore::MAX_PERMITS),
+            ),
+            (*queue > tokio::sync::Semaphore::MAX_PERMITS, format!("queue: {queue} calls are more than can be counted")),
+            (*stack_size < LEAST_STACK, format!("stack_size: {stack_size} bytes, expected at least {LEAST_STACK}")),
+            (
+                self.switch_interval.is_some_and(|interval| interval < Duration::from_micros(1)),
+                "switch_interval: less than 1 µs, which CPython cannot count".to_owned(),
+            ),
+        ];
+        let problems: Vec<String> = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, text)| text).collect();
+        let missing = self.path.iter().filter(|dir| !dir.is_dir());
+        let problems: Vec<String> =
+            problems.into_iter().chain(missing.map(|dir| format!("path: {} is not a folder", dir.display()))).collect();
+        if problems.is_empty() { Ok(()) } else { Err(Error::new(Kind::Config, problems.join("; "))) }
+    }
+
+    pub(crate) fn max_wait(&self) -> Duration {
+        self.max_wait.unwrap_or(self.deadline)
+    }
+
+    pub(crate) fn pool(&self) -> PoolOptions {
+        PoolOptions { min: self.workers.min, max: self.workers.max, stack_size: self.stack_size }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_a_target_alone_gives_the_defaults() {
+        let config: Config = serde_json::from_str(r#"{"target": "worker:handle"}"#).unwrap();
+        assert_eq!(config, Config::new("worker:handle"));
+        config.check().unwrap();
+    }
+
+    #[test]
+    fn durations_are_written_with_their_unit_and_come_back() {
+        let text = r#"{"target": "w:h", "deadline": "1500ms", "max_wait": "1s", "workers": {"max": 8}}"#;
+        let config: Config = serde_json::from_str(text).unwrap();
+        assert_eq!(config.deadline, Duration::from_millis(1500));
+        assert_eq!(config.workers, Workers { min: 1, max: 8 });
+        let again: Config = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn a_misspelt_option_is_an_error() {
+        let error = serde_json::from_str::<Config>(r#"{"target": "w:h", "dedline": "1s"}"#).unwrap_err();
+        assert!(error.to_string().contains("dedline"), "{error}");
+    }
+
+    #[test]
+    fn contradictions_are_told_with_both_numbers_and_all_at_once() {
+        let mut config = Config::new("w:h");
+        config.workers = (9..=3).into();
+        config.max_wait = Some(Duration::from_secs(40));
+        config.path = vec!["/no/such/folder".into()];
+        let error = config.check().unwrap_err();
+        assert!(error.is_config());
+        assert_eq!(
+            error.to_string(),
+            "workers: at least 9 and at most 3 contradict each other; max_wait: 40s is longer than the deadline of 30s; \
+             path: /no/such/folder is not a folder"
+        );
+    }
+}

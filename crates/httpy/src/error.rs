@@ -1,0 +1,323 @@
+//! `Error`: everything that can go wrong, at the start and per call, as one opaque value.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use httpy_core::{ContractFailure, Exception};
+use httpy_python::interpreter::StartError;
+use httpy_python::{LoadError, LoadErrorKind};
+
+use crate::route::RouteError;
+
+/// What went wrong, at the start of an app or in one call.
+///
+/// Cheap to clone: it also travels in the extensions of the response that it became. `Display` prints one level, without
+/// Python's traceback; [`source`](std::error::Error::source) leads to the cause, and [`exception`](Self::exception) to what
+/// Python raised. Which one it was is asked with the `is_*` predicates.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    kind: Kind,
+    message: String,
+    source: Option<Source>,
+}
+
+enum Source {
+    Exception(Exception),
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Config,
+    Venv,
+    Interpreter,
+    Differs,
+    ShutDown,
+    Load(LoadErrorKind),
+    Routes,
+    Exception,
+    Contract,
+    Internal,
+    Extra,
+    BodyTooLarge,
+    BodyBroken,
+    BodyTimeout,
+    Overloaded,
+    ShuttingDown,
+    Deadline,
+    NotFound,
+    /// With the value of `Allow`.
+    MethodNotAllowed(HeaderValue),
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner { kind, message: message.into(), source: None }))
+    }
+
+    pub(crate) fn with_source(
+        kind: Kind,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self(Arc::new(Inner { kind, message: message.into(), source: Some(Source::Other(source.into())) }))
+    }
+
+    pub(crate) fn raised(target: &str, exception: Exception) -> Self {
+        let message = format!("{target} raised {exception}");
+        Self(Arc::new(Inner { kind: Kind::Exception, message, source: Some(Source::Exception(exception)) }))
+    }
+
+    pub(crate) fn contract(target: &str, failure: &ContractFailure) -> Self {
+        Self::new(Kind::Contract, format!("{target} returned {failure}"))
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.0.kind
+    }
+
+    fn is_load(&self, kind: LoadErrorKind) -> bool {
+        self.0.kind == Kind::Load(kind)
+    }
+
+    /// What Python raised, with its traceback, where an exception is behind this.
+    pub fn exception(&self) -> Option<&Exception> {
+        match &self.0.source {
+            Some(Source::Exception(exception)) => Some(exception),
+            _ => None,
+        }
+    }
+}
+
+/// How a start fails.
+impl Error {
+    /// An option of the builder is out of its range, or two of them contradict each other.
+    pub fn is_config(&self) -> bool {
+        self.0.kind == Kind::Config
+    }
+
+    /// The virtual environment does not exist, or was made by another version of Python than the linked one.
+    pub fn is_venv(&self) -> bool {
+        self.0.kind == Kind::Venv
+    }
+
+    /// CPython itself did not start, for example because its standard library is missing.
+    pub fn is_interpreter(&self) -> bool {
+        self.0.kind == Kind::Interpreter
+    }
+
+    /// Another app of this process started Python with another value of a setting that all apps share.
+    pub fn is_differs(&self) -> bool {
+        self.0.kind == Kind::Differs
+    }
+
+    /// The last app of this process was shut down, and CPython cannot be started twice.
+    pub fn is_shut_down(&self) -> bool {
+        self.0.kind == Kind::ShutDown
+    }
+
+    /// A target is not of the form `module:attribute`.
+    pub fn is_target(&self) -> bool {
+        self.is_load(LoadErrorKind::Target)
+    }
+
+    /// There is no such module on `sys.path`.
+    pub fn is_module_not_found(&self) -> bool {
+        self.is_load(LoadErrorKind::ModuleNotFound)
+    }
+
+    /// The module raised while it was imported; a module that *it* misses counts here.
+    pub fn is_import(&self) -> bool {
+        self.is_load(LoadErrorKind::Import)
+    }
+
+    /// The module has no such attribute.
+    pub fn is_attribute_not_found(&self) -> bool {
+        self.is_load(LoadErrorKind::AttributeNotFound)
+    }
+
+    /// A module of the same name was loaded from another file, by another app or by Python itself.
+    pub fn is_module_conflict(&self) -> bool {
+        self.is_load(LoadErrorKind::ModuleConflict)
+    }
+
+    /// The target is not callable.
+    pub fn is_not_callable(&self) -> bool {
+        self.is_load(LoadErrorKind::NotCallable)
+    }
+
+    /// The handler cannot take six positional arguments, or the init function takes any.
+    pub fn is_signature(&self) -> bool {
+        self.is_load(LoadErrorKind::Signature) || self.is_load(LoadErrorKind::InitSignature)
+    }
+
+    /// The function is an `async def`, which this version does not call.
+    pub fn is_async_handler(&self) -> bool {
+        self.is_load(LoadErrorKind::AsyncHandler)
+    }
+
+    /// The init function raised.
+    pub fn is_init_exception(&self) -> bool {
+        self.is_load(LoadErrorKind::InitException)
+    }
+
+    /// The init function returned something else than `{"route": ["METHOD"]}` or `None`.
+    pub fn is_init_result(&self) -> bool {
+        self.is_load(LoadErrorKind::InitResult)
+    }
+
+    /// Patterns or methods of a route map are wrong or conflict; the message lists all of them.
+    pub fn is_routes(&self) -> bool {
+        self.0.kind == Kind::Routes
+    }
+}
+
+/// How a call fails.
+impl Error {
+    /// The handler raised: 500.
+    pub fn is_exception(&self) -> bool {
+        self.0.kind == Kind::Exception
+    }
+
+    /// The handler returned something that the contract does not allow: 500.
+    pub fn is_contract(&self) -> bool {
+        self.0.kind == Kind::Contract
+    }
+
+    /// An extra of the host could not be serialised: 500.
+    pub fn is_extra(&self) -> bool {
+        self.0.kind == Kind::Extra
+    }
+
+    /// httpy itself failed: 500. Please report it.
+    pub fn is_internal(&self) -> bool {
+        matches!(self.0.kind, Kind::Internal | Kind::Load(LoadErrorKind::Internal))
+    }
+
+    /// The client's body is over the limit: 413.
+    pub fn is_body_too_large(&self) -> bool {
+        self.0.kind == Kind::BodyTooLarge
+    }
+
+    /// The client's body broke off: 400.
+    pub fn is_body_broken(&self) -> bool {
+        self.0.kind == Kind::BodyBroken
+    }
+
+    /// The client took too long to send its body: 408.
+    pub fn is_body_timeout(&self) -> bool {
+        self.0.kind == Kind::BodyTimeout
+    }
+
+    /// The queue is full, the bodies' budget is spent, or no worker took the call in time: 503, the handler never ran.
+    pub fn is_overloaded(&self) -> bool {
+        self.0.kind == Kind::Overloaded
+    }
+
+    /// The app is shutting down: 503.
+    pub fn is_shutting_down(&self) -> bool {
+        self.0.kind == Kind::ShuttingDown
+    }
+
+    /// The deadline passed while the handler ran: 504.
+    pub fn is_deadline(&self) -> bool {
+        self.0.kind == Kind::Deadline
+    }
+
+    /// No route of [`fallback`](crate::PyApp::fallback) matches: 404.
+    pub fn is_not_found(&self) -> bool {
+        self.0.kind == Kind::NotFound
+    }
+
+    /// The method is not one of the route's, or is `CONNECT`: 405.
+    pub fn is_method_not_allowed(&self) -> bool {
+        matches!(self.0.kind, Kind::MethodNotAllowed(_))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    /// The message, and the traceback where there is one: what `main() -> Result<(), Error>` prints is meant to be read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        match &self.0.source {
+            Some(Source::Exception(exception)) => write!(f, "\n{}", exception.traceback().trim_end()),
+            Some(Source::Other(source)) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self.0.source.as_ref()? {
+            Source::Exception(exception) => Some(exception),
+            Source::Other(source) => Some(source.as_ref()),
+        }
+    }
+}
+
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Self {
+        let kind = match &error {
+            StartError::Venv { .. } => Kind::Venv,
+            StartError::Differs { .. } => Kind::Differs,
+            StartError::ShutDown => Kind::ShutDown,
+            _ => Kind::Interpreter,
+        };
+        Self::new(kind, chain(&error))
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        let source = error.exception.map(Source::Exception);
+        Self(Arc::new(Inner { kind: Kind::Load(error.kind), message: error.message, source }))
+    }
+}
+
+impl From<RouteError> for Error {
+    fn from(error: RouteError) -> Self {
+        Self::new(Kind::Routes, error.to_string())
+    }
+}
+
+/// An error of the start in one line with its causes: they are our own, and too short to be told apart.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_one_pointer_that_goes_anywhere() {
+        fn goes_anywhere<T: Clone + Send + Sync + 'static>() {}
+        goes_anywhere::<Error>();
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn display_is_one_level_and_the_exception_is_the_source() {
+        let exception =
+            Exception::new("ValueError".into(), "boom".into(), "Traceback ...".into(), "worker.py:3".into());
+        let error = Error::raised("worker:handle", exception.clone());
+        assert_eq!(error.to_string(), "worker:handle raised ValueError: boom");
+        assert_eq!(error.exception(), Some(&exception));
+        assert!(std::error::Error::source(&error).is_some());
+        assert!(error.is_exception() && !error.is_contract());
+        assert_eq!(format!("{error:?}"), "worker:handle raised ValueError: boom\nTraceback ...");
+    }
+}

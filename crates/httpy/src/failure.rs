@@ -1,0 +1,112 @@
+//! How a failed call becomes a response: a trait, with the contract's table as its default.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+
+use crate::error::Kind;
+use crate::{Error, ResponseBody};
+
+/// Makes the response for a call that failed.
+///
+/// Closures from `&Error` to a response implement it. Given to [`PyAppBuilder::failure_response`], whose default is the
+/// contract's table; [`default_response`] gives that one to those who change only some of the answers. The [`Error`] is put
+/// into the response's extensions afterwards, so that layers can see it.
+///
+/// ```
+/// use httpy::{Error, ResponseBody, default_response};
+///
+/// fn my_response(error: &Error) -> http::Response<ResponseBody> {
+///     let mut response = default_response(error, false);
+///     if error.is_exception() {
+///         *response.body_mut() = "{\"error\": \"try again later\"}".into();
+///         response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+///     }
+///     response
+/// }
+/// # fn check(builder: httpy::PyAppBuilder) -> httpy::PyAppBuilder {
+/// builder.failure_response(my_response)
+/// # }
+/// ```
+///
+/// [`PyAppBuilder::failure_response`]: crate::PyAppBuilder::failure_response
+pub trait FailureResponse: Send + Sync + 'static {
+    /// The response for `error`.
+    fn response(&self, error: &Error) -> Response<ResponseBody>;
+}
+
+impl<F> FailureResponse for F
+where
+    F: Fn(&Error) -> Response<ResponseBody> + Send + Sync + 'static,
+{
+    fn response(&self, error: &Error) -> Response<ResponseBody> {
+        self(error)
+    }
+}
+
+/// The contract's response for a failed call: a status and one short line of text. With `debug` the line is followed by
+/// what the log says: the message and Python's traceback.
+pub fn default_response(error: &Error, debug: bool) -> Response<ResponseBody> {
+    let (status, text) = status(error.kind());
+    let mut body = format!("{text}\n");
+    if debug {
+        body = format!("{body}\n{error:?}\n");
+    }
+    let mut response = Response::new(ResponseBody::from(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    match error.kind() {
+        Kind::MethodNotAllowed(allow) => {
+            response.headers_mut().insert(ALLOW, allow.clone());
+        }
+        _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        _ => {}
+    }
+    response
+}
+
+fn status(kind: &Kind) -> (StatusCode, &'static str) {
+    match kind {
+        Kind::BodyBroken => (StatusCode::BAD_REQUEST, "the request's body broke off"),
+        Kind::NotFound => (StatusCode::NOT_FOUND, "not found"),
+        Kind::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
+        Kind::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "the request's body took too long"),
+        Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too large"),
+        Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded, try again later"),
+        Kind::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting down, try again later"),
+        Kind::Deadline => (StatusCode::GATEWAY_TIMEOUT, "the handler took too long"),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal server error"),
+    }
+}
+
+/// The choice of an app.
+#[derive(Clone)]
+pub(crate) enum Choice {
+    Default { debug: bool },
+    Own(Arc<dyn FailureResponse>),
+}
+
+impl Choice {
+    pub(crate) fn response(&self, error: Error) -> Response<ResponseBody> {
+        let mut response = match self {
+            Self::Default { debug } => default_response(&error, *debug),
+            Self::Own(own) => own.response(&error),
+        };
+        response.extensions_mut().insert(error);
+        response
+    }
+}
+
+impl fmt::Debug for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default { debug } => f.debug_struct("Default").field("debug", debug).finish(),
+            Self::Own(_) => f.write_str("Own"),
+        }
+    }
+}

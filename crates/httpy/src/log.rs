@@ -1,0 +1,117 @@
+//! What goes wrong goes to the log once per place and second, with a count of what was left out.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use httpy_core::Outcome;
+
+use crate::Error;
+use crate::error::Kind;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// So many places are remembered; beyond that the table starts anew, and a line may come early.
+const PLACES: usize = 1024;
+
+/// One log for the process, as there is one subscriber: what comes late from a worker belongs to no app any more.
+static LOG: LazyLock<Log> = LazyLock::new(Log::default);
+
+/// Where the lines of the last second came from.
+#[derive(Debug, Default)]
+struct Log {
+    places: Mutex<HashMap<u64, Place>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    logged: Instant,
+    left_out: u64,
+}
+
+impl Log {
+    /// How many lines of this place were left out since the last one; `None` when this one is left out as well.
+    fn admit(&self, place: impl Hash, now: Instant) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        place.hash(&mut hasher);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = places.get_mut(&hasher.finish()) {
+            if now.saturating_duration_since(place.logged) < EVERY {
+                place.left_out += 1;
+                return None;
+            }
+            place.logged = now;
+            return Some(std::mem::take(&mut place.left_out));
+        }
+        if places.len() >= PLACES {
+            places.clear();
+        }
+        places.insert(hasher.finish(), Place { logged: now, left_out: 0 });
+        Some(0)
+    }
+}
+
+/// Logs a failed call of `target`. What the client did wrong is no more than a debug line.
+pub(crate) fn failure(target: &str, error: &Error) {
+    match error.kind() {
+        Kind::BodyTooLarge | Kind::BodyBroken | Kind::BodyTimeout | Kind::NotFound | Kind::MethodNotAllowed(_) => {
+            tracing::debug!(target: "httpy", handler = target, "{error}");
+            return;
+        }
+        _ => {}
+    }
+    let exception = error.exception();
+    // An exception's message may differ from call to call, its place does not.
+    let place = exception.map_or_else(|| error.to_string(), |exception| exception.place().to_owned());
+    let Some(left_out) = LOG.admit((target, std::mem::discriminant(error.kind()), place), Instant::now()) else { return };
+    match (error.kind(), exception) {
+        (Kind::Overloaded | Kind::ShuttingDown | Kind::Deadline, _) => {
+            tracing::warn!(target: "httpy", handler = target, left_out, "{error}");
+        }
+        (_, Some(exception)) => {
+            let traceback = exception.traceback().trim_end();
+            tracing::error!(target: "httpy", handler = target, left_out, "{error}\n{traceback}");
+        }
+        (_, None) => tracing::error!(target: "httpy", handler = target, left_out, "{error}"),
+    }
+}
+
+/// Logs something that a handler returned and that was set right.
+pub(crate) fn warning(target: &str, text: &str) {
+    if let Some(left_out) = LOG.admit((target, text), Instant::now()) {
+        tracing::warn!(target: "httpy", handler = target, left_out, "{target}: {text}");
+    }
+}
+
+/// Logs an outcome for which nobody waited any more. Runs on Python's main thread, detached.
+pub(crate) fn late(target: &str, outcome: Outcome) {
+    if let Err(error) = crate::service::judge(target, &http::Method::GET, outcome) {
+        failure(target, &error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_logged_once_per_second_with_a_count_of_the_rest() {
+        let (log, start) = (Log::default(), Instant::now());
+        assert_eq!(log.admit("a", start), Some(0));
+        assert_eq!(log.admit("a", start + EVERY / 3), None);
+        assert_eq!(log.admit("a", start + EVERY / 2), None);
+        assert_eq!(log.admit("b", start + EVERY / 2), Some(0));
+        assert_eq!(log.admit("a", start + EVERY), Some(2));
+        assert_eq!(log.admit("a", start + EVERY * 2), Some(0));
+    }
+
+    #[test]
+    fn a_flood_of_places_does_not_grow_the_table() {
+        let (log, now) = (Log::default(), Instant::now());
+        for place in 0..10 * PLACES {
+            log.admit(place, now);
+        }
+        assert!(log.places.lock().unwrap().len() <= PLACES);
+    }
+}

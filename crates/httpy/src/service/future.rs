@@ -1,0 +1,271 @@
+//! The response futures: read the body, push the job, wait for the outcome, with one clock.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use httpy_core::{Call, Job, Outcome, Ticket};
+use pin_project_lite::pin_project;
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::{Sleep, sleep_until};
+use tower::BoxError;
+
+use super::body::Collect;
+use super::response::{judge, response};
+use super::{PyService, ResponseBody, prepare};
+use crate::error::Kind;
+use crate::{Error, log};
+
+pin_project! {
+    /// The future of [`PyService`] as a [`Service`](tower::Service): always ends with a response.
+    pub struct ResponseFuture<B> {
+        #[pin]
+        call: CallFuture<B>,
+    }
+}
+
+impl<B> ResponseFuture<B> {
+    pub(super) fn new(call: CallFuture<B>) -> Self {
+        Self { call }
+    }
+}
+
+impl<B> Future for ResponseFuture<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut call = self.project().call;
+        let result = ready!(call.as_mut().poll(context));
+        Poll::Ready(Ok(result.unwrap_or_else(|error| call.service.inner.app.failure_response.response(error))))
+    }
+}
+
+pin_project! {
+    /// The future of [`PyService::try_call`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct CallFuture<B> {
+        service: PyService,
+        #[pin]
+        state: State<B>,
+        // Rings for the body's timeout first, then for the longest wait, then for the deadline. Made when there is
+        // something to wait for.
+        #[pin]
+        timer: Option<Sleep>,
+        // Resolves when the app is forced to stop.
+        #[pin]
+        forced: Option<OwnedNotified>,
+    }
+}
+
+pin_project! {
+    #[project = StateProject]
+    enum State<B> {
+        Refused { error: Option<Error> },
+        Reading { #[pin] body: Collect<B>, call: Option<Box<Call>> },
+        Ready { call: Option<Call> },
+        Waiting { answer: oneshot::Receiver<Outcome>, ticket: Arc<Ticket>, pushed: Instant },
+        Done,
+    }
+}
+
+impl<B> CallFuture<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn new(service: PyService, request: Request<B>) -> Self {
+        let state = State::new(&service, request).unwrap_or_else(|error| State::Refused { error: Some(error) });
+        Self { service, state, timer: None, forced: None }
+    }
+}
+
+impl<B> State<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    fn new(service: &PyService, request: Request<B>) -> Result<Self, Error> {
+        let service = &*service.inner;
+        if service.app.gate.is_closed() {
+            return Err(shutting_down());
+        }
+        let (parts, body) = request.into_parts();
+        let call = prepare::call(service, parts)?;
+        if body.is_end_stream() {
+            return Ok(Self::Ready { call: Some(call) });
+        }
+        let body = Collect::new(body, service.app.limits.body, service.app.budget.clone())?;
+        Ok(Self::Reading { body, call: Some(Box::new(call)) })
+    }
+
+    /// Hands the call to the pool.
+    fn push(service: &PyService, mut call: Call, bytes: Option<OwnedSemaphorePermit>) -> Result<Self, Error> {
+        let service = &*service.inner;
+        if service.app.gate.is_closed() {
+            return Err(shutting_down());
+        }
+        let Ok(slot) = Arc::clone(&service.app.slots).try_acquire_owned() else {
+            return Err(Error::new(Kind::Overloaded, format!("{}: the queue is full", service.target)));
+        };
+        let pushed = Instant::now();
+        call.details.deadline = pushed + service.app.limits.deadline;
+        let ticket = Arc::new(Ticket::new(call));
+        let (answer, outcome) = oneshot::channel();
+        let job = Job { target: service.id, ticket: Arc::clone(&ticket), answer, slot, bytes };
+        match service.app.pool.push(job) {
+            Ok(()) => Ok(Self::Waiting { answer: outcome, ticket, pushed }),
+            Err(_) => Err(shutting_down()),
+        }
+    }
+}
+
+impl<B> Future for CallFuture<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Response<ResponseBody>, Error>;
+
+    /// # Panics
+    ///
+    /// When polled after it has ended.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let result = ready!(poll(this.service, this.state.as_mut(), this.timer, this.forced, context));
+        this.state.set(State::Done);
+        if let Err(error) = &result {
+            log::failure(&this.service.inner.target, error);
+        }
+        Poll::Ready(result)
+    }
+}
+
+fn poll<B>(
+    service: &PyService,
+    mut state: Pin<&mut State<B>>,
+    mut timer: Pin<&mut Option<Sleep>>,
+    mut forced: Pin<&mut Option<OwnedNotified>>,
+    context: &mut Context<'_>,
+) -> Poll<Result<Response<ResponseBody>, Error>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let app = &service.inner.app;
+    loop {
+        match state.as_mut().project() {
+            StateProject::Refused { error } => {
+                return Poll::Ready(Err(error.take().unwrap_or_else(ended)));
+            }
+            StateProject::Ready { call } => {
+                let call = call.take().ok_or_else(ended)?;
+                state.set(State::push(service, call, None)?);
+            }
+            StateProject::Reading { body, call } => {
+                if let Poll::Ready(read) = body.poll(context) {
+                    let (body, bytes) = read?;
+                    let mut call = *call.take().ok_or_else(ended)?;
+                    call.body = body;
+                    timer.set(None);
+                    state.set(State::push(service, call, bytes)?);
+                    continue;
+                }
+                poll_forced(service, forced.as_mut(), context)?;
+                ready!(poll_timer(timer.as_mut(), context, || Instant::now() + app.limits.body_timeout));
+                return Poll::Ready(Err(Error::new(
+                    Kind::BodyTimeout,
+                    format!("the request's body took longer than {:?}", app.limits.body_timeout),
+                )));
+            }
+            StateProject::Waiting { answer, ticket, pushed } => {
+                if let Poll::Ready(outcome) = Pin::new(answer).poll(context) {
+                    let target = &service.inner.target;
+                    let outcome = outcome.map_err(|_| lost(target, ticket))?;
+                    return Poll::Ready(judge(target, &ticket.call.method, outcome).map(response));
+                }
+                // Whether it was taken makes no difference to the client; the worker skips it when it was not.
+                poll_forced(service, forced.as_mut(), context)?;
+                ready!(poll_timer(timer.as_mut(), context, || *pushed + app.limits.max_wait));
+                let waited = pushed.elapsed();
+                if ticket.withdraw() {
+                    let text = format!("{} was not called: no worker was free within {waited:?}", service.inner.target);
+                    return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
+                }
+                let deadline = *pushed + app.limits.deadline;
+                if Instant::now() >= deadline {
+                    let text = format!("{} did not answer within {:?}", service.inner.target, app.limits.deadline);
+                    return Poll::Ready(Err(Error::new(Kind::Deadline, text)));
+                }
+                // It was taken in time, and now has until the deadline.
+                timer.set(Some(sleep_until(deadline.into())));
+            }
+            StateProject::Done => return Poll::Ready(Err(ended())),
+        }
+    }
+}
+
+/// An error when the app is forced to stop; else this task is woken when that happens.
+fn poll_forced(
+    service: &PyService,
+    mut forced: Pin<&mut Option<OwnedNotified>>,
+    context: &mut Context<'_>,
+) -> Result<(), Error> {
+    let gate = &service.inner.app.gate;
+    if forced.is_none() {
+        forced.set(Some(gate.forced()));
+    }
+    let rung = forced.as_mut().as_pin_mut().is_some_and(|forced| forced.poll(context).is_ready());
+    // Registered first and asked second: between the two nothing is missed.
+    if rung || gate.is_forced() { Err(shutting_down()) } else { Ok(()) }
+}
+
+fn poll_timer(
+    mut timer: Pin<&mut Option<Sleep>>,
+    context: &mut Context<'_>,
+    rings: impl FnOnce() -> Instant,
+) -> Poll<()> {
+    if timer.is_none() {
+        timer.set(Some(sleep_until(rings().into())));
+    }
+    timer.as_mut().as_pin_mut().map_or(Poll::Ready(()), |timer| timer.poll(context))
+}
+
+fn shutting_down() -> Error {
+    Error::new(Kind::ShuttingDown, "the app is shutting down")
+}
+
+/// The job ended without an outcome.
+fn lost(target: &str, ticket: &Ticket) -> Error {
+    if ticket.is_taken() {
+        return Error::new(Kind::Internal, format!("the worker that called {target} was lost"));
+    }
+    shutting_down()
+}
+
+fn ended() -> Error {
+    Error::new(Kind::Internal, "a call's future was polled after it had ended")
+}
+
+impl<B> fmt::Debug for ResponseFuture<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").field("service", &self.call.service).finish_non_exhaustive()
+    }
+}
+
+impl<B> fmt::Debug for CallFuture<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallFuture").field("service", &self.service).finish_non_exhaustive()
+    }
+}

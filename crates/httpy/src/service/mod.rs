@@ -1,0 +1,14 @@
+//! `PyService` and what a request goes through in it: prepared, its body read, answered.
+
+mod body;
+mod future;
+mod prepare;
+mod response;
+mod service;
+
+pub(crate) use body::Budget;
+pub use future::{CallFuture, ResponseFuture};
+pub(crate) use prepare::Extra;
+pub use response::ResponseBody;
+pub(crate) use response::judge;
+pub use service::PyService;

@@ -1,0 +1,105 @@
+//! From a request's head to a `Call`: everything that can be computed without an interpreter is computed here.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, MatchedPath, OriginalUri};
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue};
+use http::request::Parts;
+use http::uri::Scheme;
+use http::{Method, Uri};
+use httpy_core::{Call, Details, Fields, Headers};
+use serde_json::{Map, Value};
+
+use super::service::Inner;
+use crate::Error;
+use crate::error::Kind;
+use crate::route::{Match, captures, decode_path, query};
+
+/// What the host finds out about a request, serialised.
+pub(crate) type Extra = Box<dyn Fn(&Parts) -> Result<Value, serde_json::Error> + Send + Sync>;
+
+/// The call for a request's head; its body and its deadline are filled in when the body is there.
+///
+/// # Errors
+///
+/// `CONNECT`, a path that the service's own routes do not have, extras that cannot be serialised.
+pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
+    if parts.method == Method::CONNECT {
+        return Err(method_not_allowed(&parts.method, HeaderValue::from_static("")));
+    }
+    let (params, route) = route(service, &parts)?;
+    let extras = extras(&service.app.extras, &parts)?;
+    let Parts { method, uri, version, headers, mut extensions, .. } = parts;
+    let target = extensions.remove::<OriginalUri>().map_or_else(|| uri.clone(), |OriginalUri(original)| original);
+    // Without a `Host` line the authority tells the host: always over HTTP/2, and over HTTP/1.0 in an absolute target.
+    let authority = if headers.contains_key(HOST) { None } else { target.authority().or(uri.authority()) };
+    Ok(Call {
+        decoded_path: decode_path(uri.path()),
+        params,
+        query: uri.query().map_or_else(Fields::new, query),
+        headers: Headers::new(&headers, authority),
+        body: Bytes::new(),
+        details: Details {
+            route,
+            client: extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(client)| *client),
+            scheme: if target.scheme() == Some(&Scheme::HTTPS) { "https" } else { "http" },
+            version,
+            deadline: Instant::now(),
+            extras,
+            target,
+        },
+        method,
+        uri,
+    })
+}
+
+/// What the route captured, and its pattern.
+fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<String>), Error> {
+    let mut params = Fields::new();
+    let template = match &service.matcher {
+        Some(matcher) => match matcher.find(&parts.method, parts.uri.path()) {
+            Match::Found { template } => {
+                captures(template, parts.uri.path(), &mut params);
+                template.to_owned()
+            }
+            Match::MethodNotAllowed { allow } => return Err(method_not_allowed(&parts.method, allow)),
+            Match::NotFound => return Err(Error::new(Kind::NotFound, format!("no route matches {}", parts.uri.path()))),
+        },
+        None => match parts.extensions.get::<MatchedPath>() {
+            // The whole pattern, prefixes of `nest` included: it belongs to the target as the client sent it.
+            Some(matched) => {
+                let original = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
+                captures(matched.as_str(), Uri::path(original), &mut params);
+                matched.as_str().to_owned()
+            }
+            None => return Ok((params, None)),
+        },
+    };
+    Ok((params, Some(template)))
+}
+
+fn method_not_allowed(method: &Method, allow: HeaderValue) -> Error {
+    Error::new(Kind::MethodNotAllowed(allow), format!("method {method} is not allowed here"))
+}
+
+/// All extras as one JSON object; of two with one name the later wins.
+fn extras(extras: &[Extra], parts: &Parts) -> Result<Option<String>, Error> {
+    if extras.is_empty() {
+        return Ok(None);
+    }
+    let mut all = Map::new();
+    for extra in extras {
+        match extra(parts) {
+            Ok(Value::Object(found)) => all.extend(found),
+            Ok(Value::Null) => {}
+            Ok(other) => {
+                let text = format!("an extra gave {other}: expected a struct or a map");
+                return Err(Error::new(Kind::Extra, text));
+            }
+            Err(error) => return Err(Error::with_source(Kind::Extra, "an extra could not be serialised", error)),
+        }
+    }
+    Ok(Some(Value::Object(all).to_string()))
+}

@@ -1,0 +1,45 @@
+"""What the tests of loading share: modules on disk, and a failure to look at."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from httpy_rs._load import LoadError
+
+Failure = Callable[[Callable[[], Any]], LoadError]
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Writes a module below `tmp_path`, which is first on `sys.path`; modules loaded by the test are forgotten."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+
+    def write(name: str, source: str) -> Path:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(source))
+        return file
+
+    yield write
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def failure() -> Failure:
+    """Runs what has to fail and gives its `LoadError`."""
+
+    def failure(work: Callable[[], Any]) -> LoadError:
+        with pytest.raises(LoadError) as caught:
+            work()
+        assert str(caught.value) == caught.value.message
+        return caught.value
+
+    return failure

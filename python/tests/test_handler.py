@@ -1,0 +1,211 @@
+"""Handlers at load: which are accepted, which get `bytes`, and what is said of the others."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from httpy_rs._load import LoadError, check_handler, load_handler
+
+Failure = Callable[[Callable[[], Any]], LoadError]
+Write = Callable[..., Path]
+
+
+def text(method: Any, path: Any, params: Any, query: Any, headers: Any, body: Any) -> Any: ...
+
+
+def as_class(method: Any, path: Any, params: Any, query: Any, headers: Any, body: bytes) -> Any: ...
+
+
+def as_name(method: Any, path: Any, params: Any, query: Any, headers: Any, body: "builtins.bytes") -> Any: ...  # type: ignore[name-defined]  # noqa: F821, UP037
+
+
+def positional_only(method: Any, path: Any, params: Any, query: Any, headers: Any, body: bytes, /) -> Any: ...
+
+
+def with_default(method: Any, path: Any, params: Any, query: Any, headers: Any, body: bytes, more: int = 1) -> Any: ...
+
+
+def rest_bytes(method: Any, path: Any, params: Any, query: Any, headers: Any, *body: bytes) -> Any: ...
+
+
+def fifth_bytes(method: Any, path: Any, params: Any, query: Any, headers: bytes, body: str) -> Any: ...
+
+
+def unknown_names(method: Unknown, path: Any, params: Any, query: Any, headers: Any, body: bytes) -> Any: ...  # type: ignore[name-defined]  # noqa: F821
+
+
+def with_model(model: Any, method: Any, path: Any, params: Any, query: Any, headers: Any, body: bytes) -> Any: ...
+
+
+def with_option(method: Any, path: Any, params: Any, query: Any, headers: Any, body: bytes, option: Any) -> Any: ...
+
+
+def evaluated(kind: Any) -> Any:
+    """A handler whose annotation is an object, not a string as everywhere in this file."""
+
+    def handler(method: Any, path: Any, params: Any, query: Any, headers: Any, body: Any) -> Any: ...
+
+    handler.__annotations__ = {"body": kind}
+    return handler
+
+
+def decorated(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*arguments: Any, **named: Any) -> Any:
+        return function(*arguments, **named)
+
+    return wrapper
+
+
+def converting(function: Any) -> Any:
+    """A wrapper that takes text itself, whatever the wrapped function takes."""
+
+    def wrapper(method: Any, path: Any, params: Any, query: Any, headers: Any, body: str) -> Any: ...
+
+    wrapper.__wrapped__ = function  # type: ignore[attr-defined]
+    return wrapper
+
+
+class Bound:
+    def method(self, method: Any, path: Any, params: Any, query: Any, headers: Any, body: bytes) -> Any: ...
+
+    @classmethod
+    def of_class(cls, method: Any, path: Any, params: Any, query: Any, headers: Any, body: bytes) -> Any: ...
+
+    @staticmethod
+    def static(method: Any, path: Any, params: Any, query: Any, headers: Any, body: bytes) -> Any: ...
+
+    def __call__(self, method: Any, path: Any, params: Any, query: Any, headers: Any, body: bytes) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "wants_bytes"),
+    [
+        (text, False),
+        (as_class, True),
+        (as_name, True),
+        (positional_only, True),
+        (with_default, True),
+        (rest_bytes, True),
+        (fifth_bytes, False),
+        (unknown_names, True),
+        (evaluated(bytes), True),
+        (evaluated("bytes"), True),
+        (evaluated("'bytes'"), True),
+        (evaluated(str), False),
+        (evaluated(bytearray), False),
+        (decorated(as_class), True),
+        (decorated(decorated(as_class)), True),
+        (decorated(text), False),
+        (converting(as_class), False),
+        (functools.partial(with_model, 1), True),
+        (functools.partial(with_option, option=1), True),
+        (functools.partial(decorated(with_option), option=1), True),
+        (functools.partial(text), False),
+        (Bound().method, True),
+        (Bound.of_class, True),
+        (Bound.static, True),
+        (Bound(), True),
+        (decorated(Bound()), True),
+        (lambda *arguments: None, False),
+    ],
+)
+def test_whether_the_sixth_parameter_is_annotated_bytes(handler: Any, wants_bytes: bool) -> None:
+    assert check_handler("worker:handler", handler) is wants_bytes
+
+
+def test_a_handler_is_loaded_with_what_it_wants(write: Write) -> None:
+    write("plain.py", "def handler(method, path, params, query, headers, body: bytes): ...\n")
+    handler, wants_bytes = load_handler("plain:handler", [])
+    assert handler.__name__ == "handler"
+    assert wants_bytes is True
+
+
+def test_a_handler_without_a_signature_is_accepted() -> None:
+    with pytest.raises(ValueError, match="signature"):
+        inspect.signature(dict.pop)
+    assert check_handler("builtins:dict.pop", dict.pop) is False
+
+
+def test_a_signature_that_raises_is_accepted() -> None:
+    class Odd:
+        @property
+        def __signature__(self) -> Any:
+            raise ZeroDivisionError
+
+        def __call__(self, *arguments: Any) -> Any: ...
+
+    assert check_handler("worker:handler", Odd()) is False
+
+
+def test_an_injecting_wrapper_is_judged_by_what_is_called() -> None:
+    assert check_handler("worker:handler", decorated(with_model)) is False
+
+
+@pytest.mark.parametrize(
+    ("handler", "shown"),
+    [
+        (lambda: None, "()"),
+        (lambda method, path: None, "(method, path)"),
+        (lambda a, b, c, d, e, f, g: None, "(a, b, c, d, e, f, g)"),
+        (lambda a, b, c, d, e, *, body: None, "(a, b, c, d, e, *, body)"),
+        (lambda a, b, c, d, e, f, *, more: None, "(a, b, c, d, e, f, *, more)"),
+        (functools.partial(text, "GET"), "(path, params, query, headers, body)"),
+        (Bound.method, "(self, method, path, params, query, headers, body)"),
+    ],
+)
+def test_a_handler_that_cannot_take_six_arguments_is_refused(failure: Failure, handler: Any, shown: str) -> None:
+    found = failure(lambda: check_handler("worker:handler", handler))
+    assert found.kind == "signature"
+    assert found.message == (
+        f"worker:handler takes {shown}: expected six positional arguments (method, path, params, query, headers, body)"
+    )
+
+
+def test_a_handler_that_cannot_be_called_is_refused(failure: Failure) -> None:
+    found = failure(lambda: load_handler("sys:maxsize", []))
+    assert found.kind == "not_callable"
+    assert found.message == "sys:maxsize is of type int: expected a function"
+
+
+async def async_handler(method: Any, path: Any, params: Any, query: Any, headers: Any, body: Any) -> Any: ...
+
+
+class AsyncCall:
+    async def __call__(self, method: Any, path: Any, params: Any, query: Any, headers: Any, body: Any) -> Any: ...
+
+    async def method(self, method: Any, path: Any, params: Any, query: Any, headers: Any, body: Any) -> Any: ...
+
+
+def async_wrapper(function: Any) -> Any:
+    @functools.wraps(function)
+    async def wrapper(*arguments: Any) -> Any: ...
+
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        async_handler,
+        functools.partial(async_handler),
+        functools.partial(functools.partial(AsyncCall())),
+        AsyncCall(),
+        AsyncCall().method,
+        async_wrapper(text),
+        async_wrapper(async_handler),
+    ],
+)
+def test_an_async_handler_is_refused(failure: Failure, handler: Any) -> None:
+    found = failure(lambda: check_handler("worker:handler", handler))
+    assert found.kind == "async_handler"
+    assert "async def is not supported yet" in found.message
+
+
+def test_a_plain_wrapper_that_runs_an_async_function_is_accepted() -> None:
+    assert check_handler("worker:handler", decorated(async_handler)) is False

@@ -1,0 +1,6 @@
+//! What the end-to-end suites share: an app in this process, a server in a child process, a client that sends exactly
+//! the bytes it is given.
+
+pub mod app;
+pub mod child;
+pub mod client;

@@ -175,7 +175,8 @@ struct Given {
 impl Given {
     fn read(returned: &Returned) -> Result<Self, ContractFailure> {
         let lines = returned.headers.len();
-        let mut given = Self { headers: HeaderMap::with_capacity(lines.min(64) + 2), lengths: Vec::new(), warnings: Vec::new() };
+        let mut given =
+            Self { headers: HeaderMap::with_capacity(lines.min(64) + 2), lengths: Vec::new(), warnings: Vec::new() };
         let mut dropped: Vec<String> = Vec::new();
         for (name, value) in returned.headers.iter() {
             let given_name = name;
@@ -240,6 +241,8 @@ fn header_value(name: &[u8], value: &[u8]) -> Result<HeaderValue, ContractFailur
         let bad = value.iter().enumerate().find(|(_, byte)| (**byte < b' ' && **byte != b'\t') || **byte == 0x7f);
         let (index, byte) = bad.map_or((0, 0), |(index, byte)| (index, *byte));
         let name = Quoted(name);
-        ContractFailure(format!("header {name} with byte \\x{byte:02x} at index {index}: expected a field value (RFC 9110, 5.5)"))
+        ContractFailure(format!(
+            "header {name} with byte \\x{byte:02x} at index {index}: expected a field value (RFC 9110, 5.5)"
+        ))
     })
 }

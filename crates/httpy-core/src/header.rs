@@ -9,20 +9,101 @@ use http::uri::Authority;
 
 /// The names for which an interpreter keeps a string, in canonical form, sorted by length.
 pub const KNOWN: &[&str] = &[
-    "Te", "Age", "Via", "Dnt", "Date", "Etag", "From", "Host", "Link", "Vary", "Allow", "Range", "Accept", "Cookie",
-    "Expect", "Origin", "Pragma", "Server", "X-Test", "Expires", "Referer", "Trailer", "Upgrade", "Warning", "X-Sleep",
-    "Alt-Svc", "Purpose", "If-Match", "If-Range", "Location", "Priority", "Sec-Gpc", "Forwarded", "X-Real-Ip",
-    "X-Csrf-Token", "Connection", "Keep-Alive", "Set-Cookie", "User-Agent", "Tracestate", "Retry-After", "Traceparent",
-    "X-Request-Id", "Content-Type", "Max-Forwards", "X-Powered-By", "Accept-Ranges", "Authorization", "Cache-Control",
-    "Content-Range", "If-None-Match", "Last-Modified", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site",
-    "Sec-Fetch-User", "Accept-Charset", "Content-Length", "X-Forwarded-By", "Accept-Encoding", "Accept-Language",
-    "X-Correlation-Id", "X-Forwarded-For", "Content-Encoding", "Content-Language", "Content-Location",
-    "X-Forwarded-Host", "X-Forwarded-Port", "Www-Authenticate", "Proxy-Connection", "Sec-Websocket-Key", "If-Modified-Since",
-    "Transfer-Encoding", "X-Forwarded-Proto", "Sec-Ch-Ua", "Sec-Ch-Ua-Mobile", "Sec-Ch-Ua-Platform",
-    "Content-Disposition", "If-Unmodified-Since", "Proxy-Authorization", "X-Requested-With", "X-Forwarded-Prefix",
-    "Access-Control-Allow-Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers",
-    "Strict-Transport-Security", "Upgrade-Insecure-Requests", "Sec-Websocket-Version", "Sec-Websocket-Protocol",
-    "Sec-Websocket-Extensions", "Idempotency-Key", "X-Amzn-Trace-Id", "X-Api-Key", "Cf-Connecting-Ip", "Cf-Ray",
+    "Te",
+    "Age",
+    "Via",
+    "Dnt",
+    "Date",
+    "Etag",
+    "From",
+    "Host",
+    "Link",
+    "Vary",
+    "Allow",
+    "Range",
+    "Accept",
+    "Cookie",
+    "Expect",
+    "Origin",
+    "Pragma",
+    "Server",
+    "X-Test",
+    "Expires",
+    "Referer",
+    "Trailer",
+    "Upgrade",
+    "Warning",
+    "X-Sleep",
+    "Alt-Svc",
+    "Purpose",
+    "If-Match",
+    "If-Range",
+    "Location",
+    "Priority",
+    "Sec-Gpc",
+    "Forwarded",
+    "X-Real-Ip",
+    "X-Csrf-Token",
+    "Connection",
+    "Keep-Alive",
+    "Set-Cookie",
+    "User-Agent",
+    "Tracestate",
+    "Retry-After",
+    "Traceparent",
+    "X-Request-Id",
+    "Content-Type",
+    "Max-Forwards",
+    "X-Powered-By",
+    "Accept-Ranges",
+    "Authorization",
+    "Cache-Control",
+    "Content-Range",
+    "If-None-Match",
+    "Last-Modified",
+    "Sec-Fetch-Dest",
+    "Sec-Fetch-Mode",
+    "Sec-Fetch-Site",
+    "Sec-Fetch-User",
+    "Accept-Charset",
+    "Content-Length",
+    "X-Forwarded-By",
+    "Accept-Encoding",
+    "Accept-Language",
+    "X-Correlation-Id",
+    "X-Forwarded-For",
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Location",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "Www-Authenticate",
+    "Proxy-Connection",
+    "Sec-Websocket-Key",
+    "If-Modified-Since",
+    "Transfer-Encoding",
+    "X-Forwarded-Proto",
+    "Sec-Ch-Ua",
+    "Sec-Ch-Ua-Mobile",
+    "Sec-Ch-Ua-Platform",
+    "Content-Disposition",
+    "If-Unmodified-Since",
+    "Proxy-Authorization",
+    "X-Requested-With",
+    "X-Forwarded-Prefix",
+    "Access-Control-Allow-Origin",
+    "Access-Control-Request-Method",
+    "Access-Control-Request-Headers",
+    "Strict-Transport-Security",
+    "Upgrade-Insecure-Requests",
+    "Sec-Websocket-Version",
+    "Sec-Websocket-Protocol",
+    "Sec-Websocket-Extensions",
+    "Idempotency-Key",
+    "X-Amzn-Trace-Id",
+    "X-Api-Key",
+    "Cf-Connecting-Ip",
+    "Cf-Ray",
 ];
 
 /// A header line's name.
@@ -57,7 +138,8 @@ impl Headers {
     /// Flattens `headers`. Several `Cookie` lines are joined with `; ` (RFC 9113, 8.2.3), and without a `Host` line
     /// there is one from `authority` (HTTP/2 sends no other), empty where the client named none at all.
     pub fn new(headers: &HeaderMap, authority: Option<&Authority>) -> Self {
-        let mut flat = Self { bytes: Vec::with_capacity(64 * headers.len() + 32), lines: Vec::with_capacity(headers.len() + 1) };
+        let mut flat =
+            Self { bytes: Vec::with_capacity(64 * headers.len() + 32), lines: Vec::with_capacity(headers.len() + 1) };
         if !headers.contains_key(HOST) {
             flat.push(&HOST, authority.map_or(&[][..], |authority| host(authority).as_bytes()));
         }
@@ -172,7 +254,10 @@ fn known(lower: &[u8]) -> Option<u16> {
         return None;
     }
     let range = usize::from(BY_LENGTH.starts[length])..usize::from(BY_LENGTH.starts[length + 1]);
-    BY_LENGTH.sorted[range].iter().copied().find(|index| KNOWN[usize::from(*index)].as_bytes().eq_ignore_ascii_case(lower))
+    BY_LENGTH.sorted[range]
+        .iter()
+        .copied()
+        .find(|index| KNOWN[usize::from(*index)].as_bytes().eq_ignore_ascii_case(lower))
 }
 
 #[cfg(test)]

@@ -369,7 +369,12 @@ mod tests {
         let queue = Queue::new(0, 3, LONG, true);
         let taken = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
-            fn start<'s>(scope: &'s std::thread::Scope<'s, '_>, queue: &'s Queue<u32>, taken: &'s Mutex<Vec<u32>>, seat: Seat) {
+            fn start<'s>(
+                scope: &'s std::thread::Scope<'s, '_>,
+                queue: &'s Queue<u32>,
+                taken: &'s Mutex<Vec<u32>>,
+                seat: Seat,
+            ) {
                 scope.spawn(move || {
                     loop {
                         match queue.take(seat) {

@@ -9,9 +9,9 @@ use std::time::Instant;
 use http::Version;
 use httpy_core::{Details, Ticket};
 use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyCapsule, PyCapsuleMethods, PyTuple};
-use pyo3::ffi;
 
 const TOKEN: &CStr = c"httpy_rs.token";
 
@@ -29,9 +29,10 @@ impl Current {
     /// Connects `httpy_rs.request()` of this interpreter with the tokens.
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
         let module = py.import("httpy_rs._request")?;
-        let describe = PyCFunction::new_closure(py, Some(c"describe"), None, |arguments, _| -> PyResult<Py<PyTuple>> {
-            Ok(describe_token(&arguments.get_item(0)?)?.unbind())
-        })?;
+        let describe =
+            PyCFunction::new_closure(py, Some(c"describe"), None, |arguments, _| -> PyResult<Py<PyTuple>> {
+                Ok(describe_token(&arguments.get_item(0)?)?.unbind())
+            })?;
         module.setattr("_describe", describe)?;
         Ok(Self { variable: module.getattr("_current")?.unbind() })
     }
@@ -51,9 +52,8 @@ impl Current {
         let token = PyCapsule::new_with_value(py, Arc::clone(ticket), TOKEN)?;
         // SAFETY: 1. `variable` is a `ContextVar`: it comes from our own module. 2. `py` proves that this thread is attached.
         // 3. The call gives a new reference to a token, or null with an exception set.
-        let _previous = unsafe {
-            Bound::from_owned_ptr_or_err(py, ffi::PyContextVar_Set(self.variable.as_ptr(), token.as_ptr()))?
-        };
+        let _previous =
+            unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContextVar_Set(self.variable.as_ptr(), token.as_ptr()))? };
         work()
     }
 }

@@ -150,7 +150,13 @@ pub(crate) fn init(
     call_loader(py, describe, "run_init", target, paths)
 }
 
-fn call_loader<R>(py: Python<'_>, describe: &Describe, function: &str, target: &str, paths: &[PathBuf]) -> Result<R, LoadError>
+fn call_loader<R>(
+    py: Python<'_>,
+    describe: &Describe,
+    function: &str,
+    target: &str,
+    paths: &[PathBuf],
+) -> Result<R, LoadError>
 where
     R: for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>,
 {
@@ -171,7 +177,11 @@ fn load_error(py: Python<'_>, describe: &Describe, error: &PyErr) -> LoadError {
         },
         _ => {
             let exception = describe.describe(py, error);
-            LoadError { kind: LoadErrorKind::Internal, message: format!("loading raised {exception}"), exception: Some(exception) }
+            LoadError {
+                kind: LoadErrorKind::Internal,
+                message: format!("loading raised {exception}"),
+                exception: Some(exception),
+            }
         }
     }
 }

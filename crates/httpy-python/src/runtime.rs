@@ -67,7 +67,8 @@ impl Runtime {
             .on_main(|py| Shared::new(py).map_err(|error| error.to_string()))
             .unwrap_or_else(|error| Err(error.to_string()))
             .map_err(|message| StartError::Interpreter { message })?;
-        let started = Arc::new(Self { interpreter, shared: Arc::new(shared), pool: Mutex::default(), apps: Mutex::default() });
+        let started =
+            Arc::new(Self { interpreter, shared: Arc::new(shared), pool: Mutex::default(), apps: Mutex::default() });
         *runtime = Some(Arc::clone(&started));
         Ok(started)
     }
@@ -126,7 +127,8 @@ impl Runtime {
     ///
     /// Each [`LoadErrorKind`] says when.
     pub fn load_handler(&self, target: String, paths: Vec<PathBuf>) -> Result<TargetId, LoadError> {
-        let loaded = self.on_main(move |py, shared| load::handler(py, &shared.describe, &shared.targets, &target, &paths));
+        let loaded =
+            self.on_main(move |py, shared| load::handler(py, &shared.describe, &shared.targets, &target, &paths));
         // An import can switch the GIL on for good.
         if let Some(pool) = self.pool.lock().unwrap_or_else(PoisonError::into_inner).upgrade() {
             pool.set_exclusive(self.is_exclusive());

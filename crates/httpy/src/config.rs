@@ -162,13 +162,18 @@ impl Config {
             (self.body_timeout.is_zero(), "body_timeout: 0 s would refuse every body".to_owned()),
             (
                 body_limit > body_budget,
-                format!("body_limit: {body_limit} bytes are more than the {body_budget} of body_budget for all bodies together"),
+                format!(
+                    "body_limit: {body_limit} bytes are more than the {body_budget} of body_budget for all bodies together"
+                ),
             ),
             (
                 *body_budget > tokio::sync::Semaphore::MAX_PERMITS,
                 format!("body_budget: {body_budget} bytes, expected at most {}", tokio::sync::Semaphore::MAX_PERMITS),
             ),
-            (*queue > tokio::sync::Semaphore::MAX_PERMITS, format!("queue: {queue} calls are more than can be counted")),
+            (
+                *queue > tokio::sync::Semaphore::MAX_PERMITS,
+                format!("queue: {queue} calls are more than can be counted"),
+            ),
             (*stack_size < LEAST_STACK, format!("stack_size: {stack_size} bytes, expected at least {LEAST_STACK}")),
             (
                 self.switch_interval.is_some_and(|interval| interval < Duration::from_micros(1)),

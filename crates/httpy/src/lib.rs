@@ -1,4 +1,132 @@
-//! Python handlers inside axum and tower.
+//! Python handlers inside axum and tower: some routes in Python, everything else native, one process.
+//!
+//! A [`PyApp`] starts CPython, imports a handler and keeps worker threads attached to the interpreter; its [`PyService`] is
+//! a [`tower::Service`] that hands each request to them and answers what the handler returned.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use httpy::PyApp;
+//! use std::time::Duration;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let python = PyApp::builder("worker:go_request")          // "module:attribute", called once per request
+//!         .init("worker:go_init")                               // optional, called once before any request
+//!         .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python")) // on sys.path
+//!         .build()?;                                            // every failure of the start is here
+//!
+//!     let app = Router::new()
+//!         .route("/native", get(|| async { "ok" }))
+//!         .route_service("/python", python.service())           // a tower::Service
+//!         .merge(python.router()?);                             // one axum route per entry of go_init's map
+//!
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//!     axum::serve(listener, app)
+//!         .with_graceful_shutdown(python.stop_on(httpy::shutdown_signal(), Duration::from_secs(10)))
+//!         .await?;
+//!     python.shutdown().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```python
+//! # python/worker.py
+//! def go_init():
+//!     return {"/": ["GET"], "/hello/:target": ["GET"]}
+//!
+//! def go_request(method, path, params, query, headers, body):
+//!     return 200, f"hello {params['target'][0]}", {"X-Test": ["1"]}
+//! ```
+//!
+//! The binary finds libpython at run time when its `build.rs` calls `httpy_build::link_python()`.
+//!
+//! # The handler
+//!
+//! Called with six positional arguments, always in this order:
+//!
+//! | argument | type | what |
+//! |---|---|---|
+//! | `method` | `str` | as sent |
+//! | `path` | `str` | percent-decoded, without the query, as tower sees it (a prefix taken off by `nest` is off) |
+//! | `params` | `dict[str, list[str]]` | what the route captured, percent-decoded, in lists of one |
+//! | `query` | `dict[str, list[str]]` | decoded, `+` is a space, repeated keys in order, `?flag` is `{"flag": [""]}` |
+//! | `headers` | `dict[str, list[str]]` | names as in `X-Forwarded-For`; values as latin-1; `Host` is always there; cookies are joined |
+//! | `body` | `str` | UTF-8; `bytes` where the handler's sixth parameter is annotated so |
+//!
+//! Bytes that are not UTF-8 arrive as lone surrogates (PEP 383), in path, params, query and body, so that
+//! `text.encode("utf-8", "surrogateescape")` gives back what was sent. What the six do not say is in
+//! `httpy_rs.request()`: the raw target, the matched route, the client's address, scheme, version, deadline, and the
+//! [extras](PyAppBuilder::extra) that the host found out.
+//!
+//! It returns a tuple of three:
+//!
+//! | item | accepted |
+//! |---|---|
+//! | status | `int`, 200 to 999 |
+//! | body | `str` (as UTF-8), `bytes`, `bytearray`, `memoryview`, `None` |
+//! | headers | `dict` of `str` to `str`, or to a list or tuple of `str`; or `None` |
+//!
+//! Without a `Content-Type` a `str` is `text/plain; charset=utf-8` and bytes are `application/octet-stream`. Anything else is
+//! a *contract failure*: 500 for the client, and a line in the log that says what was found and what was expected.
+//!
+//! Handlers run on several threads at once. Each call has a `contextvars` context of its own.
+//!
+//! # Routes
+//!
+//! [`PyAppBuilder::init`] names a function that returns `{"route": ["METHOD", ...]}`. [`PyApp::router`] makes axum routes of it,
+//! in axum's syntax (`/{id}`, `/{*rest}`) or httprouter's (`/:id`, `/*rest`); [`PyApp::fallback`] matches them behind all
+//! routes of the host instead, so that nothing can conflict; [`RouteMap`] is the map itself, to be changed before it is
+//! mounted. [`PyApp::service`] is the handler on whatever path you mount it, [`PyApp::handler`] another function on the
+//! same workers.
+//!
+//! # When something fails
+//!
+//! Each body is one short line of text, never Python's message ([`PyAppBuilder::debug`] shows it during development). The
+//! [`Error`] is in the response's extensions, and [`FailureResponse`] changes the answers.
+//!
+//! | what happened | status |
+//! |---|---|
+//! | the handler raised (`SystemExit` too), or broke the contract | 500, traceback in the log |
+//! | the client's body is over the limit; broke off; was too slow | 413; 400; 408 |
+//! | the queue is full; the bodies' budget is spent; no worker in time; shutting down | 503 with `Retry-After`, never run |
+//! | the deadline passed while the handler ran | 504 |
+//! | a path or a method that [`PyApp::fallback`] does not know; `CONNECT` | 404; 405 |
+//!
+//! The same failure at the same place is logged once per second, with a count. The log is [`tracing`], target `httpy`.
+//!
+//! # Workers
+//!
+//! A worker attaches to the interpreter once, for its whole life, and detaches only to wait; no tokio thread ever attaches, so
+//! native routes answer while every worker is stuck. One worker leads; when its handler blocks or computes for long, the
+//! next one takes over. More are started while handlers wait, up to [`PyAppBuilder::workers`]; there is nothing to tune for
+//! handlers that return at once or that sleep. Handlers that compute share one interpreter, as threads in Python do.
+//!
+//! # Deadlines and limits
+//!
+//! One clock per call, started when it enters the queue: [`PyAppBuilder::deadline`] for the whole, [`PyAppBuilder::max_wait`]
+//! for the wait. The queue, each body and all bodies together are bounded. A client that leaves gives up its place; a
+//! handler that runs is never interrupted, and keeps its worker until it returns.
+//!
+//! # Shutdown
+//!
+//! [`PyApp::stop_on`] with [`shutdown_signal`] lets requests end within a grace period and answers the rest with 503;
+//! [`PyApp::shutdown`] runs `atexit`. A second Ctrl-C ends the process at once.
+//!
+//! # Python, venv, threads
+//!
+//! The version of Python is chosen when the crate is built (`PYO3_PYTHON`, 3.9 and newer). The virtual environment is
+//! [`PyAppBuilder::venv`], else `VIRTUAL_ENV`. SIGINT stays with the host. Child processes of `multiprocessing` are spawned, not forked.
+//! `import httpy_rs` works with nothing installed; `pip install httpy-rs` gives the same package to tests and type checkers.
+//!
+//! # What it does not do
+//!
+//! - It does not isolate: a segfault in a C extension ends the process.
+//! - It does not use several cores for Python code that computes: one interpreter runs one thread at a time.
+//! - It does not interrupt a handler that never returns; its worker is lost to it until it does.
+//! - It does not stream bodies, nor call `async def` handlers, nor serve WSGI or ASGI apps. Not yet.
+//! - Windows is not supported; macOS, free-threaded builds and Python 3.14 are not tested.
+//!
+//! The versions of PyO3 and axum are part of this crate's public interface: one program can link only one PyO3.
 
 #![forbid(unsafe_code)]
 
@@ -7,7 +135,6 @@ mod config;
 mod error;
 mod failure;
 mod log;
-#[path = "/tmp/route-stub/mod.rs"]
 mod route;
 mod service;
 

@@ -64,7 +64,9 @@ pub(crate) fn failure(target: &str, error: &Error) {
     let exception = error.exception();
     // An exception's message may differ from call to call, its place does not.
     let place = exception.map_or_else(|| error.to_string(), |exception| exception.place().to_owned());
-    let Some(left_out) = LOG.admit((target, std::mem::discriminant(error.kind()), place), Instant::now()) else { return };
+    let Some(left_out) = LOG.admit((target, std::mem::discriminant(error.kind()), place), Instant::now()) else {
+        return;
+    };
     match (error.kind(), exception) {
         (Kind::Overloaded | Kind::ShuttingDown | Kind::Deadline, _) => {
             tracing::warn!(target: "httpy", handler = target, left_out, "{error}");

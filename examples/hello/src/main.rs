@@ -51,9 +51,12 @@ async fn listen() -> Result<TcpListener, String> {
 fn say_where(listener: &TcpListener) -> std::io::Result<()> {
     let address = listener.local_addr()?;
     println!("listening on http://{address}, try:");
-    for (path, what) in
-        [("/native", "Rust"), ("/python", "the handler"), ("/", "a route from go_init"), ("/hello/you?n=2", "with a param")]
-    {
+    for (path, what) in [
+        ("/native", "Rust"),
+        ("/python", "the handler"),
+        ("/", "a route from go_init"),
+        ("/hello/you?n=2", "with a param"),
+    ] {
         println!("  curl -i http://{address}{path}    # {what}");
     }
     Ok(())

@@ -94,7 +94,8 @@ async fn restock(State(stock): State<Stock>, Path(item): Path<String>) -> Status
 
 /// A stand-in for real authentication: `Authorization: Bearer NAME` is believed.
 async fn authenticate(mut request: Request, next: Next) -> Response {
-    let name = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let name =
+        request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if let Some(name) = name {
         let user = User { user: name.to_owned() };
         request.extensions_mut().insert(user);

@@ -22,11 +22,7 @@ pub(crate) type Arguments<'py> = (
 ///
 /// What CPython raises when it has no memory left.
 pub(crate) fn arguments<'py>(py: Python<'py>, names: &Names, call: &Call, as_bytes: bool) -> PyResult<Arguments<'py>> {
-    let body = if as_bytes {
-        text::bytes(py, &call.body)?.into_any()
-    } else {
-        text::utf8(py, &call.body)?.into_any()
-    };
+    let body = if as_bytes { text::bytes(py, &call.body)?.into_any() } else { text::utf8(py, &call.body)?.into_any() };
     Ok((
         names.method(py, &call.method),
         text::utf8(py, call.path())?,

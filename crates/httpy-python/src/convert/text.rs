@@ -70,8 +70,7 @@ pub(super) fn encode(text: &Bound<'_, PyString>) -> PyResult<Bytes> {
     // SAFETY: 1. `text` is a `str`. 2. Both names end with NUL and are known to CPython. 3. `py` proves that this thread is
     // attached. 4. The call gives a new reference to a `bytes`, or null with an exception set.
     let encoded = unsafe {
-        let object =
-            ffi::PyUnicode_AsEncodedString(text.as_ptr(), c"utf-8".as_ptr(), c"surrogateescape".as_ptr());
+        let object = ffi::PyUnicode_AsEncodedString(text.as_ptr(), c"utf-8".as_ptr(), c"surrogateescape".as_ptr());
         Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked::<PyBytes>()
     };
     Ok(copy_bytes(&encoded))

@@ -40,17 +40,12 @@ impl fmt::Display for StartError {
                 write!(f, "virtual environment {}: {problem}", dir.display())
             }
             Self::Interpreter { message } => write!(f, "CPython did not start: {message}"),
-            Self::Differs {
-                what,
-                first,
-                second,
-            } => write!(
-                f,
-                "all apps of a process share one interpreter, and its {what} is {first}: asked for {second}"
-            ),
-            Self::ShutDown => f.write_str(
-                "the interpreter was shut down, and CPython cannot be started twice in one process",
-            ),
+            Self::Differs { what, first, second } => {
+                write!(f, "all apps of a process share one interpreter, and its {what} is {first}: asked for {second}")
+            }
+            Self::ShutDown => {
+                f.write_str("the interpreter was shut down, and CPython cannot be started twice in one process")
+            }
             Self::Thread(_) => f.write_str("no thread for the interpreter"),
         }
     }
@@ -83,9 +78,7 @@ impl fmt::Display for MainError {
             Self::Panicked(message) => {
                 write!(f, "a panic on the interpreter's main thread: {message}")
             }
-            Self::OnMain => {
-                f.write_str("the interpreter's main thread cannot wait for work of its own")
-            }
+            Self::OnMain => f.write_str("the interpreter's main thread cannot wait for work of its own"),
             Self::Gone => f.write_str("the interpreter's main thread has ended"),
         }
     }

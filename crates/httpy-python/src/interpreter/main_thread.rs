@@ -37,11 +37,7 @@ pub(super) struct Started {
 }
 
 /// Spawns the thread and waits until it has the interpreter running.
-pub(super) fn spawn(
-    options: &Options,
-    inbox: Arc<Inbox>,
-    forked: Arc<AtomicBool>,
-) -> Result<Started, StartError> {
+pub(super) fn spawn(options: &Options, inbox: Arc<Inbox>, forked: Arc<AtomicBool>) -> Result<Started, StartError> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let options = options.clone();
     thread::Builder::new()
@@ -67,17 +63,10 @@ pub(super) fn spawn(
             });
         })
         .map_err(StartError::Thread)?;
-    receiver.recv().unwrap_or_else(|_| {
-        Err(interpreter_error(
-            "its main thread panicked while it started",
-        ))
-    })
+    receiver.recv().unwrap_or_else(|_| Err(interpreter_error("its main thread panicked while it started")))
 }
 
-fn send(
-    sender: &mpsc::SyncSender<Result<Started, StartError>>,
-    result: Result<Started, StartError>,
-) {
+fn send(sender: &mpsc::SyncSender<Result<Started, StartError>>, result: Result<Started, StartError>) {
     // The starter waits for exactly this, so there is room and someone to take it.
     drop(sender.send(result));
 }
@@ -109,11 +98,7 @@ fn set_up(
     let mut warnings = Vec::new();
     let executables = chosen.map(|chosen| Executables {
         program: chosen.program.as_deref().unwrap_or(Path::new("")),
-        base: chosen
-            .base
-            .as_deref()
-            .or(chosen.program.as_deref())
-            .unwrap_or(Path::new("")),
+        base: chosen.base.as_deref().or(chosen.program.as_deref()).unwrap_or(Path::new("")),
     });
     let embed = Embed::install(py, forked, executables.as_ref()).map_err(words)?;
     match chosen {
@@ -140,13 +125,9 @@ fn set_up(
         .map_err(words)?
         .unwrap_or_default();
     if let Some(interval) = options.switch_interval {
-        sys.call_method1("setswitchinterval", (interval.as_secs_f64(),))
-            .map_err(words)?;
+        sys.call_method1("setswitchinterval", (interval.as_secs_f64(),)).map_err(words)?;
     }
-    let switch_interval = sys
-        .call_method0("getswitchinterval")
-        .and_then(|value| value.extract())
-        .map_err(words)?;
+    let switch_interval = sys.call_method0("getswitchinterval").and_then(|value| value.extract()).map_err(words)?;
     Ok(Started {
         embed,
         thread: thread::current().id(),
@@ -210,7 +191,5 @@ fn is_running() -> bool {
 }
 
 fn interpreter_error(message: &str) -> StartError {
-    StartError::Interpreter {
-        message: message.to_owned(),
-    }
+    StartError::Interpreter { message: message.to_owned() }
 }

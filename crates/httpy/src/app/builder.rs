@@ -215,7 +215,11 @@ impl PyAppBuilder {
 fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let absolute = |dir: &PathBuf| {
         std::path::absolute(dir).map_err(|error| {
-            Error::with_source(crate::error::Kind::Config, format!("path: {} has no absolute form", dir.display()), error)
+            Error::with_source(
+                crate::error::Kind::Config,
+                format!("path: {} has no absolute form", dir.display()),
+                error,
+            )
         })
     };
     paths.iter().map(absolute).collect()

@@ -65,7 +65,9 @@ fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<String>), Err
                 template.to_owned()
             }
             Match::MethodNotAllowed { allow } => return Err(method_not_allowed(&parts.method, allow)),
-            Match::NotFound => return Err(Error::new(Kind::NotFound, format!("no route matches {}", parts.uri.path()))),
+            Match::NotFound => {
+                return Err(Error::new(Kind::NotFound, format!("no route matches {}", parts.uri.path())));
+            }
         },
         None => match parts.extensions.get::<MatchedPath>() {
             // The whole pattern, prefixes of `nest` included: it belongs to the target as the client sent it.

@@ -1,0 +1,84 @@
+//! The server that runs in a child process: the apps it is told, a native route, and a log of what happens to it.
+//!
+//! It does what a host's `main` does, and nothing that a host would have to do against httpy. What its tests cannot see
+//! from outside goes to the log on stderr.
+
+use std::error::Error as StdError;
+use std::{env, io};
+
+use axum::{Router, routing::get};
+use httpy::{Config, Error, PyApp, PyAppBuilder};
+use httpy_tests::child::Setup;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn StdError>> {
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::new("info")).with_ansi(false).with_writer(io::stderr).init();
+    let setup = env::args().nth(1).ok_or("expected the set-up as JSON")?;
+    let Setup { apps: configs, grace, port } = serde_json::from_str(&setup)?;
+
+    let apps = configs.iter().map(build).collect::<Result<Vec<PyApp>, Error>>()?;
+    let first = apps.first().ok_or("expected an app")?;
+    let mut router = Router::new()
+        .route("/native", get(async || "native"))
+        .merge(first.router().inspect_err(log)?)
+        .fallback_service(first.service());
+    for (number, app) in (2..).zip(&apps[1..]) {
+        router = router.nest_service(&format!("/app{number}"), app.service());
+    }
+
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    say_where(&listener)?;
+    let stop = first.stop_on(httpy::shutdown_signal(), grace);
+    let stop = async {
+        stop.await;
+        tracing::info!("stopping");
+    };
+    axum::serve(listener, router).with_graceful_shutdown(stop).await?;
+
+    for (number, app) in (1..).zip(&apps) {
+        app.shutdown().await;
+        tracing::info!("app {number} has shut down");
+        app.clone().shutdown().await;
+    }
+    if build(&configs[0]).is_ok() {
+        tracing::error!("an app was built after the end");
+    }
+    Ok(())
+}
+
+fn build(config: &Config) -> Result<PyApp, Error> {
+    PyAppBuilder::from(config.clone()).build().inspect_err(log)
+}
+
+#[expect(clippy::print_stdout, reason = "it is what the test waits for")]
+fn say_where(listener: &TcpListener) -> io::Result<()> {
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(())
+}
+
+/// Says which of an error's predicates hold.
+fn log(error: &Error) {
+    let predicates = [
+        ("config", error.is_config()),
+        ("venv", error.is_venv()),
+        ("interpreter", error.is_interpreter()),
+        ("differs", error.is_differs()),
+        ("shut_down", error.is_shut_down()),
+        ("target", error.is_target()),
+        ("module_not_found", error.is_module_not_found()),
+        ("import", error.is_import()),
+        ("attribute_not_found", error.is_attribute_not_found()),
+        ("module_conflict", error.is_module_conflict()),
+        ("not_callable", error.is_not_callable()),
+        ("signature", error.is_signature()),
+        ("async_handler", error.is_async_handler()),
+        ("init_exception", error.is_init_exception()),
+        ("init_result", error.is_init_result()),
+        ("routes", error.is_routes()),
+        ("internal", error.is_internal()),
+    ];
+    let names: Vec<&str> = predicates.iter().filter(|(_, holds)| *holds).map(|(name, _)| *name).collect();
+    tracing::info!("the error is {names:?}");
+}

@@ -42,9 +42,9 @@ impl Current {
     /// # Errors
     ///
     /// What CPython raises when it has no memory left, and what `work` gives.
-    pub(crate) fn run<'py, R>(
+    pub(crate) fn run<R>(
         &self,
-        py: Python<'py>,
+        py: Python<'_>,
         ticket: &Arc<Ticket>,
         work: impl FnOnce() -> PyResult<R>,
     ) -> PyResult<R> {

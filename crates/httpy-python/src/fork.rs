@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 /// Ends the child process as a program ends whose main function gave `result`: status 0, the one of `SystemExit`, or 1
 /// after printing the traceback. Runs nothing that is registered for the exit of the parent.
 pub(crate) fn end_child(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) -> ! {
-    let status = result.map_or_else(|error| exit_status(py, error), |_| 0);
+    let status = result.map_or_else(|error| exit_status(py, &error), |_| 0);
     for stream in ["stdout", "stderr"] {
         // A stream that app code took away or closed has nothing to flush.
         drop(py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush")));
@@ -16,7 +16,7 @@ pub(crate) fn end_child(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) -> !
     unsafe { libc::_exit(status) }
 }
 
-fn exit_status(py: Python<'_>, error: PyErr) -> i32 {
+fn exit_status(py: Python<'_>, error: &PyErr) -> i32 {
     if !error.is_instance_of::<PySystemExit>(py) {
         error.print(py);
         return 1;

@@ -102,7 +102,7 @@ fn read_methods(written: &[String], problem: &mut impl FnMut(String)) -> Vec<Met
             Some((method, _)) if methods.contains(method) => {}
             Some((method, _)) => methods.push(method.clone()),
             None if upper == "CONNECT" => {
-                problem("CONNECT is always answered with 405 and cannot be routed".to_owned())
+                problem("CONNECT is always answered with 405 and cannot be routed".to_owned());
             }
             None => {
                 let known: Vec<&str> = METHODS.iter().map(|(method, _)| method.as_str()).collect();

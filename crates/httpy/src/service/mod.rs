@@ -4,6 +4,7 @@ mod body;
 mod future;
 mod prepare;
 mod response;
+#[expect(clippy::module_inception, reason = "the file of `PyService` is called as in every tower crate")]
 mod service;
 
 pub(crate) use body::Budget;

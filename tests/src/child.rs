@@ -6,6 +6,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a panic is how a test fails, and says why")]
 
 use std::ffi::{OsStr, OsString};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -16,11 +17,12 @@ use std::{env, fs, process};
 use httpy::Config;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+use crate::client::{self, Connection, Received, request};
 
 /// What takes so long hangs.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -52,6 +54,12 @@ impl Server {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
         let setup = Setup { apps: Vec::new(), grace: LIMIT, port: 0 };
         Self { folder, setup, variables: Vec::new() }.app(source)
+    }
+
+    /// With an app of this Python source and a handler that evaluates what [`Child::evaluate`] sends it.
+    pub fn evaluating(source: &str) -> Self {
+        let handler = "def handle(method, path, params, query, headers, body):\n    return 200, str(eval(body)), {}\n";
+        Self::new(&format!("{source}\n{handler}"))
     }
 
     /// With another app, in the same way.
@@ -105,13 +113,19 @@ impl Server {
     pub async fn start(self) -> Child {
         let mut child = self.spawn();
         let line = child.line_with("listening on http://").await;
-        child.address = line.rsplit('/').next().unwrap_or_default().to_owned();
+        let address = line.rsplit('/').next().and_then(|address| address.parse().ok());
+        child.address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
         child
     }
 
     /// Starts it, expecting that this fails, and waits for its end.
     pub async fn fail(self) -> Ended {
-        let ended = self.spawn().wait().await;
+        let child = self.spawn();
+        let mut output = child.output.clone();
+        let ended = tokio::select! {
+            ended = child.wait() => ended,
+            Ok(_) = output.wait_for(|output| output.texts()[0].contains("listening")) => panic!("the start did not fail"),
+        };
         assert_eq!(ended.status.code(), Some(1), "expected a start that fails\n{ended:?}");
         ended
     }
@@ -131,7 +145,7 @@ impl Server {
         let sender = Arc::new(sender);
         collect(process.stdout.take(), &sender, |output| &mut output.stdout);
         collect(process.stderr.take(), &sender, |output| &mut output.stderr);
-        Child { process, output, address: String::new(), _folder: self.folder }
+        Child { process, output, address: (Ipv4Addr::LOCALHOST, 0).into(), _folder: self.folder }
     }
 }
 
@@ -171,12 +185,12 @@ fn collect(
     });
 }
 
-/// A running server. Killed when dropped.
+/// A running server. Killed when dropped; a test that fails meanwhile shows what the server has written.
 #[derive(Debug)]
 pub struct Child {
     process: tokio::process::Child,
     output: watch::Receiver<Output>,
-    address: String,
+    address: SocketAddr,
     _folder: TempDir,
 }
 
@@ -202,67 +216,66 @@ impl Child {
             found = output.texts().iter().find_map(|text| find(text));
             found.is_some()
         });
-        // The receiver's borrow ends here, before it is asked again for the message.
-        let problem = match timeout(LIMIT, wait).await {
-            Ok(Ok(_)) => None,
-            Ok(Err(_)) => Some("the server ended"),
-            Err(_) => Some("nothing for too long"),
-        };
-        match (found, problem) {
-            (Some(found), None) => found,
-            (_, problem) => panic!("waiting for {text:?}: {}\n{self}", problem.unwrap_or_default()),
+        match timeout(LIMIT, wait).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => panic!("the server ended without {text:?}"),
+            Err(_) => panic!("no {text:?} for too long"),
         }
+        found.unwrap_or_else(|| panic!("{text:?} was there just now"))
     }
 
     /// Its process id.
     pub fn id(&self) -> u32 {
-        self.process.id().unwrap_or_else(|| panic!("the server has ended\n{self}"))
+        self.process.id().unwrap_or_else(|| panic!("the server has ended"))
     }
 
-    /// The port it listens on.
-    pub fn port(&self) -> u16 {
-        let port = self.address.rsplit(':').next().and_then(|port| port.parse().ok());
-        port.unwrap_or_else(|| panic!("no port in {:?}", self.address))
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A new connection.
     pub async fn connect(&self) -> Connection {
-        match TcpStream::connect(&self.address).await {
-            Ok(stream) => Connection { stream: BufReader::new(stream) },
-            Err(error) => panic!("connecting: {error}\n{self}"),
-        }
+        Connection::open(self.address).await
     }
 
-    /// The answer to a `GET` on a connection of its own.
-    pub async fn get(&self, path: &str) -> Response {
-        let mut connection = self.connect().await;
-        connection.get(path).await.unwrap_or_else(|| panic!("GET {path}: closed without an answer\n{self}"))
+    /// The answer to a `GET` over a connection of its own.
+    pub async fn get(&self, path: &str) -> Received {
+        client::get(self.address, path).await
+    }
+
+    /// What a Python expression is, as text, in a handler of [`Server::evaluating`].
+    pub async fn evaluate(&self, expression: &str) -> String {
+        let answer = client::exchange(self.address, &request("POST", "/", &[], expression.as_bytes())).await;
+        assert_eq!(answer.status, 200, "{expression}: {}", answer.text());
+        answer.text()
     }
 
     /// Sends a signal: `INT`, `TERM`.
     pub async fn signal(&self, name: &str) {
         // The shell's own `kill`, which is there where the program is not.
         let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status().await;
-        assert!(status.is_ok_and(|status| status.success()), "kill -{name}\n{self}");
+        assert!(status.is_ok_and(|status| status.success()), "kill -{name}");
     }
 
     /// Waits for its end.
     pub async fn wait(mut self) -> Ended {
-        let Ok(Ok(status)) = timeout(LIMIT, self.process.wait()).await else {
-            panic!("the server does not end\n{self}")
-        };
+        let Ok(Ok(status)) = timeout(LIMIT, self.process.wait()).await else { panic!("the server does not end") };
         // Until both streams are closed.
         let rest = async { while self.output.changed().await.is_ok() {} };
-        let Ok(()) = timeout(LIMIT, rest).await else { panic!("somebody still holds the server's output\n{self}") };
+        assert!(timeout(LIMIT, rest).await.is_ok(), "somebody still holds the server's output");
         let [stdout, stderr] = self.output.borrow().texts();
         Ended { status, stdout, stderr }
     }
 }
 
-impl std::fmt::Display for Child {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [stdout, stderr] = self.output.borrow().texts();
-        write!(f, "-- the server's stdout\n{stdout}\n-- its stderr\n{stderr}")
+impl Drop for Child {
+    #[expect(clippy::print_stderr, reason = "the test harness shows it with the failed test")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let [stdout, stderr] = self.output.borrow().texts();
+            eprintln!("-- the server's stdout\n{stdout}\n-- its stderr\n{stderr}");
+        }
     }
 }
 
@@ -295,63 +308,5 @@ impl Ended {
 impl std::fmt::Debug for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "-- {}\n-- stdout\n{}\n-- stderr\n{}", self.status, self.stdout, self.stderr)
-    }
-}
-
-/// A kept-alive HTTP/1.1 connection to a child.
-#[derive(Debug)]
-pub struct Connection {
-    stream: BufReader<TcpStream>,
-}
-
-/// A whole answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
-    /// The status code.
-    pub status: u16,
-    /// The lines of the head, lower case.
-    pub head: String,
-    /// The body.
-    pub body: String,
-}
-
-impl Connection {
-    /// Sends exactly this.
-    pub async fn send(&mut self, text: &str) {
-        let sent = timeout(LIMIT, self.stream.write_all(text.as_bytes())).await;
-        assert!(matches!(sent, Ok(Ok(()))), "sending: {sent:?}");
-    }
-
-    /// Sends a `GET` and waits for its answer; `None` when the connection is closed instead.
-    pub async fn get(&mut self, path: &str) -> Option<Response> {
-        self.ask(path).await;
-        self.receive().await
-    }
-
-    /// Sends a `GET`, no more.
-    pub async fn ask(&mut self, path: &str) {
-        self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
-    }
-
-    /// The next answer, `100 Continue` among them; `None` when the connection is closed first.
-    pub async fn receive(&mut self) -> Option<Response> {
-        let Ok(response) = timeout(LIMIT, self.read()).await else { panic!("no answer for too long") };
-        response.unwrap_or_else(|error| panic!("receiving: {error}"))
-    }
-
-    async fn read(&mut self) -> std::io::Result<Option<Response>> {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if self.stream.read_line(&mut head).await? == 0 {
-                assert_eq!(head, "", "the connection was closed within an answer's head");
-                return Ok(None);
-            }
-        }
-        let head = head.to_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).await?;
-        let status = head.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_default();
-        Ok(Some(Response { status, head, body: String::from_utf8_lossy(&body).into_owned() }))
     }
 }

@@ -9,7 +9,8 @@ use axum::extract::State;
 use axum::routing;
 use http_body_util::Empty;
 use httpy::{
-    CallFuture, Config, Error, Exception, PyApp, PyAppBuilder, PyService, ResponseBody, ResponseFuture, RouteMap, Workers,
+    CallFuture, Config, Error, Exception, PyApp, PyAppBuilder, PyService, ResponseBody, ResponseFuture, RouteMap,
+    Workers,
 };
 use httpy_tests::app::{App, ask, get, serve};
 use httpy_tests::client;
@@ -54,9 +55,13 @@ async fn two_apps_with_different_modules_live_in_one_process() {
 
 #[tokio::test]
 async fn two_apps_of_one_module_share_its_state_but_not_their_limits() {
-    let one = App::new("count = []\ndef handle(*arguments):\n    count.append(1)\n    return 200, str(len(count)), {}\n");
-    let two =
-        PyApp::builder(one.target("handle")).path(one.folder.path()).body_limit(1).build().expect("the same module again");
+    let one =
+        App::new("count = []\ndef handle(*arguments):\n    count.append(1)\n    return 200, str(len(count)), {}\n");
+    let two = PyApp::builder(one.target("handle"))
+        .path(one.folder.path())
+        .body_limit(1)
+        .build()
+        .expect("the same module again");
     assert_eq!(one.ask(get("/")).await.text(), "1");
     assert_eq!(ask(two.service(), get("/")).await.text(), "2");
     let body = || httpy_tests::app::post("/", "ab");
@@ -119,7 +124,8 @@ async fn a_service_lives_longer_than_its_app() {
 
 #[tokio::test]
 async fn another_function_of_the_app_is_a_service_of_its_own() {
-    let app = App::new("def handle(*a):\n    return 200, 'one', {}\ndef other(*a):\n    return 200, 'two', {}\nnone = 5\n");
+    let app =
+        App::new("def handle(*a):\n    return 200, 'one', {}\ndef other(*a):\n    return 200, 'two', {}\nnone = 5\n");
     assert_eq!(ask(app.handler("other"), get("/")).await.text(), "two");
     assert_eq!(app.ask(get("/")).await.text(), "one");
     assert!(app.python.handler(app.target("missing")).unwrap_err().is_attribute_not_found());

@@ -61,7 +61,9 @@ async fn compression_shrinks_a_python_body() {
 #[tokio::test]
 async fn cors_answers_preflights_and_marks_python_answers() {
     let app = App::new(ECHO);
-    let cors = CorsLayer::new().allow_origin(HeaderValue::from_static("http://example.org")).allow_methods([http::Method::GET]);
+    let cors = CorsLayer::new()
+        .allow_origin(HeaderValue::from_static("http://example.org"))
+        .allow_methods([http::Method::GET]);
     let server = serve(app.python.router().unwrap().layer(cors)).await;
     let origin = ("Origin", &b"http://example.org"[..]);
     let preflight = [origin, ("Access-Control-Request-Method", b"GET")];
@@ -108,7 +110,8 @@ async fn a_layer_sees_the_error_of_a_failed_call() {
     let router = Router::new().fallback_service(app.python.service()).layer(axum::middleware::map_response(
         |response: axum::response::Response| async move {
             let error = response.extensions().get::<Error>().cloned();
-            let place = error.as_ref().and_then(Error::exception).map_or("", |exception| exception.message()).to_owned();
+            let place =
+                error.as_ref().and_then(Error::exception).map_or("", |exception| exception.message()).to_owned();
             (StatusCode::IM_A_TEAPOT, place).into_response()
         },
     ));

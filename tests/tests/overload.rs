@@ -3,7 +3,10 @@
 //!
 //! All apps of this program share one single worker, so the tests take turns.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -70,6 +73,11 @@ impl Turn {
     }
 }
 
+/// Polls once: a call is pushed by its first poll.
+async fn is_pending<F: Future + Unpin>(call: &mut F) -> bool {
+    poll_fn(|context| Poll::Ready(Pin::new(&mut *call).poll(context).is_pending())).await
+}
+
 fn refused(answer: &Answer, text: &str, is_it: fn(&Error) -> bool) {
     assert_eq!((answer.status, answer.text().as_str()), (503, text));
     assert_eq!((answer.header("retry-after"), answer.header("content-type")), ("1", "text/plain; charset=utf-8"));
@@ -82,7 +90,7 @@ async fn when_the_queue_is_full_answers_503_and_never_runs_the_call() {
     let (first, held) = turn.hold().await;
     let mut waiting: Vec<_> = ["/a", "/b"].map(|path| Box::pin(turn.app.ask(get(path)))).into_iter().collect();
     for call in &mut waiting {
-        assert!(futures_util::poll!(call).is_pending());
+        assert!(is_pending(call).await);
     }
     let answer = turn.app.ask(get("/c")).await;
     refused(&answer, OVERLOADED, Error::is_overloaded);
@@ -101,7 +109,7 @@ async fn a_running_call_takes_no_place_in_the_queue() {
     let turn = Turn::begin(|builder| builder.queue(1)).await;
     let (first, held) = turn.hold().await;
     let mut waiting = Box::pin(turn.app.ask(get("/a")));
-    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert!(is_pending(&mut waiting).await);
     drop(held);
     assert_eq!((waiting.await.status, first.await.unwrap().status), (200, 200));
 }
@@ -115,7 +123,7 @@ async fn while_the_only_worker_is_stuck_native_routes_and_refusals_are_answered(
     let server = serve(router).await;
     let (_first, held) = turn.hold().await;
     let mut waiting = Box::pin(turn.app.ask(get("/a")));
-    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert!(is_pending(&mut waiting).await);
     assert_eq!(client::get(server.address, "/native").await.text(), "native");
     let received = client::get(server.address, "/python").await;
     assert_eq!((received.status, received.header("retry-after").as_str()), (503, "1"));
@@ -132,7 +140,7 @@ async fn when_the_budget_for_bodies_is_spent_answers_503_and_gives_it_back() {
     // The body of a call that runs counts.
     refused(&turn.app.ask(post("/a", "123")).await, OVERLOADED, Error::is_overloaded);
     let mut waiting = Box::pin(turn.app.ask(post("/b", "12")));
-    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert!(is_pending(&mut waiting).await);
     drop(held);
     assert_eq!((first.await.unwrap().status, waiting.await.status), (200, 200));
     assert_eq!(turn.app.ask(post("/c", "12345678")).await.text(), "served");
@@ -217,7 +225,7 @@ async fn when_a_waiting_caller_has_gone_its_call_never_runs() {
     let (first, held) = turn.hold().await;
     {
         let mut gone = Box::pin(turn.app.ask(get("/gone")));
-        assert!(futures_util::poll!(&mut gone).is_pending());
+        assert!(is_pending(&mut gone).await);
     }
     drop(held);
     assert_eq!(first.await.unwrap().status, 200);
@@ -227,7 +235,8 @@ async fn when_a_waiting_caller_has_gone_its_call_never_runs() {
 #[tokio::test]
 async fn an_outer_timeout_means_that_a_waiting_call_never_runs() {
     let turn = Turn::begin(|builder| builder).await;
-    let layer = tower_http::timeout::TimeoutLayer::with_status_code(http::StatusCode::BAD_GATEWAY, Duration::from_secs(1));
+    let layer =
+        tower_http::timeout::TimeoutLayer::with_status_code(http::StatusCode::BAD_GATEWAY, Duration::from_secs(1));
     let router = Router::new().fallback_service(turn.app.python.service()).layer(layer);
     let (first, held) = turn.hold().await;
     tokio::time::pause();
@@ -245,12 +254,12 @@ async fn from_the_signal_on_new_calls_get_503_and_after_the_grace_period_pending
     let stop = turn.app.python.stop_on(signalled, Duration::from_secs(10));
     let (running, held) = turn.hold().await;
     let mut waiting = Box::pin(turn.app.ask(get("/waiting")));
-    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert!(is_pending(&mut waiting).await);
 
     signal.send(()).unwrap();
     stop.await;
     refused(&turn.app.ask(get("/new")).await, SHUTTING_DOWN, Error::is_shutting_down);
-    assert!(futures_util::poll!(&mut waiting).is_pending(), "the grace period has just begun");
+    assert!(is_pending(&mut waiting).await, "the grace period has just begun");
 
     tokio::time::pause();
     refused(&waiting.await, SHUTTING_DOWN, Error::is_shutting_down);
@@ -264,7 +273,7 @@ async fn a_body_that_is_still_being_read_is_given_up_after_the_grace_period() {
     let turn = Turn::begin(|builder| builder.body_timeout(Duration::from_secs(60))).await;
     let endless = Body::from_stream(stream::pending::<Result<Bytes, io::Error>>());
     let mut reading = Box::pin(turn.app.ask(post("/", endless)));
-    assert!(futures_util::poll!(&mut reading).is_pending());
+    assert!(is_pending(&mut reading).await);
     tokio::time::pause();
     turn.app.python.stop_on(std::future::ready(()), Duration::from_secs(10)).await;
     refused(&reading.await, SHUTTING_DOWN, Error::is_shutting_down);
@@ -275,7 +284,7 @@ async fn calls_that_end_within_the_grace_period_are_answered() {
     let turn = Turn::begin(|builder| builder).await;
     let (running, held) = turn.hold().await;
     let mut waiting = Box::pin(turn.app.ask(get("/waiting")));
-    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert!(is_pending(&mut waiting).await);
     turn.app.python.stop_on(std::future::ready(()), Duration::from_secs(3600)).await;
     drop(held);
     assert_eq!((running.await.unwrap().status, waiting.await.status), (200, 200));

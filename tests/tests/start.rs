@@ -197,8 +197,8 @@ async fn a_second_app_with_other_workers_is_refused_with_both_numbers() {
 #[tokio::test]
 async fn when_the_port_is_taken_the_second_server_ends_and_the_first_serves_on() {
     let first = Server::new(HANDLER).start().await;
-    let port = first.port();
+    let port = first.address().port();
     let ended = Server::new(HANDLER).setup(|setup| setup.port = port).fail().await;
     ended.assert_says(&["AddrInUse"]);
-    assert_eq!(first.get("/").await.body, "ok");
+    assert_eq!(first.get("/").await.text(), "ok");
 }

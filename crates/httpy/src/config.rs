@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn contradictions_are_told_with_both_numbers_and_all_at_once() {
         let mut config = Config::new("w:h");
-        config.workers = (9..=3).into();
+        config.workers = Workers { min: 9, max: 3 };
         config.max_wait = Some(Duration::from_secs(40));
         config.path = vec!["/no/such/folder".into()];
         let error = config.check().unwrap_err();

@@ -4,6 +4,8 @@
 //! from outside goes to the log on stderr.
 
 use std::error::Error as StdError;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::{env, io};
 
 use axum::{Router, routing::get};
@@ -29,10 +31,16 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     }
 
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    say_where(&listener)?;
+    let address = listener.local_addr()?;
     let stop = first.stop_on(httpy::shutdown_signal(), grace);
-    let stop = async {
-        stop.await;
+    let stop = async move {
+        let mut stop = pin!(stop);
+        tokio::select! {
+            biased;
+            () = &mut stop => {}
+            // Only when the signals are watched: a test may send one as soon as it reads this.
+            () = async { say_where(address) } => stop.await,
+        }
         tracing::info!("stopping");
     };
     axum::serve(listener, router).with_graceful_shutdown(stop).await?;
@@ -53,9 +61,8 @@ fn build(config: &Config) -> Result<PyApp, Error> {
 }
 
 #[expect(clippy::print_stdout, reason = "it is what the test waits for")]
-fn say_where(listener: &TcpListener) -> io::Result<()> {
-    println!("listening on http://{}", listener.local_addr()?);
-    Ok(())
+fn say_where(address: SocketAddr) {
+    println!("listening on http://{address}");
 }
 
 /// Says which of an error's predicates hold.

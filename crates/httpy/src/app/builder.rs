@@ -206,7 +206,7 @@ impl PyAppBuilder {
             membership,
         });
         let service = PyService::new(Arc::clone(&shared), id, config.target, None);
-        let routes = RouteMap::from(routes);
+        let routes = RouteMap::new(routes);
         Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, stopped: OnceCell::new() }) })
     }
 }

@@ -18,7 +18,7 @@ pub use self::builder::PyAppBuilder;
 use self::gate::Gate;
 pub use self::shutdown::shutdown_signal;
 use crate::failure::Choice;
-use crate::route::{Matcher, Routes, mount};
+use crate::route::{Routes, mount};
 use crate::service::{Budget, Extra};
 use crate::{Error, PyService, RouteMap};
 
@@ -154,7 +154,7 @@ impl PyApp {
     ///
     /// As [`router`](Self::router).
     pub fn fallback(&self) -> Result<PyService, Error> {
-        Ok(self.inner.service.matching(Matcher::new(&Routes::read(&self.inner.routes)?)))
+        Ok(self.inner.service.matching(Routes::read(&self.inner.routes)?))
     }
 }
 

@@ -1,124 +1,139 @@
-//! `RouteMap`: an init function's result as plain data. What it means is read elsewhere (`routes.rs`).
-
-use std::fmt;
+//! `RouteMap`: what Python's init function returned, as plain data.
+//!
+//! Nothing is checked and nothing is rewritten here; what the map means as routes is read in `check`.
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::HashMap;
+use std::fmt;
 
-/// An init function's result as Python gave it: keys with their lists, order kept, nothing interpreted.
+/// The map that Python's init function returned, `{"route": ["METHOD", ...]}`: the texts as Python wrote them, in the
+/// order in which they came.
 ///
-/// Usually `{"route": ["METHOD", ...]}`; a host whose Python side arranges it as `{"METHOD": ["route", ...]}` turns it round
-/// with [`transpose`](Self::transpose). [`PyApp::routes`](crate::PyApp::routes) gives the app's own; a clone of it can be
-/// changed and given to [`PyApp::router_for`](crate::PyApp::router_for):
+/// A host may leave out, move or turn round its entries before mounting them with `PyApp::router_for`. A conflict
+/// between a Python route and one of the host's own cannot be seen in the map: leave the entry out with [`retain`] or
+/// [`remove`], or serve the whole app by `PyApp::fallback`, where native routes always win.
 ///
-/// ```
-/// # fn check(python: &httpy::PyApp) -> Result<axum::Router, httpy::Error> {
-/// let mut map = python.routes().clone();
-/// map.retain(|pattern, _| pattern != "/health"); // the host has its own
-/// python.router_for(&map.nest("/api"))
-/// # }
-/// ```
+/// A text is a key once: entries given again add their methods to the first one.
+///
+/// [`retain`]: RouteMap::retain
+/// [`remove`]: RouteMap::remove
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteMap {
-    entries: Vec<(String, Vec<String>)>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    pattern: String,
+    methods: Vec<String>,
 }
 
 impl RouteMap {
-    /// The entries in Python's order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.entries.iter().map(|(pattern, methods)| (pattern.as_str(), methods.as_slice()))
+    /// A map of these entries, in this order.
+    pub fn new(entries: Vec<(String, Vec<String>)>) -> Self {
+        let mut map = Self::default();
+        let mut places: HashMap<String, usize> = HashMap::with_capacity(entries.len());
+        for (pattern, methods) in entries {
+            let place = *places.entry(pattern).or_insert_with_key(|pattern| {
+                map.entries.push(Entry { pattern: pattern.clone(), methods: Vec::new() });
+                map.entries.len() - 1
+            });
+            map.entries[place].methods.extend(methods);
+        }
+        map
     }
 
-    /// How many entries there are.
+    /// The entries in order: each pattern with its methods.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.entries.iter().map(|entry| (entry.pattern.as_str(), entry.methods.as_slice()))
+    }
+
+    /// How many patterns there are.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is no entry.
+    /// Whether there is no pattern.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Keeps the entries for which `keep`, called with the pattern as written and its methods, is true.
+    /// Keeps the entries for which `keep` returns true; it is given each pattern with its methods, in order.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &[String]) -> bool) {
-        self.entries.retain(|(pattern, methods)| keep(pattern, methods));
+        self.entries.retain(|entry| keep(&entry.pattern, &entry.methods));
     }
 
-    /// Takes out the entry whose pattern is written exactly like `pattern`; its methods, if there was one.
+    /// Takes the entry with exactly this text out and returns its methods; `None` when there is no such entry.
     pub fn remove(&mut self, pattern: &str) -> Option<Vec<String>> {
-        let index = self.entries.iter().position(|(known, _)| known == pattern)?;
-        Some(self.entries.remove(index).1)
+        let place = self.entries.iter().position(|entry| entry.pattern == pattern)?;
+        Some(self.entries.remove(place).methods)
     }
 
-    /// All patterns behind `prefix`, as axum's `nest` has it: `/` becomes the prefix itself. Handlers see the whole path,
-    /// which the real `nest` would shorten.
+    /// A new map with `prefix` (such as `/api` or `/{tenant}`) before every pattern, as `axum::Router::nest` puts it
+    /// there: `/` becomes the prefix itself, and a slash that ends the prefix is not doubled. `""` changes nothing.
+    ///
+    /// Handlers see the whole path then, and the captures of the prefix as well. A pattern without a leading slash is
+    /// left alone: it is an error that mounting reports.
     #[must_use]
-    pub fn nest(self, prefix: &str) -> Self {
-        let prefix = prefix.trim_end_matches('/');
-        let nested = |pattern: String| match pattern.as_str() {
-            "/" if !prefix.is_empty() => prefix.to_owned(),
-            _ => format!("{prefix}{pattern}"),
+    pub fn nest(&self, prefix: &str) -> Self {
+        let nested = |pattern: &str| match (prefix.strip_suffix('/'), pattern) {
+            _ if prefix.is_empty() || !pattern.starts_with('/') => pattern.to_owned(),
+            (Some(prefix), _) => format!("{prefix}{pattern}"),
+            (None, "/") => prefix.to_owned(),
+            (None, _) => format!("{prefix}{pattern}"),
         };
-        self.entries.into_iter().map(|(pattern, methods)| (nested(pattern), methods)).collect()
+        Self::new(self.iter().map(|(pattern, methods)| (nested(pattern), methods.to_vec())).collect())
     }
 
-    /// Values as keys and keys as values: `{"route": ["METHOD"]}` becomes `{"METHOD": ["route"]}` and the other way round,
-    /// in the order of first appearance.
+    /// A new map turned round: `{"METHOD": ["route"]}` becomes `{"route": ["METHOD"]}`, and the other way about.
+    ///
+    /// Both are in the order of first appearance. An entry with an empty list leaves no trace.
     #[must_use]
     pub fn transpose(&self) -> Self {
-        let mut turned: Vec<(String, Vec<String>)> = Vec::new();
-        for (key, values) in &self.entries {
-            for value in values {
-                match turned.iter_mut().find(|(known, _)| known == value) {
-                    Some((_, keys)) if keys.contains(key) => {}
-                    Some((_, keys)) => keys.push(key.clone()),
-                    None => turned.push((value.clone(), vec![key.clone()])),
-                }
-            }
-        }
-        Self { entries: turned }
-    }
-}
-
-impl From<Vec<(String, Vec<String>)>> for RouteMap {
-    fn from(entries: Vec<(String, Vec<String>)>) -> Self {
-        Self { entries }
+        let turned = |(pattern, methods): (&str, &[String])| {
+            let turn = |method: &String| (method.clone(), vec![pattern.to_owned()]);
+            methods.iter().map(turn).collect::<Vec<_>>()
+        };
+        Self::new(self.iter().flat_map(turned).collect())
     }
 }
 
 impl FromIterator<(String, Vec<String>)> for RouteMap {
     fn from_iter<I: IntoIterator<Item = (String, Vec<String>)>>(entries: I) -> Self {
-        Self { entries: entries.into_iter().collect() }
+        Self::new(entries.into_iter().collect())
     }
 }
 
+/// As a map, in order.
 impl Serialize for RouteMap {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
     }
 }
 
+/// From a map, in order.
 impl<'de> Deserialize<'de> for RouteMap {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
+        deserializer.deserialize_map(RouteMapVisitor)
+    }
+}
 
-        impl<'de> Visitor<'de> for Entries {
-            type Value = RouteMap;
+struct RouteMapVisitor;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of patterns to lists of methods")
-            }
+impl<'de> Visitor<'de> for RouteMapVisitor {
+    type Value = RouteMap;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RouteMap, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(RouteMap { entries })
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of routes to lists of methods")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<RouteMap, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
         }
-
-        deserializer.deserialize_map(Entries)
+        Ok(RouteMap::new(entries))
     }
 }
 
@@ -127,41 +142,79 @@ mod tests {
     use super::*;
 
     fn map(entries: &[(&str, &[&str])]) -> RouteMap {
-        let owned = |(key, values): &(&str, &[&str])| {
-            ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect())
-        };
-        entries.iter().map(owned).collect()
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        entries.iter().map(|&(pattern, methods)| (pattern.to_owned(), owned(methods))).collect()
     }
 
     #[test]
-    fn order_is_kept_through_serde() {
-        let routes = map(&[("/z", &["GET"]), ("/a", &["PUT", "GET"])]);
-        let text = serde_json::to_string(&routes).unwrap();
-        assert_eq!(text, r#"{"/z":["GET"],"/a":["PUT","GET"]}"#);
-        assert_eq!(serde_json::from_str::<RouteMap>(&text).unwrap(), routes);
+    fn entries_come_back_as_given_and_in_order() {
+        let given = map(&[("/z", &["get", "GET"]), ("/a", &[]), ("nonsense", &["?"])]);
+        let entries: Vec<_> = given.iter().map(|(pattern, methods)| (pattern, methods.join(","))).collect();
+        assert_eq!(entries, [("/z", "get,GET".to_owned()), ("/a", String::new()), ("nonsense", "?".to_owned())]);
+        assert_eq!((given.len(), given.is_empty(), RouteMap::default().is_empty()), (3, false, true));
+    }
+
+    #[test]
+    fn the_same_text_given_again_adds_its_methods() {
+        assert_eq!(
+            map(&[("/a", &["GET"]), ("/b", &["GET"]), ("/a", &["PUT"])]),
+            map(&[("/a", &["GET", "PUT"]), ("/b", &["GET"])])
+        );
     }
 
     #[test]
     fn retain_and_remove_take_entries_out() {
-        let mut routes = map(&[("/a", &["GET"]), ("/b", &["PUT"]), ("/c", &["GET"])]);
-        routes.retain(|pattern, methods| pattern != "/c" || methods.len() > 1);
-        assert_eq!(routes.remove("/b"), Some(vec!["PUT".to_owned()]));
+        let mut routes = map(&[("/a", &["GET"]), ("/b", &["PUT", "GET"]), ("/c", &["PUT"])]);
+        routes.retain(|pattern, methods| pattern != "/c" || methods.contains(&"GET".to_owned()));
+        assert_eq!(routes, map(&[("/a", &["GET"]), ("/b", &["PUT", "GET"])]));
+        assert_eq!(routes.remove("/b"), Some(vec!["PUT".to_owned(), "GET".to_owned()]));
         assert_eq!(routes.remove("/b"), None);
+        assert_eq!(routes.remove("/A"), None);
         assert_eq!(routes, map(&[("/a", &["GET"])]));
     }
 
     #[test]
     fn nest_puts_a_prefix_before_every_pattern() {
-        let routes = map(&[("/", &["GET"]), ("/a/:id", &["GET"])]);
-        assert_eq!(routes.clone().nest("/api/"), map(&[("/api", &["GET"]), ("/api/a/:id", &["GET"])]));
-        assert_eq!(routes.clone().nest("/"), routes);
+        for (prefix, pattern, expected) in [
+            ("/api", "/", "/api"),
+            ("/api", "/a", "/api/a"),
+            ("/api/", "/", "/api/"),
+            ("/api/", "/a", "/api/a"),
+            ("/{tenant}", "/:id", "/{tenant}/:id"),
+            ("/", "/a", "/a"),
+            ("/", "/", "/"),
+            ("", "/", "/"),
+            ("", "/a", "/a"),
+            ("api", "/a", "api/a"),
+            ("/api", "a", "a"),
+            ("/api", "", ""),
+        ] {
+            assert_eq!(map(&[(pattern, &["GET"])]).nest(prefix), map(&[(expected, &["GET"])]), "{prefix} {pattern}");
+        }
     }
 
     #[test]
-    fn transpose_turns_routes_and_methods_round_and_back() {
-        let routes = map(&[("/a", &["GET", "PUT"]), ("/b", &["GET"])]);
-        let turned = map(&[("GET", &["/a", "/b"]), ("PUT", &["/a"])]);
-        assert_eq!(routes.transpose(), turned);
-        assert_eq!(turned.transpose(), routes);
+    fn transpose_turns_the_map_round_and_back() {
+        let by_route = map(&[("/b", &["GET", "POST"]), ("/a", &["POST"])]);
+        let by_method = map(&[("GET", &["/b"]), ("POST", &["/b", "/a"])]);
+        assert_eq!(by_route.transpose(), by_method);
+        assert_eq!(by_method.transpose(), by_route);
+        assert_eq!(map(&[("/a", &[])]).transpose(), RouteMap::default());
+    }
+
+    #[test]
+    fn serde_keeps_the_order() {
+        let text = r#"{"/z":["GET"],"/a":["POST","put"]}"#;
+        let read: RouteMap = serde_json::from_str(text).unwrap();
+        assert_eq!(read, map(&[("/z", &["GET"]), ("/a", &["POST", "put"])]));
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        let refused = serde_json::from_str::<RouteMap>("[]").unwrap_err();
+        assert!(refused.to_string().contains("a map of routes to lists of methods"), "{refused}");
+    }
+
+    #[test]
+    fn a_map_can_go_to_any_thread() {
+        fn check<T: Send + Sync + Clone + 'static>() {}
+        check::<RouteMap>();
     }
 }

@@ -1,74 +1,68 @@
-//! `Matcher`: the routes of `PyApp::fallback()`, matched by us behind all routes of the host.
+//! `Match`: which route a request is for, found without an axum router, as `PyApp::fallback` needs it.
+//!
+//! The tree is the one that the routes were checked with, so a path matches here exactly as it does once mounted.
 
+use super::check::Routes;
 use http::{HeaderValue, Method};
 
-use super::Routes;
-
-/// The same patterns as [`mount`](super::mount) gives to axum, in the same matcher.
-#[derive(Debug, Default)]
-pub(crate) struct Matcher {
-    router: matchit::Router<Matched>,
-}
-
-#[derive(Debug)]
-struct Matched {
-    template: String,
-    methods: Vec<Method>,
-}
-
-/// What was found for a path.
-#[derive(Debug, PartialEq, Eq)]
+/// What a request's method and path are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Match<'a> {
-    Found { template: &'a str },
-    MethodNotAllowed { allow: HeaderValue },
+    /// A route of this method. `template` is the axum path that matched, the same that `MatchedPath` would be.
+    Found {
+        /// To take the captures with, from the same raw path.
+        template: &'a str,
+    },
+    /// A route of other methods: 405 with `Allow`.
+    MethodNotAllowed {
+        /// The value of `Allow`.
+        allow: HeaderValue,
+    },
+    /// No route: 404.
     NotFound,
 }
 
-impl Matcher {
-    pub(crate) fn new(routes: &Routes) -> Self {
-        let mut router = matchit::Router::new();
-        for route in &routes.routes {
-            for text in &route.pattern.texts {
-                let matched = Matched { template: text.clone(), methods: route.methods.clone() };
-                // `Routes` has inserted the same texts in the same order.
-                let _ = router.insert(text.clone(), matched);
-            }
+impl Routes {
+    /// The match of a request; `raw_path` is its path as sent, without the query. Neither has to be sensible.
+    pub(crate) fn find(&self, method: &Method, raw_path: &str) -> Match<'_> {
+        match self.at(raw_path) {
+            None => Match::NotFound,
+            Some((route, template)) if route.methods.allows(method) => Match::Found { template },
+            Some((route, _)) => Match::MethodNotAllowed { allow: route.methods.allow() },
         }
-        Self { router }
-    }
-
-    /// The route for a raw path.
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Match<'_> {
-        let Ok(found) = self.router.at(path) else { return Match::NotFound };
-        let Matched { template, methods } = found.value;
-        if methods.contains(method) || (method == Method::HEAD && methods.contains(&Method::GET)) {
-            return Match::Found { template };
-        }
-        let mut names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-        if methods.contains(&Method::GET) && !methods.contains(&Method::HEAD) {
-            names.push("HEAD");
-        }
-        // Method names are ASCII.
-        let allow = HeaderValue::from_str(&names.join(",")).unwrap_or_else(|_| HeaderValue::from_static(""));
-        Match::MethodNotAllowed { allow }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::RouteMap;
     use super::*;
+    use crate::route::RouteMap;
 
     #[test]
-    fn paths_and_methods_are_found_as_axum_would() {
-        let map = [("/a/:id".to_owned(), vec!["GET".to_owned(), "PUT".to_owned()])].into_iter().collect::<RouteMap>();
-        let matcher = Matcher::new(&Routes::read(&map).unwrap());
-        assert_eq!(matcher.find(&Method::GET, "/a/1"), Match::Found { template: "/a/{id}" });
-        assert_eq!(matcher.find(&Method::HEAD, "/a/1"), Match::Found { template: "/a/{id}" });
-        let allow = HeaderValue::from_static("GET,PUT,HEAD");
-        assert_eq!(matcher.find(&Method::POST, "/a/1"), Match::MethodNotAllowed { allow });
-        for path in ["/a", "/a/", "/a/1/2", "", "*"] {
-            assert_eq!(matcher.find(&Method::GET, path), Match::NotFound, "{path:?}");
+    fn method_and_path_decide() {
+        let map = RouteMap::new(vec![
+            ("/a/:id".to_owned(), vec!["GET".to_owned(), "POST".to_owned()]),
+            ("/%FF".to_owned(), vec!["HEAD".to_owned()]),
+        ]);
+        let routes = Routes::read(&map).unwrap();
+        let purge = Method::from_bytes(b"PURGE").unwrap();
+        let get_post = || Match::MethodNotAllowed { allow: HeaderValue::from_static("GET,HEAD,POST") };
+        let found = || Match::Found { template: "/a/{id}" };
+        for (method, raw_path, expected) in [
+            (&Method::GET, "/a/1", found()),
+            (&Method::HEAD, "/a/1", found()),
+            (&Method::POST, "/a/%2F", found()),
+            (&Method::PUT, "/a/1", get_post()),
+            (&Method::OPTIONS, "/a/1", get_post()),
+            (&Method::CONNECT, "/a/1", get_post()),
+            (&purge, "/a/1", get_post()),
+            (&Method::HEAD, "/%ff", Match::Found { template: "/%ff" }),
+            (&Method::GET, "/%FF", Match::MethodNotAllowed { allow: HeaderValue::from_static("HEAD") }),
+            (&Method::GET, "/a/", Match::NotFound),
+            (&Method::CONNECT, "", Match::NotFound),
+            (&Method::OPTIONS, "*", Match::NotFound),
+        ] {
+            assert_eq!(routes.find(method, raw_path), expected, "{method} {raw_path}");
         }
     }
 }

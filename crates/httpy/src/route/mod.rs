@@ -1,16 +1,24 @@
-//! Routing on the HTTP side: from Python's route map to axum's routes, and from a raw path to params and query.
+//! Routes: from the map that Python's init returned to axum routes, and from a matched path to params.
+//!
+//! [`RouteMap`] is what Python said, [`Routes`] is what it means, checked in full. [`mount`] turns it into an axum
+//! router, `Routes::find` matches without one. [`captures`], [`query`] and [`decode_path`] read the raw target of a
+//! request. Nothing here knows what answers a request: the service is a type parameter.
 
+mod check;
+mod error;
+mod literal;
 mod map;
 mod matcher;
+mod method;
 mod mount;
 mod param;
 mod pattern;
 mod query;
-mod routes;
 
+pub(crate) use check::Routes;
+pub(crate) use error::RouteError;
 pub use map::RouteMap;
-pub(crate) use matcher::{Match, Matcher};
+pub(crate) use matcher::Match;
 pub(crate) use mount::mount;
 pub(crate) use param::{captures, decode_path};
 pub(crate) use query::query;
-pub(crate) use routes::{RouteError, Routes};

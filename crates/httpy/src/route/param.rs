@@ -1,85 +1,148 @@
-//! What a route captured, from its template and the raw path: axum's own captures are all lost when one is not UTF-8.
-
-use std::borrow::Cow;
+//! What a raw path says: the captures of a matched template, and the path's decoded bytes.
+//!
+//! Captures are taken from the raw path because axum's own are all lost as soon as one of them is not UTF-8.
 
 use httpy_core::Fields;
-use percent_encoding::percent_decode;
+use percent_encoding::{percent_decode, percent_decode_str};
+use std::borrow::Cow;
 
-/// Adds what `template`, a path in axum's syntax, captures of `raw_path`, which it matched: names and percent-decoded values.
-/// Where the two do not fit, which only a layer that rewrites paths can bring about, it adds what fits.
+/// Pushes the captures of `template`, an axum path (`/hello/{target}`), in the raw path that it matched.
+///
+/// Values are percent-decoded to bytes of any kind; an invalid escape stays as it was sent. In nested routers axum's
+/// `MatchedPath` is the whole path, and so must `raw_path` be. Where the two do not fit together, what came before
+/// that place has been pushed and nothing after it is.
 pub(crate) fn captures(template: &str, raw_path: &str, into: &mut Fields) {
-    let (mut template, mut path) = (template.as_bytes(), raw_path.as_bytes());
-    while let [first, behind @ ..] = template {
-        match (first, behind) {
-            (b'{', [b'{', ..]) | (b'}', [b'}', ..]) => template = behind,
-            (b'{', _) => {
-                let Some(end) = behind.iter().position(|byte| *byte == b'}') else { return };
-                let (name, is_rest) = match &behind[..end] {
-                    [b'*', name @ ..] => (name, true),
-                    name => (name, false),
-                };
-                let slash = path.iter().position(|byte| *byte == b'/').filter(|_| !is_rest);
-                let (value, after) = path.split_at(slash.unwrap_or(path.len()));
-                into.extend(name.iter().copied(), percent_decode(value));
-                (template, path) = (&behind[end + 1..], after);
+    let mut template = template.as_bytes();
+    let mut path = raw_path.as_bytes();
+    loop {
+        let literal = match template {
+            [] => return,
+            [b'{', b'{', rest @ ..] | [b'}', b'}', rest @ ..] => {
+                let brace = template[0];
+                template = rest;
+                brace
+            }
+            [b'{', rest @ ..] => {
+                let Some(end) = rest.iter().position(|&byte| byte == b'}') else { return };
+                let name = &rest[..end];
+                template = &rest[end + 1..];
+                if let [b'*', name @ ..] = name {
+                    // Like axum's, a catch-all is never empty.
+                    if !path.is_empty() {
+                        push(name, path, into);
+                    }
+                    return;
+                }
+                let end = path.iter().position(|&byte| byte == b'/').unwrap_or(path.len());
+                push(name, &path[..end], into);
+                path = &path[end..];
                 continue;
             }
-            _ => {}
+            [byte, rest @ ..] => {
+                template = rest;
+                *byte
+            }
+        };
+        match path {
+            [byte, rest @ ..] if *byte == literal => path = rest,
+            _ => return,
         }
-        // A literal byte, or the second of two braces.
-        let ([literal, behind @ ..], [found, after @ ..]) = (template, path) else { return };
-        if literal != found {
-            return;
-        }
-        (template, path) = (behind, after);
     }
 }
 
-/// The percent-decoded path; `None` when there is nothing to decode.
-pub(crate) fn decode_path(raw_path: &str) -> Option<Vec<u8>> {
-    match Cow::from(percent_decode(raw_path.as_bytes())) {
+fn push(name: &[u8], value: &[u8], into: &mut Fields) {
+    into.extend(name.iter().copied(), percent_decode(value));
+}
+
+/// The percent-decoded bytes of a raw path, `None` when there is nothing to decode. An invalid escape stays as it is.
+pub(crate) fn decode_path(raw: &str) -> Option<Vec<u8>> {
+    match Cow::from(percent_decode_str(raw)) {
         Cow::Borrowed(_) => None,
-        Cow::Owned(decoded) => Some(decoded),
+        Cow::Owned(bytes) => Some(bytes),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    fn captured(template: &str, path: &str) -> Vec<(String, Vec<u8>)> {
+    fn pairs(template: &str, raw_path: &str) -> Vec<(String, Vec<u8>)> {
         let mut fields = Fields::new();
-        captures(template, path, &mut fields);
+        captures(template, raw_path, &mut fields);
         fields.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect()
     }
 
     #[test]
-    fn captures_are_decoded_bytes() {
-        for (template, path, expected) in [
-            ("/a", "/a", vec![]),
-            ("/{id}", "/7", vec![("id", &b"7"[..])]),
-            ("/{a}/x/{b}", "/1%2F2/x/%FF%00", vec![("a", b"1/2"), ("b", b"\xff\0")]),
-            ("/user_{name}/{*rest}", "/user_ada/b/c%20d", vec![("name", b"ada"), ("rest", b"b/c d")]),
-            ("/{{x}}/{id}", "/{x}/%zz+", vec![("id", b"%zz+")]),
-            ("/caf%C3%A9/{id}", "/caf%C3%A9/1", vec![("id", b"1")]),
+    fn captures_are_decoded_to_bytes() {
+        for (template, raw_path, expected) in [
+            ("/", "/", &[][..]),
+            ("/a/b", "/a/b", &[]),
+            ("/hello/{target}", "/hello/world", &[("target", &b"world"[..])]),
+            ("/{a}/x/{b}", "/1/x/2", &[("a", b"1"), ("b", b"2")]),
+            ("/user_{name}/edit", "/user_ada/edit", &[("name", b"ada")]),
+            ("/{*rest}", "/a/b%2Fc/", &[("rest", b"a/b/c/")]),
+            ("/src{*rest}", "/src/a", &[("rest", b"/a")]),
+            ("/{a}", "/%FF%00%2F%25", &[("a", b"\xff\0/%")]),
+            ("/{a}", "/%zz%4", &[("a", b"%zz%4")]),
+            ("/{a}", "/caf%C3%A9", &[("a", "café".as_bytes())]),
+            ("/{a}", "/café", &[("a", "café".as_bytes())]),
+            ("/{a}", "/a+b", &[("a", b"a+b")]),
+            ("/{a}/b", "//b", &[("a", b"")]),
+            ("/{{{a}", "/{1", &[("a", b"1")]),
+            ("/{{a}}/{b}", "/{a}/1", &[("b", b"1")]),
+            ("/caf%C3%A9/{a}", "/caf%C3%A9/1", &[("a", b"1")]),
+            ("/{größe}", "/1", &[("größe", b"1")]),
         ] {
-            let expected: Vec<_> =
-                expected.into_iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
-            assert_eq!(captured(template, path), expected, "{template} {path}");
+            let expected: Vec<_> = expected.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+            assert_eq!(pairs(template, raw_path), expected, "{template} {raw_path}");
         }
     }
 
     #[test]
-    fn what_does_not_fit_is_left_out() {
-        assert_eq!(captured("/a/{id}", "/b/1"), []);
-        assert_eq!(captured("/{a}/{b}", "/1").len(), 1);
-        assert_eq!(captured("/{a", "/1"), []);
-        assert_eq!(captured("/{a}", ""), []);
+    fn what_does_not_fit_ends_the_captures() {
+        for (template, raw_path, names) in [
+            ("/{a}/x/{b}", "/1/y/2", &["a"][..]),
+            ("/{a}/x/{b}", "/1", &["a"]),
+            ("/a/{b}", "", &[]),
+            ("/{*rest}", "/", &[]),
+            ("/{a", "/1", &[]),
+            ("/a}/{b}", "/a/1", &[]),
+            ("/x{a}", "/", &[]),
+        ] {
+            let found = pairs(template, raw_path);
+            assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names, "{template} {raw_path}");
+        }
     }
 
     #[test]
-    fn a_path_without_escapes_is_not_copied() {
-        assert_eq!(decode_path("/a+b"), None);
-        assert_eq!(decode_path("/a%2Fb%FF"), Some(b"/a/b\xff".to_vec()));
+    fn a_path_is_decoded_only_where_it_has_escapes() {
+        assert_eq!(decode_path("/a/b"), None);
+        assert_eq!(decode_path("/café"), None);
+        assert_eq!(decode_path("/%zz"), None);
+        assert_eq!(decode_path("/a%2Fb%00%FF%"), Some(b"/a/b\0\xff%".to_vec()));
+    }
+
+    proptest! {
+        #[test]
+        fn captures_are_what_the_router_matched(
+            template in "(/|/a|/\\{x\\}|/a\\{y\\}|/\\{\\{\\{z\\}|/é){0,4}(|/\\{\\*rest\\}|/é\\{\\*rest\\})",
+            raw_path in "(/|a|\\{|é|%2F|%ff|%){0,12}",
+        ) {
+            let mut router = matchit::Router::new();
+            prop_assume!(router.insert(template.as_str(), ()).is_ok());
+            if let Ok(found) = router.at(&raw_path) {
+                let expected: Vec<_> =
+                    found.params.iter().map(|(name, value)| (name.to_owned(), percent_decode_str(value).collect())).collect();
+                prop_assert_eq!(pairs(&template, &raw_path), expected);
+            }
+        }
+
+        #[test]
+        fn no_two_strings_make_it_panic(template in "[/{}*ab%é]{0,20}", raw_path in "[/{}*ab%é2F]{0,20}") {
+            let found = pairs(&template, &raw_path);
+            let openings = template.matches('{').count();
+            prop_assert!(found.len() <= openings);
+        }
     }
 }

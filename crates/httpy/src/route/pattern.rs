@@ -1,280 +1,340 @@
-//! `Pattern`: one route's path, in axum's or httprouter's spelling, as the texts that axum is to match.
+//! `Pattern`: one route's path as Python wrote it, read into the paths that axum is given.
 //!
-//! axum compares raw paths, and a client may send `é` as `%C3%A9`, as `%c3%a9` or, against RFC 3986, as it is. So a pattern
-//! with such literal parts becomes several texts that differ in nothing else.
+//! Accepts axum's syntax and httprouter's, with axum's meaning. Whether two patterns conflict is the business of
+//! `check`; how a literal is spelled in a request that of `literal`.
 
-use std::fmt::Write as _;
+use super::literal::Literal;
+use std::collections::HashSet;
 
-/// Longer patterns are refused: nobody writes them, and matching is linear in their length.
-const LONGEST: usize = 8 * 1024;
+/// The longest pattern, in bytes.
+const MAX_LENGTH: usize = 8 * 1024;
+/// The router underneath panics on the 26th capture of a path.
+const MAX_CAPTURES: usize = 25;
+/// axum keeps names that begin so for itself.
+const AXUM_PRIVATE: &str = "__private__axum";
 
-/// A pattern that axum accepts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A pattern that axum takes without a panic, save for a conflict with another one.
+#[derive(Clone, Debug)]
 pub(super) struct Pattern {
-    /// In axum's syntax; the first is the canonical one, by which two patterns are compared.
-    pub(super) texts: Vec<String>,
+    paths: Vec<String>,
 }
 
-enum Part {
-    Slash,
-    /// A byte that stands for itself.
-    Literal(u8),
-    /// `/` in a literal part, which never equals the separator.
-    EncodedSlash,
-    Capture(String),
-    Rest(String),
+struct Segment<'a> {
+    literal: Literal,
+    capture: Option<Capture<'a>>,
 }
 
-/// How bytes beyond those that a path holds anyway are written.
-#[derive(Clone, Copy)]
-enum Spelling {
-    Upper,
-    Lower,
-    /// As themselves, where `http` lets them through.
-    Raw,
+struct Capture<'a> {
+    name: &'a str,
+    /// Whether it takes the rest of the path, slashes included.
+    rest: bool,
 }
 
 impl Pattern {
-    /// Reads a pattern as Python wrote it.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it, and the right spelling where there is one.
+    /// Reads a pattern. The error says what is wrong and how it should be written, without repeating the pattern.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        if !text.starts_with('/') {
-            return Err(format!("a pattern begins with a slash: write \"/{text}\""));
+        if text.len() > MAX_LENGTH {
+            return Err(format!("the pattern has {} bytes, more than {MAX_LENGTH}", text.len()));
         }
-        if text.len() > LONGEST {
-            return Err(format!("{} bytes are more than the {LONGEST} that a pattern may have", text.len()));
+        if let Some(control) = text.chars().find(|character| character.is_control()) {
+            return Err(format!("the control character {control:?} cannot stand in a path"));
         }
-        let mut parts = Vec::new();
-        let mut names: Vec<String> = Vec::new();
-        let mut segments = text.split('/').skip(1).peekable();
-        while let Some(segment) = segments.next() {
-            parts.push(Part::Slash);
-            let name = read_segment(segment, &mut parts)?;
-            let is_rest = matches!(parts.last(), Some(Part::Rest(_)));
-            if is_rest && segments.peek().is_some() {
-                return Err(format!("a catch-all stands at the end, but more follows \"{segment}\""));
-            }
-            if let Some(name) = name {
-                if names.contains(&name) {
-                    return Err(format!("two captures are named \"{name}\""));
-                }
-                names.push(name);
-            }
-        }
-        let mut texts = Vec::new();
-        for spelling in [Spelling::Upper, Spelling::Lower, Spelling::Raw] {
-            if let Ok(text) = String::from_utf8(write(&parts, spelling))
-                && !texts.contains(&text)
-            {
-                texts.push(text);
-            }
-        }
-        Ok(Self { texts })
-    }
-}
-
-/// Adds one segment's parts; the name of its capture.
-fn read_segment(segment: &str, parts: &mut Vec<Part>) -> Result<Option<String>, String> {
-    if let Some(name) = segment.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
-        let name = name.rsplit(':').next().unwrap_or(name);
-        return Err(format!("\"{segment}\" is another framework's spelling: write \"{{{name}}}\" or \":{name}\""));
-    }
-    let first = parts.len();
-    let mut rest = segment;
-    while let Some(character) = rest.chars().next() {
-        let behind = &rest[character.len_utf8()..];
-        let (name, after) = match character {
-            '{' | '}' if behind.starts_with(character) => {
-                parts.push(Part::Literal(character as u8));
-                rest = &behind[1..];
-                continue;
-            }
-            '}' => return Err(format!("\"}}\" without \"{{\" in \"{segment}\": a literal one is written \"}}}}\"")),
-            '{' => {
-                let end = behind.find('}').ok_or_else(|| {
-                    format!("\"{{\" without \"}}\" in \"{segment}\": a literal one is written \"{{{{\"")
-                })?;
-                (&behind[..end], &behind[end + 1..])
-            }
-            ':' => (behind, ""),
-            '*' => (rest, ""),
-            _ => {
-                rest = read_literal(rest, segment, parts)?;
-                continue;
-            }
+        let Some(inner) = text.strip_prefix('/') else {
+            return Err("a pattern must begin with `/`".to_owned());
         };
-        if !after.is_empty() {
-            return Err(format!("\"{after}\" follows a capture in \"{segment}\": a capture reaches to the next slash"));
+        let segments = inner.split('/').map(Segment::parse).collect::<Result<Vec<_>, _>>()?;
+        check_captures(&segments)?;
+
+        let mut paths = Vec::with_capacity(3);
+        for write in [Literal::write_upper, Literal::write_lower, Literal::write_raw] {
+            let path = join(&segments, write);
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
         }
-        return read_capture(name, segment, parts, first).map(Some);
+        Ok(Self { paths })
     }
-    if let Some(Part::Literal(byte @ (b':' | b'*'))) = parts.get(first) {
-        let byte = char::from(*byte);
-        return Err(format!("\"{segment}\" begins with a literal \"{byte}\", which axum refuses"));
+
+    /// The pattern in axum's syntax with upper-case escapes: the same text for all spellings of one pattern.
+    pub(super) fn canonical(&self) -> &str {
+        // `parse` always makes one.
+        self.paths.first().map_or("", String::as_str)
     }
-    Ok(None)
+
+    /// The axum paths that together match every spelling of the literal parts: one to three, the canonical one first.
+    pub(super) fn into_paths(self) -> Vec<String> {
+        self.paths
+    }
 }
 
-fn read_capture(name: &str, segment: &str, parts: &mut Vec<Part>, first: usize) -> Result<String, String> {
-    let (name, is_rest) = name.strip_prefix('*').map_or((name, false), |name| (name, true));
-    if let Some((name, kind)) = name.split_once(':') {
-        return Err(format!("\"{segment}\" asks for \"{kind}\", but captures have no types: write \"{{{name}}}\""));
+fn join(segments: &[Segment<'_>], write: fn(&Literal, &mut String)) -> String {
+    let mut path = String::new();
+    for segment in segments {
+        path.push('/');
+        write(&segment.literal, &mut path);
+        if let Some(capture) = &segment.capture {
+            path.push_str(if capture.rest { "{*" } else { "{" });
+            path.push_str(capture.name);
+            path.push('}');
+        }
     }
+    path
+}
+
+fn check_captures(segments: &[Segment<'_>]) -> Result<(), String> {
+    let mut names = HashSet::new();
+    for (index, segment) in segments.iter().enumerate() {
+        let Some(capture) = &segment.capture else { continue };
+        if capture.rest && index + 1 < segments.len() {
+            return Err(format!("the catch-all `{{*{}}}` must be the end of the pattern", capture.name));
+        }
+        if !names.insert(capture.name) {
+            return Err(format!("two captures are named `{}`", capture.name));
+        }
+    }
+    if names.len() > MAX_CAPTURES {
+        return Err(format!("the pattern has {} captures, more than {MAX_CAPTURES}", names.len()));
+    }
+    Ok(())
+}
+
+impl<'a> Segment<'a> {
+    fn parse(text: &'a str) -> Result<Self, String> {
+        let mut literal = Literal::default();
+        let mut rest = text.chars();
+        while let Some(character) = rest.next() {
+            let after = rest.as_str();
+            match character {
+                '{' | '}' if after.starts_with(character) => {
+                    literal.push(character);
+                    rest.next();
+                }
+                '{' => return Ok(Self { literal, capture: Some(Capture::braced(after)?) }),
+                '}' => return Err("a `}` closes nothing (a literal brace is written `}}`)".to_owned()),
+                ':' => return Ok(Self { literal, capture: Some(Capture::bare(after, false)?) }),
+                '*' if literal.is_empty() => return Ok(Self { literal, capture: Some(Capture::bare(after, true)?) }),
+                '*' => {
+                    return Err(
+                        "a `*` begins a catch-all only after `/`: write `{*name}` (a literal one is written `%2A`)"
+                            .to_owned(),
+                    );
+                }
+                '<' => return Err(Capture::angled(&text[..text.len() - after.len() - 1], after)),
+                '%' => {
+                    literal.push_escape(escape(after)?);
+                    rest.next();
+                    rest.next();
+                }
+                '?' => {
+                    return Err(
+                        "a `?` begins the query, which is no part of a pattern (a literal one is written `%3F`)"
+                            .to_owned(),
+                    );
+                }
+                '#' => return Err("a `#` never reaches a server (a literal one is written `%23`)".to_owned()),
+                '>' | '[' | ']' | '\\' | '^' | '|' => {
+                    return Err(format!(
+                        "`{character}` cannot stand raw in a path, and a pattern is no regular expression (a literal one is \
+                         written `%{:02X}`)",
+                        u32::from(character)
+                    ));
+                }
+                _ => literal.push(character),
+            }
+        }
+        Ok(Self { literal, capture: None })
+    }
+}
+
+/// The byte of a percent-escape whose `%` has been read.
+fn escape(after: &str) -> Result<u8, String> {
+    after
+        .get(..2)
+        .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        .ok_or_else(|| "a `%` must be followed by two hex digits (a literal one is written `%25`)".to_owned())
+}
+
+impl<'a> Capture<'a> {
+    /// axum's `{name}` or `{*name}`, from after the brace to the end of the segment.
+    fn braced(text: &'a str) -> Result<Self, String> {
+        let (inner, after) = match text.split_once('}') {
+            Some(parts) => parts,
+            // A regular expression with a slash in it is cut off here: name that, not its brace.
+            None if text.contains(':') => (text, ""),
+            None => return Err("a `{` is never closed (a literal brace is written `{{`)".to_owned()),
+        };
+        let (name, rest) = inner.strip_prefix('*').map_or((inner, false), |name| (name, true));
+        check_name(name)?;
+        if after.is_empty() {
+            Ok(Self { name, rest })
+        } else if after.contains(['{', ':', '*', '<']) {
+            Err("a segment can have one capture only".to_owned())
+        } else {
+            Err(text_after(name, after))
+        }
+    }
+
+    /// httprouter's `:name` or `*name`, from after its first character to the end of the segment.
+    fn bare(name: &'a str, rest: bool) -> Result<Self, String> {
+        if let Some(end) = name.find(['{', ':', '*', '<']) {
+            return Err(if end == 0 {
+                "a capture has no name: write `{name}` or `:name`".to_owned()
+            } else {
+                "a segment can have one capture only".to_owned()
+            });
+        }
+        check_name(name)?;
+        match name.split_once('.') {
+            Some((name, after)) => Err(text_after(name, &format!(".{after}"))),
+            None => Ok(Self { name, rest }),
+        }
+    }
+
+    /// Flask's `<name>` or `<type:name>`, which is never right: what to write in its place.
+    fn angled(before: &str, after: &str) -> String {
+        let inner = after.split_once('>').map_or("", |(inner, _)| inner);
+        let (kind, name) = inner.rsplit_once(':').unwrap_or(("", inner));
+        if check_name(name).is_err() {
+            "`<` cannot stand raw in a path (a literal one is written `%3C`)".to_owned()
+        } else if kind == "path" {
+            format!("`<{inner}>` is no capture: write `/{before}{{*{name}}}`")
+        } else {
+            format!("`<{inner}>` is no capture: write `/{before}{{{name}}}` or `/{before}:{name}`")
+        }
+    }
+}
+
+fn text_after(name: &str, after: &str) -> String {
+    format!("a capture must end its segment: write `{{{name}}}` and take `{after}` off in the handler")
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let allowed = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.');
     if name.is_empty() {
-        return Err(format!("a capture without a name in \"{segment}\""));
+        return Err("a capture has no name: write `{name}` or `:name`, for the rest of a path `{*name}`".to_owned());
     }
-    if !name.chars().all(|character| character.is_alphanumeric() || matches!(character, '_' | '-')) {
-        return Err(format!("\"{name}\" in \"{segment}\" is no name: letters, digits, \"_\" and \"-\" make one"));
-    }
-    if is_rest && parts.len() > first {
-        return Err(format!("a catch-all has its segment to itself, but something stands before it in \"{segment}\""));
-    }
-    parts.push(if is_rest { Part::Rest(name.to_owned()) } else { Part::Capture(name.to_owned()) });
-    Ok(name.to_owned())
-}
-
-/// Takes one literal character or one percent-encoded byte; what comes after it.
-fn read_literal<'a>(rest: &'a str, segment: &str, parts: &mut Vec<Part>) -> Result<&'a str, String> {
-    let bytes = rest.as_bytes();
-    if bytes[0] == b'%' {
-        let byte = rest
-            .get(1..3)
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            .ok_or_else(|| {
-                format!("\"%\" without two hexadecimal digits in \"{segment}\": a literal one is written \"%25\"")
-            })?;
-        parts.push(if byte == b'/' { Part::EncodedSlash } else { Part::Literal(byte) });
-        return Ok(&rest[3..]);
-    }
-    let length = rest.chars().next().map_or(1, char::len_utf8);
-    let character = &rest[..length];
-    match bytes[0] {
-        b'?' | b'#' => {
+    match name.split_once(':') {
+        Some((name, "path")) => {
+            return Err(format!("a capture has no type: write `{{*{name}}}` for the rest of the path"));
+        }
+        Some((name, _)) => {
             return Err(format!(
-                "\"{character}\" in \"{segment}\" is no part of a path: a literal one is percent-encoded"
+                "a capture has no type and no expression: write `{{{name}}}` and check the value in the handler"
             ));
         }
-        byte if byte.is_ascii_control() => {
-            return Err(format!(
-                "a control character in \"{}\": it can only be percent-encoded",
-                segment.escape_debug()
-            ));
-        }
-        _ => parts.extend(character.bytes().map(Part::Literal)),
+        None => {}
     }
-    Ok(&rest[length..])
-}
-
-fn write(parts: &[Part], spelling: Spelling) -> Vec<u8> {
-    let mut text = Vec::new();
-    for part in parts {
-        match part {
-            Part::Slash => text.push(b'/'),
-            Part::EncodedSlash => encode(b'/', spelling, &mut text),
-            Part::Capture(name) => text.extend(format!("{{{name}}}").bytes()),
-            Part::Rest(name) => text.extend(format!("{{*{name}}}").bytes()),
-            Part::Literal(byte) if is_path(*byte) => text.push(*byte),
-            Part::Literal(byte @ (b'{' | b'}')) if matches!(spelling, Spelling::Raw) => text.extend([*byte, *byte]),
-            Part::Literal(byte) if matches!(spelling, Spelling::Raw) && passes_raw(*byte) => text.push(*byte),
-            Part::Literal(byte) => encode(*byte, spelling, &mut text),
-        }
+    if let Some(name) = name.strip_suffix('?') {
+        return Err(format!("a capture cannot be optional: write one pattern with `{{{name}}}` and one without"));
     }
-    text
-}
-
-/// What stands unencoded in a segment (RFC 3986, 3.3: pchar).
-fn is_path(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
-}
-
-/// What `http::Uri` lets through unencoded all the same.
-fn passes_raw(byte: u8) -> bool {
-    byte >= 0x80 || b"\"\\^|".contains(&byte)
-}
-
-fn encode(byte: u8, spelling: Spelling, text: &mut Vec<u8>) {
-    let mut encoded = String::with_capacity(3);
-    // Writing to a string cannot fail.
-    let _ = match spelling {
-        Spelling::Lower => write!(encoded, "%{byte:02x}"),
-        Spelling::Upper | Spelling::Raw => write!(encoded, "%{byte:02X}"),
-    };
-    text.extend(encoded.bytes());
+    if let Some(found) = name.chars().find(|&character| !allowed(character)) {
+        return Err(format!("the name of a capture has letters, digits, `_`, `-` and `.` only, found `{found}`"));
+    }
+    if name.starts_with(AXUM_PRIVATE) {
+        return Err(format!("names that begin with `{AXUM_PRIVATE}` belong to axum"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn texts(pattern: &str) -> Vec<String> {
-        Pattern::parse(pattern).unwrap_or_else(|problem| panic!("{pattern}: {problem}")).texts
-    }
-
     #[test]
-    fn both_syntaxes_mean_the_same() {
-        for (pattern, text) in [
-            ("/", "/"),
-            ("/a/b/", "/a/b/"),
-            ("/{id}", "/{id}"),
-            ("/:id", "/{id}"),
-            ("/a/:id/b/:other", "/a/{id}/b/{other}"),
-            ("/user_:name", "/user_{name}"),
-            ("/user_{name}", "/user_{name}"),
-            ("/*rest", "/{*rest}"),
-            ("/a/{*rest}", "/a/{*rest}"),
-            ("/%41bc", "/Abc"),
-            ("/a%2Fb", "/a%2Fb"),
+    fn both_syntaxes_become_axum_paths() {
+        for (text, paths) in [
+            ("/", &["/"][..]),
+            ("/a/b/", &["/a/b/"]),
+            ("/{id}", &["/{id}"]),
+            ("/:id", &["/{id}"]),
+            ("/user_{name}", &["/user_{name}"]),
+            ("/user_:name/edit", &["/user_{name}/edit"]),
+            ("/{*rest}", &["/{*rest}"]),
+            ("/*rest", &["/{*rest}"]),
+            ("/src{*rest}", &["/src{*rest}"]),
+            ("/{user.name}/{größe}/{a-b}", &["/{user.name}/{größe}/{a-b}"]),
+            ("/%41%7E%2e", &["/A~."]),
+            ("/a@b;c=1", &["/a@b;c=1"]),
+            ("/a%40b", &["/a%40b"]),
+            ("/two words", &["/two%20words"]),
+            ("/a%2fb", &["/a%2Fb", "/a%2fb"]),
+            ("/café/:id", &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"]),
+            ("/caf%C3%A9/{id}", &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"]),
+            ("/caf%c3%a9/{id}", &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"]),
+            ("/%FF", &["/%FF", "/%ff"]),
+            ("/{{a}}", &["/%7Ba%7D", "/%7ba%7d", "/{{a}}"]),
+            ("/{{{id}", &["/%7B{id}", "/%7b{id}", "/{{{id}"]),
+            ("/things%3Abatch", &["/things%3Abatch", "/things%3abatch", "/things:batch"]),
+            ("/%3Aa", &["/%3Aa", "/%3aa"]),
         ] {
-            assert_eq!(texts(pattern)[0], text, "{pattern}");
+            match Pattern::parse(text) {
+                Ok(pattern) => assert_eq!(pattern.into_paths(), paths, "{text}"),
+                Err(problem) => panic!("{text}: {problem}"),
+            }
         }
     }
 
     #[test]
-    fn literal_parts_are_matched_in_every_spelling() {
-        let all = ["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"];
-        assert_eq!(texts("/café/:id"), all);
-        assert_eq!(texts("/caf%c3%A9/{id}"), all);
-        assert_eq!(texts("/a b"), ["/a%20b"]);
-        assert_eq!(texts("/a{{b"), ["/a%7Bb", "/a%7bb", "/a{{b"]);
-        assert_eq!(texts("/%FF"), ["/%FF", "/%ff"], "a byte that is no UTF-8 has no raw form");
-    }
-
-    #[test]
-    fn wrong_patterns_say_what_is_wrong() {
-        for (pattern, problem) in [
-            ("", "write \"/\""),
-            ("a", "write \"/a\""),
-            ("/<id>", "write \"{id}\" or \":id\""),
-            ("/<int:id>", "write \"{id}\" or \":id\""),
-            ("/{id:int}", "write \"{id}\""),
-            ("/{id:[0-9]+}", "write \"{id}\""),
-            ("/{id?}", "is no name"),
-            ("/{}", "without a name"),
-            ("/:", "without a name"),
-            ("/*", "without a name"),
-            ("/{id}.json", "follows a capture"),
-            ("/{a}{b}", "follows a capture"),
-            ("/:a:b", "have no types"),
-            ("/a*b", "to itself"),
-            ("/*rest/more", "at the end"),
-            ("/{*rest}/", "at the end"),
-            ("/:id/:id", "two captures are named \"id\""),
-            ("/{id", "without \"}\""),
-            ("/id}", "without \"{\""),
-            ("/a%2", "two hexadecimal digits"),
-            ("/a%zz", "two hexadecimal digits"),
-            ("/a?b=c", "no part of a path"),
-            ("/a#b", "no part of a path"),
-            ("/a\nb", "control character"),
-            ("/%3Aa", "begins with a literal \":\""),
+    fn a_bad_pattern_is_refused_with_the_right_spelling() {
+        let too_many: String = (0..=MAX_CAPTURES).map(|number| format!("/{{c{number}}}")).collect();
+        let too_long = format!("/{}", "a".repeat(MAX_LENGTH));
+        for (text, expected) in [
+            ("", "must begin with `/`"),
+            ("a", "must begin with `/`"),
+            ("/<id>", "write `/{id}` or `/:id`"),
+            ("/a/user_<int:id>", "write `/user_{id}` or `/user_:id`"),
+            ("/<path:rest>", "write `/{*rest}`"),
+            ("/<", "`%3C`"),
+            ("/a>", "`%3E`"),
+            ("/{id:int}", "write `{id}`"),
+            ("/{id:[^/]+}", "write `{id}`"),
+            ("/{id:\\d{4}}", "write `{id}`"),
+            ("/{rest:path}", "write `{*rest}`"),
+            ("/{id?}", "one pattern with `{id}` and one without"),
+            ("/:id?", "one pattern with `{id}` and one without"),
+            ("/(?P<id>x)", "begins the query"),
+            ("/[0-9]+", "no regular expression"),
+            ("/\\d", "no regular expression"),
+            ("/a?b=1", "`%3F`"),
+            ("/a#b", "`%23`"),
+            ("/{}", "has no name"),
+            ("/:", "has no name"),
+            ("/*", "has no name"),
+            ("/{*}", "has no name"),
+            ("/::a", "has no name"),
+            ("/{a b}", "found ` `"),
+            ("/{a%20b}", "found `%`"),
+            ("/:id(x)", "found `(`"),
+            ("/{__private__axum_nest_tail_param}", "belong to axum"),
+            ("/{id}/{id}", "two captures are named `id`"),
+            ("/:id/{*id}", "two captures are named `id`"),
+            ("/{*rest}/a", "must be the end"),
+            ("/*rest/", "must be the end"),
+            ("/{a}{b}", "one capture only"),
+            ("/{a}-{b}", "one capture only"),
+            ("/:a:b", "one capture only"),
+            ("/:a*b", "one capture only"),
+            ("/{id}.json", "take `.json` off"),
+            ("/:id.json", "take `.json` off"),
+            ("/a*b", "only after `/`"),
+            ("/{id", "never closed"),
+            ("/id}", "closes nothing"),
+            ("/{a/b}", "never closed"),
+            ("/{id}}", "must end its segment"),
+            ("/%", "two hex digits"),
+            ("/%4", "two hex digits"),
+            ("/%+1", "two hex digits"),
+            ("/%é", "two hex digits"),
+            ("/a\0", "control character '\\0'"),
+            ("/a\n", "control character '\\n'"),
+            (&too_many, "26 captures, more than 25"),
+            (&too_long, "8193 bytes, more than 8192"),
         ] {
-            let found = Pattern::parse(pattern).expect_err(pattern);
-            assert!(found.contains(problem), "{pattern}: {found}");
+            match Pattern::parse(text) {
+                Ok(pattern) => panic!("{text} was taken as {pattern:?}"),
+                Err(problem) => assert!(problem.contains(expected), "{text}: {problem}"),
+            }
         }
-        assert!(Pattern::parse(&format!("/{}", "a".repeat(LONGEST))).is_err());
     }
 }

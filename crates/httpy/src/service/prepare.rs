@@ -58,8 +58,8 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
 /// What the route captured, and its pattern.
 fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<String>), Error> {
     let mut params = Fields::new();
-    let template = match &service.matcher {
-        Some(matcher) => match matcher.find(&parts.method, parts.uri.path()) {
+    let template = match &service.routes {
+        Some(routes) => match routes.find(&parts.method, parts.uri.path()) {
             Match::Found { template } => {
                 captures(template, parts.uri.path(), &mut params);
                 template.to_owned()

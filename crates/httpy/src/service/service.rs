@@ -13,7 +13,7 @@ use tower::{BoxError, Service};
 
 use super::{CallFuture, ResponseBody, ResponseFuture};
 use crate::app::Shared;
-use crate::route::Matcher;
+use crate::route::Routes;
 
 /// One Python handler as a [`tower::Service`], to be mounted wherever a service fits: [`Router::route_service`], a tower
 /// stack, hyper itself.
@@ -45,18 +45,18 @@ pub(super) struct Inner {
     pub(super) id: TargetId,
     pub(super) target: String,
     /// The routes that are matched here instead of by axum.
-    pub(super) matcher: Option<Matcher>,
+    pub(super) routes: Option<Routes>,
 }
 
 impl PyService {
-    pub(crate) fn new(app: Arc<Shared>, id: TargetId, target: String, matcher: Option<Matcher>) -> Self {
-        Self { inner: Arc::new(Inner { app, id, target, matcher }) }
+    pub(crate) fn new(app: Arc<Shared>, id: TargetId, target: String, routes: Option<Routes>) -> Self {
+        Self { inner: Arc::new(Inner { app, id, target, routes }) }
     }
 
     /// A service of the same handler that matches routes by itself.
-    pub(crate) fn matching(&self, matcher: Matcher) -> Self {
+    pub(crate) fn matching(&self, routes: Routes) -> Self {
         let Inner { app, id, target, .. } = &*self.inner;
-        Self::new(Arc::clone(app), *id, target.clone(), Some(matcher))
+        Self::new(Arc::clone(app), *id, target.clone(), Some(routes))
     }
 
     /// Calls the handler like [`Service::call`], but gives the failure as it is instead of a response. It is logged all the

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use axum::{Router, routing::get};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
 use httpy::PyApp;
 use pyo3::prelude::*;
 use tokio::net::TcpListener;
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// What one writes without httpy: attach on the tokio thread, convert, call, detach.
 async fn attach_per_request(request: Request) -> Result<Response, Infallible> {
     let (parts, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
     let result = call(&parts, &body);
     let response = match result {
         Ok((status, body, headers)) => {

@@ -1,0 +1,264 @@
+//! The end of a server with Python in it: signals, the grace period, pending requests, exit functions, threads.
+
+use httpy_tests::child::{Child, Server};
+use httpy_tests::client::{Connection, Received, request};
+use httpy_tests::gate::Gate;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Short, for tests in which it passes; the others have one that does not.
+const GRACE: Duration = Duration::from_millis(100);
+
+const HANDLER: &str = "def handle(method, path, params, query, headers, body):\n    return 200, 'ok', {}\n";
+
+/// Stays in a handler that says on stdout when it has begun; `/busy…` computes.
+const STUCK: &str = "
+import time
+
+def handle(method, path, params, query, headers, body):
+    print('begun', path)
+    while path.startswith('/busy'):
+        pass
+    time.sleep(3600)
+";
+
+/// Waits at a gate, then answers.
+fn gated() -> Server {
+    let handler = "\ndef handle(method, path, *rest):\n    pass_gate(path[1:])\n    return 200, 'passed', {}\n";
+    Server::new(&format!("{}{handler}", Gate::SOURCE))
+}
+
+/// Sends a `GET` whose answer is read later.
+async fn ask(child: &Child, path: &str) -> Connection {
+    let mut connection = child.connect().await;
+    connection.send(&request("GET", path, &[], b"")).await;
+    connection
+}
+
+/// An interim answer, or an answer whose body is left: what has no body of its own, as with `HEAD`.
+async fn receive_head(connection: &mut Connection) -> Received {
+    connection.receive("HEAD").await
+}
+
+#[tokio::test]
+async fn a_signal_ends_an_idle_server_with_exit_code_0() {
+    for signal in ["INT", "TERM"] {
+        let child = Server::new(HANDLER).start().await;
+        assert_eq!(child.get("/").await.text(), "ok");
+        child.signal(signal).await;
+        let ended = child.wait().await;
+        ended.assert_code(0);
+        assert!(!ended.stderr.contains("WARN") && !ended.stderr.contains("ERROR"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn handlers_that_never_return_are_answered_with_503_after_the_grace_period() {
+    for paths in [["/sleep1", "/sleep2"], ["/busy1", "/busy2"]] {
+        let child = Server::new(STUCK).setup(|setup| setup.grace = GRACE).start().await;
+        let mut connections = Vec::new();
+        for path in paths {
+            connections.push(ask(&child, path).await);
+            child.wait_for(&format!("begun {path}")).await;
+        }
+        child.signal("INT").await;
+        for connection in &mut connections {
+            let response = connection.receive("GET").await;
+            assert_eq!((response.status, response.header("retry-after").as_str()), (503, "1"));
+            assert_eq!(response.text(), "shutting down, try again later\n");
+        }
+        child.wait().await.assert_code(0);
+    }
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_a_worker_are_answered_with_503_after_the_grace_period() {
+    let server = Server::new(STUCK).config(|config| config.workers = (1..=1).into());
+    let child = server.setup(|setup| setup.grace = GRACE).start().await;
+    let mut running = ask(&child, "/first").await;
+    child.wait_for("begun /first").await;
+    let mut waiting = child.connect().await;
+    waiting.send(&request("POST", "/second", &[("Content-Length", b"1"), ("Expect", b"100-continue")], b"")).await;
+    assert_eq!(receive_head(&mut waiting).await.status, 100);
+    waiting.send(b"x").await;
+    child.signal("TERM").await;
+    assert_eq!([running.receive("GET").await.status, waiting.receive("POST").await.status], [503, 503]);
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    assert!(!ended.stdout.contains("begun /second"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_process_at_once_with_exit_code_130() {
+    for (first, second) in [("INT", "INT"), ("TERM", "INT"), ("INT", "TERM")] {
+        let child = Server::new(STUCK).start().await;
+        let _pending = ask(&child, "/").await;
+        child.wait_for("begun").await;
+        child.signal(first).await;
+        child.wait_for("stopping").await;
+        child.signal(second).await;
+        child.wait().await.assert_code(130);
+    }
+}
+
+#[tokio::test]
+async fn calls_that_end_within_the_grace_period_are_answered_as_ever() {
+    let (child, gate) = (gated().start().await, Gate::new().await);
+    let mut connections = Vec::new();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        connections.push(ask(&child, &format!("/{}", gate.port)).await);
+        held.push(gate.arrival().await);
+    }
+    child.signal("INT").await;
+    child.wait_for("stopping").await;
+    drop(held);
+    for connection in &mut connections {
+        let response = connection.receive("GET").await;
+        assert_eq!((response.status, response.text().as_str()), (200, "passed"));
+        assert!(connection.is_closed().await);
+    }
+    child.wait().await.assert_code(0);
+}
+
+#[tokio::test]
+async fn a_request_that_is_complete_only_after_the_signal_gets_503_and_never_runs() {
+    let child = Server::new(STUCK).start().await;
+    let mut connection = child.connect().await;
+    connection.send(&request("POST", "/late", &[("Content-Length", b"4"), ("Expect", b"100-continue")], b"")).await;
+    assert_eq!(receive_head(&mut connection).await.status, 100);
+    child.signal("INT").await;
+    child.wait_for("stopping").await;
+    connection.send(b"body").await;
+    let response = connection.receive("POST").await;
+    assert_eq!((response.status, response.header("retry-after").as_str()), (503, "1"));
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    assert!(!ended.stdout.contains("begun"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_at_the_signal() {
+    let child = Server::new(HANDLER).start().await;
+    let mut connection = ask(&child, "/").await;
+    assert_eq!(connection.receive("GET").await.status, 200);
+    child.signal("INT").await;
+    assert!(connection.is_closed().await);
+    child.wait().await.assert_code(0);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_its_whole_answer_after_the_signal() {
+    const LENGTH: usize = 64 << 20;
+    let source = format!("def handle(*_):\n    return 200, bytes({LENGTH}), {{}}\n");
+    let child = Server::new(&source).start().await;
+    let mut stream = TcpStream::connect(child.address()).await.expect("it listens");
+    stream.write_all(&request("GET", "/", &[], b"")).await.expect("it reads");
+    // The answer has begun, and is far from fitting into the sockets' buffers.
+    stream.readable().await.expect("it answers");
+    child.signal("INT").await;
+    child.wait_for("stopping").await;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("it sends");
+    let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("the head ends");
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
+    assert_eq!(answer.len() - head - 4, LENGTH);
+    child.wait().await.assert_code(0);
+}
+
+#[tokio::test]
+async fn exit_functions_run_once_and_what_they_print_arrives() {
+    let source = format!(
+        "
+import atexit, os, sys
+
+sys.stdout = os.fdopen(os.dup(1), 'w', 4096)
+atexit.register(print, 'the first exit function')
+atexit.register(print, 'the second exit function')
+
+{HANDLER}"
+    );
+    let child = Server::new(&source).start().await;
+    child.signal("INT").await;
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    let lines: Vec<&str> = ended.stdout.lines().skip(1).collect();
+    assert_eq!(lines, ["the second exit function", "the first exit function"]);
+}
+
+#[tokio::test]
+async fn an_exit_function_that_raises_is_logged_with_its_traceback_and_the_others_run() {
+    let source = format!(
+        "
+import atexit, sys
+
+def fail():
+    raise ValueError('at the end')
+
+atexit.register(print, 'the other one')
+atexit.register(fail)
+atexit.register(sys.exit, 3)
+
+{HANDLER}"
+    );
+    let child = Server::new(&source).start().await;
+    child.signal("INT").await;
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    ended.assert_says(&["an exit function raised", "in fail", "ValueError: at the end"]);
+    assert!(ended.stdout.contains("the other one"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn threads_that_end_are_waited_for() {
+    let gate = Gate::new().await;
+    let thread =
+        format!("threading.Thread(target=lambda: (pass_gate({}), print('the thread has ended'))).start()", gate.port);
+    let source = format!("import threading\n{}\n{thread}\n{HANDLER}", Gate::SOURCE);
+    let child = Server::new(&source).start().await;
+    let held = gate.arrival().await;
+    child.signal("INT").await;
+    child.wait_for("stopping").await;
+    drop(held);
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    assert!(ended.stdout.contains("the thread has ended"), "{ended:?}");
+    assert!(!ended.stderr.contains("still runs"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_thread_that_never_ends_is_named_and_left_behind() {
+    let source = format!(
+        "
+import atexit, threading
+
+threading.Thread(target=threading.Event().wait, name='never-ending').start()
+threading.Thread(target=threading.Event().wait, name='a daemon', daemon=True).start()
+atexit.register(print, 'the exit function')
+
+{HANDLER}"
+    );
+    let child = Server::new(&source).start().await;
+    child.signal("INT").await;
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    ended.assert_says(&["a thread that Python code started still runs at the exit", "never-ending"]);
+    assert!(!ended.stderr.contains("a daemon"), "{ended:?}");
+    assert!(ended.stdout.contains("the exit function"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn only_the_last_shutdown_ends_python_and_no_app_is_built_after_it() {
+    let source = format!("import atexit, sys\natexit.register(print, 'Python ends', file=sys.stderr)\n{HANDLER}");
+    let child = Server::new(&source).app(HANDLER).start().await;
+    assert_eq!(child.get("/app2/").await.text(), "ok");
+    child.signal("INT").await;
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    // The server shuts each app down twice.
+    let order = ["app 1 has shut down", "Python ends", "app 2 has shut down", "the error is [\"shut_down\"]"];
+    let places = order.map(|text| ended.stderr.find(text));
+    assert!(places.is_sorted() && !places.contains(&None), "{places:?}\n{ended:?}");
+    assert_eq!(ended.stderr.matches("Python ends").count(), 1, "{ended:?}");
+}

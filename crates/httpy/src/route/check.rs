@@ -10,7 +10,8 @@ use std::collections::HashMap;
 /// How much of a pattern a message shows, in characters.
 const SHOWN: usize = 80;
 /// What is wrong with a map that the user arranged by method.
-const TRANSPOSED: &str = "it is a method where a pattern was expected: the map is {route: [methods]}, RouteMap::transpose turns the other arrangement round";
+const TRANSPOSED: &str = "it is a method where a pattern was expected: the map is {route: [methods]}, \
+    RouteMap::transpose turns the other arrangement round";
 
 /// Checked routes: axum takes all of them, together, without a panic.
 #[derive(Clone, Debug)]

@@ -57,7 +57,7 @@ impl Literal {
             match byte {
                 Byte::Plain(byte) => path.push(char::from(byte)),
                 Byte::Escaped(byte) => {
-                    path.extend(percent_encode_byte(byte).chars().map(|digit| digit.to_ascii_lowercase()))
+                    path.extend(percent_encode_byte(byte).chars().map(|digit| digit.to_ascii_lowercase()));
                 }
             }
         }
@@ -87,7 +87,8 @@ impl Literal {
     }
 }
 
-/// Moves a run of bytes above ASCII into `path`: as text where it is UTF-8, else as escapes, since no request can have it raw.
+/// Moves a run of bytes above ASCII into `path`: as text where it is UTF-8, else as escapes, since no request can have
+/// it raw.
 fn push_run(path: &mut String, run: &mut Vec<u8>) {
     for chunk in run.utf8_chunks() {
         path.push_str(chunk.valid());
@@ -132,7 +133,9 @@ mod tests {
             ("日", "%E6%97%A5", "%e6%97%a5", "日"),
         ] {
             let mut literal = Literal::default();
-            text.chars().for_each(|character| literal.push(character));
+            for character in text.chars() {
+                literal.push(character);
+            }
             assert_eq!(forms(&literal), [upper, lower, raw], "{text}");
         }
     }
@@ -151,7 +154,9 @@ mod tests {
             (b":a", "%3Aa", "%3aa", "%3Aa"),
         ] {
             let mut literal = Literal::default();
-            bytes.iter().for_each(|&byte| literal.push_escape(byte));
+            for &byte in bytes {
+                literal.push_escape(byte);
+            }
             assert_eq!(forms(&literal), [upper, lower, raw], "{bytes:?}");
         }
     }

@@ -205,15 +205,19 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(512))]
+        #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
-        fn what_was_accepted_never_makes_axum_panic(patterns in prop::collection::vec(any_pattern(), 1..12), path in "/[ab/:*{}é_]{0,12}") {
+        fn what_was_accepted_never_makes_axum_panic(
+            patterns in prop::collection::vec(any_pattern(), 1..12),
+            path in "/[ab/:*{}é_]{0,12}",
+        ) {
             let entry = |pattern: String| (pattern, vec!["GET".to_owned()]);
             // One by one, so that a map with a bad entry still leaves something to try.
             let mut accepted = RouteMap::default();
             for pattern in patterns {
-                let more: RouteMap = accepted.iter().map(|(pattern, _)| pattern.to_owned()).chain([pattern]).map(entry).collect();
+                let all = accepted.iter().map(|(pattern, _)| pattern.to_owned()).chain([pattern]);
+                let more: RouteMap = all.map(entry).collect();
                 if Routes::read(&more).is_ok() {
                     accepted = more;
                 }

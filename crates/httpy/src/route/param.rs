@@ -132,9 +132,8 @@ mod tests {
             let mut router = matchit::Router::new();
             prop_assume!(router.insert(template.as_str(), ()).is_ok());
             if let Ok(found) = router.at(&raw_path) {
-                let expected: Vec<_> =
-                    found.params.iter().map(|(name, value)| (name.to_owned(), percent_decode_str(value).collect())).collect();
-                prop_assert_eq!(pairs(&template, &raw_path), expected);
+                let decoded = |(name, value): (&str, &str)| (name.to_owned(), percent_decode_str(value).collect());
+                prop_assert_eq!(pairs(&template, &raw_path), found.params.iter().map(decoded).collect::<Vec<_>>());
             }
         }
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _FOLDER = "<httpy_rs>"
 
 
+def pause() -> None:
+    """Does nothing; but before it runs, CPython looks for threads that wait for the interpreter, and gives way."""
+
+
 class Importer:
     """Serves the package from memory, and prepares the two modules of ``multiprocessing`` that need it."""
 

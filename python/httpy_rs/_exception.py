@@ -10,7 +10,7 @@ from types import FrameType, TracebackType
 from typing import Callable, TypeVar
 
 TEXT_LIMIT = 64 * 1024  # bytes of UTF-8, for the message and for the traceback
-FRAME_LIMIT = 5_000  # so that a runaway recursion with a raised limit costs no gigabytes
+FRAME_LIMIT = 200  # formatting holds the interpreter, and clients can make it happen: a runaway recursion must stay cheap
 
 NO_MESSAGE = "<exception str() failed>"
 

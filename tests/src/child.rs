@@ -219,7 +219,7 @@ impl Child {
         match timeout(LIMIT, wait).await {
             Ok(Ok(_)) => {}
             Ok(Err(_)) => panic!("the server ended without {text:?}"),
-            Err(_) => panic!("no {text:?} for too long"),
+            Err(elapsed) => panic!("no {text:?}: {elapsed}"),
         }
         found.unwrap_or_else(|| panic!("{text:?} was there just now"))
     }

@@ -1,6 +1,8 @@
 //! What the end-to-end suites share: an app in this process, a server in a child process, a client that sends exactly
 //! the bytes it is given, a gate that holds handlers, and the log.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 pub mod app;
 pub mod child;
 pub mod client;

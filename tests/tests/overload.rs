@@ -41,14 +41,14 @@ const SHUTTING_DOWN: &str = "shutting down, try again later\n";
 struct Turn {
     app: App,
     gate: Gate,
-    _turn: MutexGuard<'static, ()>,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Turn {
     async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
-        let turn = TURN.lock().await;
+        let alone = TURN.lock().await;
         let app = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| options(builder.workers(1..=1)));
-        Self { app, gate: Gate::new().await, _turn: turn }
+        Self { app, gate: Gate::new().await, _alone: alone }
     }
 
     /// Begins a call that stops at the gate.
@@ -221,7 +221,7 @@ async fn the_clock_starts_after_the_body_was_read() {
 
 #[tokio::test]
 async fn when_a_waiting_caller_has_gone_its_call_never_runs() {
-    let turn = Turn::begin(|builder| builder.queue(1)).await;
+    let turn = Turn::begin(|builder| builder).await;
     let (first, held) = turn.hold().await;
     {
         let mut gone = Box::pin(turn.app.ask(get("/gone")));

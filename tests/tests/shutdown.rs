@@ -62,6 +62,7 @@ async fn handlers_that_never_return_are_answered_with_503_after_the_grace_period
             connections.push(ask(&child, path).await);
             child.wait_for(&format!("begun {path}")).await;
         }
+        assert_eq!(child.get("/native").await.text(), "native");
         child.signal("INT").await;
         for connection in &mut connections {
             let response = connection.receive("GET").await;
@@ -100,6 +101,24 @@ async fn a_second_signal_ends_the_process_at_once_with_exit_code_130() {
         child.signal(second).await;
         child.wait().await.assert_code(130);
     }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_process_at_once_when_an_exit_function_hangs() {
+    let source = format!(
+        "
+import atexit, threading
+
+atexit.register(threading.Event().wait)
+atexit.register(print, 'the exit has begun')
+
+{HANDLER}"
+    );
+    let child = Server::new(&source).start().await;
+    child.signal("INT").await;
+    child.wait_for("the exit has begun").await;
+    child.signal("INT").await;
+    child.wait().await.assert_code(130);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Every way in which a start fails says which one it was: by a predicate, by its words, and with the traceback where
 //! there is one. A host whose `main` hands the error on ends with exit code 1.
 
+use httpy::Workers;
 use httpy_tests::child::{Ended, Server};
 
 const HANDLER: &str = "def handle(method, path, params, query, headers, body):\n    return 200, 'ok', {}\n";
@@ -174,7 +175,7 @@ async fn a_module_that_python_holds_itself_is_not_taken_for_the_apps_own() {
 #[tokio::test]
 async fn options_that_contradict_each_other_are_told_all_at_once() {
     let server = Server::new(HANDLER).config(|config| {
-        config.workers = (9..=3).into();
+        config.workers = Workers { min: 9, max: 3 };
         config.queue = 0;
         config.body_limit = config.body_budget + 1;
         config.path.push("no-such-folder".into());
@@ -192,6 +193,13 @@ async fn options_that_contradict_each_other_are_told_all_at_once() {
 async fn a_second_app_with_other_workers_is_refused_with_both_numbers() {
     let server = Server::new(HANDLER).app(HANDLER).config(|config| config.workers = (1..=7).into());
     fails(server, "differs", &["1..=64", "1..=7"]).await;
+}
+
+#[tokio::test]
+async fn threads_that_a_failed_import_left_behind_do_not_hold_the_process() {
+    let source =
+        "import threading\nthreading.Thread(target=threading.Event().wait).start()\nraise ValueError('too late')\n";
+    fails(Server::new(source), "import", &["raised ValueError: too late"]).await;
 }
 
 #[tokio::test]

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::{Method, Uri, Version};
 
 use crate::{Fields, Headers};
 
-/// The six arguments of a handler, decoded as far as that can be done without an interpreter.
+/// The arguments of a handler but for its body, decoded as far as that can be done without an interpreter.
 #[derive(Debug)]
 pub struct Call {
     /// The method as sent.
@@ -24,8 +23,6 @@ pub struct Call {
     pub query: Fields,
     /// The header lines.
     pub headers: Headers,
-    /// The whole body.
-    pub body: Bytes,
     /// What the six arguments do not tell.
     pub details: Details,
 }
@@ -110,7 +107,6 @@ mod tests {
             params: Fields::new(),
             query: Fields::new(),
             headers: Headers::default(),
-            body: Bytes::new(),
             details: Details {
                 target: Uri::from_static("/"),
                 route: None,

@@ -27,80 +27,147 @@ const HOP_BY_HOP: [&str; 7] =
 /// Displays as what was returned and what was expected, to be put behind the target:
 /// ``status 99: expected 200 to 999``.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContractFailure(String);
+pub struct ContractFailure {
+    rule: Rule,
+    text: String,
+}
+
+/// The rule that was broken, or that set something right: the same for every text about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rule {
+    /// A tuple of three.
+    Tuple,
+    /// An `int` from 200 to 999.
+    Status,
+    /// `str` that encodes, or bytes, or `None`.
+    Body,
+    /// A `dict` or `None`.
+    Headers,
+    /// A token.
+    HeaderName,
+    /// `str`, or a list or tuple of it, in latin-1 and without control characters.
+    HeaderValue,
+    /// So many lines at most.
+    HeaderLines,
+    /// Equal to the body's length.
+    ContentLength,
+    /// Left to the server.
+    HopByHop,
+    /// None with this status.
+    NoBody,
+}
+
+/// Something that the handler returned and that was left out of the reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Why.
+    pub rule: Rule,
+    /// What, in one sentence.
+    pub text: String,
+}
 
 impl fmt::Display for ContractFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl std::error::Error for ContractFailure {}
 
+impl ContractFailure {
+    fn new(rule: Rule, text: impl Into<String>) -> Self {
+        Self { rule, text: text.into() }
+    }
+
+    /// Which rule was broken.
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+}
+
 /// The messages for wrong types; `types` are the names of the items' types.
 impl ContractFailure {
     /// Not a tuple at all.
     pub fn not_a_tuple(found: &str) -> Self {
-        Self(format!("{found}: expected a tuple (status, body, headers)"))
+        Self::new(Rule::Tuple, format!("{found}: expected a tuple (status, body, headers)"))
     }
 
     /// A tuple of another length; `types` names the first eight items at most.
     pub fn wrong_count(types: &[String], count: usize) -> Self {
         let more = if count > types.len() { ", ..." } else { "" };
-        Self(format!("({}{more}): expected 3 items (status, body, headers), found {count}", types.join(", ")))
+        Self::new(
+            Rule::Tuple,
+            format!("({}{more}): expected 3 items (status, body, headers), found {count}", types.join(", ")),
+        )
     }
 
     /// A status that is no `int`, or a `bool`.
     pub fn status_type(types: &[String], found: &str) -> Self {
-        Self(format!("({}): expected status to be an int, found {found}", types.join(", ")))
+        Self::new(Rule::Status, format!("({}): expected status to be an int, found {found}", types.join(", ")))
     }
 
     /// A status that no `i64` holds.
     pub fn status_beyond_64_bits() -> Self {
-        Self("a status beyond 64 bits: expected 200 to 999".to_owned())
+        Self::new(Rule::Status, "a status beyond 64 bits: expected 200 to 999".to_owned())
     }
 
     /// A body of another type.
     pub fn body_type(types: &[String], found: &str) -> Self {
         let types = types.join(", ");
-        Self(format!("({types}): expected body to be str, bytes, bytearray, memoryview or None, found {found}"))
+        Self::new(
+            Rule::Body,
+            format!("({types}): expected body to be str, bytes, bytearray, memoryview or None, found {found}"),
+        )
     }
 
     /// A `str` body with a surrogate that stands for no byte.
     pub fn body_text(code_point: u32, index: usize) -> Self {
-        Self(format!(
-            "a body with U+{code_point:04X} at index {index}: expected text that encodes as UTF-8 (surrogates U+DC80 to \
+        Self::new(
+            Rule::Body,
+            format!(
+                "a body with U+{code_point:04X} at index {index}: expected text that encodes as UTF-8 (surrogates U+DC80 to \
              U+DCFF stand for bytes, PEP 383)"
-        ))
+            ),
+        )
     }
 
     /// Headers that are no `dict`.
     pub fn headers_type(types: &[String], found: &str) -> Self {
-        Self(format!("({}): expected headers to be a dict or None, found {found}", types.join(", ")))
+        Self::new(
+            Rule::Headers,
+            format!("({}): expected headers to be a dict or None, found {found}", types.join(", ")),
+        )
     }
 
     /// A header name that is no `str`.
     pub fn header_name_type(found: &str) -> Self {
-        Self(format!("a header name of type {found}: expected str"))
+        Self::new(Rule::HeaderName, format!("a header name of type {found}: expected str"))
     }
 
     /// A header value of another type.
     pub fn header_value_type(name: &[u8], found: &str) -> Self {
-        Self(format!("header {} of type {found}: expected str or a list or tuple of str", Quoted(name)))
+        Self::new(
+            Rule::HeaderValue,
+            format!("header {} of type {found}: expected str or a list or tuple of str", Quoted(name)),
+        )
     }
 
     /// A header value that is a list with something else than `str` in it.
     pub fn header_item_type(name: &[u8], found: &str) -> Self {
-        Self(format!("header {} with an item of type {found}: expected str", Quoted(name)))
+        Self::new(Rule::HeaderValue, format!("header {} with an item of type {found}: expected str", Quoted(name)))
     }
 
     /// A header value beyond latin-1.
     pub fn header_value_text(name: &[u8], code_point: u32, index: usize) -> Self {
-        Self(format!(
-            "header {} with U+{code_point:04X} at index {index}: expected latin-1 text; encode other text first, for example \
+        Self::new(
+            Rule::HeaderValue,
+            format!(
+                "header {} with U+{code_point:04X} at index {index}: expected latin-1 text; encode other text first, for example \
              with urllib.parse.quote",
-            Quoted(name)
-        ))
+                Quoted(name)
+            ),
+        )
     }
 }
 
@@ -135,7 +202,8 @@ impl Returned {
 
         let bodyless = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
         if bodyless && !self.body.is_empty() {
-            warnings.push(format!("a body of {} bytes with status {} was dropped", self.body.len(), status.as_u16()));
+            let text = format!("a body of {} bytes with status {} was dropped", self.body.len(), status.as_u16());
+            warnings.push(Warning { rule: Rule::NoBody, text });
         }
         if !bodyless && !self.body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
             let default = match self.kind {
@@ -162,27 +230,33 @@ pub fn check_status(status: i64) -> Result<StatusCode, ContractFailure> {
         .ok()
         .filter(|status| *status >= 200)
         .and_then(|status| StatusCode::from_u16(status).ok())
-        .ok_or_else(|| ContractFailure(format!("status {status}: expected 200 to 999")))
+        .ok_or_else(|| ContractFailure::new(Rule::Status, format!("status {status}: expected 200 to 999")))
 }
 
 /// The handler's header lines, sorted into what goes out and what the server decides itself.
 struct Given {
     headers: HeaderMap,
     lengths: Vec<HeaderValue>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl Given {
     fn read(returned: &Returned) -> Result<Self, ContractFailure> {
-        let lines = returned.headers.len();
-        let mut given =
-            Self { headers: HeaderMap::with_capacity(lines.min(64) + 2), lengths: Vec::new(), warnings: Vec::new() };
+        let lines = returned.header_lines;
+        let mut given = Self {
+            headers: HeaderMap::with_capacity(returned.headers.len().min(64) + 2),
+            lengths: Vec::new(),
+            warnings: Vec::new(),
+        };
         let mut dropped: Vec<String> = Vec::new();
         for (name, value) in returned.headers.iter() {
             let given_name = name;
             let Ok(name) = HeaderName::from_bytes(given_name) else {
                 let name = Quoted(given_name);
-                return Err(ContractFailure(format!("header name {name}: expected a token (RFC 9110, 5.6.2)")));
+                return Err(ContractFailure::new(
+                    Rule::HeaderName,
+                    format!("header name {name}: expected a token (RFC 9110, 5.6.2)"),
+                ));
             };
             let value = header_value(given_name, value)?;
             if name == CONTENT_LENGTH {
@@ -192,16 +266,20 @@ impl Given {
                 if !dropped.contains(&name) {
                     dropped.push(name);
                 }
-            } else if lines <= MAX_HEADER_LINES {
+            } else {
                 // Cannot fail below the limit, which is far under the map's own.
                 let _ = given.headers.try_append(name, value);
             }
         }
         if lines > MAX_HEADER_LINES {
-            return Err(ContractFailure(format!("{lines} header lines: expected at most {MAX_HEADER_LINES}")));
+            return Err(ContractFailure::new(
+                Rule::HeaderLines,
+                format!("{lines} header lines: expected at most {MAX_HEADER_LINES}"),
+            ));
         }
         if !dropped.is_empty() {
-            given.warnings.push(format!("hop-by-hop headers were dropped: {}", dropped.join(", ")));
+            let text = format!("hop-by-hop headers were dropped: {}", dropped.join(", "));
+            given.warnings.push(Warning { rule: Rule::HopByHop, text });
         }
         Ok(given)
     }
@@ -218,7 +296,10 @@ impl Given {
             return Ok(None);
         }
         if self.lengths.len() > 1 {
-            return Err(ContractFailure(format!("{} Content-Length lines: expected at most one", self.lengths.len())));
+            return Err(ContractFailure::new(
+                Rule::ContentLength,
+                format!("{} Content-Length lines: expected at most one", self.lengths.len()),
+            ));
         }
         let head = method == Method::HEAD;
         let Some(given) = self.lengths.first() else {
@@ -232,7 +313,10 @@ impl Given {
             return Ok(Some(given.clone()));
         }
         let given = Quoted(given.as_bytes());
-        Err(ContractFailure(format!("Content-Length {given} with a body of {body} bytes: expected them to be equal")))
+        Err(ContractFailure::new(
+            Rule::ContentLength,
+            format!("Content-Length {given} with a body of {body} bytes: expected them to be equal"),
+        ))
     }
 }
 
@@ -241,8 +325,9 @@ fn header_value(name: &[u8], value: &[u8]) -> Result<HeaderValue, ContractFailur
         let bad = value.iter().enumerate().find(|(_, byte)| (**byte < b' ' && **byte != b'\t') || **byte == 0x7f);
         let (index, byte) = bad.map_or((0, 0), |(index, byte)| (index, *byte));
         let name = Quoted(name);
-        ContractFailure(format!(
-            "header {name} with byte \\x{byte:02x} at index {index}: expected a field value (RFC 9110, 5.5)"
-        ))
+        ContractFailure::new(
+            Rule::HeaderValue,
+            format!("header {name} with byte \\x{byte:02x} at index {index}: expected a field value (RFC 9110, 5.5)"),
+        )
     })
 }

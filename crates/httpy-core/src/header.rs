@@ -7,7 +7,7 @@
 use http::header::{COOKIE, HOST, HeaderMap, HeaderName};
 use http::uri::Authority;
 
-/// The names for which an interpreter keeps a string, in canonical form, sorted by length.
+/// The names for which an interpreter keeps a string, in canonical form.
 pub const KNOWN: &[&str] = &[
     "Te",
     "Age",

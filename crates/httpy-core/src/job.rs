@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{Outcome, Ticket};
@@ -20,10 +21,12 @@ pub struct Job {
     pub target: TargetId,
     /// The call, shared with the response future.
     pub ticket: Arc<Ticket>,
+    /// The whole body; not a part of the call, since it is gone once Python has its copy.
+    pub body: Bytes,
     /// Where the outcome goes; closed when the caller has gone.
     pub answer: oneshot::Sender<Outcome>,
     /// Given back when the job is taken.
     pub slot: OwnedSemaphorePermit,
-    /// The body's share of the byte budget, given back when the job ends.
+    /// The body's share of the byte budget, given back when the job ends: Python's copy lives until then.
     pub bytes: Option<OwnedSemaphorePermit>,
 }

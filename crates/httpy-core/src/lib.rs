@@ -16,7 +16,7 @@ mod outcome;
 mod queue;
 
 pub use call::{Call, Details, Ticket};
-pub use contract::{ContractFailure, MAX_HEADER_LINES, check_status};
+pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, check_status};
 pub use exception::Exception;
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{ContractFailure, Exception, Fields};
+use crate::{ContractFailure, Exception, Fields, Warning};
 
 /// What became of a call.
 #[derive(Debug)]
@@ -27,8 +27,11 @@ pub struct Returned {
     pub body: Bytes,
     /// What the body was in Python.
     pub kind: BodyKind,
-    /// The header lines as given: names as UTF-8, values as latin-1, lists spread out.
+    /// The header lines as given: names as UTF-8, values as latin-1, lists spread out; the first
+    /// [`MAX_HEADER_LINES`](crate::MAX_HEADER_LINES) of them.
     pub headers: Fields,
+    /// How many header lines there were.
+    pub header_lines: usize,
 }
 
 /// What a body was in Python; decides the default `Content-Type`.
@@ -51,6 +54,6 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body that goes out; empty where the method or the status forbids one.
     pub body: Bytes,
-    /// What was dropped, one sentence each.
-    pub warnings: Vec<String>,
+    /// What was dropped.
+    pub warnings: Vec<Warning>,
 }

@@ -5,8 +5,8 @@
 //! | state | attached | what it does | how it ends |
 //! |---|---|---|---|
 //! | lead | yes | takes job after job | no job is left: idle; another worker leads: overtaken |
-//! | overtaken | yes | finishes the one job it is in | idle, or standby when jobs wait and nobody stands by |
-//! | standby | waits to be | queues for the interpreter itself | attached: it is the lead |
+//! | overtaken | yes | finishes the one job it is in | idle; standby when jobs wait and nobody stands by; lead when nobody leads |
+//! | standby | waits to be | queues for the interpreter itself | attached: it is the lead; no job is left before that: idle |
 //! | idle | no | sleeps | called: standby; idle for long: retired |
 //!
 //! On a GIL build there is one lead and at most one standby. While a job waits and the lead is in a handler, somebody
@@ -14,14 +14,18 @@
 //! interval when the handler computes. Taking the first job makes it the lead, and the former lead learns of that when
 //! it asks for its next job. More threads in line for the interpreter would only fight over it.
 //!
-//! On a free-threaded build there is no lead: every called worker takes jobs.
+//! On a free-threaded build the lead means nothing: every called worker takes jobs, and one is called per job.
 //!
 //! All state is behind one mutex that is held for a few instructions. Attaching, detaching and starting threads is left
 //! to the caller, always outside of that mutex.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long the last lead looks out for the next job before it sleeps.
+const SPIN: Duration = Duration::from_micros(50);
 
 /// A worker's place, from 0 up to the maximum of workers; also the number in its thread's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,22 +54,35 @@ pub enum Wait {
 pub struct Queue<J> {
     state: Mutex<State<J>>,
     /// One per seat: whoever is called sleeps alone, so that no other thread wakes up.
-    bells: Box<[Condvar]>,
+    bells: Box<[Bell]>,
+    /// The seat of the worker that led last: it alone spins for a moment before it sleeps.
+    last_lead: AtomicUsize,
     min: usize,
     retire_after: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Bell {
+    /// A hint for a worker that spins; what counts is `coming`, behind the mutex.
+    rung: AtomicBool,
+    sleeper: Condvar,
 }
 
 #[derive(Debug)]
 struct State<J> {
     jobs: VecDeque<J>,
     lead: Option<Seat>,
-    standby: Option<Seat>,
-    /// Sleeping workers; the last to fall asleep is called first, since its caches are warm and the others may retire.
+    /// By seat: called or started, but not yet here to take a job. On a GIL build the one that is coming is the standby.
+    coming: Box<[bool]>,
+    /// How many are coming.
+    on_their_way: usize,
+    /// By seat: asleep on its bell.
+    asleep: Box<[bool]>,
+    /// Workers with nothing to do; the last to become idle is called first, since its caches are warm and the others may
+    /// retire.
     idle: Vec<Seat>,
     /// Seats without a thread.
     free: Vec<Seat>,
-    /// By seat: called, but not yet awake.
-    called: Box<[bool]>,
     exclusive: bool,
     closed: bool,
 }
@@ -73,7 +90,7 @@ struct State<J> {
 /// Who must hear of an appointment once the mutex is released.
 enum Appointed {
     Nobody,
-    Idle(Seat),
+    Idle { seat: Seat, asleep: bool },
     New(Seat),
 }
 
@@ -86,14 +103,16 @@ impl<J> Queue<J> {
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
                 lead: None,
-                standby: None,
+                coming: vec![false; max].into(),
+                on_their_way: 0,
+                asleep: vec![false; max].into(),
                 idle: Vec::with_capacity(max),
                 free: (0..max).rev().map(Seat).collect(),
-                called: vec![false; max].into(),
                 exclusive,
                 closed: false,
             }),
-            bells: (0..max).map(|_| Condvar::new()).collect(),
+            bells: (0..max).map(|_| Bell::default()).collect(),
+            last_lead: AtomicUsize::new(usize::MAX),
             min: min.min(max),
             retire_after,
         }
@@ -122,16 +141,17 @@ impl<J> Queue<J> {
     /// What the worker of `seat`, attached, does next.
     pub fn take(&self, seat: Seat) -> Take<J> {
         let mut state = self.lock();
-        if state.standby == Some(seat) {
-            state.standby = None;
+        let was_coming = state.arrive(seat);
+        // Who was coming overtakes; and where nobody leads, whoever is here does, without another round through the
+        // interpreter.
+        if was_coming || state.lead.is_none() {
             state.lead = Some(seat);
         }
         if state.exclusive && state.lead != Some(seat) {
             // Overtaken while it was in a handler. Where every other seat was busy nobody stands by for the jobs that
             // came meanwhile, and nobody else would ever be told of them.
-            if state.standby.is_none() && !state.jobs.is_empty() {
-                state.standby = Some(seat);
-                state.called[seat.0] = true;
+            if state.wants_another() {
+                state.expect(seat);
             } else {
                 state.idle.push(seat);
             }
@@ -140,54 +160,66 @@ impl<J> Queue<J> {
         let Some(job) = state.jobs.pop_front() else {
             state.lead = None;
             state.idle.push(seat);
+            self.last_lead.store(seat.0, Ordering::Relaxed);
             return Take::Wait;
         };
-        let start = if state.jobs.is_empty() { None } else { self.call(state) };
-        Take::Job(job, start)
+        Take::Job(job, self.call(state))
     }
 
-    /// Sleeps, detached, until the worker of `seat` is called or may retire.
+    /// Waits, detached, until the worker of `seat` is called or may retire. Who led last spins for at most 50 µs first.
     pub fn wait(&self, seat: Seat) -> Wait {
         let bell = &self.bells[seat.0];
+        if self.last_lead.load(Ordering::Relaxed) == seat.0 {
+            spin(&bell.rung);
+        }
         let mut state = self.lock();
         loop {
-            if std::mem::take(&mut state.called[seat.0]) {
-                return Wait::Attach;
+            bell.rung.store(false, Ordering::Relaxed);
+            if state.coming[seat.0] {
+                if !state.jobs.is_empty() {
+                    return Wait::Attach;
+                }
+                // The lead was quicker: nobody is needed, and the next job calls again.
+                state.arrive(seat);
+                state.idle.push(seat);
             }
             // Whatever still waits is the business of the lead and of the standby.
             if state.closed {
                 return state.retire(seat);
             }
-            let alive = self.bells.len() - state.free.len();
-            if alive > self.min {
+            state.asleep[seat.0] = true;
+            if self.alive(&state) > self.min {
                 let (guard, slept) =
-                    bell.wait_timeout(state, self.retire_after).unwrap_or_else(PoisonError::into_inner);
+                    bell.sleeper.wait_timeout(state, self.retire_after).unwrap_or_else(PoisonError::into_inner);
                 state = guard;
-                let alive = self.bells.len() - state.free.len();
-                if slept.timed_out() && alive > self.min && !state.called[seat.0] {
+                if slept.timed_out() && self.alive(&state) > self.min && !state.coming[seat.0] {
                     return state.retire(seat);
                 }
             } else {
-                state = bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = bell.sleeper.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+            state.asleep[seat.0] = false;
         }
     }
 
-    /// Frees the seat of a worker that could not be started, or that ended without having been told to.
+    /// Frees the seat of a worker that could not be started, or that ended without having been told to. What it was
+    /// called for goes to an idle worker, if there is one.
     pub fn vacate(&self, seat: Seat) {
         let mut state = self.lock();
-        if !state.free.contains(&seat) {
-            state.called[seat.0] = false;
-            state.lead = state.lead.filter(|lead| *lead != seat);
-            state.standby = state.standby.filter(|standby| *standby != seat);
-            state.retire(seat);
+        if state.free.contains(&seat) {
+            return;
+        }
+        state.lead = state.lead.filter(|lead| *lead != seat);
+        state.retire(seat);
+        if !state.idle.is_empty() {
+            // With an idle worker there no seat comes back.
+            let _ = self.call(state);
         }
     }
 
     /// Calls a worker for jobs whose worker was lost. Where a seat comes back, the caller starts a worker for it.
     pub fn call_again(&self) -> Option<Seat> {
-        let state = self.lock();
-        if state.jobs.is_empty() { None } else { self.call(state) }
+        self.call(self.lock())
     }
 
     /// Whether one worker at a time takes jobs: an import can switch the GIL on for good.
@@ -199,7 +231,8 @@ impl<J> Queue<J> {
     pub fn close(&self) {
         self.lock().closed = true;
         for bell in &self.bells {
-            bell.notify_one();
+            bell.rung.store(true, Ordering::Relaxed);
+            bell.sleeper.notify_one();
         }
     }
 
@@ -215,7 +248,11 @@ impl<J> Queue<J> {
 
     /// How many workers have a thread.
     pub fn workers(&self) -> usize {
-        self.bells.len() - self.lock().free.len()
+        self.alive(&self.lock())
+    }
+
+    fn alive(&self, state: &State<J>) -> usize {
+        self.bells.len() - state.free.len()
     }
 
     /// Calls a worker if one is needed. The bell rings after the mutex is released, so that the woken thread does not
@@ -225,8 +262,12 @@ impl<J> Queue<J> {
         drop(state);
         match appointed {
             Appointed::Nobody => None,
-            Appointed::Idle(seat) => {
-                self.bells[seat.0].notify_one();
+            Appointed::Idle { seat, asleep } => {
+                let bell = &self.bells[seat.0];
+                bell.rung.store(true, Ordering::Release);
+                if asleep {
+                    bell.sleeper.notify_one();
+                }
                 None
             }
             Appointed::New(seat) => Some(seat),
@@ -240,165 +281,56 @@ impl<J> Queue<J> {
 }
 
 impl<J> State<J> {
+    /// Whether a worker should come for what waits: one at a time stands by on a GIL build, else one per job.
+    fn wants_another(&self) -> bool {
+        let enough = if self.exclusive { self.jobs.len().min(1) } else { self.jobs.len() };
+        self.on_their_way < enough
+    }
+
     fn appoint(&mut self) -> Appointed {
-        if self.exclusive && self.standby.is_some() {
+        if !self.wants_another() {
             return Appointed::Nobody;
         }
         let (seat, appointed) = if let Some(seat) = self.idle.pop() {
-            self.called[seat.0] = true;
-            (seat, Appointed::Idle(seat))
+            (seat, Appointed::Idle { seat, asleep: self.asleep[seat.0] })
         } else if let Some(seat) = self.free.pop() {
             (seat, Appointed::New(seat))
         } else {
             return Appointed::Nobody;
         };
-        if self.exclusive {
-            self.standby = Some(seat);
-        }
+        self.expect(seat);
         appointed
     }
 
+    fn expect(&mut self, seat: Seat) {
+        self.coming[seat.0] = true;
+        self.on_their_way += 1;
+    }
+
+    /// Whether the worker of `seat` was coming; from now on it is not.
+    fn arrive(&mut self, seat: Seat) -> bool {
+        let was_coming = std::mem::take(&mut self.coming[seat.0]);
+        self.on_their_way -= usize::from(was_coming);
+        was_coming
+    }
+
     fn retire(&mut self, seat: Seat) -> Wait {
+        self.arrive(seat);
+        self.asleep[seat.0] = false;
         self.idle.retain(|idle| *idle != seat);
         self.free.push(seat);
         Wait::Retire
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(3600);
-
-    fn job<J: std::fmt::Debug>(take: Take<J>) -> (J, Option<Seat>) {
-        match take {
-            Take::Job(job, start) => (job, start),
-            Take::Wait => panic!("expected a job"),
-        }
-    }
-
-    #[test]
-    fn one_worker_leads_and_one_stands_by_however_many_jobs_wait() {
-        let queue = Queue::new(0, 4, LONG, true);
-        let first = queue.push(1).unwrap().expect("nobody is there yet");
-        assert_eq!(queue.push(2).unwrap(), None, "the first is still on its way");
-        let (one, second) = job(queue.take(first));
-        assert_eq!(one, 1);
-        let second = second.expect("a job waits and the lead is in a handler");
-        assert_eq!(queue.push(3).unwrap(), None, "one stands by already");
-
-        // The standby gets the interpreter: it leads, and the former lead goes to sleep.
-        let (two, third) = job(queue.take(second));
-        assert_eq!(two, 2);
-        assert!(third.is_some());
-        assert!(matches!(queue.take(first), Take::Wait));
-        assert_eq!(queue.workers(), 3);
-    }
-
-    #[test]
-    fn a_worker_that_returns_stands_by_when_all_others_were_busy() {
-        let queue = Queue::new(0, 2, LONG, true);
-        let first = queue.push(1).unwrap().unwrap();
-        queue.push(2).unwrap();
-        let second = job(queue.take(first)).1.unwrap();
-        job(queue.take(second));
-        assert_eq!(queue.push(3).unwrap(), None, "both are in handlers");
-
-        assert!(matches!(queue.take(first), Take::Wait));
-        assert_eq!(queue.wait(first), Wait::Attach, "it was appointed as it returned");
-        assert_eq!(job(queue.take(first)).0, 3);
-        assert!(matches!(queue.take(second), Take::Wait), "the first leads now");
-    }
-
-    #[test]
-    fn an_idle_worker_is_called_before_a_new_one_is_started() {
-        let queue = Queue::new(0, 2, LONG, true);
-        let first = queue.push(1).unwrap().unwrap();
-        job(queue.take(first));
-        assert!(matches!(queue.take(first), Take::Wait));
-        assert_eq!(queue.push(2).unwrap(), None);
-        assert_eq!(queue.wait(first), Wait::Attach);
-        assert_eq!(job(queue.take(first)).0, 2);
-    }
-
-    #[test]
-    fn without_a_gil_every_worker_takes_jobs() {
-        let queue = Queue::new(0, 2, LONG, false);
-        let first = queue.push(1).unwrap().unwrap();
-        let second = queue.push(2).unwrap().unwrap();
-        assert_eq!(job(queue.take(first)).0, 1);
-        assert_eq!(job(queue.take(second)).0, 2);
-        assert_eq!(queue.push(3).unwrap(), None);
-        assert_eq!(job(queue.take(first)).0, 3);
-    }
-
-    #[test]
-    fn an_idle_worker_above_the_minimum_retires() {
-        let queue = Queue::new(1, 2, Duration::ZERO, true);
-        assert_eq!(queue.first_seats().len(), 1);
-        let second = queue.push(1).unwrap().unwrap();
-        job(queue.take(second));
-        assert!(matches!(queue.take(second), Take::Wait));
-        assert_eq!(queue.wait(second), Wait::Retire);
-        assert_eq!(queue.workers(), 1);
-    }
-
-    #[test]
-    fn a_closed_queue_refuses_new_jobs_and_finishes_the_old_ones() {
-        let queue = Queue::new(0, 1, LONG, true);
-        let seat = queue.push(1).unwrap().unwrap();
-        queue.close();
-        assert_eq!(queue.push(2), Err(2));
-        assert_eq!(job(queue.take(seat)).0, 1);
-        assert!(matches!(queue.take(seat), Take::Wait));
-        assert_eq!(queue.wait(seat), Wait::Retire);
-    }
-
-    #[test]
-    fn the_part_of_a_worker_that_could_not_start_goes_to_another() {
-        let queue = Queue::new(0, 2, LONG, true);
-        let lost = queue.push(1).unwrap().unwrap();
-        queue.vacate(lost);
-        let next = queue.call_again().expect("the job still waits");
-        assert_eq!(job(queue.take(next)).0, 1);
-    }
-
-    #[test]
-    fn threads_take_every_job_once() {
-        let queue = Queue::new(0, 3, LONG, true);
-        let taken = Mutex::new(Vec::new());
-        std::thread::scope(|scope| {
-            fn start<'s>(
-                scope: &'s std::thread::Scope<'s, '_>,
-                queue: &'s Queue<u32>,
-                taken: &'s Mutex<Vec<u32>>,
-                seat: Seat,
-            ) {
-                scope.spawn(move || {
-                    loop {
-                        match queue.take(seat) {
-                            Take::Job(job, new) => {
-                                if let Some(new) = new {
-                                    start(scope, queue, taken, new);
-                                }
-                                taken.lock().unwrap().push(job);
-                            }
-                            Take::Wait if queue.wait(seat) == Wait::Retire => break,
-                            Take::Wait => {}
-                        }
-                    }
-                });
-            }
-            for number in 0..1000 {
-                if let Some(seat) = queue.push(number).unwrap() {
-                    start(scope, &queue, &taken, seat);
-                }
-            }
-            queue.close();
-        });
-        let mut taken = taken.into_inner().unwrap();
-        taken.sort_unstable();
-        assert_eq!(taken, (0..1000).collect::<Vec<_>>());
+/// Looks out for `rung` for a moment, at the cost of nobody who wants to run: waking a thread takes longer than most
+/// pauses between two requests of a busy client.
+fn spin(rung: &AtomicBool) {
+    let begun = Instant::now();
+    while !rung.load(Ordering::Acquire) && begun.elapsed() < SPIN {
+        std::thread::yield_now();
     }
 }
+
+#[cfg(test)]
+mod tests;

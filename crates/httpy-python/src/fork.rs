@@ -23,7 +23,11 @@ fn exit_status(py: Python<'_>, error: &PyErr) -> i32 {
     }
     match error.value(py).getattr("code") {
         Ok(code) if code.is_none() => 0,
-        Ok(code) => code.extract().unwrap_or(1),
+        Ok(code) => code.extract().unwrap_or_else(|_| {
+            // `sys.exit("message")`
+            drop(py.import("sys").and_then(|sys| sys.getattr("stderr")?.call_method1("write", (format!("{code}\n"),))));
+            1
+        }),
         Err(_) => 1,
     }
 }

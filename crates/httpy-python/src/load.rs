@@ -33,18 +33,23 @@ impl Targets {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(target.0).cloned()
     }
 
-    fn add(&self, target: Target) -> TargetId {
+    fn add(&self, py: Python<'_>, target: Target) -> TargetId {
+        // Equal and not only the same: a bound method is another object each time. Compared without the lock, since that
+        // may run code of the app; only Python's main thread ever adds.
+        let same = |known: &Target| {
+            known.name == target.name && known.handler.bind(py).eq(target.handler.bind(py)).unwrap_or(false)
+        };
+        if let Some(found) = self.all().iter().position(|known| same(known)) {
+            return TargetId(found);
+        }
         let mut targets = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let found = targets.iter().position(|known| known.handler.is(&target.handler));
-        TargetId(found.unwrap_or_else(|| {
-            targets.push(Arc::new(target));
-            targets.len() - 1
-        }))
+        targets.push(Arc::new(target));
+        TargetId(targets.len() - 1)
     }
 }
 
 /// Which way of loading failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LoadErrorKind {
     /// Not of the form `module:attribute`.
@@ -137,7 +142,7 @@ pub(crate) fn handler(
     paths: &[PathBuf],
 ) -> Result<TargetId, LoadError> {
     call_loader(py, describe, "load_handler", target, paths)
-        .map(|(handler, wants_bytes)| targets.add(Target { name: target.to_owned(), handler, wants_bytes }))
+        .map(|(handler, wants_bytes)| targets.add(py, Target { name: target.to_owned(), handler, wants_bytes }))
 }
 
 /// Calls an init function; its patterns with their methods, as given.

@@ -1,6 +1,7 @@
 //! `Pool`: the worker threads of the interpreter, shared by all apps; grows and shrinks as the queue asks.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -43,19 +44,23 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// # Errors
+    ///
+    /// When the operating system gives no thread for the first workers.
     pub(crate) fn start(
         interpreter: Arc<Interpreter>,
         shared: Arc<Shared>,
         options: PoolOptions,
         exclusive: bool,
         late: Late,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let queue = Queue::new(options.min, options.max, RETIRE_AFTER, exclusive);
         let crew = Arc::new(Crew { queue, interpreter, shared, options, late });
-        for seat in crew.queue.first_seats() {
-            Crew::start(&crew, seat);
+        let pool = Self { crew };
+        for seat in pool.crew.queue.first_seats() {
+            Crew::start(&pool.crew, seat)?;
         }
-        Self { crew }
+        Ok(pool)
     }
 
     /// Puts a job into the queue. Never blocks.
@@ -65,7 +70,7 @@ impl Pool {
     /// The job, when the pool is closed.
     pub fn push(&self, job: Job) -> Result<(), Box<Job>> {
         if let Some(seat) = self.crew.queue.push(job).map_err(Box::new)? {
-            Crew::start(&self.crew, seat);
+            Crew::start_or_log(&self.crew, seat);
         }
         Ok(())
     }
@@ -98,18 +103,24 @@ impl fmt::Debug for Pool {
 
 impl Crew {
     /// Starts the worker of `seat`.
-    pub(crate) fn start(crew: &Arc<Self>, seat: Seat) {
+    ///
+    /// # Errors
+    ///
+    /// When the operating system gives no thread. The seat is free again then.
+    fn start(crew: &Arc<Self>, seat: Seat) -> io::Result<()> {
         let seated = Seated { crew: Arc::clone(crew), seat };
         let started = thread::Builder::new()
             .name(format!("httpy-worker-{}", seat.0 + 1))
             .stack_size(crew.options.stack_size)
-            .spawn(move || {
-                worker::run(&seated.crew, seated.seat);
-            });
-        if let Err(error) = started {
-            // The seat is free again: `seated` went with the closure. What waits is taken by the workers that exist, or by
-            // the one that the next job calls.
-            tracing::error!(%error, "no thread for another worker");
+            .spawn(move || worker::run(&seated.crew, seated.seat));
+        started.map(drop)
+    }
+
+    /// Starts the worker of `seat` for jobs that wait. Without it they are taken by the workers that exist, or by the one
+    /// that the next job calls.
+    pub(crate) fn start_or_log(crew: &Arc<Self>, seat: Seat) {
+        if let Err(error) = Self::start(crew, seat) {
+            tracing::error!(target: "httpy", %error, "no thread for another worker");
         }
     }
 
@@ -136,7 +147,7 @@ impl Drop for Seated {
         if thread::panicking()
             && let Some(seat) = self.crew.queue.call_again()
         {
-            Crew::start(&self.crew, seat);
+            Crew::start_or_log(&self.crew, seat);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `Runtime`: what all apps of the process share: the interpreter, its ready-made objects, the loaded targets, the pool.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use httpy_core::TargetId;
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) describe: Describe,
     pub(crate) current: Current,
     pub(crate) targets: Targets,
+    /// An empty function: CPython gives way to threads that wait before it runs one.
+    pub(crate) pause: Py<PyAny>,
 }
 
 impl Shared {
@@ -33,6 +36,7 @@ impl Shared {
             describe: Describe::new(py)?,
             current: Current::new(py)?,
             targets: Targets::default(),
+            pause: py.import("httpy_rs._embed")?.getattr("pause")?.unbind(),
         })
     }
 }
@@ -43,12 +47,13 @@ pub struct Runtime {
     interpreter: Arc<Interpreter>,
     shared: Arc<Shared>,
     pool: Mutex<Weak<Pool>>,
-    /// How many apps use the interpreter.
-    apps: Mutex<usize>,
+    /// How many apps use the interpreter. Changed under the lock of `RUNTIME`.
+    apps: AtomicUsize,
 }
 
 impl Runtime {
-    /// Starts CPython, or returns what runs already.
+    /// Starts CPython, or returns what runs already, for one more app: it ends with [`leave`](Self::leave) or
+    /// [`shut_down`](Self::shut_down), once.
     ///
     /// # Blocking
     ///
@@ -58,9 +63,10 @@ impl Runtime {
     ///
     /// Each variant of [`StartError`] says when.
     pub fn start(options: &Options) -> Result<Arc<Self>, StartError> {
-        let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runtime = lock_runtime();
         let interpreter = Interpreter::start(options)?;
         if let Some(running) = &*runtime {
+            running.apps.fetch_add(1, Ordering::Relaxed);
             return Ok(Arc::clone(running));
         }
         let shared = interpreter
@@ -68,7 +74,7 @@ impl Runtime {
             .unwrap_or_else(|error| Err(error.to_string()))
             .map_err(|message| StartError::Interpreter { message })?;
         let started =
-            Arc::new(Self { interpreter, shared: Arc::new(shared), pool: Mutex::default(), apps: Mutex::default() });
+            Arc::new(Self { interpreter, shared: Arc::new(shared), pool: Mutex::default(), apps: AtomicUsize::new(1) });
         *runtime = Some(Arc::clone(&started));
         Ok(started)
     }
@@ -82,14 +88,17 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`StartError::Differs`] when it runs with other options.
+    /// [`StartError::Differs`] when it runs with other options, [`StartError::Thread`] when there is no thread for it.
     pub fn pool(&self, options: PoolOptions, late: Late) -> Result<Arc<Pool>, StartError> {
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked before the lock, since Python's main thread may be busy with an import.
+        let exclusive = self.is_exclusive();
+        let mut pool = self.lock_pool();
         if let Some(pool) = pool.upgrade() {
             return if pool.options() == options { Ok(pool) } else { Err(differs(pool.options(), options)) };
         }
         let (interpreter, shared) = (Arc::clone(&self.interpreter), Arc::clone(&self.shared));
-        let started = Arc::new(Pool::start(interpreter, shared, options, self.is_exclusive(), late));
+        let started = Pool::start(interpreter, shared, options, exclusive, late).map_err(StartError::Thread)?;
+        let started = Arc::new(started);
         *pool = Arc::downgrade(&started);
         Ok(started)
     }
@@ -129,10 +138,7 @@ impl Runtime {
     pub fn load_handler(&self, target: String, paths: Vec<PathBuf>) -> Result<TargetId, LoadError> {
         let loaded =
             self.on_main(move |py, shared| load::handler(py, &shared.describe, &shared.targets, &target, &paths));
-        // An import can switch the GIL on for good.
-        if let Some(pool) = self.pool.lock().unwrap_or_else(PoisonError::into_inner).upgrade() {
-            pool.set_exclusive(self.is_exclusive());
-        }
+        self.look_at_gil();
         loaded
     }
 
@@ -146,24 +152,43 @@ impl Runtime {
     ///
     /// Each [`LoadErrorKind`] says when.
     pub fn run_init(&self, target: String, paths: Vec<PathBuf>) -> Result<Vec<(String, Vec<String>)>, LoadError> {
-        self.on_main(move |py, shared| load::init(py, &shared.describe, &target, &paths))
+        let routes = self.on_main(move |py, shared| load::init(py, &shared.describe, &target, &paths));
+        self.look_at_gil();
+        routes
     }
 
-    /// Counts an app that uses the interpreter.
-    pub fn enter(&self) {
-        *self.apps.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    /// Takes an app off the count that [`start`](Self::start) put it on.
+    pub fn leave(&self) {
+        let _runtime = lock_runtime();
+        self.leave_locked();
     }
 
-    /// Takes an app off the count; true when it was the last one.
-    pub fn leave(&self) -> bool {
-        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        *apps = apps.saturating_sub(1);
-        *apps == 0
+    /// Takes an app off the count, and when it was the last one ends Python's part: threads, `atexit`, buffers; see
+    /// [`Interpreter::exit`]. False when it was not the last one, and `done` is not called.
+    pub fn shut_down(&self, limit: Duration, done: impl FnOnce(ExitReport) + Send + 'static) -> bool {
+        // Under the lock of `start`: no app can come between the count and the end.
+        let _runtime = lock_runtime();
+        let last = self.leave_locked();
+        if last {
+            self.interpreter.exit(limit, done);
+        }
+        last
     }
 
-    /// Ends Python's part: threads, `atexit`, buffers. See [`Interpreter::exit`].
-    pub fn exit(&self, limit: Duration, done: impl FnOnce(ExitReport) + Send + 'static) {
-        self.interpreter.exit(limit, done);
+    fn leave_locked(&self) -> bool {
+        self.apps.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+
+    /// An import can switch the GIL on for good.
+    fn look_at_gil(&self) {
+        let exclusive = self.is_exclusive();
+        if let Some(pool) = self.lock_pool().upgrade() {
+            pool.set_exclusive(exclusive);
+        }
+    }
+
+    fn lock_pool(&self) -> MutexGuard<'_, Weak<Pool>> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_exclusive(&self) -> bool {
@@ -181,6 +206,10 @@ impl Runtime {
             Err(LoadError { kind: LoadErrorKind::Internal, message: error.to_string(), exception: None })
         })
     }
+}
+
+fn lock_runtime() -> MutexGuard<'static, Option<Arc<Runtime>>> {
+    RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn differs(first: PoolOptions, second: PoolOptions) -> StartError {

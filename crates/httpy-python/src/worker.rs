@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use httpy_core::{Job, Outcome, Seat, Take, TargetId, Ticket, Wait};
 use pyo3::prelude::*;
 
@@ -40,10 +41,11 @@ impl Worker<'_> {
             match self.crew.queue.take(seat) {
                 Take::Job(job, start) => {
                     if let Some(seat) = start {
-                        Crew::start(self.crew, seat);
+                        // Detached, as it may log, which is the host's code.
+                        py.detach(|| Crew::start_or_log(self.crew, seat));
                     }
                     self.run(py, job);
-                    turn.give_way(py);
+                    turn.give_way(py, &self.crew.shared.pause);
                 }
                 Take::Wait => {
                     if py.detach(|| self.crew.queue.wait(seat)) == Wait::Retire {
@@ -56,13 +58,13 @@ impl Worker<'_> {
     }
 
     fn run(&mut self, py: Python<'_>, job: Job) {
-        let Job { target, ticket, answer, slot, bytes } = job;
+        let Job { target, ticket, body, answer, slot, bytes } = job;
         drop(slot);
         // The order matters: a call that nobody waits for any more must not count as taken.
         if answer.is_closed() || !ticket.take() {
             return;
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.call(py, target, &ticket)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.call(py, target, &ticket, body)))
             .unwrap_or_else(|payload| Outcome::Panicked(panic_message(payload.as_ref())));
         // Before the answer: the response future then is the last owner and frees what its thread allocated.
         drop(ticket);
@@ -72,7 +74,7 @@ impl Worker<'_> {
         drop(bytes);
     }
 
-    fn call(&mut self, py: Python<'_>, target: TargetId, ticket: &Arc<Ticket>) -> Outcome {
+    fn call(&mut self, py: Python<'_>, target: TargetId, ticket: &Arc<Ticket>, body: Bytes) -> Outcome {
         let crew = self.crew;
         if target.0 >= self.targets.len() {
             self.targets = crew.shared.targets.all();
@@ -81,7 +83,9 @@ impl Worker<'_> {
             return Outcome::Panicked("a job for a handler that was never loaded".to_owned());
         };
         let outcome = crew.shared.current.run(py, ticket, || {
-            let arguments = convert::arguments(py, &crew.shared.names, &ticket.call, target.wants_bytes)?;
+            let arguments = convert::arguments(py, &crew.shared.names, &ticket.call, &body, target.wants_bytes)?;
+            // Python has its own copy.
+            drop(body);
             let result = target.handler.bind(py).call1(arguments);
             if crew.interpreter.is_forked_child() {
                 fork::end_child(py, result);
@@ -92,8 +96,9 @@ impl Worker<'_> {
     }
 }
 
-/// Gives the interpreter up for a moment once per switch interval: CPython asks for that only between bytecodes, which
-/// a row of handlers in C never reaches.
+/// Gives way twice per switch interval: CPython looks for threads that wait only between bytecodes, which a row of handlers
+/// in C never reaches. Detaching for a moment would not do: the same thread takes the interpreter back at once, and those
+/// who wait begin their interval anew.
 struct Turn {
     interval: Duration,
     since: Instant,
@@ -104,9 +109,10 @@ impl Turn {
         Self { interval, since: Instant::now() }
     }
 
-    fn give_way(&mut self, py: Python<'_>) {
-        if self.since.elapsed() >= self.interval {
-            py.detach(|| ());
+    fn give_way(&mut self, py: Python<'_>, pause: &Py<PyAny>) {
+        if self.since.elapsed() >= self.interval / 2 {
+            // An empty function of Python's; it fails only when a signal or another thread interrupts it.
+            drop(pause.bind(py).call0());
             self.since = Instant::now();
         }
     }

@@ -91,6 +91,10 @@ impl From<RangeInclusive<usize>> for Workers {
 
 const MIB: usize = 1024 * 1024;
 const MOST_WORKERS: usize = 1024;
+/// A moment further away cannot be told on every clock.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const MOST_INTERVAL: Duration = Duration::from_secs(60);
+const MOST_STACK: usize = 1024 * MIB;
 /// Below this CPython's own start of a thread may not fit.
 const LEAST_STACK: usize = 256 * 1024;
 
@@ -175,6 +179,13 @@ impl Config {
                 format!("queue: {queue} calls are more than can be counted"),
             ),
             (*stack_size < LEAST_STACK, format!("stack_size: {stack_size} bytes, expected at least {LEAST_STACK}")),
+            (*stack_size > MOST_STACK, format!("stack_size: {stack_size} bytes, expected at most {MOST_STACK}")),
+            (*deadline > LONGEST, format!("deadline: {deadline:?}, expected at most a year")),
+            (self.body_timeout > LONGEST, format!("body_timeout: {:?}, expected at most a year", self.body_timeout)),
+            (
+                self.switch_interval.is_some_and(|interval| interval > MOST_INTERVAL),
+                format!("switch_interval: more than {MOST_INTERVAL:?}"),
+            ),
             (
                 self.switch_interval.is_some_and(|interval| interval < Duration::from_micros(1)),
                 "switch_interval: less than 1 µs, which CPython cannot count".to_owned(),

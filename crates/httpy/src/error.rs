@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use httpy_core::{ContractFailure, Exception};
+use httpy_core::{ContractFailure, Exception, Rule};
 use httpy_python::interpreter::StartError;
 use httpy_python::{LoadError, LoadErrorKind};
 
@@ -29,7 +29,7 @@ enum Source {
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Config,
     Venv,
@@ -39,7 +39,7 @@ pub(crate) enum Kind {
     Load(LoadErrorKind),
     Routes,
     Exception,
-    Contract,
+    Contract(Rule),
     Internal,
     Extra,
     BodyTooLarge,
@@ -72,7 +72,7 @@ impl Error {
     }
 
     pub(crate) fn contract(target: &str, failure: &ContractFailure) -> Self {
-        Self::new(Kind::Contract, format!("{target} returned {failure}"))
+        Self::new(Kind::Contract(failure.rule()), format!("{target} returned {failure}"))
     }
 
     pub(crate) fn kind(&self) -> &Kind {
@@ -184,7 +184,7 @@ impl Error {
 
     /// The handler returned something that the contract does not allow: 500.
     pub fn is_contract(&self) -> bool {
-        self.0.kind == Kind::Contract
+        matches!(self.0.kind, Kind::Contract(_))
     }
 
     /// An extra of the host could not be serialised: 500.

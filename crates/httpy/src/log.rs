@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use httpy_core::Outcome;
+use httpy_core::{Exception, Outcome, Warning};
 
 use crate::Error;
 use crate::error::Kind;
@@ -61,12 +61,10 @@ pub(crate) fn failure(target: &str, error: &Error) {
         }
         _ => {}
     }
+    // Not by the message, which may hold what differs from call to call.
     let exception = error.exception();
-    // An exception's message may differ from call to call, its place does not.
-    let place = exception.map_or_else(|| error.to_string(), |exception| exception.place().to_owned());
-    let Some(left_out) = LOG.admit((target, std::mem::discriminant(error.kind()), place), Instant::now()) else {
-        return;
-    };
+    let place = exception.map_or("", Exception::place);
+    let Some(left_out) = LOG.admit((target, error.kind(), place), Instant::now()) else { return };
     match (error.kind(), exception) {
         (Kind::Overloaded | Kind::ShuttingDown | Kind::Deadline, _) => {
             tracing::warn!(target: "httpy", handler = target, left_out, "{error}");
@@ -80,9 +78,9 @@ pub(crate) fn failure(target: &str, error: &Error) {
 }
 
 /// Logs something that a handler returned and that was set right.
-pub(crate) fn warning(target: &str, text: &str) {
-    if let Some(left_out) = LOG.admit((target, text), Instant::now()) {
-        tracing::warn!(target: "httpy", handler = target, left_out, "{target}: {text}");
+pub(crate) fn warning(target: &str, warning: &Warning) {
+    if let Some(left_out) = LOG.admit((target, warning.rule), Instant::now()) {
+        tracing::warn!(target: "httpy", handler = target, left_out, "{target}: {}", warning.text);
     }
 }
 

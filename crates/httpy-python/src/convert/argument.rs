@@ -16,13 +16,19 @@ pub(crate) type Arguments<'py> = (
     Bound<'py, PyAny>,
 );
 
-/// The arguments of `call`; its body as `bytes` where the handler asks for that.
+/// The arguments of `call`; the body as `bytes` where the handler asks for that.
 ///
 /// # Errors
 ///
 /// What CPython raises when it has no memory left.
-pub(crate) fn arguments<'py>(py: Python<'py>, names: &Names, call: &Call, as_bytes: bool) -> PyResult<Arguments<'py>> {
-    let body = if as_bytes { text::bytes(py, &call.body)?.into_any() } else { text::utf8(py, &call.body)?.into_any() };
+pub(crate) fn arguments<'py>(
+    py: Python<'py>,
+    names: &Names,
+    call: &Call,
+    body: &[u8],
+    as_bytes: bool,
+) -> PyResult<Arguments<'py>> {
+    let body = if as_bytes { text::bytes(py, body)?.into_any() } else { text::utf8(py, body)?.into_any() };
     Ok((
         names.method(py, &call.method),
         text::utf8(py, call.path())?,

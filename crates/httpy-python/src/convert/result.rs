@@ -53,8 +53,8 @@ fn read(result: &Bound<'_, PyAny>) -> Result<Returned, Refusal> {
     let (status, body, headers) = (tuple.get_item(0)?, tuple.get_item(1)?, tuple.get_item(2)?);
     let status = check_status(integer(tuple, &status)?)?;
     let (body, kind) = content(tuple, &body)?;
-    let headers = lines(tuple, &headers)?;
-    Ok(Returned { status, body, kind, headers })
+    let Lines { fields, count } = lines(tuple, &headers)?;
+    Ok(Returned { status, body, kind, headers: fields, header_lines: count })
 }
 
 fn integer(tuple: &Bound<'_, PyTuple>, status: &Bound<'_, PyAny>) -> Result<i64, Refusal> {
@@ -88,17 +88,24 @@ fn content(tuple: &Bound<'_, PyTuple>, body: &Bound<'_, PyAny>) -> Result<(Bytes
     Ok((bytes, BodyKind::Binary))
 }
 
-fn lines(tuple: &Bound<'_, PyTuple>, headers: &Bound<'_, PyAny>) -> Result<Fields, Refusal> {
+/// Header lines: no more are kept than a reply may have, the others are only counted.
+#[derive(Default)]
+struct Lines {
+    fields: Fields,
+    count: usize,
+}
+
+fn lines(tuple: &Bound<'_, PyTuple>, headers: &Bound<'_, PyAny>) -> Result<Lines, Refusal> {
     if headers.is_none() {
-        return Ok(Fields::new());
+        return Ok(Lines::default());
     }
     let Ok(dict) = headers.cast::<PyDict>() else {
         return Err(ContractFailure::headers_type(&type_names(tuple), &type_name(headers)).into());
     };
     if dict.is_empty() {
-        return Ok(Fields::new());
+        return Ok(Lines::default());
     }
-    let mut fields = Fields::with_capacity(dict.len().min(MAX_HEADER_LINES), 256);
+    let mut lines = Lines { fields: Fields::with_capacity(dict.len().min(MAX_HEADER_LINES), 256), count: 0 };
     // Over a copy of its items: nothing that runs in between can change what is being walked.
     for item in dict.items() {
         let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
@@ -107,35 +114,39 @@ fn lines(tuple: &Bound<'_, PyTuple>, headers: &Bound<'_, PyAny>) -> Result<Field
         };
         let name = Utf8::new(name)?;
         if let Ok(value) = value.cast::<PyString>() {
-            line(&mut fields, name.as_bytes(), value)?;
+            line(&mut lines, name.as_bytes(), value)?;
         } else if let Ok(values) = value.cast::<PyList>() {
             for value in values {
-                item_line(&mut fields, name.as_bytes(), &value)?;
+                item_line(&mut lines, name.as_bytes(), &value)?;
             }
         } else if let Ok(values) = value.cast::<PyTuple>() {
             for value in values {
-                item_line(&mut fields, name.as_bytes(), &value)?;
+                item_line(&mut lines, name.as_bytes(), &value)?;
             }
         } else {
             return Err(ContractFailure::header_value_type(name.as_bytes(), &type_name(&value)).into());
         }
     }
-    Ok(fields)
+    Ok(lines)
 }
 
-fn item_line(fields: &mut Fields, name: &[u8], value: &Bound<'_, PyAny>) -> Result<(), Refusal> {
+fn item_line(lines: &mut Lines, name: &[u8], value: &Bound<'_, PyAny>) -> Result<(), Refusal> {
     match value.cast::<PyString>() {
-        Ok(value) => line(fields, name, value),
+        Ok(value) => line(lines, name, value),
         Err(_) => Err(ContractFailure::header_item_type(name, &type_name(value)).into()),
     }
 }
 
-fn line(fields: &mut Fields, name: &[u8], value: &Bound<'_, PyString>) -> Result<(), Refusal> {
-    text::with_latin1(value.as_borrowed(), |value| fields.push(name, value)).map_err(|error| {
-        match text::unencodable(value.py(), &error) {
-            Some((code_point, index)) => ContractFailure::header_value_text(name, code_point, index).into(),
-            None => Refusal::Raised(error),
+fn line(lines: &mut Lines, name: &[u8], value: &Bound<'_, PyString>) -> Result<(), Refusal> {
+    let push = |value: &[u8]| {
+        lines.count += 1;
+        if lines.count <= MAX_HEADER_LINES {
+            lines.fields.push(name, value);
         }
+    };
+    text::with_latin1(value.as_borrowed(), push).map_err(|error| match text::unencodable(value.py(), &error) {
+        Some((code_point, index)) => ContractFailure::header_value_text(name, code_point, index).into(),
+        None => Refusal::Raised(error),
     })
 }
 

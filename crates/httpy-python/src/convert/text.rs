@@ -22,6 +22,9 @@ pub(super) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, 
 
 /// UTF-8 as text; bytes that are not UTF-8 become lone surrogates (PEP 383).
 pub(super) fn utf8<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    if bytes.len() >= LARGE && py.detach(|| bytes.is_ascii()) {
+        return large_ascii(py, bytes);
+    }
     let (start, length) = parts(bytes);
     // SAFETY: 1. `start` and `length` describe one live slice, which the call copies. 2. The name of the error handler
     // ends with NUL and is known to CPython. 3. `py` proves that this thread is attached. 4. The call gives a new
@@ -38,16 +41,39 @@ pub(super) fn bytes<'py>(py: Python<'py>, from: &[u8]) -> PyResult<Bound<'py, Py
         return Ok(PyBytes::new(py, from));
     }
     let (_, length) = parts(from);
-    // SAFETY: 1. With a null pointer the call makes a `bytes` of that length whose content is ours to write. 2. Nobody
-    // else has seen the object yet, so no thread reads it while this one, detached, fills it. 3. The object is kept alive
-    // by `object`. 4. `start` has room for `length` bytes and cannot overlap `from`, which is Rust's.
+    // SAFETY: 1. With a null pointer the call makes a `bytes` of that length whose content is ours to write. 2. `object` keeps
+    // it alive, and nobody else has seen it yet. 3. Its buffer has room for `length` bytes.
     unsafe {
         let object = Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), length))?;
-        let start = ffi::PyBytes_AsString(object.as_ptr()).cast::<u8>();
-        let content = std::slice::from_raw_parts_mut(start, from.len());
-        py.detach(|| content.copy_from_slice(from));
+        fill(py, from, ffi::PyBytes_AsString(object.as_ptr()).cast());
         Ok(object.cast_into_unchecked())
     }
+}
+
+/// A large ASCII text as a `str` that is filled detached.
+fn large_ascii<'py>(py: Python<'py>, from: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    let (_, length) = parts(from);
+    // SAFETY: 1. The call makes a `str` of that length for code points up to 127, whose content is ours to write, one byte
+    // each. 2. `object` keeps it alive, and nobody else has seen it yet. 3. `from` is ASCII, as the caller has found.
+    unsafe {
+        let object = Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_New(length, 127))?;
+        fill(py, from, ffi::PyUnicode_DATA(object.as_ptr()).cast());
+        Ok(object.cast_into_unchecked())
+    }
+}
+
+/// Copies `from` to `to`, detached.
+///
+/// # Safety
+///
+/// `to` has room for as many bytes, belongs to an object that lives, and is neither read nor written by anybody else.
+unsafe fn fill(py: Python<'_>, from: &[u8], to: *mut u8) {
+    // As a number, because a pointer does not go where the thread is detached.
+    let to = to as usize;
+    py.detach(|| {
+        // SAFETY: 1. The caller promises room and that nobody else looks. 2. `from` is Rust's memory and cannot overlap it.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to as *mut u8, from.len()) }
+    });
 }
 
 /// The content of a `bytes`; of a large one copied detached.

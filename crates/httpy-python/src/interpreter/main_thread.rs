@@ -5,14 +5,18 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::{self, ThreadId},
     time::Duration,
 };
 
 use pyo3::{ffi, prelude::*};
 
-use crate::attach::attach;
+use crate::{attach::attach, fork};
 
 use super::{
     Options, StartError, config,
@@ -52,13 +56,13 @@ pub(super) fn spawn(options: &Options, inbox: Arc<Inbox>, forked: Arc<AtomicBool
                 Err(error) => return send(&sender, Err(error)),
             };
             attach(|py| {
-                let started = set_up(py, &options, chosen.as_ref(), forked);
+                let started = set_up(py, &options, chosen.as_ref(), Arc::clone(&forked));
                 drop(sigint);
                 let needed = started.is_ok() || !adopted;
                 send(&sender, started);
                 // Also after an error, if this is Python's main thread.
                 if needed {
-                    run(py, &inbox);
+                    run(py, &inbox, &forked);
                 }
             });
         })
@@ -159,7 +163,7 @@ fn virtual_prefix(py: Python<'_>) -> PyResult<Option<PathBuf>> {
     Ok((prefix != base).then_some(prefix))
 }
 
-fn run(py: Python<'_>, inbox: &Inbox) {
+fn run(py: Python<'_>, inbox: &Inbox, forked: &AtomicBool) {
     loop {
         let work = py.detach(|| inbox.take());
         // Who waits for a result has a `catch_unwind` of its own and tells it; this one keeps the thread.
@@ -170,7 +174,11 @@ fn run(py: Python<'_>, inbox: &Inbox) {
         if let Err(payload) = ended {
             // Detached, because the subscriber is the host's.
             let message = panic_message(payload.as_ref());
-            py.detach(|| tracing::error!("a panic on httpy-main: {message}"));
+            py.detach(|| tracing::error!(target: "httpy", "a panic on httpy-main: {message}"));
+        }
+        if forked.load(Ordering::Relaxed) {
+            // A module or an init function forked, and this is the child's way back: nobody waits for it here.
+            fork::end_child(py, Ok(py.None().into_bound(py)));
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
 use httpy_python::Runtime;
 use httpy_python::interpreter::Options;
 use serde::Serialize;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::gate::Gate;
 use super::{Inner, Limits, Membership, PyApp, Shared};
@@ -207,7 +207,7 @@ impl PyAppBuilder {
         });
         let service = PyService::new(Arc::clone(&shared), id, config.target, None);
         let routes = RouteMap::new(routes);
-        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, stopped: OnceCell::new() }) })
+        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, ended: OnceLock::new() }) })
     }
 }
 

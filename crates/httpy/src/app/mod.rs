@@ -6,13 +6,13 @@ mod shutdown;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use httpy_python::{Pool, Runtime};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{Semaphore, watch};
 
 pub use self::builder::PyAppBuilder;
 use self::gate::Gate;
@@ -37,7 +37,8 @@ struct Inner {
     service: PyService,
     routes: RouteMap,
     paths: Vec<PathBuf>,
-    stopped: OnceCell<()>,
+    /// True when Python has ended, for all who wait for that; set by the first shutdown.
+    ended: OnceLock<watch::Receiver<bool>>,
 }
 
 /// What an app and its services share.
@@ -68,19 +69,20 @@ struct Membership {
 
 impl Membership {
     fn new(runtime: Arc<Runtime>) -> Self {
-        runtime.enter();
         Self { runtime, left: AtomicBool::new(false) }
     }
 
-    /// True when this was the last app of the process.
-    fn leave(&self) -> bool {
-        !self.left.swap(true, Ordering::AcqRel) && self.runtime.leave()
+    /// True the first time.
+    fn leaves(&self) -> bool {
+        !self.left.swap(true, Ordering::AcqRel)
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.leave();
+        if self.leaves() {
+            self.runtime.leave();
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use httpy_python::interpreter::ExitReport;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::PyApp;
@@ -27,7 +27,10 @@ impl PyApp {
     /// with 503. After `grace` every call that is still pending is answered with 503 too, so that `serve` returns, which
     /// otherwise waits for them without limit.
     ///
-    /// Handlers that are running then are not interrupted; they end with the process.
+    /// Handlers that are running then are not interrupted; they end with the process. What no handler is behind is not seen
+    /// from here: a native route that never answers, or a client that never reads its response, still holds `serve`.
+    ///
+    /// With several apps the signal goes through one after the other: `b.stop_on(a.stop_on(signal, grace), grace)`.
     ///
     /// # Panics
     ///
@@ -54,28 +57,35 @@ impl PyApp {
     /// stderr are flushed. After that no app can be built any more.
     ///
     /// Takes 10 s at most, whatever Python code does: what is left over then is named in the log. Idempotent; every call
-    /// returns when the first has done its work.
+    /// returns when Python has ended.
     ///
     /// # Cancellation
     ///
     /// Dropping the future does not stop what Python has begun; the next call waits for the rest.
     pub async fn shutdown(&self) {
-        self.inner.stopped.get_or_init(|| self.stop()).await;
-    }
-
-    async fn stop(&self) {
         let shared = &self.inner.shared;
         shared.gate.close();
         shared.gate.force();
-        if !shared.membership.leave() {
-            return;
+        let mut ended = self.inner.ended.get_or_init(|| self.end()).clone();
+        if !matches!(timeout(EXIT, ended.wait_for(|ended| *ended)).await, Ok(Ok(_))) {
+            tracing::warn!(target: "httpy", "Python did not end within {EXIT:?}: the process goes on without it");
         }
-        let (sender, receiver) = oneshot::channel();
-        shared.membership.runtime.exit(THREADS, move |report| drop(sender.send(report)));
-        match timeout(EXIT, receiver).await {
-            Ok(Ok(report)) => log(report),
-            _ => tracing::warn!(target: "httpy", "Python did not end within {EXIT:?}: the process goes on without it"),
+    }
+
+    /// Leaves the interpreter, and has it end when this was the last app; true arrives when that is done.
+    fn end(&self) -> watch::Receiver<bool> {
+        let (sender, receiver) = watch::channel(false);
+        let membership = &self.inner.shared.membership;
+        let sender = Arc::new(sender);
+        let done = Arc::clone(&sender);
+        let report = move |report| {
+            log(report);
+            done.send_replace(true);
+        };
+        if !(membership.leaves() && membership.runtime.shut_down(THREADS, report)) {
+            sender.send_replace(true);
         }
+        receiver
     }
 }
 
@@ -88,8 +98,8 @@ fn log(report: ExitReport) {
     }
 }
 
-/// Resolves at the first SIGINT (Ctrl-C) or SIGTERM. From then on a second one ends the process at once, with exit code
-/// 130: whoever asks twice does not want to wait.
+/// Resolves at the first SIGINT (Ctrl-C) or SIGTERM. From then on a second one, of either, ends the process at once, with
+/// exit code 130: whoever asks twice does not want to wait.
 ///
 /// When the signals cannot be watched, that is logged, and the future never resolves.
 ///

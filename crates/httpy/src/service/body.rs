@@ -13,6 +13,9 @@ use tower::BoxError;
 use crate::Error;
 use crate::error::Kind;
 
+/// Frames below this size are copied.
+const SMALL: usize = 4096;
+
 /// The bytes that all bodies together may take up while they are read, wait, or are worked on.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget(Arc<Semaphore>);
@@ -65,7 +68,7 @@ where
         loop {
             let data = match ready!(this.body.as_mut().poll_frame(context)) {
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-                Some(Err(error)) => return Poll::Ready(Err(broken(error.into(), *this.limit))),
+                Some(Err(error)) => return Poll::Ready(Err(broken(error.into()))),
                 None => {
                     let body = if this.rest.is_empty() { this.first.split_off(0) } else { this.rest.split().freeze() };
                     return Poll::Ready(Ok((body, this.held.take())));
@@ -87,7 +90,8 @@ where
                 (Some(permit), None) => *this.held = Some(permit),
             }
             if so_far == 0 {
-                *this.first = data;
+                // A small frame is a piece of a large buffer of the server's, which it would keep alive.
+                *this.first = if data.len() < SMALL { Bytes::copy_from_slice(&data) } else { data };
             } else {
                 if this.rest.is_empty() {
                     this.rest.extend_from_slice(this.first);
@@ -103,9 +107,10 @@ fn too_large(limit: usize) -> Error {
 }
 
 /// A body that ended with an error: the client's connection, or a limit that a layer around us set.
-fn broken(error: BoxError, limit: usize) -> Error {
-    if error.downcast_ref::<http_body_util::LengthLimitError>().is_some() {
-        return too_large(limit);
+fn broken(error: BoxError) -> Error {
+    let mut causes = std::iter::successors(Some(&*error as &(dyn std::error::Error + 'static)), |error| error.source());
+    if causes.any(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
+        return Error::new(Kind::BodyTooLarge, "the request's body is over the limit that a layer set");
     }
     Error::with_source(Kind::BodyBroken, "the request's body broke off", error)
 }

@@ -6,7 +6,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,7 +14,7 @@ use httpy_core::{Call, Job, Outcome, Ticket};
 use pin_project_lite::pin_project;
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower::BoxError;
 
 use super::body::Collect;
@@ -26,6 +25,7 @@ use crate::{Error, log};
 
 pin_project! {
     /// The future of [`PyService`] as a [`Service`](tower::Service): always ends with a response.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<B> {
         #[pin]
         call: CallFuture<B>,
@@ -111,19 +111,25 @@ where
     }
 
     /// Hands the call to the pool.
-    fn push(service: &PyService, mut call: Call, bytes: Option<OwnedSemaphorePermit>) -> Result<Self, Error> {
+    fn push(
+        service: &PyService,
+        mut call: Call,
+        body: Bytes,
+        bytes: Option<OwnedSemaphorePermit>,
+    ) -> Result<Self, Error> {
         let service = &*service.inner;
-        if service.app.gate.is_closed() {
+        // A call that came before the gate was closed may still end within the grace period.
+        if service.app.gate.is_forced() {
             return Err(shutting_down());
         }
         let Ok(slot) = Arc::clone(&service.app.slots).try_acquire_owned() else {
             return Err(Error::new(Kind::Overloaded, format!("{}: the queue is full", service.target)));
         };
         let pushed = Instant::now();
-        call.details.deadline = pushed + service.app.limits.deadline;
+        call.details.deadline = pushed.into_std() + service.app.limits.deadline;
         let ticket = Arc::new(Ticket::new(call));
         let (answer, outcome) = oneshot::channel();
-        let job = Job { target: service.id, ticket: Arc::clone(&ticket), answer, slot, bytes };
+        let job = Job { target: service.id, ticket: Arc::clone(&ticket), body, answer, slot, bytes };
         match service.app.pool.push(job) {
             Ok(()) => Ok(Self::Waiting { answer: outcome, ticket, pushed }),
             Err(_) => Err(shutting_down()),
@@ -171,15 +177,14 @@ where
             }
             StateProject::Ready { call } => {
                 let call = call.take().ok_or_else(ended)?;
-                state.set(State::push(service, call, None)?);
+                state.set(State::push(service, call, Bytes::new(), None)?);
             }
             StateProject::Reading { body, call } => {
                 if let Poll::Ready(read) = body.poll(context) {
                     let (body, bytes) = read?;
-                    let mut call = *call.take().ok_or_else(ended)?;
-                    call.body = body;
+                    let call = *call.take().ok_or_else(ended)?;
                     timer.set(None);
-                    state.set(State::push(service, call, bytes)?);
+                    state.set(State::push(service, call, body, bytes)?);
                     continue;
                 }
                 poll_forced(service, forced.as_mut(), context)?;
@@ -198,9 +203,9 @@ where
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
                 poll_forced(service, forced.as_mut(), context)?;
                 ready!(poll_timer(timer.as_mut(), context, || *pushed + app.limits.max_wait));
-                let waited = pushed.elapsed();
                 if ticket.withdraw() {
-                    let text = format!("{} was not called: no worker was free within {waited:?}", service.inner.target);
+                    let (target, max_wait) = (&service.inner.target, app.limits.max_wait);
+                    let text = format!("{target} was not called: no worker was free within {max_wait:?}");
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
                 }
                 let deadline = *pushed + app.limits.deadline;
@@ -209,7 +214,7 @@ where
                     return Poll::Ready(Err(Error::new(Kind::Deadline, text)));
                 }
                 // It was taken in time, and now has until the deadline.
-                timer.set(Some(sleep_until(deadline.into())));
+                timer.set(Some(sleep_until(deadline)));
             }
             StateProject::Done => return Poll::Ready(Err(ended())),
         }
@@ -237,7 +242,7 @@ fn poll_timer(
     rings: impl FnOnce() -> Instant,
 ) -> Poll<()> {
     if timer.is_none() {
-        timer.set(Some(sleep_until(rings().into())));
+        timer.set(Some(sleep_until(rings())));
     }
     timer.as_mut().as_pin_mut().map_or(Poll::Ready(()), |timer| timer.poll(context))
 }

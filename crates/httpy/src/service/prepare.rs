@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, OriginalUri};
-use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::Scheme;
@@ -20,7 +19,7 @@ use crate::route::{Match, captures, decode_path, query};
 /// What the host finds out about a request, serialised.
 pub(crate) type Extra = Box<dyn Fn(&Parts) -> Result<Value, serde_json::Error> + Send + Sync>;
 
-/// The call for a request's head; its body and its deadline are filled in when the body is there.
+/// The call for a request's head; its deadline is filled in when the body is there.
 ///
 /// # Errors
 ///
@@ -40,7 +39,6 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
         params,
         query: uri.query().map_or_else(Fields::new, query),
         headers: Headers::new(&headers, authority),
-        body: Bytes::new(),
         details: Details {
             route,
             client: extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(client)| *client),

@@ -148,9 +148,25 @@ def install(
     importer.stand_first()
     globals().update(__loader__=importer, __spec__=importer.find_spec(__name__), __package__="httpy_rs")
     os.register_at_fork(after_in_child=mark_forked)
+    # After the hook of `threading`, which is imported by now.
+    os.register_at_fork(after_in_child=_mend_main_thread)
     if executables is not None:
         sys.executable, sys._base_executable = executables  # type: ignore[attr-defined]
         _refuse_signals()
+
+
+def _mend_main_thread() -> None:
+    """Makes a real main thread of a worker that is the only thread of a forked child.
+
+    CPython does so itself from 3.12 on (gh-102512); before, `threading._shutdown` fails in such a child, and with it
+    every process that `multiprocessing` forks.
+    """
+    thread = threading.current_thread()
+    if isinstance(thread, threading._DummyThread) and getattr(thread, "_tstate_lock", 0) is None:
+        thread.__class__ = threading._MainThread  # type: ignore[attr-defined]
+        thread._name = "MainThread"  # type: ignore[attr-defined]
+        thread._daemonic = False  # type: ignore[attr-defined]
+        thread._set_tstate_lock()  # type: ignore[attr-defined]
 
 
 def other_copy() -> str | None:

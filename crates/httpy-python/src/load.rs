@@ -1,8 +1,9 @@
 //! Loading targets, on Python's main thread: the checks themselves are written in Python (`httpy_rs._load`), so that
 //! `httpy_rs.testing` makes the same ones. Here their results become plain data and entries of the table of targets.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use httpy_core::{Exception, TargetId};
@@ -165,7 +166,8 @@ fn call_loader<R>(
 where
     R: for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>,
 {
-    let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    // As `str`: the import system passes over entries that are `Path`s.
+    let paths: Vec<&OsStr> = paths.iter().map(|path| path.as_os_str()).collect();
     let load = || py.import("httpy_rs._load")?.getattr(function)?.call1((target, paths.as_slice()))?.extract();
     load().map_err(|error: PyErr| load_error(py, describe, &error))
 }

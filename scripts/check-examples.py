@@ -19,11 +19,15 @@ EXAMPLES = {
     "hello": [
         ("GET", "/native", 200, "ok"),
         ("GET", "/hello/you", 200, "hello you"),
-        ("GET", "/python", 200, ""),
+        ("GET", "/python", 200, "hello world"),
         ("GET", "/unknown", 404, ""),
     ],
     "mixed": [
-        ("GET", "/", 200, ""),
+        ("GET", "/", 200, "/report"),
+        ("GET", "/items", 200, "apple"),
+        ("GET", "/price/apple", 200, '"cents": 120'),
+        ("PUT", "/price/apple", 204, ""),
+        ("DELETE", "/price/apple", 405, ""),
         ("GET", "/unknown", 404, ""),
     ],
 }

@@ -155,6 +155,35 @@ async fn a_request_whose_body_comes_after_the_signal_is_answered_within_the_grac
 }
 
 #[tokio::test]
+async fn a_request_whose_body_does_not_come_is_answered_with_503_after_the_grace_period() {
+    let child = Server::new(STUCK).setup(|setup| setup.grace = GRACE).start().await;
+    let mut connection = child.connect().await;
+    connection.send(&request("POST", "/", &[("Content-Length", b"4"), ("Expect", b"100-continue")], b"")).await;
+    assert_eq!(receive_head(&mut connection).await.status, 100);
+    child.signal("INT").await;
+    let response = connection.receive("POST").await;
+    assert_eq!((response.status, response.header("retry-after").as_str()), (503, "1"));
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    assert!(!ended.stdout.contains("begun"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_follows_on_a_busy_connection_never_runs_after_the_signal() {
+    let (child, gate, never) = (gated().start().await, Gate::new().await, Gate::new().await);
+    let mut connection = ask(&child, &format!("/{}", gate.port)).await;
+    let held = gate.arrival().await;
+    child.signal("INT").await;
+    child.wait_for("stopping").await;
+    connection.send(&request("GET", &format!("/{}", never.port), &[], b"")).await;
+    drop(held);
+    assert_eq!(connection.receive("GET").await.text(), "passed");
+    // Had it run, it would wait at its gate, and the process with it.
+    assert!(connection.is_closed().await);
+    child.wait().await.assert_code(0);
+}
+
+#[tokio::test]
 async fn idle_connections_are_closed_at_the_signal() {
     let child = Server::new(HANDLER).start().await;
     let mut connection = ask(&child, "/").await;

@@ -1,4 +1,4 @@
-"""The handler that all measurements call: it counts and returns a short string."""
+"""The handlers that the measurements call: one that counts, and one that does nothing at all, always at the same cost."""
 
 import itertools
 
@@ -7,3 +7,7 @@ _count = itertools.count(1)
 
 def handle(method, path, params, query, headers, body):
     return 200, f"request #{next(_count)}", {"X-Test": ["1"]}
+
+
+def trivial(method, path, params, query, headers, body):
+    return 200, "hello", {"X-Test": ["1"]}

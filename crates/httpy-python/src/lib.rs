@@ -4,6 +4,9 @@
 //! [`Runtime`]; nothing Python is kept in a `static`.
 
 mod attach;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod context;
 mod convert;
 mod exception;

@@ -45,7 +45,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct Runtime {
     interpreter: Arc<Interpreter>,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     pool: Mutex<Weak<Pool>>,
     /// How many apps use the interpreter. Changed under the lock of `RUNTIME`.
     apps: AtomicUsize,

@@ -11,9 +11,10 @@ use pyo3::prelude::*;
 use crate::attach::attach;
 use crate::convert;
 use crate::fork;
-use crate::interpreter::panic_message;
+use crate::interpreter::{Interpreter, panic_message};
 use crate::load::Target;
 use crate::pool::Crew;
+use crate::runtime::Shared;
 
 /// One worker thread's own data.
 struct Worker<'a> {
@@ -82,18 +83,30 @@ impl Worker<'_> {
         let Some(target) = self.targets.get(target.0) else {
             return Outcome::Panicked("a job for a handler that was never loaded".to_owned());
         };
-        let outcome = crew.shared.current.run(py, ticket, || {
-            let arguments = convert::arguments(py, &crew.shared.names, &ticket.call, &body, target.wants_bytes)?;
-            // Python has its own copy.
-            drop(body);
-            let result = target.handler.bind(py).call1(arguments);
-            if crew.interpreter.is_forked_child() {
-                fork::end_child(py, result);
-            }
-            convert::returned(&result?)
-        });
-        outcome.unwrap_or_else(|error| Outcome::Raised(crew.shared.describe.describe(py, &error)))
+        outcome(py, &crew.interpreter, &crew.shared, target, ticket, body)
     }
+}
+
+/// Calls the handler of `target` for `ticket` in a context of its own.
+pub(crate) fn outcome(
+    py: Python<'_>,
+    interpreter: &Interpreter,
+    shared: &Shared,
+    target: &Target,
+    ticket: &Arc<Ticket>,
+    body: Bytes,
+) -> Outcome {
+    let outcome = shared.current.run(py, ticket, || {
+        let arguments = convert::arguments(py, &shared.names, &ticket.call, &body, target.wants_bytes)?;
+        // Python has its own copy.
+        drop(body);
+        let result = target.handler.bind(py).call1(arguments);
+        if interpreter.is_forked_child() {
+            fork::end_child(py, result);
+        }
+        convert::returned(&result?)
+    });
+    outcome.unwrap_or_else(|error| Outcome::Raised(shared.describe.describe(py, &error)))
 }
 
 /// Gives way twice per switch interval: CPython looks for threads that wait only between bytecodes, which a row of handlers

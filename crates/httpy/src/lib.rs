@@ -131,6 +131,9 @@
 #![forbid(unsafe_code)]
 
 mod app;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod config;
 mod error;
 mod failure;

@@ -31,8 +31,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(TraceLayer::new_for_http());
 
     let listener = listen().await?;
+    let stop = python.stop_on(httpy::shutdown_signal(), GRACE);
     say_where(&listener)?;
-    axum::serve(listener, app).with_graceful_shutdown(python.stop_on(httpy::shutdown_signal(), GRACE)).await?;
+    axum::serve(listener, app).with_graceful_shutdown(stop).await?;
     python.shutdown().await;
     Ok(())
 }

@@ -50,8 +50,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port = env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
     let listener = TcpListener::bind(format!("{host}:{port}")).await?;
+    let stop = python.stop_on(httpy::shutdown_signal(), GRACE);
     say_where(&listener)?;
-    axum::serve(listener, app).with_graceful_shutdown(python.stop_on(httpy::shutdown_signal(), GRACE)).await?;
+    axum::serve(listener, app).with_graceful_shutdown(stop).await?;
     python.shutdown().await;
     Ok(())
 }

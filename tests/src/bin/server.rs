@@ -5,7 +5,6 @@
 
 use std::error::Error as StdError;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::{env, io};
 
 use axum::{Router, routing::get};
@@ -33,14 +32,10 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let address = listener.local_addr()?;
     let stop = first.stop_on(httpy::shutdown_signal(), grace);
+    // The signals are watched by now: a test may send one as soon as it reads this.
+    say_where(address);
     let stop = async move {
-        let mut stop = pin!(stop);
-        tokio::select! {
-            biased;
-            () = &mut stop => {}
-            // Only when the signals are watched: a test may send one as soon as it reads this.
-            () = async { say_where(address) } => stop.await,
-        }
+        stop.await;
         tracing::info!("stopping");
     };
     axum::serve(listener, router).with_graceful_shutdown(stop).await?;

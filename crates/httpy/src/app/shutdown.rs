@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use httpy_python::interpreter::ExitReport;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -101,20 +101,32 @@ fn log(report: ExitReport) {
 /// Resolves at the first SIGINT (Ctrl-C) or SIGTERM. From then on a second one, of either, ends the process at once, with
 /// exit code 130: whoever asks twice does not want to wait.
 ///
-/// When the signals cannot be watched, that is logged, and the future never resolves.
+/// The signals are watched from this call on, not from the first poll. When they cannot be watched, that is logged, and the
+/// future never resolves.
 ///
 /// # Panics
 ///
-/// When polled outside of a tokio runtime.
-pub async fn shutdown_signal() {
-    if let Err(error) = first_signal().await {
-        tracing::error!(target: "httpy", %error, "signals cannot be watched: stop the process by other means");
-        std::future::pending::<()>().await;
+/// When called outside of a tokio runtime.
+pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
+    let watched = watch_signals();
+    async move {
+        match watched {
+            Ok((mut interrupt, mut terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            Err(error) => {
+                tracing::error!(target: "httpy", %error, "signals cannot be watched: stop the process by other means");
+                std::future::pending::<()>().await;
+            }
+        }
     }
 }
 
-async fn first_signal() -> io::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+fn watch_signals() -> io::Result<(Signal, Signal)> {
+    let watched = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // Actions run in the order of their registration, in the signal handler itself: the first signal passes by the
@@ -122,9 +134,5 @@ async fn first_signal() -> io::Result<()> {
         signal_hook::flag::register_conditional_shutdown(signal, FORCED, Arc::clone(&asked))?;
         signal_hook::flag::register(signal, Arc::clone(&asked))?;
     }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+    Ok(watched)
 }

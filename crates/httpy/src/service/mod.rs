@@ -13,3 +13,9 @@ pub(crate) use prepare::Extra;
 pub use response::ResponseBody;
 pub(crate) use response::judge;
 pub use service::PyService;
+
+/// The call for a request's head; see `prepare`.
+#[cfg(feature = "bench")]
+pub(crate) fn prepare(service: &PyService, parts: http::request::Parts) -> Result<httpy_core::Call, crate::Error> {
+    prepare::call(&service.inner, parts)
+}

@@ -10,7 +10,8 @@ from types import FrameType, TracebackType
 from typing import Callable, TypeVar
 
 TEXT_LIMIT = 64 * 1024  # bytes of UTF-8, for the message and for the traceback
-FRAME_LIMIT = 200  # formatting holds the interpreter, and clients can make it happen: a runaway recursion must stay cheap
+# Formatting holds the interpreter, and clients can make it happen: a runaway recursion must stay cheap.
+FRAME_LIMIT = 200
 
 NO_MESSAGE = "<exception str() failed>"
 

@@ -4,7 +4,7 @@
 //!
 //! | state | attached | what it does | how it ends |
 //! |---|---|---|---|
-//! | lead | yes | takes job after job | no job is left: idle; another worker leads: overtaken |
+//! | lead | yes | takes job after job, watches for the next | no job is left: idle; another worker leads: overtaken |
 //! | overtaken | yes | finishes the one job it is in | idle; standby when jobs wait and nobody stands by; lead when nobody leads |
 //! | standby | waits to be | queues for the interpreter itself | attached: it is the lead; no job is left before that: idle |
 //! | idle | no | sleeps | called: standby; idle for long: retired |
@@ -20,12 +20,12 @@
 //! to the caller, always outside of that mutex.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the last lead looks out for the next job before it sleeps.
-const SPIN: Duration = Duration::from_micros(50);
+/// How long a lead without a job looks out for the next one before it sleeps.
+const WATCH: Duration = Duration::from_micros(50);
 
 /// A worker's place, from 0 up to the maximum of workers; also the number in its thread's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,18 +54,11 @@ pub enum Wait {
 pub struct Queue<J> {
     state: Mutex<State<J>>,
     /// One per seat: whoever is called sleeps alone, so that no other thread wakes up.
-    bells: Box<[Bell]>,
-    /// The seat of the worker that led last: it alone spins for a moment before it sleeps.
-    last_lead: AtomicUsize,
+    bells: Box<[Condvar]>,
+    /// What a lead that watches looks at; what counts is `jobs`, behind the mutex.
+    arrived: AtomicBool,
     min: usize,
     retire_after: Duration,
-}
-
-#[derive(Debug, Default)]
-struct Bell {
-    /// A hint for a worker that spins; what counts is `coming`, behind the mutex.
-    rung: AtomicBool,
-    sleeper: Condvar,
 }
 
 #[derive(Debug)]
@@ -76,13 +69,13 @@ struct State<J> {
     coming: Box<[bool]>,
     /// How many are coming.
     on_their_way: usize,
-    /// By seat: asleep on its bell.
-    asleep: Box<[bool]>,
     /// Workers with nothing to do; the last to become idle is called first, since its caches are warm and the others may
     /// retire.
     idle: Vec<Seat>,
     /// Seats without a thread.
     free: Vec<Seat>,
+    /// The lead looks out for the next job, so that nobody need be called for it.
+    watched: bool,
     exclusive: bool,
     closed: bool,
 }
@@ -90,7 +83,7 @@ struct State<J> {
 /// Who must hear of an appointment once the mutex is released.
 enum Appointed {
     Nobody,
-    Idle { seat: Seat, asleep: bool },
+    Idle(Seat),
     New(Seat),
 }
 
@@ -105,14 +98,14 @@ impl<J> Queue<J> {
                 lead: None,
                 coming: vec![false; max].into(),
                 on_their_way: 0,
-                asleep: vec![false; max].into(),
                 idle: Vec::with_capacity(max),
                 free: (0..max).rev().map(Seat).collect(),
+                watched: false,
                 exclusive,
                 closed: false,
             }),
-            bells: (0..max).map(|_| Bell::default()).collect(),
-            last_lead: AtomicUsize::new(usize::MAX),
+            bells: (0..max).map(|_| Condvar::new()).collect(),
+            arrived: AtomicBool::new(false),
             min: min.min(max),
             retire_after,
         }
@@ -135,10 +128,16 @@ impl<J> Queue<J> {
             return Err(job);
         }
         state.jobs.push_back(job);
+        if state.watched {
+            self.arrived.store(true, Ordering::Release);
+            return Ok(None);
+        }
         Ok(self.call(state))
     }
 
-    /// What the worker of `seat`, attached, does next.
+    /// What the worker of `seat`, attached, does next. A lead without a job watches for one for at most 50 µs first: to
+    /// wake a thread takes longer than most pauses between two requests of a busy client. It does so attached, and only
+    /// while no other worker is in a handler, which might want the interpreter back just then.
     pub fn take(&self, seat: Seat) -> Take<J> {
         let mut state = self.lock();
         let was_coming = state.arrive(seat);
@@ -157,24 +156,22 @@ impl<J> Queue<J> {
             }
             return Take::Wait;
         }
+        if state.jobs.is_empty() && state.may_watch(self.alive(&state)) {
+            state = self.watch(state);
+        }
         let Some(job) = state.jobs.pop_front() else {
             state.lead = None;
             state.idle.push(seat);
-            self.last_lead.store(seat.0, Ordering::Relaxed);
             return Take::Wait;
         };
         Take::Job(job, self.call(state))
     }
 
-    /// Waits, detached, until the worker of `seat` is called or may retire. Who led last spins for at most 50 µs first.
+    /// Sleeps, detached, until the worker of `seat` is called or may retire.
     pub fn wait(&self, seat: Seat) -> Wait {
         let bell = &self.bells[seat.0];
-        if self.last_lead.load(Ordering::Relaxed) == seat.0 {
-            spin(&bell.rung);
-        }
         let mut state = self.lock();
         loop {
-            bell.rung.store(false, Ordering::Relaxed);
             if state.coming[seat.0] {
                 if !state.jobs.is_empty() {
                     return Wait::Attach;
@@ -187,18 +184,16 @@ impl<J> Queue<J> {
             if state.closed {
                 return state.retire(seat);
             }
-            state.asleep[seat.0] = true;
             if self.alive(&state) > self.min {
                 let (guard, slept) =
-                    bell.sleeper.wait_timeout(state, self.retire_after).unwrap_or_else(PoisonError::into_inner);
+                    bell.wait_timeout(state, self.retire_after).unwrap_or_else(PoisonError::into_inner);
                 state = guard;
                 if slept.timed_out() && self.alive(&state) > self.min && !state.coming[seat.0] {
                     return state.retire(seat);
                 }
             } else {
-                state = bell.sleeper.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = bell.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            state.asleep[seat.0] = false;
         }
     }
 
@@ -230,9 +225,9 @@ impl<J> Queue<J> {
     /// No new job from now on; the workers finish what waits and retire.
     pub fn close(&self) {
         self.lock().closed = true;
+        self.arrived.store(true, Ordering::Release);
         for bell in &self.bells {
-            bell.rung.store(true, Ordering::Relaxed);
-            bell.sleeper.notify_one();
+            bell.notify_one();
         }
     }
 
@@ -262,16 +257,26 @@ impl<J> Queue<J> {
         drop(state);
         match appointed {
             Appointed::Nobody => None,
-            Appointed::Idle { seat, asleep } => {
-                let bell = &self.bells[seat.0];
-                bell.rung.store(true, Ordering::Release);
-                if asleep {
-                    bell.sleeper.notify_one();
-                }
+            Appointed::Idle(seat) => {
+                self.bells[seat.0].notify_one();
                 None
             }
             Appointed::New(seat) => Some(seat),
         }
+    }
+
+    /// Looks out for a job for a moment, at the cost of no thread that wants to run.
+    fn watch<'a>(&'a self, mut state: MutexGuard<'a, State<J>>) -> MutexGuard<'a, State<J>> {
+        self.arrived.store(state.closed, Ordering::Relaxed);
+        state.watched = true;
+        drop(state);
+        let begun = Instant::now();
+        while !self.arrived.load(Ordering::Acquire) && begun.elapsed() < WATCH {
+            std::thread::yield_now();
+        }
+        state = self.lock();
+        state.watched = false;
+        state
     }
 
     fn lock(&self) -> MutexGuard<'_, State<J>> {
@@ -287,12 +292,18 @@ impl<J> State<J> {
         self.on_their_way < enough
     }
 
+    /// Whether the lead may keep the interpreter while it has nothing to do: there is one, and all others are idle or on
+    /// their way.
+    fn may_watch(&self, alive: usize) -> bool {
+        self.exclusive && self.idle.len() + self.on_their_way + 1 >= alive
+    }
+
     fn appoint(&mut self) -> Appointed {
         if !self.wants_another() {
             return Appointed::Nobody;
         }
         let (seat, appointed) = if let Some(seat) = self.idle.pop() {
-            (seat, Appointed::Idle { seat, asleep: self.asleep[seat.0] })
+            (seat, Appointed::Idle(seat))
         } else if let Some(seat) = self.free.pop() {
             (seat, Appointed::New(seat))
         } else {
@@ -316,19 +327,9 @@ impl<J> State<J> {
 
     fn retire(&mut self, seat: Seat) -> Wait {
         self.arrive(seat);
-        self.asleep[seat.0] = false;
         self.idle.retain(|idle| *idle != seat);
         self.free.push(seat);
         Wait::Retire
-    }
-}
-
-/// Looks out for `rung` for a moment, at the cost of nobody who wants to run: waking a thread takes longer than most
-/// pauses between two requests of a busy client.
-fn spin(rung: &AtomicBool) {
-    let begun = Instant::now();
-    while !rung.load(Ordering::Acquire) && begun.elapsed() < SPIN {
-        std::thread::yield_now();
     }
 }
 

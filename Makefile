@@ -4,7 +4,7 @@ PORT ?= 8080
 HOST ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python check-border check-examples bench-routes
+.PHONY: help run test test-rust test-python check-border check-examples check-package check-wheel bench-routes bench-parts bench-instructions fuzz soak valgrind
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -23,8 +23,31 @@ test-python: ## the Python package, on every Python version found
 bench-routes: ## a Python route beside a native one and beside attaching for each request (needs wrk)
 	@scripts/bench-routes
 
+bench-parts: ## what each part of a call takes, by criterion
+	@scripts/bench-parts
+
+bench-instructions: ## what each part of a call costs in instructions, by callgrind (installs valgrind on Debian as root)
+	@scripts/bench-instructions
+
 check-border: ## what may not cross the border does not
 	@scripts/check-border
 
 check-examples: ## every example answers requests and stops cleanly
 	@scripts/check-examples
+
+check-package: ## the crates as published: each builds by itself, and holds what it should
+	@scripts/check-package
+
+check-wheel: ## sdist and wheel of httpy-rs, used where there is no checkout
+	@scripts/check-wheel
+
+soak: ## ten million mixed requests (REQUESTS= changes it): is memory flat? Result in benches/results
+	@scripts/soak
+
+valgrind: ## a short mixed load under valgrind's memcheck
+	@scripts/valgrind
+
+MINUTES ?= 10
+
+fuzz: ## each fuzz target for MINUTES= minutes (needs a nightly toolchain, installs cargo-fuzz)
+	@scripts/fuzz '$(MINUTES)'

@@ -8,7 +8,12 @@ import re
 import statistics
 import subprocess
 
-ROUTES = {"native": "a native axum route", "python": "a Python route", "attach": "attaching for each request"}
+ROUTES = {
+    "native": "a native axum route",
+    "python": "a Python route",
+    "attach": "attaching on the tokio thread",
+    "blocking": "attaching in `spawn_blocking`",
+}
 
 
 def main():
@@ -46,8 +51,10 @@ def main():
             f"| {statistics.median(shares):.2f} ({shares[0]:.2f} to {shares[-1]:.2f}) "
             f"| {statistics.median(slowest[route]):.1f} ms |"
         )
-    times = statistics.median(rates["python"]) / statistics.median(rates["attach"])
-    print(f"\nPython route over attaching for each request: {times:.1f} times")
+    for route in ("attach", "blocking"):
+        times = sorted(ours / theirs for ours, theirs in zip(rates["python"], rates[route]))
+        middle = statistics.median(times)
+        print(f"\na Python route over {ROUTES[route]}: {middle:.1f} times ({times[0]:.1f} to {times[-1]:.1f})")
 
 
 def measure(address, route, connections, seconds):

@@ -63,7 +63,7 @@ def blank(text):
 
 def without_tests(code, path):
     """Blanks each item behind `#[cfg(test)]`; the whole of a file that a `#[cfg(test)] mod` declares elsewhere."""
-    if path in test_files(path.parent) or "tests" in path.parts[:-1]:
+    if path in test_files(path.parent) or "tests" in path.parts[:-1] or path.name == "tests.rs":
         return blank(code)
     while found := re.search(r"#\[cfg\(test\)\]", code):
         end = found.end()

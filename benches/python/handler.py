@@ -11,3 +11,7 @@ def handle(method, path, params, query, headers, body):
 
 def trivial(method, path, params, query, headers, body):
     return 200, "hello", {"X-Test": ["1"]}
+
+
+def routes():
+    return {"/hello/:target": ["GET"]}

@@ -1,37 +1,35 @@
-//! What the measurements share: the standard request, the app that answers it, and its parts one by one.
+//! What the measurements share: the standard request, the service that answers it, and the parts of its way.
 //!
 //! The standard request is what a browser sends: `GET` with 13 header lines, 2 query keys and 1 capture. Its handler is
 //! `trivial` of `python/handler.py`, so that what is measured is httpy.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Instant;
-
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
-use httpy::{PyApp, RouteMap};
-use httpy_core::{BodyKind, Call, Fields, Returned};
+use http::{Request, StatusCode};
+use httpy::{PyApp, PyService};
+use httpy_core::{BodyKind, Fields, Returned};
 use httpy_python::bench::Attached;
 use httpy_python::{Runtime, interpreter::Options};
 
-/// The handler.
-pub const TARGET: &str = "handler:trivial";
+/// Any error: a measurement that cannot be made ends with its message.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// The path of the standard request, and the template that it matches.
+/// The path of the standard request.
 pub const PATH: &str = "/hello/world";
-/// See [`PATH`].
+/// What its path matches.
 pub const TEMPLATE: &str = "/hello/{target}";
-/// The query of the standard request.
+/// Its query.
 pub const QUERY: &str = "page=2&sort=name";
-
-/// The header lines of the standard request.
+/// Its header lines.
 pub const HEADERS: [(&str, &str); 13] = [
     ("host", "127.0.0.1:8080"),
     ("connection", "keep-alive"),
     ("cache-control", "max-age=0"),
     ("upgrade-insecure-requests", "1"),
-    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"),
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    ),
     ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
     ("sec-fetch-site", "none"),
     ("sec-fetch-mode", "navigate"),
@@ -42,41 +40,44 @@ pub const HEADERS: [(&str, &str); 13] = [
     ("cookie", "session=d3b07384d113edec49eaa6238ad5ff00"),
 ];
 
-/// The standard request, without a body.
-///
-/// # Panics
-///
-/// Never: its parts are constants.
+const TARGET: &str = "handler:trivial";
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
+
+/// The standard request.
 pub fn request() -> Request<Body> {
-    let mut request = Request::builder().uri(format!("{PATH}?{QUERY}"));
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = http::Uri::from_static("/hello/world?page=2&sort=name");
     for (name, value) in HEADERS {
-        request = request.header(name, value);
+        request.headers_mut().insert(name, http::HeaderValue::from_static(value));
     }
-    request.body(Body::empty()).unwrap_or_default()
+    request
 }
 
-/// The app with one handler and one route for the standard request.
+/// The service that finds the standard request's route, captures and calls the handler.
 ///
 /// # Errors
 ///
 /// When CPython does not start.
-pub fn app() -> Result<PyApp, httpy::Error> {
-    PyApp::builder(TARGET).path(python()).workers(1..=1).build()
+pub fn service() -> Result<PyService> {
+    Ok(PyApp::builder(TARGET).init("handler:routes").path(PYTHON).workers(1..=1).build()?.fallback()?)
 }
 
-/// The route map of the standard request.
-pub fn map() -> RouteMap {
-    RouteMap::new(vec![("/hello/:target".to_owned(), vec!["GET".to_owned()])])
-}
-
-/// The attached part of the standard request.
+/// The part of the standard request that runs attached.
 ///
 /// # Errors
 ///
-/// When CPython does not start or `call` is for a handler that cannot be loaded.
-pub fn attached(call: Call) -> Result<Attached, Box<dyn std::error::Error>> {
+/// When CPython does not start.
+pub fn attached() -> Result<Attached> {
+    let call = httpy::bench::call(&service()?, request().into_parts().0)?;
     let runtime = Runtime::start(&Options::default())?;
-    runtime.add_paths(vec![python().into()])?;
-    let target = runtime.load_handler(TARGET.to_owned(), vec![python().into()])?;
-    Attached::new(Arc::clone(&runtime), target, call).ok_or_else(|| "the handler was not loaded".into())
+    let target = runtime.load_handler(TARGET.to_owned(), vec![PYTHON.into()])?;
+    Attached::new(runtime, target, call).ok_or_else(|| "the handler was not loaded".into())
+}
+
+/// What the handler returns, as plain data.
+pub fn returned() -> Returned {
+    let mut headers = Fields::with_capacity(1, 256);
+    headers.push(b"X-Test", b"1");
+    let body = Bytes::from_static(b"hello");
+    Returned { status: StatusCode::OK, body, kind: BodyKind::Text, headers, header_lines: 1 }
 }

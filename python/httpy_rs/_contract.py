@@ -145,7 +145,8 @@ class _Reply:
         return [_exact(value) for value in found]
 
     def _check_lines(self) -> None:
-        for name, value in self.lines:
+        # The server keeps no more lines than that, and so judges no others.
+        for name, value in self.lines[:HEADER_LINE_LIMIT]:
             if not TOKEN.fullmatch(name) or len(name) > NAME_LIMIT:
                 self._fail(f"header name {_quote(name)}: expected a token (RFC 9110, 5.6.2)")
             bad = FORBIDDEN_IN_VALUE.search(value)

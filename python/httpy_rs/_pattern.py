@@ -31,11 +31,10 @@ class Pattern:
         self._names: List[str] = []
         self._rest = False
         expression = b""
-        for segment in text[1:].split("/"):
-            if self._rest:
-                raise ValueError(f'route "{text}": a catch-all has to be the last segment')
-            self.template += "/"
-            expression += b"/" + self._read(segment)
+        *others, last = text[1:].split("/")
+        for segment in others:
+            expression += b"/" + self._read(segment, last=False)
+        expression += b"/" + self._read(last, last=True)
         self._expression = re.compile(expression, re.DOTALL)
 
     def match(self, raw_path: str) -> Dict[str, List[str]]:
@@ -49,10 +48,13 @@ class Pattern:
         values = [unquote_to_bytes(value).decode("utf-8", "surrogateescape") for value in found.groups()]
         return {name: [value] for name, value in zip(self._names, values)}
 
-    def _read(self, segment: str) -> bytes:
+    def _read(self, segment: str, *, last: bool) -> bytes:
+        if self._rest:
+            raise ValueError(f'route "{self.text}": a catch-all has to be the last segment')
+        self.template += "/"
         rest = HTTPROUTER_REST.fullmatch(segment)
         if rest:
-            return self._capture(rest.group("name"), rest=True)
+            return self._capture(rest.group("name"), rest=True, last=last)
         found = HTTPROUTER_SEGMENT.fullmatch(segment) or AXUM_SEGMENT.fullmatch(segment)
         if found is None or (segment.startswith("<") and segment.endswith(">")):
             raise ValueError(f'route "{self.text}": "{segment}" is no segment; write {{name}}, :name or {{*rest}}')
@@ -64,15 +66,18 @@ class Pattern:
         rest_of_path = found.groupdict().get("star") == "*"
         if rest_of_path and literal:
             raise ValueError(f'route "{self.text}": a catch-all needs a segment of its own')
-        return expression + self._capture(found.group("name"), rest=rest_of_path)
+        return expression + self._capture(found.group("name"), rest=rest_of_path, last=last)
 
-    def _capture(self, name: str, *, rest: bool) -> bytes:
+    def _capture(self, name: str, *, rest: bool, last: bool) -> bytes:
         if name in self._names:
             raise ValueError(f'route "{self.text}" captures "{name}" twice')
         self._names.append(name)
         self._rest = rest
         self.template += f"{{*{name}}}" if rest else f"{{{name}}}"
-        return b"(.+)" if rest else b"([^/]+)"
+        if rest:
+            return b"(.+)"
+        # As in axum: `/{a}/b` takes `//b`, but `/b/{a}` does not take `/b/`.
+        return b"([^/]+)" if last else b"([^/]*)"
 
 
 def _literal(text: str) -> bytes:

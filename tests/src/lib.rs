@@ -1,5 +1,6 @@
 //! What the end-to-end suites share: an app in this process, a server in a child process, a client that sends exactly
-//! the bytes it is given, a gate that holds handlers, and the log.
+//! the bytes it is given, a gate that holds handlers, the log, and Python's own word on
+//! requests and replies.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
@@ -8,3 +9,4 @@ pub mod child;
 pub mod client;
 pub mod gate;
 pub mod log;
+pub mod twin;

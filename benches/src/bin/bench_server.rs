@@ -1,4 +1,4 @@
-//! The routes that are compared: native, ours, and the same handler attached to anew for every request.
+//! The routes that are compared: native, ours, and two ways of attaching anew for every request.
 //!
 //! Listens on the address given as the only argument, and prints it.
 
@@ -7,6 +7,7 @@ use std::convert::Infallible;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::response::Response;
 use axum::{Router, routing::get};
 use http_body_util::{BodyExt, Collected};
@@ -24,7 +25,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new()
         .route("/native", get(|| async { "request #1" }))
         .route_service("/python", python.service())
-        .route_service("/attach", service_fn(attach_per_request));
+        .route_service("/attach", service_fn(attach_on_tokio))
+        .route_service("/blocking", service_fn(attach_on_blocking));
     let listener = TcpListener::bind(address).await?;
     #[expect(clippy::print_stdout, reason = "whoever measures reads it")]
     {
@@ -34,28 +36,40 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What one writes without httpy: attach on the tokio thread, convert, call, detach.
-async fn attach_per_request(request: Request) -> Result<Response, Infallible> {
+/// What one writes first without httpy: attach on the tokio thread, which stops everything else on it meanwhile.
+async fn attach_on_tokio(request: Request) -> Result<Response, Infallible> {
+    let (parts, body) = whole(request).await;
+    Ok(response(call(&parts, &body)))
+}
+
+/// What one writes next: attach on a thread of tokio's pool for blocking work.
+async fn attach_on_blocking(request: Request) -> Result<Response, Infallible> {
+    let (parts, body) = whole(request).await;
+    let result = tokio::task::spawn_blocking(move || call(&parts, &body)).await;
+    Ok(result.map_or_else(|error| Response::new(Body::from(error.to_string())), response))
+}
+
+async fn whole(request: Request) -> (Parts, Bytes) {
     let (parts, body) = request.into_parts();
-    let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
-    let result = call(&parts, &body);
-    let response = match result {
-        Ok((status, body, headers)) => {
-            let mut response = Response::builder().status(status);
-            for (name, values) in headers {
-                for value in values {
-                    response = response.header(&name, value);
-                }
-            }
-            response.body(Body::from(body)).unwrap_or_default()
-        }
-        Err(error) => Response::new(Body::from(error.to_string())),
+    (parts, body.collect().await.map(Collected::to_bytes).unwrap_or_default())
+}
+
+fn response(result: PyResult<(u16, String, Lists)>) -> Response {
+    let (status, body, headers) = match result {
+        Ok(result) => result,
+        Err(error) => return Response::new(Body::from(error.to_string())),
     };
-    Ok(response)
+    let mut response = Response::builder().status(status);
+    for (name, values) in headers {
+        for value in values {
+            response = response.header(&name, value);
+        }
+    }
+    response.body(Body::from(body)).unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the way that httpy is compared with")]
-fn call(parts: &axum::http::request::Parts, body: &Bytes) -> PyResult<(u16, String, Lists)> {
+fn call(parts: &Parts, body: &Bytes) -> PyResult<(u16, String, Lists)> {
     let mut headers = Lists::new();
     for (name, value) in &parts.headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();

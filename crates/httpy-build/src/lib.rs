@@ -37,7 +37,7 @@ pub fn link_python() {
         );
         return;
     };
-    for folder in env::split_paths(&folders) {
+    for folder in env::split_paths(&folders).filter(|folder| !folder.as_os_str().is_empty()) {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{}", folder.display());
     }
 }

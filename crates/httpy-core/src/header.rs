@@ -219,9 +219,15 @@ fn canonical(lower: &[u8]) -> impl Iterator<Item = u8> {
 
 const LONGEST: usize = 32;
 
-/// For each length the names of that length as a range of `SORTED`.
+/// A name in lower case, filled up with zeroes, so that two of them are compared in a few instructions.
+type Row = [u8; LONGEST];
+
+/// [`KNOWN`] by length.
 struct ByLength {
-    sorted: [u16; KNOWN.len()],
+    rows: [Row; KNOWN.len()],
+    /// For each row its index in [`KNOWN`].
+    indices: [u16; KNOWN.len()],
+    /// For each length where its rows start.
     starts: [u16; LONGEST + 2],
 }
 
@@ -229,35 +235,44 @@ static BY_LENGTH: ByLength = by_length();
 
 #[expect(clippy::cast_possible_truncation, reason = "the table has far fewer names than a u16 can count")]
 const fn by_length() -> ByLength {
-    let mut table = ByLength { sorted: [0; KNOWN.len()], starts: [0; LONGEST + 2] };
+    let mut table = ByLength { rows: [[0; LONGEST]; KNOWN.len()], indices: [0; KNOWN.len()], starts: [0; LONGEST + 2] };
     let (mut length, mut placed) = (0, 0);
     while length <= LONGEST {
-        table.starts[length] = placed;
+        table.starts[length] = placed as u16;
         let mut index = 0;
         while index < KNOWN.len() {
             if KNOWN[index].len() == length {
-                table.sorted[placed as usize] = index as u16;
+                table.rows[placed] = row(KNOWN[index].as_bytes());
+                table.indices[placed] = index as u16;
                 placed += 1;
             }
             index += 1;
         }
         length += 1;
     }
-    table.starts[LONGEST + 1] = placed;
-    assert!(placed as usize == KNOWN.len(), "a name in KNOWN is longer than LONGEST");
+    table.starts[LONGEST + 1] = placed as u16;
+    assert!(placed == KNOWN.len(), "a name in KNOWN is longer than LONGEST");
     table
 }
 
-fn known(lower: &[u8]) -> Option<u16> {
-    let length = lower.len();
-    if length > LONGEST {
-        return None;
+const fn row(name: &[u8]) -> Row {
+    let mut row = [0; LONGEST];
+    let mut at = 0;
+    while at < name.len() {
+        row[at] = name[at].to_ascii_lowercase();
+        at += 1;
     }
-    let range = usize::from(BY_LENGTH.starts[length])..usize::from(BY_LENGTH.starts[length + 1]);
-    BY_LENGTH.sorted[range]
-        .iter()
-        .copied()
-        .find(|index| KNOWN[usize::from(*index)].as_bytes().eq_ignore_ascii_case(lower))
+    row
+}
+
+/// The index in [`KNOWN`] of a name in lower case.
+fn known(lower: &[u8]) -> Option<u16> {
+    let mut row = [0; LONGEST];
+    row.get_mut(..lower.len())?.copy_from_slice(lower);
+    let start = usize::from(BY_LENGTH.starts[lower.len()]);
+    let end = usize::from(BY_LENGTH.starts[lower.len() + 1]);
+    let found = BY_LENGTH.rows[start..end].iter().position(|known| *known == row)?;
+    Some(BY_LENGTH.indices[start + found])
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ impl<J> Queue<J> {
             // Overtaken while it was in a handler. Where every other seat was busy nobody stands by for the jobs that
             // came meanwhile, and nobody else would ever be told of them.
             if state.wants_another() {
-                state.expect(seat);
+                state.summon(seat);
             } else {
                 state.idle.push(seat);
             }
@@ -309,11 +309,11 @@ impl<J> State<J> {
         } else {
             return Appointed::Nobody;
         };
-        self.expect(seat);
+        self.summon(seat);
         appointed
     }
 
-    fn expect(&mut self, seat: Seat) {
+    fn summon(&mut self, seat: Seat) {
         self.coming[seat.0] = true;
         self.on_their_way += 1;
     }

@@ -67,12 +67,12 @@ impl Worker<'_> {
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| self.call(py, target, &ticket, body)))
             .unwrap_or_else(|payload| Outcome::Panicked(panic_message(payload.as_ref())));
-        // Before the answer: the response future then is the last owner and frees what its thread allocated.
-        drop(ticket);
+        // Both before the answer: the response future then is the last owner and frees what its thread allocated; and a
+        // client that has its answer finds the bytes of its body given back.
+        drop((ticket, bytes));
         if let Err(outcome) = answer.send(outcome) {
             self.crew.report_late(target, outcome);
         }
-        drop(bytes);
     }
 
     fn call(&mut self, py: Python<'_>, target: TargetId, ticket: &Arc<Ticket>, body: Bytes) -> Outcome {

@@ -66,6 +66,22 @@ impl Error {
         Self(Arc::new(Inner { kind, message: message.into(), source: Some(Source::Other(source.into())) }))
     }
 
+    // No `From` for these two: it would make types of httpy-python part of the public interface.
+    pub(crate) fn not_started(error: &StartError) -> Self {
+        let kind = match error {
+            StartError::Venv { .. } => Kind::Venv,
+            StartError::Differs { .. } => Kind::Differs,
+            StartError::ShutDown => Kind::ShutDown,
+            _ => Kind::Interpreter,
+        };
+        Self::new(kind, chain(error))
+    }
+
+    pub(crate) fn not_loaded(error: LoadError) -> Self {
+        let source = error.exception.map(Source::Exception);
+        Self(Arc::new(Inner { kind: Kind::Load(error.kind), message: error.message, source }))
+    }
+
     pub(crate) fn raised(target: &str, exception: Exception) -> Self {
         let message = format!("{target} raised {exception}");
         Self(Arc::new(Inner { kind: Kind::Exception, message, source: Some(Source::Exception(exception)) }))
@@ -262,25 +278,6 @@ impl std::error::Error for Error {
             Source::Exception(exception) => Some(exception),
             Source::Other(source) => Some(source.as_ref()),
         }
-    }
-}
-
-impl From<StartError> for Error {
-    fn from(error: StartError) -> Self {
-        let kind = match &error {
-            StartError::Venv { .. } => Kind::Venv,
-            StartError::Differs { .. } => Kind::Differs,
-            StartError::ShutDown => Kind::ShutDown,
-            _ => Kind::Interpreter,
-        };
-        Self::new(kind, chain(&error))
-    }
-}
-
-impl From<LoadError> for Error {
-    fn from(error: LoadError) -> Self {
-        let source = error.exception.map(Source::Exception);
-        Self(Arc::new(Inner { kind: Kind::Load(error.kind), message: error.message, source }))
     }
 }
 

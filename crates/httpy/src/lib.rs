@@ -1,7 +1,8 @@
 //! Python handlers inside axum and tower: some routes in Python, everything else native, one process.
 //!
 //! A [`PyApp`] starts CPython, imports a handler and keeps worker threads attached to the interpreter; its [`PyService`] is
-//! a [`tower::Service`] that hands each request to them and answers what the handler returned.
+//! a [`tower::Service`](https://docs.rs/tower/0.5/tower/trait.Service.html) that hands each request to them and answers
+//! what the handler returned.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -10,20 +11,20 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let python = PyApp::builder("worker:go_request")          // "module:attribute", called once per request
-//!         .init("worker:go_init")                               // optional, called once before any request
+//!     // "module:attribute", called once per request
+//!     let python = PyApp::builder("worker:go_request")
+//!         .init("worker:go_init") // optional, called once before any request
 //!         .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python")) // on sys.path
-//!         .build()?;                                            // every failure of the start is here
+//!         .build()?; // every failure of the start is here
 //!
 //!     let app = Router::new()
 //!         .route("/native", get(|| async { "ok" }))
-//!         .route_service("/python", python.service())           // a tower::Service
-//!         .merge(python.router()?);                             // one axum route per entry of go_init's map
+//!         .route_service("/python", python.service()) // a tower::Service
+//!         .merge(python.router()?); // one route per entry of go_init's map
 //!
+//!     let stop = python.stop_on(httpy::shutdown_signal(), Duration::from_secs(10));
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//!     axum::serve(listener, app)
-//!         .with_graceful_shutdown(python.stop_on(httpy::shutdown_signal(), Duration::from_secs(10)))
-//!         .await?;
+//!     axum::serve(listener, app).with_graceful_shutdown(stop).await?;
 //!     python.shutdown().await;
 //!     Ok(())
 //! }
@@ -35,10 +36,13 @@
 //!     return {"/": ["GET"], "/hello/:target": ["GET"]}
 //!
 //! def go_request(method, path, params, query, headers, body):
-//!     return 200, f"hello {params['target'][0]}", {"X-Test": ["1"]}
+//!     target = params.get("target", ["world"])[0]
+//!     return 200, f"hello {target}", {"X-Test": ["1"]}
 //! ```
 //!
-//! The binary finds libpython at run time when its `build.rs` calls `httpy_build::link_python()`.
+//! The binary finds libpython at run time when its `build.rs` calls
+//! [`httpy_build::link_python()`](https://docs.rs/httpy-build). Without it, it may end at once with `error while loading
+//! shared libraries: libpython3...`.
 //!
 //! # The handler
 //!
@@ -92,7 +96,9 @@
 //! | the deadline passed while the handler ran | 504 |
 //! | a path or a method that [`PyApp::fallback`] does not know; `CONNECT` | 404; 405 |
 //!
-//! The same failure at the same place is logged once per second, with a count. The log is [`tracing`], target `httpy`.
+//! The same failure at the same place is logged once per second, with a count. The log is
+//! [`tracing`](https://docs.rs/tracing), target `httpy`: nothing is seen of it before the host installs a subscriber, with
+//! `tracing_subscriber::fmt::init()` for one.
 //!
 //! # Workers
 //!
@@ -114,8 +120,11 @@
 //!
 //! # Python, venv, threads
 //!
-//! The version of Python is chosen when the crate is built (`PYO3_PYTHON`, 3.9 and newer). The virtual environment is
-//! [`PyAppBuilder::venv`], else `VIRTUAL_ENV`. SIGINT stays with the host. Child processes of `multiprocessing` are spawned, not forked.
+//! The Python is chosen when the crate is built: what `PYO3_PYTHON` names, else the active virtual environment's, else that
+//! of `PATH`. It has to be 3.9 or newer and to have its shared library; where it is not, the build ends and says how to get
+//! one. The virtual environment is [`PyAppBuilder::venv`], else `VIRTUAL_ENV`; [`build`](PyAppBuilder::build) refuses one of
+//! another version. SIGINT stays with the host. Child processes of `multiprocessing` are spawned, not forked.
+//!
 //! `import httpy_rs` works with nothing installed; `pip install httpy-rs` gives the same package to tests and type checkers.
 //!
 //! # What it does not do

@@ -78,8 +78,10 @@ fn content(tuple: &Bound<'_, PyTuple>, body: &Bound<'_, PyAny>) -> Result<(Bytes
     } else if body.is_none() {
         return Ok((Bytes::new(), BodyKind::Absent));
     } else if let Ok(array) = body.cast::<PyByteArray>() {
-        // Copied by CPython first: another thread may write into the array or resize it.
-        text::copy_bytes(array.py().get_type::<PyBytes>().call1((array,))?.cast::<PyBytes>().map_err(PyErr::from)?)
+        // Copied by CPython first: another thread may write into the array or resize it. Through a view, since `bytes` would
+        // ask a subclass for its `__bytes__`.
+        let copy = PyMemoryView::from(array)?.call_method0("tobytes")?;
+        text::copy_bytes(copy.cast::<PyBytes>().map_err(PyErr::from)?)
     } else if body.is_instance_of::<PyMemoryView>() {
         text::copy_bytes(body.call_method0("tobytes")?.cast::<PyBytes>().map_err(PyErr::from)?)
     } else {
@@ -160,7 +162,7 @@ impl<'a, 'py> Utf8<'a, 'py> {
     fn new(name: &'a Bound<'py, PyString>) -> PyResult<Self> {
         match name.to_str() {
             Ok(utf8) => Ok(Self::Whole(utf8)),
-            Err(_) => Ok(Self::Odd(name.call_method1("encode", ("utf-8", "surrogatepass"))?.cast_into()?)),
+            Err(_) => Ok(Self::Odd(text::encode_all(name)?)),
         }
     }
 

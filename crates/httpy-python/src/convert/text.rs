@@ -1,5 +1,7 @@
 //! Bytes to `str` and `bytes`, and back, in single copies: the calls for which PyO3 has no safe wrapper.
 
+use std::ffi::CStr;
+
 use bytes::Bytes;
 use pyo3::exceptions::PyUnicodeEncodeError;
 use pyo3::prelude::*;
@@ -93,13 +95,26 @@ pub(super) fn encode(text: &Bound<'_, PyString>) -> PyResult<Bytes> {
         // The UTF-8 form lives as long as the immutable `str`, which `text` keeps alive.
         return Ok(copy(py, utf8.as_bytes()));
     }
-    // SAFETY: 1. `text` is a `str`. 2. Both names end with NUL and are known to CPython. 3. `py` proves that this thread is
-    // attached. 4. The call gives a new reference to a `bytes`, or null with an exception set.
-    let encoded = unsafe {
-        let object = ffi::PyUnicode_AsEncodedString(text.as_ptr(), c"utf-8".as_ptr(), c"surrogateescape".as_ptr());
-        Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked::<PyBytes>()
-    };
-    Ok(copy_bytes(&encoded))
+    Ok(copy_bytes(&encoded(text, c"surrogateescape")?))
+}
+
+/// A `str` as UTF-8, lone surrogates as if they were characters.
+///
+/// # Errors
+///
+/// What CPython raises when it has no memory left.
+pub(super) fn encode_all<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
+    encoded(text, c"surrogatepass")
+}
+
+/// A `str` as UTF-8, read past what a subclass overrides; `errors` is one of CPython's error handlers.
+fn encoded<'py>(text: &Bound<'py, PyString>, errors: &CStr) -> PyResult<Bound<'py, PyBytes>> {
+    // SAFETY: 1. `text` is a `str`. 2. Both names end with NUL. 3. The borrowed `text` shows that this thread is attached.
+    // 4. The call gives a new reference to a `bytes`, or null with an exception set.
+    unsafe {
+        let object = ffi::PyUnicode_AsEncodedString(text.as_ptr(), c"utf-8".as_ptr(), errors.as_ptr());
+        Ok(Bound::from_owned_ptr_or_err(text.py(), object)?.cast_into_unchecked())
+    }
 }
 
 /// Gives `take` the text's bytes in latin-1.
@@ -126,10 +141,15 @@ pub(super) fn with_latin1<R>(text: Borrowed<'_, '_, PyString>, take: impl FnOnce
 pub(super) fn unencodable(py: Python<'_>, error: &PyErr) -> Option<(u32, usize)> {
     let exception = error.value(py).cast::<PyUnicodeEncodeError>().ok()?;
     let index = exception.getattr("start").ok()?.extract::<usize>().ok()?;
-    let text = exception.getattr("object").ok()?;
-    let character = text.get_item(index).ok()?;
-    let code_point = py.import("builtins").ok()?.getattr("ord").ok()?.call1((character,)).ok()?;
-    Some((code_point.extract().ok()?, index))
+    let text = exception.getattr("object").ok()?.cast_into::<PyString>().ok()?;
+    // SAFETY: 1. `text` is a `str`, and the call reads it past what a subclass overrides. 2. Its `Bound` shows that this thread
+    // is attached. 3. An index beyond its end gives `u32::MAX` with an exception set, which is taken.
+    let code_point = unsafe { ffi::PyUnicode_ReadChar(text.as_ptr(), index.try_into().ok()?) };
+    if code_point == u32::MAX {
+        drop(PyErr::take(py));
+        return None;
+    }
+    Some((code_point, index))
 }
 
 fn copy(py: Python<'_>, from: &[u8]) -> Bytes {

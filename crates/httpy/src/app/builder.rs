@@ -171,20 +171,21 @@ impl PyAppBuilder {
     pub fn build(self) -> Result<PyApp, Error> {
         let Self { config, extras, failure_response } = self;
         config.check()?;
-        let runtime = Runtime::start(&Options { venv: config.venv.clone(), switch_interval: config.switch_interval })?;
+        let runtime = Runtime::start(&Options { venv: config.venv.clone(), switch_interval: config.switch_interval })
+            .map_err(|error| Error::not_started(&error))?;
         // Before anything of the app runs, so that a failed build leaves no app behind.
         let membership = Membership::new(Arc::clone(&runtime));
-        let pool = runtime.pool(config.pool(), log::late)?;
+        let pool = runtime.pool(config.pool(), log::late).map_err(|error| Error::not_started(&error))?;
         for warning in runtime.interpreter().warnings() {
             tracing::warn!(target: "httpy", "{warning}");
         }
         let paths = absolute(&config.path)?;
-        if let Some(warning) = runtime.add_paths(paths.clone())? {
+        if let Some(warning) = runtime.add_paths(paths.clone()).map_err(Error::not_loaded)? {
             tracing::warn!(target: "httpy", "{warning}");
         }
-        let id = runtime.load_handler(config.target.clone(), paths.clone())?;
+        let id = runtime.load_handler(config.target.clone(), paths.clone()).map_err(Error::not_loaded)?;
         let routes = match &config.init {
-            Some(init) => runtime.run_init(init.clone(), paths.clone())?,
+            Some(init) => runtime.run_init(init.clone(), paths.clone()).map_err(Error::not_loaded)?,
             None => Vec::new(),
         };
         if config.debug {

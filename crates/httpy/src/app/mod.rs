@@ -110,7 +110,11 @@ impl PyApp {
     pub fn handler(&self, target: impl Into<String>) -> Result<PyService, Error> {
         let target = target.into();
         let shared = &self.inner.shared;
-        let id = shared.membership.runtime.load_handler(target.clone(), self.inner.paths.clone())?;
+        let id = shared
+            .membership
+            .runtime
+            .load_handler(target.clone(), self.inner.paths.clone())
+            .map_err(Error::not_loaded)?;
         Ok(PyService::new(Arc::clone(shared), id, target, None))
     }
 

@@ -144,9 +144,6 @@ where
 {
     type Output = Result<Response<ResponseBody>, Error>;
 
-    /// # Panics
-    ///
-    /// When polled after it has ended.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = ready!(poll(this.service, this.state.as_mut(), this.timer, this.forced, context));

@@ -1,0 +1,45 @@
+//! The server that is soaked: Python handlers as a host mounts them, with a subscriber that formats every line.
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use httpy::{PyApp, PyAppBuilder};
+use tokio::net::TcpListener;
+
+use crate::{Failure, mix};
+
+/// Serves on a free port, which it prints, until its input is closed.
+pub(crate) async fn serve() -> Result<(), Failure> {
+    tracing_subscriber::fmt().with_writer(io::sink).init();
+    let python = app("soak:small").build()?;
+    let limited = app("soak:full").body_limit(mix::LIMIT).build()?;
+    let crowded = app("soak:small").queue(1).build()?;
+    let short = app("soak:slow").deadline(Duration::from_millis(100)).build()?;
+    let router = Router::new()
+        .route_service("/small", python.service())
+        .route_service("/full/{name}/{*rest}", python.handler("soak:full")?)
+        .route_service("/exception", python.handler("soak:exception")?)
+        .route_service("/contract", python.handler("soak:contract")?)
+        .route_service("/hold", python.handler("soak:hold")?)
+        .route_service("/holdings", python.handler("soak:holdings")?)
+        .route_service("/limited", limited.service())
+        .route_service("/crowded", crowded.service())
+        .route_service("/slow", short.service());
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    #[expect(clippy::print_stdout, reason = "the client reads it")]
+    {
+        println!("listening on http://{}", listener.local_addr()?);
+    }
+    let closed = async { tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await };
+    axum::serve(listener, router).with_graceful_shutdown(python.stop_on(closed, Duration::from_secs(5))).await?;
+    for app in [python, limited, crowded, short] {
+        app.shutdown().await;
+    }
+    Ok(())
+}
+
+fn app(target: &str) -> PyAppBuilder {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
+    PyApp::builder(target).path(path).workers(1..=mix::WORKERS)
+}

@@ -6,7 +6,8 @@ The rules, for what comes after the warm-up:
 - memory: the least-squares slope of the resident memory over the requests is below 64 KiB per million requests, or the
   lower end of its 95 % interval is not above 0. Neighbouring samples are alike, so the interval is widened by the
   correlation of each residual with the one before.
-- Python: allocated blocks have grown by less than one in ten thousand requests (at least 200 are allowed).
+- Python's allocated blocks and Rust's allocations, counted while nothing is on its way, have grown by no more than one in
+  ten thousand requests (200 are always allowed).
 - threads and file descriptors are not more than before.
 - answers: every request was answered with a status that is right for its kind.
 """
@@ -24,15 +25,17 @@ ALLOWED_BLOCKS = 200
 def main(seen_file, folder=None):
     seen = json.loads(Path(seen_file).read_text())
     warm, end = seen["warm"], seen["end"]
-    samples = [(requests / MILLION, resident) for requests, resident in seen["samples"]]
+    samples = [(requests / MILLION, resident) for requests, resident, _ in seen["samples"]]
     line = fit([sample for sample in samples if sample[0] * MILLION > warm["requests"]])
     measured = end["requests"] - warm["requests"]
-    blocks = end["holdings"]["blocks"] - warm["holdings"]["blocks"]
+    python, rust = ([phase["holdings"][side] for phase in (warm, end)] for side in ("python", "rust"))
+    allowed = max(ALLOWED_BLOCKS, measured // 10_000)
     verdicts = {
         "memory": line["low"] <= 0 or line["slope"] < ALLOWED_SLOPE,
-        "Python's blocks": blocks <= max(ALLOWED_BLOCKS, measured // 10_000),
-        "threads": end["holdings"]["threads"] <= warm["holdings"]["threads"],
-        "file descriptors": end["holdings"]["descriptors"] <= warm["holdings"]["descriptors"],
+        "Python's blocks": python[1]["blocks"] - python[0]["blocks"] <= allowed,
+        "Rust's allocations": rust[1]["rust_allocations"] - rust[0]["rust_allocations"] <= allowed,
+        "threads": python[1]["threads"] <= python[0]["threads"],
+        "file descriptors": python[1]["descriptors"] <= python[0]["descriptors"],
         "answers": not seen["mismatches"],
     }
     summary(seen, line, verdicts)
@@ -71,7 +74,7 @@ def fit(samples):
 def summary(seen, line, verdicts):
     warm, end = seen["warm"], seen["end"]
     print(
-        f"{end['requests']:,} requests over {seen['connections']} connections in {seen['seconds']:.0f} s, Python {end['holdings']['python']}\n"
+        f"{end['requests']:,} requests over {seen['connections']} connections in {seen['seconds']:.0f} s, Python {end['holdings']['python']['python']}\n"
     )
     for kind, answers in seen["answers"].items():
         print(
@@ -82,8 +85,15 @@ def summary(seen, line, verdicts):
             )
         )
     print(f"\nafter the warm-up of {warm['requests']:,} requests -> at the end")
-    for name in ("blocks", "objects", "threads", "descriptors"):
-        print(f"  {name:12} {warm['holdings'][name]:>9,} -> {end['holdings'][name]:>9,}")
+    for side, name in (
+        ("python", "blocks"),
+        ("python", "objects"),
+        ("rust", "rust_allocations"),
+        ("rust", "rust_bytes"),
+        ("python", "threads"),
+        ("python", "descriptors"),
+    ):
+        print(f"  {name:16} {warm['holdings'][side][name]:>9,} -> {end['holdings'][side][name]:>9,}")
     print(
         f"\nmemory: {line['slope'] / KIB:+.1f} KiB per million requests, 95 % interval {line['low'] / KIB:+.1f} to {line['high'] / KIB:+.1f}"
     )

@@ -50,11 +50,12 @@ def hold(method, path, params, query, headers, body):
 
 
 def slow(method, path, params, query, headers, body):
-    time.sleep(0.15)
+    # Long after the deadline, so that a busy machine does not take it for an answer in time.
+    time.sleep(0.3)
     return 200, "too late", {}
 
 
-def holdings(method, path, params, query, headers, body):
+def python_holds(method, path, params, query, headers, body):
     # CPython's own caches keep names alive, more and more until they are full.
     (getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache)()
     gc.collect()

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -32,7 +33,7 @@ pub(crate) struct Load {
     sent: Cell<u64>,
     answers: RefCell<BTreeMap<(Kind, u16), u64>>,
     mismatches: RefCell<Vec<String>>,
-    samples: RefCell<Vec<(u64, u64)>>,
+    samples: RefCell<Vec<(u64, u64, u64)>>,
 }
 
 impl Load {
@@ -147,7 +148,8 @@ impl Load {
         }
         self.sent.set(self.sent.get() + 1);
         if self.sent.get().is_multiple_of(self.sample_every) {
-            self.samples.borrow_mut().push((self.sent.get(), resident(self.pid)?));
+            let (resident, anonymous) = resident(self.pid)?;
+            self.samples.borrow_mut().push((self.sent.get(), resident, anonymous));
         }
         Ok(())
     }
@@ -159,20 +161,18 @@ impl Load {
         }
     }
 
-    /// What the server holds: Python's blocks and objects, threads, file descriptors.
+    /// What the server holds: Python's blocks and objects, threads, file descriptors, Rust's allocations.
     pub(crate) async fn holdings(&self) -> Result<Value, Failure> {
         let mut connection = Connection::open(&self.address).await?;
-        let request = b"GET /holdings HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+        let mut last = ask(&mut connection, "/python_holds").await?;
         // Until the connections that were closed are closed there too.
-        let mut last = Value::Null;
         loop {
-            let (_, body) = connection.exchange(request).await?;
-            let holdings: Value = serde_json::from_slice(body)?;
-            if holdings == last {
-                return Ok(holdings);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let python = ask(&mut connection, "/python_holds").await?;
+            if python == last {
+                return Ok(json!({ "python": python, "rust": ask(&mut connection, "/rust_holds").await? }));
             }
-            last = holdings;
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            last = python;
         }
     }
 
@@ -193,14 +193,24 @@ impl Load {
         json!(*self.mismatches.borrow())
     }
 
-    /// Requests so far and the server's resident bytes then.
+    /// Requests so far, the server's resident bytes then, and those of them that are no file's.
     pub(crate) fn samples(&self) -> Value {
         json!(*self.samples.borrow())
     }
 }
 
-fn resident(pid: u32) -> io::Result<u64> {
+async fn ask(connection: &mut Connection, path: &str) -> Result<Value, Failure> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    let (_, body) = connection.exchange(request.as_bytes()).await?;
+    Ok(serde_json::from_slice(body)?)
+}
+
+/// The resident bytes of a process: all of them, and those that are no file's.
+fn resident(pid: u32) -> io::Result<(u64, u64)> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
-    kib.map(|kib: u64| kib * 1024).ok_or_else(|| io::Error::other("the server has ended"))
+    let bytes = |name: &str| -> Option<u64> {
+        let kib = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"))?;
+        kib.parse::<u64>().ok().map(|kib| kib * 1024)
+    };
+    bytes("VmRSS:").zip(bytes("RssAnon:")).ok_or_else(|| io::Error::other("the server has ended"))
 }

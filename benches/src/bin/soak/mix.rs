@@ -37,7 +37,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The kind of the request of this number. Any ten thousand in a row have the same mix.
+    /// The kind of the request of this number. Any forty thousand in a row have the same mix.
     pub(crate) fn of(number: u64) -> Self {
         // A prime, so that the kinds are spread.
         match (number % 10_000) * 7_919 % 10_000 {
@@ -49,7 +49,9 @@ impl Kind {
             9_960..9_970 => Self::TooLargeInChunks,
             9_970..9_990 => Self::Left,
             9_990..9_998 => Self::LeftHalfway,
-            9_998 => Self::Late,
+            // Rare, since it keeps a worker busy for long.
+            9_998 if number / 10_000 % 4 == 0 => Self::Late,
+            9_998 => Self::Small,
             _ => Self::Overload,
         }
     }

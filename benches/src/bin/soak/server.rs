@@ -1,13 +1,19 @@
 //! The server that is soaked: Python handlers as a host mounts them, with a subscriber that formats every line.
 
+use std::alloc::System;
 use std::io;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Router, routing::get};
 use httpy::{PyApp, PyAppBuilder};
+use serde_json::{Value, json};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::net::TcpListener;
 
 use crate::{Failure, mix};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Serves on a free port, which it prints, until its input is closed.
 pub(crate) async fn serve() -> Result<(), Failure> {
@@ -15,14 +21,15 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let python = app("soak:small").build()?;
     let limited = app("soak:full").body_limit(mix::LIMIT).build()?;
     let crowded = app("soak:small").queue(1).build()?;
-    let short = app("soak:slow").deadline(Duration::from_millis(100)).build()?;
+    let short = app("soak:slow").deadline(Duration::from_millis(50)).build()?;
     let router = Router::new()
         .route_service("/small", python.service())
         .route_service("/full/{name}/{*rest}", python.handler("soak:full")?)
         .route_service("/exception", python.handler("soak:exception")?)
         .route_service("/contract", python.handler("soak:contract")?)
         .route_service("/hold", python.handler("soak:hold")?)
-        .route_service("/holdings", python.handler("soak:holdings")?)
+        .route_service("/python_holds", python.handler("soak:python_holds")?)
+        .route("/rust_holds", get(async || rust_holds().to_string()))
         .route_service("/limited", limited.service())
         .route_service("/crowded", crowded.service())
         .route_service("/slow", short.service());
@@ -42,4 +49,13 @@ pub(crate) async fn serve() -> Result<(), Failure> {
 fn app(target: &str) -> PyAppBuilder {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
     PyApp::builder(target).path(path).workers(1..=mix::WORKERS)
+}
+
+/// Rust's own allocations that live, and their bytes. What malloc keeps beyond that is in the resident memory only.
+fn rust_holds() -> Value {
+    let stats = ALLOCATOR.stats();
+    json!({
+        "rust_allocations": stats.allocations.wrapping_sub(stats.deallocations),
+        "rust_bytes": stats.bytes_allocated.wrapping_sub(stats.bytes_deallocated),
+    })
 }

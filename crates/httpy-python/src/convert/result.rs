@@ -5,7 +5,7 @@ use bytes::Bytes;
 use httpy_core::{BodyKind, ContractFailure, Fields, MAX_HEADER_LINES, Outcome, Returned, check_status};
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyAnyMethods, PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PyString, PyTuple, PyTypeMethods,
+    PyAnyMethods, PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PyString, PyTuple, PyType,
 };
 
 use super::text;
@@ -175,8 +175,13 @@ impl<'a, 'py> Utf8<'a, 'py> {
 }
 
 fn type_name(object: &Bound<'_, PyAny>) -> String {
-    // `__name__` may hold surrogates, and a metaclass may have replaced it.
-    object.get_type().name().map_or_else(|_| "<unnamed type>".to_owned(), |name| name.to_string_lossy().into_owned())
+    let kind = object.get_type();
+    // By `type`'s own descriptor: a metaclass may have replaced `__name__`, and before Python 3.11 PyO3 would ask it.
+    let descriptor = kind.py().get_type::<PyType>().getattr("__dict__").and_then(|names| names.get_item("__name__"));
+    let name = descriptor.and_then(|descriptor| descriptor.call_method1("__get__", (&kind,)));
+    let name = name.and_then(|name| name.cast_into::<PyString>().map_err(PyErr::from));
+    // It may hold surrogates.
+    name.map_or_else(|_| "<unnamed type>".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn type_names(tuple: &Bound<'_, PyTuple>) -> Vec<String> {

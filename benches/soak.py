@@ -141,8 +141,9 @@ def chart(samples, warm, line):
         value = most_y * step / 4
         parts.append(f'<path d="M{left} {y(value * MIB):.1f}H{width - right}" stroke="#7d8590" stroke-opacity="0.3"/>')
         parts.append(text(left - 8, y(value * MIB) + 4, f"{value:g} MiB", "end"))
-    for step in range(11):
-        parts.append(text(x(most_x * step / 10), height - bottom + 18, f"{most_x * step / 10:.3g}"))
+    unit = nice(most_x / 10)
+    for step in range(int(most_x / unit) + 1):
+        parts.append(text(x(unit * step), height - bottom + 18, f"{unit * step:g}"))
     parts.append(text((left + width - right) / 2, height - 8, "million requests"))
     points = " ".join(f"{x(requests):.1f},{y(resident):.1f}" for requests, resident in samples)
     parts.append(f'<polyline points="{points}" fill="none" stroke="#3b82f6" stroke-width="2"/>')

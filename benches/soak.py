@@ -5,7 +5,8 @@
 The rules, for what comes after the warm-up:
 - memory: the least-squares slope of the resident memory over the requests is below 64 KiB per million requests, or the
   lower end of its 95 % interval is not above 0. Neighbouring samples are alike, so the interval is widened by the
-  correlation of each residual with the one before.
+  correlation of each residual with the one before. It takes millions of requests: in a short run the end of the start,
+  while malloc still finds its size, is a slope.
 - Python's allocated blocks and Rust's allocations, counted while nothing is on its way, have grown by no more than one in
   ten thousand requests (200 are always allowed).
 - threads and file descriptors are not more than before.

@@ -41,7 +41,6 @@ impl Kind {
     pub(crate) fn of(number: u64) -> Self {
         // A prime, so that the kinds are spread.
         match (number % 10_000) * 7_919 % 10_000 {
-            0..7_180 => Self::Small,
             7_180..9_180 => Self::Full,
             9_180..9_580 => Self::Exception,
             9_580..9_930 => Self::Contract,
@@ -50,9 +49,9 @@ impl Kind {
             9_970..9_990 => Self::Left,
             9_990..9_998 => Self::LeftHalfway,
             // Rare, since it keeps a worker busy for long.
-            9_998 if number / 10_000 % 4 == 0 => Self::Late,
-            9_998 => Self::Small,
-            _ => Self::Overload,
+            9_998 if (number / 10_000).is_multiple_of(4) => Self::Late,
+            9_999 => Self::Overload,
+            _ => Self::Small,
         }
     }
 

@@ -47,8 +47,6 @@ pub struct Details {
     pub scheme: &'static str,
     /// The HTTP version.
     pub version: Version,
-    /// When the call's time is up.
-    pub deadline: Instant,
     /// What the host found out about the request: one JSON object.
     pub extras: Option<String>,
 }
@@ -63,6 +61,8 @@ pub struct Ticket {
     stage: AtomicU8,
     /// What is asked.
     pub call: Call,
+    /// When the call's time is up.
+    pub deadline: Instant,
 }
 
 const WAITING: u8 = 0;
@@ -71,8 +71,8 @@ const WITHDRAWN: u8 = 2;
 
 impl Ticket {
     /// A ticket of a call that waits.
-    pub const fn new(call: Call) -> Self {
-        Self { stage: AtomicU8::new(WAITING), call }
+    pub const fn new(call: Call, deadline: Instant) -> Self {
+        Self { stage: AtomicU8::new(WAITING), call, deadline }
     }
 
     /// The worker's side: true, once, when the call still waits; from then on it runs.
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn ticket() -> Ticket {
-        Ticket::new(Call {
+        let call = Call {
             method: Method::GET,
             uri: Uri::from_static("/"),
             decoded_path: None,
@@ -113,10 +113,10 @@ mod tests {
                 client: None,
                 scheme: "http",
                 version: Version::HTTP_11,
-                deadline: Instant::now(),
                 extras: None,
             },
-        })
+        };
+        Ticket::new(call, Instant::now())
     }
 
     #[test]

@@ -231,18 +231,9 @@ impl<J> Queue<J> {
         }
     }
 
-    /// How many jobs wait.
-    pub fn len(&self) -> usize {
-        self.lock().jobs.len()
-    }
-
-    /// Whether no job waits.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// How many workers have a thread.
-    pub fn workers(&self) -> usize {
+    #[cfg(test)]
+    fn workers(&self) -> usize {
         self.alive(&self.lock())
     }
 

@@ -97,10 +97,10 @@ fn describe_token<'py>(token: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple
     // SAFETY: 1. The capsule has our name, and only `run` makes capsules of that name: it points to an `Arc<Ticket>`. 2. The
     // capsule owns that value and `token` keeps the capsule alive. 3. The value is never written to.
     let ticket = unsafe { pointer.cast::<Arc<Ticket>>().as_ref() };
-    described(&ticket.call.details).into_pyobject(token.py())
+    described(&ticket.call.details, ticket.deadline).into_pyobject(token.py())
 }
 
-fn described(details: &Details) -> Described {
+fn described(details: &Details, deadline: Instant) -> Described {
     let target = details.target.path_and_query().map_or_else(|| details.target.to_string(), ToString::to_string);
     let version = match details.version {
         Version::HTTP_09 => "0.9",
@@ -109,7 +109,7 @@ fn described(details: &Details) -> Described {
         Version::HTTP_3 => "3",
         _ => "1.1",
     };
-    let seconds_left = details.deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+    let seconds_left = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
     (
         target,
         details.route.clone(),

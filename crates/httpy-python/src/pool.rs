@@ -75,11 +75,6 @@ impl Pool {
         Ok(())
     }
 
-    /// How many workers have a thread now.
-    pub fn workers(&self) -> usize {
-        self.crew.queue.workers()
-    }
-
     pub(crate) fn options(&self) -> PoolOptions {
         self.crew.options
     }

@@ -111,12 +111,7 @@ where
     }
 
     /// Hands the call to the pool.
-    fn push(
-        service: &PyService,
-        mut call: Call,
-        body: Bytes,
-        bytes: Option<OwnedSemaphorePermit>,
-    ) -> Result<Self, Error> {
+    fn push(service: &PyService, call: Call, body: Bytes, bytes: Option<OwnedSemaphorePermit>) -> Result<Self, Error> {
         let service = &*service.inner;
         // A call that came before the gate was closed may still end within the grace period.
         if service.app.gate.is_forced() {
@@ -126,8 +121,8 @@ where
             return Err(Error::new(Kind::Overloaded, format!("{}: the queue is full", service.target)));
         };
         let pushed = Instant::now();
-        call.details.deadline = pushed.into_std() + service.app.limits.deadline;
-        let ticket = Arc::new(Ticket::new(call));
+        let deadline = pushed.into_std() + service.app.limits.deadline;
+        let ticket = Arc::new(Ticket::new(call, deadline));
         let (answer, outcome) = oneshot::channel();
         let job = Job { target: service.id, ticket: Arc::clone(&ticket), body, answer, slot, bytes };
         match service.app.pool.push(job) {

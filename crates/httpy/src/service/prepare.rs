@@ -1,7 +1,6 @@
 //! From a request's head to a `Call`: everything that can be computed without an interpreter is computed here.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, OriginalUri};
 use http::header::{HOST, HeaderValue};
@@ -19,7 +18,7 @@ use crate::route::{Match, captures, decode_path, query};
 /// What the host finds out about a request, serialised.
 pub(crate) type Extra = Box<dyn Fn(&Parts) -> Result<Value, serde_json::Error> + Send + Sync>;
 
-/// The call for a request's head; its deadline is filled in when the body is there.
+/// The call for a request's head.
 ///
 /// # Errors
 ///
@@ -44,7 +43,6 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
             client: extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(client)| *client),
             scheme: if target.scheme() == Some(&Scheme::HTTPS) { "https" } else { "http" },
             version,
-            deadline: Instant::now(),
             extras,
             target,
         },

@@ -213,6 +213,43 @@ async fn a_client_that_reads_slowly_gets_its_whole_answer_after_the_signal() {
 }
 
 #[tokio::test]
+async fn a_client_that_never_reads_does_not_hold_the_process_after_the_grace_period() {
+    let source = "def handle(*_):\n    return 200, bytes(64 << 20), {}\n";
+    let child = Server::new(source).setup(|setup| setup.grace = GRACE).start().await;
+    let mut stream = TcpStream::connect(child.address()).await.expect("it listens");
+    stream.write_all(&request("GET", "/", &[], b"")).await.expect("it reads");
+    stream.readable().await.expect("it answers");
+    child.signal("INT").await;
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    ended.assert_says(&["forced", "app 1 has shut down"]);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_half_a_head_does_not_hold_the_process_after_the_grace_period() {
+    let child = Server::new(HANDLER).setup(|setup| setup.grace = GRACE).start().await;
+    let mut connection = ask(&child, "/").await;
+    assert_eq!(connection.receive("GET").await.status, 200);
+    connection.send(b"GET / HTTP/1.1\r\nHost: loc").await;
+    let mut half = child.connect().await;
+    half.send(b"GET / HTTP/1.1\r\nHost: loc").await;
+    assert_eq!(child.get("/").await.status, 200);
+    child.signal("INT").await;
+    child.wait().await.assert_code(0);
+}
+
+#[tokio::test]
+async fn a_native_route_that_never_answers_does_not_hold_the_process_after_the_grace_period() {
+    let child = Server::new(HANDLER).setup(|setup| setup.grace = GRACE).start().await;
+    let _pending = ask(&child, "/native/never").await;
+    child.wait_for("never answering").await;
+    child.signal("TERM").await;
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    ended.assert_says(&["forced"]);
+}
+
+#[tokio::test]
 async fn exit_functions_run_once_and_what_they_print_arrives() {
     let source = format!(
         "

@@ -24,7 +24,10 @@
 //!
 //!     let stop = python.stop_on(httpy::shutdown_signal(), Duration::from_secs(10));
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//!     axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+//!     tokio::select! {
+//!         served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
+//!         () = python.forced() => {} // a client that never reads holds nothing after the grace period
+//!     }
 //!     python.shutdown().await;
 //!     Ok(())
 //! }
@@ -116,7 +119,7 @@
 //! # Shutdown
 //!
 //! [`PyApp::stop_on`] with [`shutdown_signal`] lets requests end within a grace period and answers the rest with 503;
-//! [`PyApp::shutdown`] runs `atexit`. A second Ctrl-C ends the process at once.
+//! [`PyApp::forced`] leaves clients behind that would hold the server beyond it; [`PyApp::shutdown`] runs `atexit`. A second Ctrl-C ends the process at once.
 //!
 //! # Python, venv, threads
 //!

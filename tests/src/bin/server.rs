@@ -23,6 +23,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let first = apps.first().ok_or("expected an app")?;
     let mut router = Router::new()
         .route("/native", get(async || "native"))
+        .route("/native/never", get(never))
         .merge(first.router().inspect_err(log)?)
         .fallback_service(first.service());
     for (number, app) in (2..).zip(&apps[1..]) {
@@ -38,7 +39,10 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         stop.await;
         tracing::info!("stopping");
     };
-    axum::serve(listener, router).with_graceful_shutdown(stop).await?;
+    tokio::select! {
+        served = axum::serve(listener, router).with_graceful_shutdown(stop) => served?,
+        () = first.forced() => tracing::info!("forced"),
+    }
 
     for (number, app) in (1..).zip(&apps) {
         app.shutdown().await;
@@ -49,6 +53,11 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         tracing::error!("an app was built after the end");
     }
     Ok(())
+}
+
+async fn never() {
+    tracing::info!("never answering");
+    std::future::pending().await
 }
 
 fn build(config: &Config) -> Result<PyApp, Error> {

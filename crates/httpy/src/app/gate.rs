@@ -1,5 +1,6 @@
 //! `Gate`: whether an app takes calls, and how the pending ones hear that it is forced to stop.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -34,6 +35,15 @@ impl Gate {
         Arc::clone(&self.forced).notified_owned()
     }
 
+    /// Resolves when the gate is forced, at once when it is already.
+    pub(super) async fn until_forced(&self) {
+        let mut forced = pin!(self.forced());
+        // Registered first and asked second: between the two nothing is missed.
+        if !forced.as_mut().enable() && !self.is_forced() {
+            forced.await;
+        }
+    }
+
     pub(super) fn close(&self) {
         self.state.fetch_max(CLOSED, Ordering::AcqRel);
     }
@@ -46,3 +56,23 @@ impl Gate {
 }
 
 const _: () = assert!(OPEN < CLOSED && CLOSED < FORCED);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_before_or_after_it_is_forced_hears_of_it() {
+        let gate = Arc::new(Gate::default());
+        let waiting = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { gate.until_forced().await }
+        });
+        gate.close();
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        gate.force();
+        waiting.await.unwrap();
+        gate.until_forced().await;
+    }
+}

@@ -1,4 +1,5 @@
-//! The end: `stop_on` while the server still serves, `shutdown` after it, `shutdown_signal` for both.
+//! The end: `stop_on` while the server still serves, `forced` when it does not stop by itself, `shutdown` after it,
+//! `shutdown_signal` for all.
 
 use std::future::Future;
 use std::io;
@@ -14,6 +15,9 @@ use tokio::time::{sleep, timeout};
 
 use super::PyApp;
 
+/// The last answers get so long to be written, before the connections are left behind.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
 /// Python's own threads get so long to end.
 const THREADS: Duration = Duration::from_secs(5);
 /// And with them the functions that are registered for the exit, before the process goes on without them.
@@ -28,7 +32,8 @@ impl PyApp {
     /// otherwise waits for them without limit.
     ///
     /// Handlers that are running then are not interrupted; they end with the process. What no handler is behind is not seen
-    /// from here: a native route that never answers, or a client that never reads its response, still holds `serve`.
+    /// from here, and still holds `serve`: a native route that never answers, a client that never reads its response, one
+    /// that stops in the middle of a request's head. [`forced`](Self::forced) ends these.
     ///
     /// With several apps the signal goes through one after the other: `b.stop_on(a.stop_on(signal, grace), grace)`.
     ///
@@ -49,6 +54,36 @@ impl PyApp {
                 sleep(grace).await;
                 shared.gate.force();
             });
+        }
+    }
+
+    /// Resolves 0.5 s after the grace period of [`stop_on`](Self::stop_on) has ended: the last 503s are written by then, and
+    /// what is still open is held by nobody but a client or a native route. Never resolves before that, so that the
+    /// server is best raced against it:
+    ///
+    /// ```no_run
+    /// # async fn serve(python: httpy::PyApp, listener: tokio::net::TcpListener, app: axum::Router) -> std::io::Result<()> {
+    /// # let grace = std::time::Duration::from_secs(10);
+    /// let stop = python.stop_on(httpy::shutdown_signal(), grace);
+    /// tokio::select! {
+    ///     served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
+    ///     () = python.forced() => {} // connections that are still open are closed with the runtime
+    /// }
+    /// python.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// With several apps any of them will do, as their grace periods begin together: take the one with the longest.
+    ///
+    /// # Panics
+    ///
+    /// The future must run on a tokio runtime with its timer.
+    pub fn forced(&self) -> impl Future<Output = ()> + Send + 'static {
+        let shared = Arc::clone(&self.inner.shared);
+        async move {
+            shared.gate.until_forced().await;
+            sleep(LAST_ANSWERS).await;
         }
     }
 

@@ -6,9 +6,13 @@ use httpy_tests::gate::Gate;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Short, for tests in which it passes; the others have one that does not.
 const GRACE: Duration = Duration::from_millis(100);
+
+const SHUTTING_DOWN: &str = "shutting down, try again later\n";
 
 const HANDLER: &str = "def handle(method, path, params, query, headers, body):\n    return 200, 'ok', {}\n";
 
@@ -67,7 +71,7 @@ async fn handlers_that_never_return_are_answered_with_503_after_the_grace_period
         for connection in &mut connections {
             let response = connection.receive("GET").await;
             assert_eq!((response.status, response.header("retry-after").as_str()), (503, "1"));
-            assert_eq!(response.text(), "shutting down, try again later\n");
+            assert_eq!(response.text(), SHUTTING_DOWN);
         }
         child.wait().await.assert_code(0);
     }
@@ -139,6 +143,48 @@ async fn calls_that_end_within_the_grace_period_are_answered_as_ever() {
         assert!(connection.is_closed().await);
     }
     child.wait().await.assert_code(0);
+}
+
+/// Asks over one connection, again and again, until the server closes it; gives the number of answers.
+async fn ask_until_closed(mut connection: Connection, answered: watch::Sender<u64>) -> u64 {
+    let mut answers = 0;
+    for path in ["/", "/wait", "/native"].iter().cycle() {
+        connection.send(&request("GET", path, &[], b"")).await;
+        let Some(answer) = connection.receive_if_any("GET").await else { break };
+        // None is left when its connection was read from before the signal, and none is broken off in its middle.
+        assert!(matches!((answer.status, answer.text().as_str()), (200, "ok" | "native") | (503, SHUTTING_DOWN)));
+        answers += 1;
+        answered.send_modify(|answered| *answered += 1);
+    }
+    answers
+}
+
+#[tokio::test]
+async fn no_accepted_request_goes_without_an_answer_when_the_signal_comes_under_load() {
+    const CONNECTIONS: usize = 64;
+    let handler = "
+import time
+
+def handle(method, path, *rest):
+    if path == '/wait':
+        time.sleep(0.01)
+    return 200, 'ok', {}
+";
+    for _ in 0..20 {
+        let child = Server::new(handler).start().await;
+        let (sender, mut answered) = watch::channel(0);
+        let mut clients = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            clients.spawn(ask_until_closed(child.connect().await, sender.clone()));
+        }
+        answered.wait_for(|answered| *answered > 1000).await.expect("the sender is here");
+        child.signal("TERM").await;
+        let answers: u64 = clients.join_all().await.iter().sum();
+        let ended = child.wait().await;
+        ended.assert_code(0);
+        ended.assert_says(&[&format!(" {answers} requests were accepted")]);
+        assert!(!ended.stderr.contains("forced"), "{ended:?}");
+    }
 }
 
 #[tokio::test]

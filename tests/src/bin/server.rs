@@ -5,8 +5,11 @@
 
 use std::error::Error as StdError;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, io};
 
+use axum::extract::Request;
+use axum::middleware::map_request;
 use axum::{Router, routing::get};
 use httpy::{Config, Error, PyApp, PyAppBuilder};
 use httpy_tests::child::Setup;
@@ -30,6 +33,9 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         router = router.nest_service(&format!("/app{number}"), app.service());
     }
 
+    // Outermost: what comes here was read by the server, and has a right to an answer.
+    let router = router.layer(map_request(count));
+
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let address = listener.local_addr()?;
     let stop = first.stop_on(httpy::shutdown_signal(), grace);
@@ -43,6 +49,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         served = axum::serve(listener, router).with_graceful_shutdown(stop) => served?,
         () = first.forced() => tracing::info!("forced"),
     }
+    tracing::info!("{} requests were accepted", ACCEPTED.load(Ordering::Relaxed));
 
     for (number, app) in (1..).zip(&apps) {
         app.shutdown().await;
@@ -53,6 +60,13 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         tracing::error!("an app was built after the end");
     }
     Ok(())
+}
+
+static ACCEPTED: AtomicU64 = AtomicU64::new(0);
+
+async fn count(request: Request) -> Request {
+    ACCEPTED.fetch_add(1, Ordering::Relaxed);
+    request
 }
 
 async fn never() {

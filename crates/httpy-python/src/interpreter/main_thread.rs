@@ -104,6 +104,11 @@ fn set_up(
         program: chosen.program.as_deref().unwrap_or(Path::new("")),
         base: chosen.base.as_deref().or(chosen.program.as_deref()).unwrap_or(Path::new("")),
     });
+    let sys = py.import("sys").map_err(words)?;
+    if let Some(interval) = options.switch_interval {
+        // Before `install`, from which on Python code may not change it any more.
+        sys.call_method1("setswitchinterval", (interval.as_secs_f64(),)).map_err(words)?;
+    }
     let embed = Embed::install(py, forked, executables.as_ref()).map_err(words)?;
     match chosen {
         None => {
@@ -122,15 +127,11 @@ fn set_up(
     if let Some(asked) = &options.venv {
         differs_from_venv(asked, venv.as_deref())?;
     }
-    let sys = py.import("sys").map_err(words)?;
     let executable = sys
         .getattr("executable")
         .and_then(|value| value.extract::<Option<PathBuf>>())
         .map_err(words)?
         .unwrap_or_default();
-    if let Some(interval) = options.switch_interval {
-        sys.call_method1("setswitchinterval", (interval.as_secs_f64(),)).map_err(words)?;
-    }
     let switch_interval = sys.call_method0("getswitchinterval").and_then(|value| value.extract()).map_err(words)?;
     Ok(Started {
         embed,

@@ -58,8 +58,8 @@ impl PyApp {
     }
 
     /// Resolves 0.5 s after the grace period of [`stop_on`](Self::stop_on) has ended: the last 503s are written by then, and
-    /// what is still open is held by nobody but a client or a native route. Never resolves before that, so that the
-    /// server is best raced against it:
+    /// what is still open is held by nobody but a client or a native route, which is logged. To be raced against the server,
+    /// so that it is dropped when the server ends by itself:
     ///
     /// ```no_run
     /// # async fn serve(python: httpy::PyApp, listener: tokio::net::TcpListener, app: axum::Router) -> std::io::Result<()> {
@@ -84,6 +84,7 @@ impl PyApp {
         async move {
             shared.gate.until_forced().await;
             sleep(LAST_ANSWERS).await;
+            tracing::warn!(target: "httpy", "connections are still open after the grace period: they are left behind");
         }
     }
 

@@ -71,7 +71,7 @@ async fn count(request: Request) -> Request {
 
 async fn never() {
     tracing::info!("never answering");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn build(config: &Config) -> Result<PyApp, Error> {

@@ -153,8 +153,8 @@ mod log;
 mod route;
 mod service;
 
-pub use app::{PyApp, PyAppBuilder, shutdown_signal};
-pub use config::{Config, Workers};
+pub use app::{Probe, PyApp, PyAppBuilder, Snapshot, WorkerHealth, shutdown_signal};
+pub use config::{Config, OnFull, Workers};
 pub use error::Error;
 pub use failure::{FailureResponse, default_response};
 pub use httpy_core::Exception;

@@ -17,6 +17,7 @@ const FORCED: u8 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     state: AtomicU8,
+    closed: Notify,
     forced: Arc<Notify>,
 }
 
@@ -27,6 +28,16 @@ impl Gate {
 
     pub(crate) fn is_forced(&self) -> bool {
         self.state.load(Ordering::Acquire) == FORCED
+    }
+
+    /// Resolves when the gate is closed, at once when it is.
+    pub(crate) async fn closed(&self) {
+        let mut closed = pin!(self.closed.notified());
+        // Registered first and asked second: between the two nothing is missed.
+        closed.as_mut().enable();
+        if !self.is_closed() {
+            closed.await;
+        }
     }
 
     /// Resolves when the gate is forced. Poll it once before asking [`is_forced`](Self::is_forced): only what is
@@ -46,6 +57,7 @@ impl Gate {
 
     pub(super) fn close(&self) {
         self.state.fetch_max(CLOSED, Ordering::AcqRel);
+        self.closed.notify_waiters();
     }
 
     pub(super) fn force(&self) {

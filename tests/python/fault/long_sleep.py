@@ -1,9 +1,10 @@
-"""Sleeps for an hour."""
+"""Sleeps for an hour, or for as many seconds as the body says."""
 
 import time
 
 
 def handle(method, path, params, query, headers, body):
-    print("begun")
-    time.sleep(3600)
+    if not body:
+        print("begun")
+    time.sleep(float(body or 3600))
     return 200, "awake", {}

@@ -27,6 +27,8 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let mut router = Router::new()
         .route("/native", get(async || "native"))
         .route("/native/never", get(never))
+        .route_service("/livez", first.liveness())
+        .route_service("/readyz", first.readiness())
         .merge(first.router().inspect_err(log)?)
         .fallback_service(first.service());
     for (number, app) in (2..).zip(&apps[1..]) {

@@ -4,6 +4,7 @@ python -m faults SERVER FOLDER [--quick] [--only TEXT]
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -67,10 +68,8 @@ def measure(program, fault, seconds):
         load = Load(server.address)
         for label, path in ROUTES.items():
             load.add(label, request(path))
-        try:
+        with contextlib.suppress(ConnectionError):  # where the fault ends the process
             load.run(seconds)
-        except ConnectionError:
-            pass  # the process has gone
         peak = server.status("VmHWM") or before
         seen = running.seen()
         try:

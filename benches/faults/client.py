@@ -59,7 +59,7 @@ class Connection:
 
 
 class Load:
-    """What was seen: ``answered`` (status and seconds) by label, ``closed`` connections and those still ``waiting`` at the end."""
+    """Sees by label: what was ``answered`` (status, seconds), how many were ``closed``, are still ``waiting``."""
 
     def __init__(self, address):
         self.address = address
@@ -74,8 +74,8 @@ class Load:
         return self
 
     def run(self, seconds=None, answers=None, after=None):
-        """Until so much time has passed, or so many answers have come. With ``after=(number, call)`` the call is made after
-        that many answers; from then on connections that are closed stay closed, and it ends when all are."""
+        """Until so much time has passed, or so many answers have come. With ``after=(number, call)`` the call is made
+        after that many answers; from then on connections that are closed stay closed, and it ends when all are."""
         end = time.perf_counter() + (seconds or 3600)
         poll = select.epoll()
         by_number = {}

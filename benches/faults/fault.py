@@ -1,4 +1,4 @@
-"""The faults as clients cause them, each in a process of its own, so that it does not slow down the one that measures."""
+"""The faults as clients cause them, each in a process of its own: it must not slow down the one that measures."""
 
 import contextlib
 import multiprocessing

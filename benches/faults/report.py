@@ -7,10 +7,10 @@ def markdown(result):
     lines = [
         "# What faults cost the others",
         "",
-        f"`make faults`{' (quick: good for nothing but trying it out)' if result['quick'] else ''}, {result['machine']}.",
-        "While a fault goes on, one client asks the native route, `/livez` and a healthy Python handler in turn, each over a",
-        "connection of its own and again as soon as it is answered. The faults come from another process, the client and the",
-        "server share the machine.",
+        f"`make faults`{' with QUICK=1, good for trying it out only' if result['quick'] else ''}; {result['machine']}.",
+        "While a fault goes on, one client asks the native route, `/livez` and a healthy Python handler, each over a",
+        "connection of its own and again as soon as it is answered. The faults come from another process; both share the",
+        "machine with the server.",
         "",
         "| fault | its answers | native: p50, p99, max (ms) | `/livez`: p99, max | healthy Python: p50, p99, max"
         " | resident MiB before, peak, after | first line of the log (lines) |",

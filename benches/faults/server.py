@@ -1,4 +1,4 @@
-"""One server process with a faulty app and a healthy one: started, looked at, ended. Its requests are left to ``client``."""
+"""One server process with a faulty app and a healthy one: started, looked at, ended. Requests are ``client``'s."""
 
 import json
 import re

@@ -96,6 +96,7 @@ pin_project! {
             // The service waited for a slot, so that its call may wait again.
             waits: bool,
         },
+        // The body was slow to come, and the slot is somebody else's by now.
         Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
         Ready { call: Option<Call>, slot: Option<OwnedSemaphorePermit> },
         Waiting { answer: oneshot::Receiver<Outcome>, ticket: Arc<Ticket>, pushed: Instant },

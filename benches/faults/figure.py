@@ -113,8 +113,8 @@ def loops(program, quick):
 
 
 def overload(program, quick):
-    """A queue of 100, a handler of 10 ms, 400 connections. Each asks again 50 to 150 ms after its answer: if it did so at
-    once, what is measured would be how long 400 of them wait for the client."""
+    """A queue of 100, a handler of 10 ms, 400 connections. Each asks again 50 to 150 ms after its answer: at once it
+    would be measured how long 400 of them wait for the client."""
     answers = 10_000 if quick else 100_000
     with Server(program, "long_sleep", workers=8, queue=100) as server:
         Load(server.address).add("warm", request("/", b"0.01"), 8).run(1)

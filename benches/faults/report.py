@@ -9,8 +9,8 @@ def markdown(result):
         "",
         f"`make faults`{' with QUICK=1, good for trying it out only' if result['quick'] else ''}; {result['machine']}.",
         "While a fault goes on, one client asks the native route, `/livez` and a healthy Python handler, each over a",
-        "connection of its own and again as soon as it is answered. The faults come from another process; both share the",
-        "machine with the server.",
+        "connection of its own and again as soon as it is answered. The faults come from another process, and all",
+        "three share the machine.",
         "",
         "| fault | its answers | native: p50, p99, max (ms) | `/livez`: p99, max | healthy Python: p50, p99, max"
         " | resident MiB before, peak, after | first line of the log (lines) |",

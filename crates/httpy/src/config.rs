@@ -83,10 +83,10 @@ pub enum OnFull {
     /// [`max_wait`](crate::PyAppBuilder::max_wait), which begins anew in the queue. Beyond either, and at a shutdown, the
     /// service is ready at once, and the call is answered with 503.
     ///
-    /// A ready service has a place in the queue and keeps it until it has been called, is dropped, or, once called, has
-    /// read the request's body and handed it over. Clients that are slow to send their bodies so take up places, for
-    /// [`body_timeout`](crate::PyAppBuilder::body_timeout) at most. What is called without having been asked whether it is
-    /// ready, as [`PyService::try_call`](crate::PyService::try_call) is, does not wait.
+    /// A ready service has a place in the queue until it is called or dropped. A call whose body does not come at once gives
+    /// its place back, and waits for another one when it has read the body, within the same bounds: slow clients take up no
+    /// places. What is called without having been asked whether it is ready, as
+    /// [`PyService::try_call`](crate::PyService::try_call) is, does not wait.
     Wait,
 }
 

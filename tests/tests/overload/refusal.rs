@@ -109,6 +109,20 @@ async fn a_call_that_waited_longer_than_max_wait_is_answered_with_503_and_never_
 }
 
 #[tokio::test]
+async fn a_service_waits_for_a_worker_no_longer_than_its_own_deadline() {
+    let turn = Turn::begin(|builder| builder).await;
+    let (_first, held) = turn.hold().await;
+    let service = turn.app.python.service().with_deadline(Duration::from_secs(3));
+    tokio::time::pause();
+    let answer = ask(service, get("/late")).await;
+    tokio::time::resume();
+    refused(&answer, OVERLOADED, Error::is_overloaded);
+    assert!(answer.message().ends_with("no worker was free within 3s"), "{}", answer.message());
+    drop(held);
+    assert_eq!(turn.ran().await, "/hold /ran");
+}
+
+#[tokio::test]
 async fn a_call_that_waited_until_its_deadline_is_answered_with_503_and_never_runs() {
     let turn = Turn::begin(|builder| builder).await;
     // Of another app with the same worker: its own clock must not end first.

@@ -13,6 +13,7 @@ use http::{Request, StatusCode};
 use httpy::{Error, OnFull, PyService};
 use httpy_tests::app::{Answer, ask, get, post};
 use httpy_tests::gate::Held;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::timeout::TimeoutLayer;
@@ -214,14 +215,66 @@ async fn from_the_signal_on_nobody_waits_for_a_place() {
     full.release().await;
 }
 
+/// A body whose only frame comes when the sender says so.
+fn slow_body() -> (oneshot::Sender<()>, Body) {
+    let (send, sent) = oneshot::channel();
+    let frame = stream::once(async {
+        sent.await.map_err(io::Error::other)?;
+        Ok::<_, io::Error>(Bytes::from_static(b"body"))
+    });
+    (send, Body::from_stream(frame))
+}
+
 #[tokio::test]
-async fn a_call_keeps_its_place_while_its_body_is_read() {
+async fn a_client_that_is_slow_to_send_its_body_takes_up_no_place() {
     let turn = Turn::begin(|builder| builder.queue(1).on_full(OnFull::Wait)).await;
-    let endless = Body::from_stream(stream::pending::<Result<Bytes, io::Error>>());
-    let mut reading = Box::pin(turn.app.ask(post("/", endless)));
-    assert!(is_pending(&mut reading).await);
-    let mut second = becomes_ready(turn.app.python.service());
-    assert!(is_pending(&mut second).await);
-    drop(reading);
-    assert_eq!(answer(second.await.unwrap(), get("/")).await.text(), "served");
+    let (send, body) = slow_body();
+    let mut slow = Box::pin(turn.app.ask(post("/slow", body)));
+    assert!(is_pending(&mut slow).await);
+    assert_eq!(turn.app.ask(get("/quick")).await.text(), "served");
+    send.send(()).unwrap();
+    assert_eq!(slow.await.text(), "served");
+    assert_eq!(turn.ran().await, "/quick /slow /ran");
+}
+
+#[tokio::test]
+async fn a_slow_body_that_ends_within_the_grace_period_is_served() {
+    let turn = Turn::begin(|builder| builder.queue(1).on_full(OnFull::Wait)).await;
+    let (send, body) = slow_body();
+    let mut slow = Box::pin(turn.app.ask(post("/slow", body)));
+    assert!(is_pending(&mut slow).await);
+    turn.app.python.stop_on(std::future::ready(()), Duration::from_secs(3600)).await;
+    send.send(()).unwrap();
+    assert_eq!(slow.await.text(), "served");
+}
+
+#[tokio::test]
+async fn when_the_queue_is_full_once_the_body_is_there_the_call_waits_again() {
+    let turn = Turn::begin(|builder| builder.queue(1).on_full(OnFull::Wait)).await;
+    let (send, body) = slow_body();
+    let mut slow = Box::pin(turn.app.ask(post("/slow", body)));
+    assert!(is_pending(&mut slow).await);
+    let place = ready(turn.app.python.service()).await;
+    send.send(()).unwrap();
+    assert!(is_pending(&mut slow).await);
+    let snapshot = turn.app.python.snapshot();
+    assert_eq!((snapshot.waiting_for_place, snapshot.body_bytes), (1, 4));
+    drop(place);
+    assert_eq!(slow.await.text(), "served");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_again_is_answered_with_503_after_max_wait() {
+    let turn = Turn::begin(|builder| builder.queue(1).on_full(OnFull::Wait).max_wait(Duration::from_secs(5))).await;
+    let (send, body) = slow_body();
+    let mut slow = Box::pin(turn.app.ask(post("/slow", body)));
+    assert!(is_pending(&mut slow).await);
+    let _place = ready(turn.app.python.service()).await;
+    send.send(()).unwrap();
+    tokio::time::pause();
+    let answer = slow.await;
+    tokio::time::resume();
+    refused(&answer, OVERLOADED, Error::is_overloaded);
+    assert!(answer.message().contains("no place in the queue was free within 5s"), "{}", answer.message());
+    assert_eq!(turn.app.python.snapshot().body_bytes, 0);
 }

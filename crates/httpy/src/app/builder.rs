@@ -88,8 +88,8 @@ impl PyAppBuilder {
         self
     }
 
-    /// How long a call may wait for a worker before it is answered with 503; at most the deadline. Defaults to the
-    /// deadline.
+    /// How long a call may wait for a worker before it is answered with 503; at most the deadline. With [`OnFull::Wait`] also
+    /// how long it may wait before that for its place in the queue. Defaults to the deadline.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         self.config.max_wait = Some(max_wait);
         self

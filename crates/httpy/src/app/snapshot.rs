@@ -14,14 +14,13 @@ use super::PyApp;
 #[non_exhaustive]
 pub struct Snapshot {
     /// Places of the queue that are taken: by calls that wait for a worker, by abandoned ones that no worker has come by
-    /// yet, and, with [`OnFull::Wait`](crate::OnFull::Wait), by services that are ready and by calls whose body is being
-    /// read.
+    /// yet, and, with [`OnFull::Wait`](crate::OnFull::Wait), by services that are ready.
     pub waiting: usize,
-    /// Services that are not ready, because they wait for a place in the queue.
+    /// Services and calls that wait for a place in the queue, with [`OnFull::Wait`](crate::OnFull::Wait).
     pub waiting_for_place: usize,
     /// Bytes of the bodies that are being read, wait or are worked on.
     pub body_bytes: usize,
-    /// Calls that were given up by their callers while they waited, since the start: their handler never ran.
+    /// Calls that were given up by their callers while they waited in the queue, since the start: their handler never ran.
     pub abandoned: u64,
     /// How the workers are, which all apps of the process share.
     pub workers: WorkerHealth,

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +22,8 @@ use tower::BoxError;
 use super::body::Collect;
 use super::response::{judge, response};
 use super::service::Inner;
-use super::{PyService, ResponseBody, prepare};
+use super::slot::Wait;
+use super::{PyService, ResponseBody, prepare, slot};
 use crate::error::Kind;
 use crate::{Error, log};
 
@@ -86,7 +88,16 @@ pin_project! {
     #[project = StateProject]
     enum State<B> {
         Refused { error: Option<Error> },
-        Reading { #[pin] body: Collect<B>, call: Option<Box<Call>>, slot: Option<OwnedSemaphorePermit> },
+        Reading {
+            #[pin]
+            body: Collect<B>,
+            call: Option<Box<Call>>,
+            slot: Option<OwnedSemaphorePermit>,
+            // The service waited for a slot, so that its call may wait again.
+            waits: bool,
+        },
+        // The body was slow to come, and the slot is somebody else's by now.
+        Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
         Ready { call: Option<Call>, slot: Option<OwnedSemaphorePermit> },
         Waiting { answer: oneshot::Receiver<Outcome>, ticket: Arc<Ticket>, pushed: Instant },
         Done,
@@ -126,7 +137,7 @@ where
             return Ok(Self::Ready { call: Some(call), slot });
         }
         let body = Collect::new(body, service.app.limits.body, service.app.budget.clone())?;
-        Ok(Self::Reading { body, call: Some(Box::new(call)), slot })
+        Ok(Self::Reading { body, call: Some(Box::new(call)), waits: slot.is_some(), slot })
     }
 
     /// Hands the call to the pool.
@@ -202,20 +213,32 @@ where
                 let (call, slot) = (call.take().ok_or_else(ended)?, slot.take());
                 state.set(State::push(service, call, slot, Bytes::new(), None)?);
             }
-            StateProject::Reading { body, call, slot } => {
+            StateProject::Reading { body, call, slot, waits } => {
                 if let Poll::Ready(read) = body.poll(context) {
                     let (body, bytes) = read?;
-                    let (call, slot) = (*call.take().ok_or_else(ended)?, slot.take());
+                    let (call, slot) = (call.take().ok_or_else(ended)?, slot.take().or_else(|| app.slots.take()));
                     timer.set(None);
-                    state.set(State::push(service, call, slot, body, bytes)?);
+                    if slot.is_none() && *waits {
+                        let slot = slot::wait(Arc::clone(&service.inner));
+                        state.set(State::Queueing { slot, call: Some(call), body, bytes });
+                    } else {
+                        state.set(State::push(service, *call, slot, body, bytes)?);
+                    }
                     continue;
                 }
+                // Clients that are slow to send must not keep the queue from those who are not.
+                *slot = None;
                 poll_forced(service, forced.as_mut(), context)?;
                 ready!(poll_timer(timer.as_mut(), context, || Instant::now() + app.limits.body_timeout));
                 return Poll::Ready(Err(Error::new(
                     Kind::BodyTimeout,
                     format!("the request's body took longer than {:?}", app.limits.body_timeout),
                 )));
+            }
+            StateProject::Queueing { slot, call, body, bytes } => {
+                let slot = ready!(slot.as_mut().poll(context))?;
+                let (call, body, bytes) = (*call.take().ok_or_else(ended)?, mem::take(body), bytes.take());
+                state.set(State::push(service, call, Some(slot), body, bytes)?);
             }
             StateProject::Waiting { answer, ticket, pushed } => {
                 if let Poll::Ready(outcome) = Pin::new(answer).poll(context) {

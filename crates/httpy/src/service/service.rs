@@ -70,7 +70,7 @@ impl PyService {
     }
 
     /// This service with a limit of its own: at most so many of its jobs wait in the queue or are at work; one more is
-    /// answered with 503. What is slow so leaves room for the app's other services, which share the workers:
+    /// answered with 503 at once, whatever [`on_full`](crate::PyAppBuilder::on_full) says. What is slow so leaves room for the app's other services, which share the workers:
     ///
     /// ```
     /// # fn check(python: httpy::PyApp) -> Result<axum::Router, httpy::Error> {
@@ -83,6 +83,7 @@ impl PyService {
     /// abandoned in the queue stops counting at once. All clones share the limit; the service that this one was made of does
     /// not, and a limit that it has is replaced. With 0 every call is refused. Defaults to none: the app's queue and workers
     /// are the limit.
+    #[must_use = "the limit is that of the service which is returned"]
     pub fn with_limit(self, jobs: usize) -> Self {
         Inner { limit: Some(Limit::new(jobs)), ..Inner::clone(&self.inner) }.into()
     }
@@ -90,6 +91,7 @@ impl PyService {
     /// This service with a deadline of its own instead of [the app's](crate::PyAppBuilder::deadline); the longest wait for a
     /// worker is the app's, but not longer than this deadline. A year at most; with 0 no call is in time. A limit stays
     /// shared with the service that this one was made of. Defaults to the app's deadline.
+    #[must_use = "the deadline is that of the service which is returned"]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         let deadline = deadline.min(LONGEST);
         let max_wait = self.inner.app.limits.max_wait.min(deadline);

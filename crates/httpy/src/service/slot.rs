@@ -43,7 +43,8 @@ impl Slots {
     }
 }
 
-type Wait = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, Error>> + Send + Sync>>;
+/// Until there is a slot, or none in time.
+pub(super) type Wait = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, Error>> + Send + Sync>>;
 
 /// How far one clone of a service is on its way to a call.
 #[derive(Default)]
@@ -66,7 +67,7 @@ impl Readiness {
         if let Self::Unasked = self {
             *self = match service.app.slots.take() {
                 Some(slot) => Self::Ready(slot),
-                None => Self::Waiting(Box::pin(wait(Arc::clone(service)))),
+                None => Self::Waiting(wait(Arc::clone(service))),
             };
         }
         if let Self::Waiting(wait) = self {
@@ -89,20 +90,23 @@ impl Readiness {
     }
 }
 
-async fn wait(service: Arc<Inner>) -> Result<OwnedSemaphorePermit, Error> {
-    let Inner { app, target, max_wait, .. } = &*service;
-    let Ok(_waiting) = app.slots.free_to_wait.try_acquire() else {
-        let text = format!("{target}: the queue is full, and as many calls as it is long wait for a place in it");
-        return Err(Error::new(Kind::Overloaded, text));
-    };
-    tokio::select! {
-        biased;
-        () = app.gate.closed() => Err(Error::shutting_down()),
-        // Never closed.
-        slot = Arc::clone(&app.slots.free).acquire_owned() => slot.map_err(|_| Error::shutting_down()),
-        () = sleep(*max_wait) => {
-            let text = format!("{target} was not called: no place in the queue was free within {max_wait:?}");
-            Err(Error::new(Kind::Overloaded, text))
+/// Waits for a slot on behalf of `service`. Gives up after its `max_wait` and when the app stops; at once when too many wait.
+pub(super) fn wait(service: Arc<Inner>) -> Wait {
+    Box::pin(async move {
+        let Inner { app, target, max_wait, .. } = &*service;
+        let Ok(_waiting) = app.slots.free_to_wait.try_acquire() else {
+            let text = format!("{target}: the queue is full, and as many calls as it is long wait for a place in it");
+            return Err(Error::new(Kind::Overloaded, text));
+        };
+        tokio::select! {
+            biased;
+            () = app.gate.closed() => Err(Error::shutting_down()),
+            // Never closed.
+            slot = Arc::clone(&app.slots.free).acquire_owned() => slot.map_err(|_| Error::shutting_down()),
+            () = sleep(*max_wait) => {
+                let text = format!("{target} was not called: no place in the queue was free within {max_wait:?}");
+                Err(Error::new(Kind::Overloaded, text))
+            }
         }
-    }
+    })
 }

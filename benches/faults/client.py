@@ -20,19 +20,20 @@ def request(path, body=b"", method=None):
 class Connection:
     def __init__(self, address, label, asked, pause):
         self.address, self.label, self.asked, self.pause = address, label, asked, pause
-        self.socket = None
+        self.since = None
         self.open()
 
     def open(self):
-        self.close()
+        self.since = None
         self.socket = socket.create_connection(self.address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
 
     def close(self):
-        if self.socket is not None:
-            self.socket.close()
-        self.socket = None
+        self.socket.close()
+
+    def is_idle(self):
+        return self.since is None
 
     def send(self):
         self.received, self.wanted = b"", None
@@ -50,6 +51,7 @@ class Connection:
             if end < 0:
                 return None
             length = _LENGTH.search(self.received, 0, end)
+            self.is_last = b"\r\nconnection: close" in self.received[:end].lower()
             self.code = int(self.received[9:12])
             self.wanted = end + 4 + (int(length[1]) if length else 0) - len(self.received)
             self.received = b""
@@ -59,7 +61,8 @@ class Connection:
 
 
 class Load:
-    """Sees by label: what was ``answered`` (status, seconds), how many were ``closed``, are still ``waiting``."""
+    """Sees by label what was ``answered`` (status, seconds), how many requests met a ``closed`` connection or still are
+    ``waiting``."""
 
     def __init__(self, address):
         self.address = address
@@ -67,6 +70,10 @@ class Load:
         self.answered = defaultdict(list)
         self.closed, self.waiting = Counter(), Counter()
         self.answers = 0
+        self._poll = select.epoll()
+        self._open = {}
+        self._due = []
+        self._reopens = True
 
     def add(self, label, asked, count=1, pause=None):
         """``pause()`` gives the seconds before the next request; without it there is none."""
@@ -77,54 +84,67 @@ class Load:
         """Until so much time has passed, or so many answers have come. With ``after=(number, call)`` the call is made
         after that many answers; from then on connections that are closed stay closed, and it ends when all are."""
         end = time.perf_counter() + (seconds or 3600)
-        poll = select.epoll()
-        by_number = {}
-        due = []
-        reopen = True
-
-        def begin(connection):
-            by_number[connection.socket.fileno()] = connection
-            poll.register(connection.socket, select.EPOLLIN)
-            connection.send()
-
         for connection in self.connections:
-            begin(connection)
-        while by_number and (answers is None or self.answers < answers):
+            self._begin(connection)
+        while self._open and (answers is None or self.answers < answers):
             now = time.perf_counter()
             if now >= end:
                 break
-            while due and due[0][0] <= now:
-                heapq.heappop(due)[2].send()
-            for number, _ in poll.poll(min(end, due[0][0] if due else end) - now):
-                connection = by_number[number]
-                try:
-                    status = connection.status()
-                except ConnectionError:
-                    poll.unregister(number)
-                    del by_number[number]
-                    self.closed[connection.label] += 1
-                    connection.close()
-                    if reopen:
-                        connection.open()
-                        begin(connection)
-                    continue
-                if status is None:
-                    continue
-                now = time.perf_counter()
-                self.answered[connection.label].append((status, now - connection.since))
-                self.answers += 1
-                connection.since = None
-                if after and self.answers == after[0]:
+            while self._due and self._due[0][0] <= now:
+                connection = heapq.heappop(self._due)[2]
+                if connection.is_idle():
+                    self._send(connection)
+            for number, _ in self._poll.poll(min(end, self._due[0][0] if self._due else end) - now):
+                if self._receive(self._open[number]) and after and self.answers == after[0]:
+                    self._reopens = False
                     after[1]()
-                    reopen = False
-                if connection.pause is None:
-                    connection.send()
-                else:
-                    heapq.heappush(due, (now + connection.pause(), number, connection))
-        for connection in by_number.values():
-            self.waiting[connection.label] += connection.since is not None
+        for connection in self._open.values():
+            self.waiting[connection.label] += not connection.is_idle()
             connection.close()
         return self
+
+    def _begin(self, connection):
+        number = connection.socket.fileno()
+        self._open[number] = connection
+        self._poll.register(number, select.EPOLLIN)
+        self._send(connection)
+
+    def _send(self, connection):
+        try:
+            connection.send()
+        except ConnectionError:
+            self._lose(connection)
+
+    def _receive(self, connection):
+        """Whether an answer is whole now."""
+        try:
+            status = connection.status()
+        except ConnectionError:
+            self._lose(connection)
+            return False
+        if status is None:
+            return False
+        now = time.perf_counter()
+        self.answered[connection.label].append((status, now - connection.since))
+        self.answers += 1
+        connection.since = None
+        if connection.is_last:
+            self._lose(connection)
+        elif connection.pause is None:
+            self._send(connection)
+        else:
+            heapq.heappush(self._due, (now + connection.pause(), self.answers, connection))
+        return True
+
+    def _lose(self, connection):
+        self.closed[connection.label] += not connection.is_idle()
+        number = connection.socket.fileno()
+        self._poll.unregister(number)
+        del self._open[number]
+        connection.close()
+        if self._reopens:
+            connection.open()
+            self._begin(connection)
 
     def times(self, label):
         return [seconds for _, seconds in self.answered[label]]

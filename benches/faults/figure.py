@@ -154,9 +154,8 @@ def end(program, quick):
 
             load.run(after=(5000, terminate))
             code, seconds = server.wait(asked[0])
-            runs.append(
-                {"accepted": server.accepted(), "answered": load.answers, "code": code, "seconds": round(seconds, 3)}
-            )
+            seen = {"accepted": server.accepted(), "answered": load.answers, "never read": load.closed["load"]}
+            runs.append({**seen, "code": code, "seconds": round(seconds, 3)})
     return {
         "runs": runs,
         "met": {

@@ -26,8 +26,11 @@ def markdown(result):
         ]
         if runs := figure.get("runs"):
             slowest = max(run["seconds"] for run in runs)
-            total = sum(run["answered"] for run in runs)
-            lines.append(f"- {len(runs)} runs, {total:,} answers, ended after {slowest} s at most")
+            answered, unread = (sum(run[name] for run in runs) for name in ("answered", "never read"))
+            lines.append(
+                f"- {len(runs)} runs, {answered:,} answers, {unread} requests that were sent while the server closed"
+                f" idle connections, and that it never read; ended after {slowest} s at most"
+            )
     return "\n".join(lines) + "\n"
 
 

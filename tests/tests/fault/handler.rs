@@ -70,6 +70,22 @@ async fn while_c_code_holds_the_interpreter_native_routes_and_the_504_are_answer
 }
 
 #[tokio::test]
+async fn c_code_that_never_lets_the_interpreter_go_does_not_hold_the_process() {
+    let grace = Duration::from_millis(100);
+    let server = Server::fault("held_by_c").setup(|setup| setup.grace = grace);
+    let (child, gate) = (server.start().await, Gate::new().await);
+    let mut connection = ask(&child, &format!("/?gate={}", gate.port)).await;
+    let held = gate.arrival().await;
+    serves_native(&child).await;
+    child.signal("TERM").await;
+    assert_eq!(connection.receive("GET").await.status, 503);
+    child.wait_for("Python did not end within 10s: the process goes on without it").await;
+    // The server program shuts every app down twice: one such wait is enough.
+    drop(held);
+    child.wait().await.assert_code(0);
+}
+
+#[tokio::test]
 async fn a_huge_power_and_a_hostile_pattern_are_answered_with_504_and_the_others_are_served_after_them() {
     for module in ["huge_power", "hostile_pattern"] {
         let child = impatient(module).start().await;

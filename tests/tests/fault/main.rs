@@ -26,8 +26,10 @@ async fn serves(child: &Child) {
     assert_eq!(child.get("/app2/").await.text(), "healthy");
 }
 
+/// What never touches Python.
 async fn serves_native(child: &Child) {
     assert_eq!(child.get("/native").await.text(), "native");
+    assert_eq!(child.get("/livez").await.status, 200);
 }
 
 /// It serves, ends by itself at a signal, and has logged just these warnings and errors in this order, each known by a part

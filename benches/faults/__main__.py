@@ -70,8 +70,8 @@ def measure(program, fault, seconds):
             load.add(label, request(path))
         with contextlib.suppress(ConnectionError):  # where the fault ends the process
             load.run(seconds)
-        peak = server.status("VmHWM") or before
         seen = running.seen()
+        peak = server.status("VmHWM") or before
         try:
             serves = [ask(server.address, request(path))[0] for path in ROUTES.values()] == [200] * len(ROUTES)
         except ConnectionError:

@@ -72,11 +72,11 @@ class Load:
         self.answers = 0
         self._poll = select.epoll()
         self._open = {}
-        self._due = []
+        self._due, self._count = [], 0
         self._reopens = True
 
     def add(self, label, asked, count=1, pause=None):
-        """``pause()`` gives the seconds before the next request; without it there is none."""
+        """``pause()`` gives the seconds before each request, the first one too; without it there is none."""
         self.connections += [Connection(self.address, label, asked, pause) for _ in range(count)]
         return self
 
@@ -107,7 +107,14 @@ class Load:
         number = connection.socket.fileno()
         self._open[number] = connection
         self._poll.register(number, select.EPOLLIN)
-        self._send(connection)
+        self._go_on(connection)
+
+    def _go_on(self, connection):
+        if connection.pause is None:
+            self._send(connection)
+        else:
+            self._count += 1  # so that two of one moment need not be compared
+            heapq.heappush(self._due, (time.perf_counter() + connection.pause(), self._count, connection))
 
     def _send(self, connection):
         try:
@@ -124,16 +131,13 @@ class Load:
             return False
         if status is None:
             return False
-        now = time.perf_counter()
-        self.answered[connection.label].append((status, now - connection.since))
+        self.answered[connection.label].append((status, time.perf_counter() - connection.since))
         self.answers += 1
         connection.since = None
         if connection.is_last:
             self._lose(connection)
-        elif connection.pause is None:
-            self._send(connection)
         else:
-            heapq.heappush(self._due, (now + connection.pause(), self.answers, connection))
+            self._go_on(connection)
         return True
 
     def _lose(self, connection):

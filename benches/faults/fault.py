@@ -75,7 +75,7 @@ def crowd(address, seconds):
         if hard != resource.RLIM_INFINITY and hard < wanted:
             return {f"skipped: {wanted} open files are needed, the hard limit is {hard}": 1}
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return seen_by(Load(address).add("fault", request("/"), 10_000, lambda: 1).run(seconds))
+    return seen_by(Load(address).add("fault", request("/"), 10_000, lambda: 0.5).run(seconds))
 
 
 def once(address, seconds):

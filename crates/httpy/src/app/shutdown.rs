@@ -52,7 +52,7 @@ impl PyApp {
             shared.gate.close();
             tokio::spawn(async move {
                 sleep(grace).await;
-                shared.gate.force();
+                shared.gate.end();
             });
         }
     }
@@ -74,7 +74,11 @@ impl PyApp {
     /// # }
     /// ```
     ///
-    /// With several apps any of them will do, as their grace periods begin together: take the one with the longest.
+    /// [`shutdown`](Self::shutdown) alone does not resolve it: a host may end an app and serve on. With several apps any of
+    /// them will do, as their grace periods begin together: take the one with the longest.
+    ///
+    /// Dropping the runtime, as `#[tokio::main]` does at the end, waits for what the host itself has given to
+    /// `spawn_blocking`, without a limit; httpy leaves nothing there.
     ///
     /// # Panics
     ///
@@ -82,7 +86,7 @@ impl PyApp {
     pub fn forced(&self) -> impl Future<Output = ()> + Send + 'static {
         let shared = Arc::clone(&self.inner.shared);
         async move {
-            shared.gate.until_forced().await;
+            shared.gate.ended().await;
             sleep(LAST_ANSWERS).await;
             tracing::warn!(target: "httpy", "connections are still open after the grace period: they are left behind");
         }

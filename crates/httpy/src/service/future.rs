@@ -1,4 +1,4 @@
-//! The response futures: read the body, push the job, wait for the outcome, with one clock.
+//! The response futures: read the body, push the job, wait for the outcome, with one clock; let go of the call.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -67,6 +67,13 @@ pin_project! {
         #[pin]
         forced: Option<OwnedNotified>,
     }
+
+    impl<B> PinnedDrop for CallFuture<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            leave(this.service, this.state.as_ref().get_ref(), false);
+        }
+    }
 }
 
 pin_project! {
@@ -122,7 +129,7 @@ where
         };
         let pushed = Instant::now();
         let deadline = pushed.into_std() + service.app.limits.deadline;
-        let ticket = Arc::new(Ticket::new(call, deadline));
+        let ticket = Arc::new(Ticket::new(call, pushed.into_std(), deadline));
         let (answer, outcome) = oneshot::channel();
         let job = Job { target: service.id, ticket: Arc::clone(&ticket), body, answer, slot, bytes };
         match service.app.pool.push(job) {
@@ -142,8 +149,12 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = ready!(poll(this.service, this.state.as_mut(), this.timer, this.forced, context));
+        let late = matches!(&result, Err(error) if error.is_deadline());
+        let enforced = leave(this.service, this.state.as_ref().get_ref(), late);
         this.state.set(State::Done);
-        if let Err(error) = &result {
+        if let Err(error) = &result
+            && !(late && enforced)
+        {
             log::failure(&this.service.inner.target, error);
         }
         Poll::Ready(result)
@@ -210,6 +221,17 @@ where
             }
             StateProject::Done => return Poll::Ready(Err(ended())),
         }
+    }
+}
+
+/// Lets go of a call: one that still waits never runs, one that still runs has its worker freed at the deadline. True in
+/// the second case; when its client is answered with 504, the enforcer has it logged, with the handler's stack.
+fn leave<B>(service: &PyService, state: &State<B>, answered: bool) -> bool {
+    match state {
+        State::Waiting { ticket, .. } if !ticket.is_done() && !ticket.withdraw() => {
+            service.inner.app.pool.enforce(service.inner.id, ticket, answered)
+        }
+        _ => false,
     }
 }
 

@@ -16,7 +16,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("queue");
     group.bench_function("push and take by a lead", |bencher| {
-        let queue = Queue::new(1, 1, LONG, true);
+        let queue = Queue::new(1, 1, 0, LONG, true);
         let seat = queue.first_seats()[0];
         // One job stays in the queue all the time, so that the lead never stops leading.
         queue.push(0).expect("open");

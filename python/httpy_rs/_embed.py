@@ -244,6 +244,13 @@ def is_gil_enabled() -> bool:
     return asks is None or asks()
 
 
+def register_dump(signum: int, descriptor: int) -> None:
+    """Has each thread that gets the signal write its frames there, for when the interpreter cannot be had."""
+    import faulthandler
+
+    faulthandler.register(signum, file=descriptor, all_threads=False, chain=False)
+
+
 def shut_down(limit: float) -> tuple[list[str], list[str]]:
     """Does what CPython does before it ends, on its main thread, short of ending.
 

@@ -49,6 +49,15 @@ pub enum Wait {
     Retire,
 }
 
+/// What became of a worker that was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// There may be another in its place. Where a seat comes along, start a worker for it.
+    Replaced(Option<Seat>),
+    /// As many as may be are replaced already: there is one worker less until one comes back.
+    Spent,
+}
+
 /// The jobs that wait for the workers of one interpreter. Bounded by the permits that each job carries.
 #[derive(Debug)]
 pub struct Queue<J> {
@@ -58,6 +67,8 @@ pub struct Queue<J> {
     /// What a lead that watches looks at; what counts is `jobs`, behind the mutex.
     arrived: AtomicBool,
     min: usize,
+    max: usize,
+    spare: usize,
     retire_after: Duration,
 }
 
@@ -74,6 +85,8 @@ struct State<J> {
     idle: Vec<Seat>,
     /// Seats without a thread.
     free: Vec<Seat>,
+    /// Workers that were given up and have not come back.
+    lost: Vec<Seat>,
     /// The lead looks out for the next job, so that nobody need be called for it.
     watched: bool,
     exclusive: bool,
@@ -88,25 +101,29 @@ enum Appointed {
 }
 
 impl<J> Queue<J> {
-    /// A queue for `min` to `max` workers that retire after having been idle for `retire_after`. `exclusive` is true
-    /// on a GIL build: one worker at a time takes jobs.
-    pub fn new(min: usize, max: usize, retire_after: Duration, exclusive: bool) -> Self {
+    /// A queue for `min` to `max` workers that retire after having been idle for `retire_after`, and for others in the
+    /// place of at most `spare` that are lost. `exclusive` is true on a GIL build: one worker at a time takes jobs.
+    pub fn new(min: usize, max: usize, spare: usize, retire_after: Duration, exclusive: bool) -> Self {
         let max = max.max(1);
+        let seats = max + spare;
         Self {
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
                 lead: None,
-                coming: vec![false; max].into(),
+                coming: vec![false; seats].into(),
                 on_their_way: 0,
-                idle: Vec::with_capacity(max),
-                free: (0..max).rev().map(Seat).collect(),
+                idle: Vec::with_capacity(seats),
+                free: (0..seats).rev().map(Seat).collect(),
+                lost: Vec::new(),
                 watched: false,
                 exclusive,
                 closed: false,
             }),
-            bells: (0..max).map(|_| Condvar::new()).collect(),
+            bells: (0..seats).map(|_| Condvar::new()).collect(),
             arrived: AtomicBool::new(false),
             min: min.min(max),
+            max,
+            spare,
             retire_after,
         }
     }
@@ -140,11 +157,18 @@ impl<J> Queue<J> {
     /// while no other worker is in a handler, which might want the interpreter back just then.
     pub fn take(&self, seat: Seat) -> Take<J> {
         let mut state = self.lock();
+        // A worker that was lost and comes here is not lost any more.
+        state.lost.retain(|lost| *lost != seat);
         let was_coming = state.arrive(seat);
         // Who was coming overtakes; and where nobody leads, whoever is here does, without another round through the
         // interpreter.
         if was_coming || state.lead.is_none() {
             state.lead = Some(seat);
+        }
+        if self.active(&state) > self.max && !was_coming {
+            // It came back to find another in its place.
+            state.lead = state.lead.filter(|lead| *lead != seat);
+            return Take::Wait;
         }
         if state.exclusive && state.lead != Some(seat) {
             // Overtaken while it was in a handler. Where every other seat was busy nobody stands by for the jobs that
@@ -181,7 +205,7 @@ impl<J> Queue<J> {
                 state.idle.push(seat);
             }
             // Whatever still waits is the business of the lead and of the standby.
-            if state.closed {
+            if state.closed || self.active(&state) > self.max {
                 return state.retire(seat);
             }
             if self.alive(&state) > self.min {
@@ -212,6 +236,23 @@ impl<J> Queue<J> {
         }
     }
 
+    /// Gives up the worker of `seat`, which does not come back from a handler, until it does: another one may be started in
+    /// its place.
+    pub fn lose(&self, seat: Seat) -> Lost {
+        let mut state = self.lock();
+        if state.lost.contains(&seat) {
+            return Lost::Replaced(None);
+        }
+        state.lost.push(seat);
+        state.lead = state.lead.filter(|lead| *lead != seat);
+        if state.lost.len() > self.spare { Lost::Spent } else { Lost::Replaced(self.call(state)) }
+    }
+
+    /// How many workers are lost.
+    pub fn lost(&self) -> usize {
+        self.lock().lost.len()
+    }
+
     /// Calls a worker for jobs whose worker was lost. Where a seat comes back, the caller starts a worker for it.
     pub fn call_again(&self) -> Option<Seat> {
         self.call(self.lock())
@@ -237,6 +278,11 @@ impl<J> Queue<J> {
         self.alive(&self.lock())
     }
 
+    /// Workers with a thread, but for those that have been replaced.
+    fn active(&self, state: &State<J>) -> usize {
+        self.alive(state) - state.lost.len().min(self.spare)
+    }
+
     fn alive(&self, state: &State<J>) -> usize {
         self.bells.len() - state.free.len()
     }
@@ -244,7 +290,8 @@ impl<J> Queue<J> {
     /// Calls a worker if one is needed. The bell rings after the mutex is released, so that the woken thread does not
     /// run into it.
     fn call(&self, mut state: MutexGuard<'_, State<J>>) -> Option<Seat> {
-        let appointed = state.appoint();
+        let may_grow = self.active(&state) < self.max;
+        let appointed = state.appoint(may_grow);
         drop(state);
         match appointed {
             Appointed::Nobody => None,
@@ -289,13 +336,13 @@ impl<J> State<J> {
         self.exclusive && self.idle.len() + self.on_their_way + 1 >= alive
     }
 
-    fn appoint(&mut self) -> Appointed {
+    fn appoint(&mut self, may_grow: bool) -> Appointed {
         if !self.wants_another() {
             return Appointed::Nobody;
         }
         let (seat, appointed) = if let Some(seat) = self.idle.pop() {
             (seat, Appointed::Idle(seat))
-        } else if let Some(seat) = self.free.pop() {
+        } else if may_grow && let Some(seat) = self.free.pop() {
             (seat, Appointed::New(seat))
         } else {
             return Appointed::Nobody;
@@ -319,6 +366,7 @@ impl<J> State<J> {
     fn retire(&mut self, seat: Seat) -> Wait {
         self.arrive(seat);
         self.idle.retain(|idle| *idle != seat);
+        self.lost.retain(|lost| *lost != seat);
         self.free.push(seat);
         Wait::Retire
     }

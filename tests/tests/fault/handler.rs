@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use httpy_tests::child::Server;
+use httpy_tests::child::{Child, Server};
 use httpy_tests::client::{Connection, Received};
 use httpy_tests::gate::Gate;
 
@@ -11,13 +11,27 @@ use super::{ask, complaints, ends, serves, serves_native};
 /// Passes in the tests of what does not end.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// With a deadline for the faulty handler, not for the healthy one.
+/// From the deadline until a worker counts as lost, in the tests in which one does.
+const LOST_AFTER: Duration = Duration::from_millis(500);
+
+/// With a deadline for the faulty handler, not for the healthy one, and one worker for both.
 fn impatient(module: &str) -> Server {
-    Server::fault(module).setup(|setup| setup.apps[0].deadline = DEADLINE)
+    Server::fault(module).setup(|setup| {
+        setup.apps[0].deadline = DEADLINE;
+        for app in &mut setup.apps {
+            app.workers = (1..=1).into();
+        }
+    })
 }
 
 fn assert_fails(answer: &Received) {
     assert_eq!((answer.status, answer.text().as_str()), (500, "internal server error\n"));
+}
+
+/// A probe answers with 503 and a reason that has `text`.
+async fn refuses(child: &Child, probe: &str, text: &str) {
+    let answer = child.get(probe).await;
+    assert!(answer.status == 503 && answer.text().contains(text), "{probe}: {answer:?}");
 }
 
 async fn assert_times_out(connection: &mut Connection) {
@@ -26,33 +40,61 @@ async fn assert_times_out(connection: &mut Connection) {
 }
 
 #[tokio::test]
-async fn an_endless_loop_is_answered_with_504_and_the_others_are_served_during_it() {
+async fn an_endless_loop_is_interrupted_at_its_deadline_and_its_worker_serves_the_next_call() {
     let child = impatient("endless_loop").start().await;
     let mut connection = ask(&child, "/").await;
-    child.wait_for("begun").await;
-    serves(&child).await;
+    serves_native(&child).await;
     assert_times_out(&mut connection).await;
-    ends(child, &["endless_loop:handle did not answer within 1s"]).await;
+    serves(&child).await;
+    let line = "endless_loop:handle did not answer within 1s; it is interrupted";
+    child.wait_for(line).await;
+    let ended = ends(child, &[line]).await;
+    ended.assert_says(&["endless_loop.py\", line ", "in handle"]);
 }
 
 #[tokio::test]
-async fn a_sleep_of_an_hour_is_answered_with_504_and_the_others_are_served_during_it() {
-    let child = impatient("long_sleep").start().await;
-    let mut connection = ask(&child, "/").await;
-    child.wait_for("begun").await;
-    serves(&child).await;
-    assert_times_out(&mut connection).await;
-    ends(child, &["long_sleep:handle did not answer within 1s"]).await;
+async fn what_cannot_be_interrupted_costs_its_worker_which_is_replaced() {
+    for (module, line) in [("long_sleep", "line 9, in handle"), ("swallows", "in handle")] {
+        let server = impatient(module).setup(|setup| {
+            for app in &mut setup.apps {
+                app.lost_after = LOST_AFTER;
+            }
+        });
+        let child = server.start().await;
+        let mut connection = ask(&child, "/").await;
+        child.wait_for("begun").await;
+        let mut healthy = ask(&child, "/app2/").await;
+        serves_native(&child).await;
+        assert_times_out(&mut connection).await;
+        assert_eq!(healthy.receive("GET").await.text(), "healthy", "by the worker that replaces the first one");
+        let overdue = format!("{module}:handle did not answer within 1s; it is interrupted");
+        let lost = format!("worker 1 is lost: {module}:handle has been in its call for ");
+        let ended = ends(child, &[&overdue, &lost]).await;
+        ended.assert_says(&[line, "; replaced, 15 replacements left"]);
+    }
 }
 
 #[tokio::test]
-async fn a_handler_that_swallows_every_exception_is_answered_with_504_and_the_others_are_served_during_it() {
-    let child = impatient("swallows").start().await;
+async fn when_every_worker_is_lost_and_none_is_replaced_the_server_says_so_and_native_routes_are_served() {
+    let server = impatient("long_sleep").setup(|setup| {
+        for app in &mut setup.apps {
+            (app.lost_after, app.replacements) = (LOST_AFTER, 0);
+        }
+    });
+    let child = server.start().await;
     let mut connection = ask(&child, "/").await;
-    child.wait_for("begun").await;
-    serves(&child).await;
     assert_times_out(&mut connection).await;
-    ends(child, &["swallows:handle did not answer within 1s"]).await;
+    child.wait_for("replacements are spent").await;
+    for probe in ["/readyz", "/livez"] {
+        refuses(&child, probe, "lost").await;
+    }
+    assert_eq!(child.get("/native").await.text(), "native");
+    child.signal("TERM").await;
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    let parts = ["did not answer within 1s", "worker 1 is lost", "all 0 replacements are spent"];
+    let lines = complaints(&ended);
+    assert!(lines.len() == 3 && lines.iter().zip(parts).all(|(line, part)| line.contains(part)), "{ended:?}");
 }
 
 #[tokio::test]
@@ -63,10 +105,15 @@ async fn while_c_code_holds_the_interpreter_native_routes_and_the_504_are_answer
     let mut healthy = ask(&child, "/app2/").await;
     serves_native(&child).await;
     assert_times_out(&mut connection).await;
+    let line = child.line_with("the interpreter could not be had for").await;
+    assert!(line.contains("C code keeps it"), "{line}");
+    refuses(&child, "/readyz", "Python code has held the interpreter for").await;
     serves_native(&child).await;
     drop(held);
     assert_eq!(healthy.receive("GET").await.text(), "healthy");
-    ends(child, &["held_by_c:handle did not answer within 1s"]).await;
+    let overdue = "held_by_c:handle did not answer within 1s";
+    child.wait_for(overdue).await;
+    ends(child, &["the interpreter could not be had for", overdue]).await;
 }
 
 #[tokio::test]
@@ -93,7 +140,16 @@ async fn a_huge_power_and_a_hostile_pattern_are_answered_with_504_and_the_others
         child.wait_for("begun").await;
         serves_native(&child).await;
         assert_times_out(&mut connection).await;
-        ends(child, &[&format!("{module}:handle did not answer within 1s")]).await;
+        let overdue = format!("{module}:handle did not answer within 1s");
+        child.wait_for(&overdue).await;
+        serves(&child).await;
+        child.signal("TERM").await;
+        let ended = child.wait().await;
+        ended.assert_code(0);
+        // How long they take depends on the machine.
+        let lines = complaints(&ended);
+        let others = lines.iter().filter(|line| !line.contains("the interpreter could not be had for"));
+        assert!(others.eq(lines.last()) && lines[lines.len() - 1].contains(&overdue), "{ended:?}");
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{attach::attach, fork};
 
 use super::{
     Options, StartError, config,
+    dump::StackDump,
     embed::{Embed, Executables},
     inbox::{Inbox, Work},
     library,
@@ -32,6 +33,7 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// What is known once the interpreter runs.
 pub(super) struct Started {
     pub(super) embed: Embed,
+    pub(super) dump: Option<StackDump>,
     pub(super) thread: ThreadId,
     pub(super) switch_interval: Duration,
     /// `sys.prefix`, when it is that of a virtual environment.
@@ -133,8 +135,11 @@ fn set_up(
         .map_err(words)?
         .unwrap_or_default();
     let switch_interval = sys.call_method0("getswitchinterval").and_then(|value| value.extract()).map_err(words)?;
+    // Signals of an interpreter that ran already are its owner's.
+    let dump = chosen.and_then(|_| StackDump::install(py, &embed));
     Ok(Started {
         embed,
+        dump,
         thread: thread::current().id(),
         switch_interval: options
             .switch_interval

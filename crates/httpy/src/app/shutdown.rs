@@ -27,7 +27,7 @@ impl PyApp {
     /// with 503. After `grace` every call that is still pending is answered with 503 too, so that `serve` returns, which
     /// otherwise waits for them without limit.
     ///
-    /// Handlers that are running then are not interrupted; they end with the process. What no handler is behind is not seen
+    /// Handlers that are running then go on, until their deadline or with the process. What no handler is behind is not seen
     /// from here: a native route that never answers, or a client that never reads its response, still holds `serve`.
     ///
     /// With several apps the signal goes through one after the other: `b.stop_on(a.stop_on(signal, grace), grace)`.

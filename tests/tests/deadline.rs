@@ -109,7 +109,7 @@ struct Turn {
 impl Turn {
     async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
         let alone = TURN.lock().await;
-        let app = App::with(SOURCE, |builder| options(builder.workers(1..=1).deadline(Duration::from_secs(7))));
+        let app = App::with(SOURCE, |builder| options(builder.workers(1..=1).deadline(Duration::from_secs(3600))));
         Self { app, gate: Gate::new().await, _alone: alone }
     }
 
@@ -151,7 +151,7 @@ impl Turn {
 /// The deadline rings.
 async fn expire(call: JoinHandle<Answer>) {
     tokio::time::pause();
-    let answer = call.await.unwrap();
+    let Ok(answer) = call.await else { panic!("the call panicked") };
     tokio::time::resume();
     assert_eq!((answer.status, answer.text().as_str()), (504, "the handler took too long\n"));
 }
@@ -161,7 +161,7 @@ async fn an_endless_loop_is_interrupted_and_its_only_worker_serves_the_next() {
     let turn = Turn::begin(|builder| builder).await;
     turn.overdue("/spin").await;
     assert_eq!(turn.ask("/seen").await, "");
-    let line = turn.line("did not answer within 7s; it is interrupted").await;
+    let line = turn.line("did not answer within 3600s; it is interrupted").await;
     assert_eq!((line.level, turn.lines().len()), (Level::WARN, 1));
     let folder = turn.app.folder.path().display();
     for part in [format!("File \"{folder}/{}.py\", line ", turn.app.module), "in spin\n    ".into(), "in handle".into()]
@@ -171,7 +171,7 @@ async fn an_endless_loop_is_interrupted_and_its_only_worker_serves_the_next() {
 }
 
 #[tokio::test]
-async fn the_workers_of_a_thousand_endless_loops_are_all_freed() {
+async fn a_worker_survives_any_number_of_endless_loops() {
     let turn = Turn::begin(|builder| builder).await;
     for _ in 0..100 {
         turn.overdue("/spin").await;
@@ -288,7 +288,7 @@ async fn when_c_code_keeps_the_interpreter_that_is_told_with_its_stack() {
     }
     drop(held);
     assert_eq!(turn.ask("/seen").await, "");
-    turn.line("did not answer within 7s").await;
+    turn.line("did not answer within 3600s").await;
     assert_eq!(turn.lines().len(), 1, "{:?}", turn.lines());
 }
 

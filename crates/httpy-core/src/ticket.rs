@@ -56,8 +56,8 @@ pub enum Finish {
 /// What the enforcer finds when it wants to interrupt a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
-    /// The worker of this seat is held in the call until [`Ticket::end_interruption`].
-    Begun(Seat),
+    /// The worker is held in the call until [`Ticket::end_interruption`].
+    Begun,
     /// The handler is in a shield, and is interrupted as it leaves it.
     Shielded,
     /// Nothing runs.
@@ -164,7 +164,7 @@ impl Ticket {
             _ => None,
         });
         match before {
-            Some(word) if word & SHIELDS == 0 => Interruption::Begun(seat(word)),
+            Some(word) if word & SHIELDS == 0 => Interruption::Begun,
             Some(_) => Interruption::Shielded,
             None => Interruption::Over,
         }
@@ -264,7 +264,7 @@ mod tests {
 
     fn interrupted() -> Ticket {
         let ticket = running();
-        assert_eq!(ticket.begin_interruption(), Interruption::Begun(SEAT));
+        assert_eq!(ticket.begin_interruption(), Interruption::Begun);
         ticket.end_interruption();
         ticket
     }
@@ -290,13 +290,7 @@ mod tests {
         assert!(ticket.withdraw());
         assert!(!ticket.take(SEAT) && !ticket.withdraw());
         assert!(!ticket.is_taken() && !ticket.is_done());
-    }
-
-    #[test]
-    fn a_withdrawn_call_gives_up_its_freight_at_once() {
-        let ticket = waiting();
-        assert!(ticket.withdraw());
-        assert!(ticket.unload().body.is_empty());
+        assert!(ticket.unload().body.is_empty(), "its freight is given up at once");
     }
 
     #[test]
@@ -321,7 +315,7 @@ mod tests {
     #[test]
     fn a_worker_does_not_leave_while_an_interruption_is_being_sent() {
         let ticket = running();
-        assert_eq!(ticket.begin_interruption(), Interruption::Begun(SEAT));
+        assert_eq!(ticket.begin_interruption(), Interruption::Begun);
         assert!(ticket.is_interrupting());
         assert_eq!(ticket.finish(), Finish::Interrupting);
         ticket.end_interruption();
@@ -333,7 +327,7 @@ mod tests {
     #[test]
     fn an_interrupted_call_can_be_interrupted_again_and_lost() {
         let ticket = interrupted();
-        assert_eq!(ticket.begin_interruption(), Interruption::Begun(SEAT));
+        assert_eq!(ticket.begin_interruption(), Interruption::Begun);
         ticket.end_interruption();
         assert!(ticket.lose());
         assert_eq!(ticket.finish(), Finish::Interrupted { lost: true });
@@ -382,7 +376,7 @@ mod tests {
             let (finish, sent) = thread::scope(|scope| {
                 let enforcer = scope.spawn(|| {
                     start.wait();
-                    let begun = ticket.begin_interruption() == Interruption::Begun(SEAT);
+                    let begun = ticket.begin_interruption() == Interruption::Begun;
                     let sent = begun && !ticket.is_done();
                     ticket.end_interruption();
                     assert_eq!(begun, sent, "the worker left while it was held");

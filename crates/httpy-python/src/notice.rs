@@ -110,8 +110,8 @@ impl fmt::Display for Notice {
             Self::Held { held_for, calls } => {
                 write!(
                     f,
-                    "the interpreter could not be had for {held_for:.1?}: C code keeps it, and no handler can go on or be \
-                     interrupted"
+                    "the interpreter could not be had for {held_for:.1?}, so that no overdue handler is interrupted: code that does \
+                     not give it up keeps it, C code mostly"
                 )?;
                 for (call, stack) in calls {
                     write!(f, "\noverdue: {}, after {:.1?}", call.target, call.elapsed)?;
@@ -166,7 +166,8 @@ mod tests {
         let held = Notice::Held { held_for: Duration::from_secs(1), calls: vec![(call(), None)] };
         assert_eq!(
             held.to_string(),
-            "the interpreter could not be had for 1.0s: C code keeps it, and no handler can go on or be interrupted\n\
+            "the interpreter could not be had for 1.0s, so that no overdue handler is interrupted: code that does not give it \
+             up keeps it, C code mostly\n\
              overdue: worker:handle, after 6.0s, route /slow/{id}\n  <its stack could not be read>"
         );
         assert_eq!((lost.target(), held.target()), ("worker:handle", ""));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -195,7 +196,8 @@ impl Crew {
 
     /// Says something to the operator. Must be called detached: it runs the host's code.
     pub(crate) fn notify(&self, notice: &Notice) {
-        (self.listener.notice)(notice);
+        // A subscriber that panics must not end the enforcer's threads; it is also what could have told of it.
+        drop(catch_unwind(AssertUnwindSafe(|| (self.listener.notice)(notice))));
     }
 
     /// Says that a call was answered with 504. Must be called detached.

@@ -53,7 +53,7 @@ fn strike<'py>(py: Python<'py>, crew: &Crew, asked: &Asked) -> Option<(bool, Opt
     // Before the interruption, which changes them; they are this call's if it can still be interrupted after that.
     let frames = asked.first.then(|| deadline.capture(py, thread));
     match asked.ticket.begin_interruption() {
-        Interruption::Begun(_) => {
+        Interruption::Begun => {
             // The worker stays in the call meanwhile, so that the thread is its own.
             deadline.send(py, thread);
             asked.ticket.end_interruption();

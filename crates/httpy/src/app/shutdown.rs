@@ -28,10 +28,10 @@ const FORCED: i32 = 130;
 
 impl PyApp {
     /// A future for [`with_graceful_shutdown`]: it resolves when `signal` does, and from then on new calls are answered
-    /// with 503, and [`readiness`](Self::readiness) says why. After `grace` every call that is still pending is answered with 503 too, so that `serve` returns, which
-    /// otherwise waits for them without limit.
+    /// with 503, and [`readiness`](Self::readiness) says why. After `grace` every call that is still pending is answered with
+    /// 503 too, so that `serve` returns, which otherwise waits for them without limit.
     ///
-    /// Handlers that are running then are not interrupted; they end with the process. What no handler is behind is not seen
+    /// Handlers that are running then go on, until their deadline or with the process. What no handler is behind is not seen
     /// from here, and still holds `serve`: a native route that never answers, a client that never reads its response, one
     /// that stops in the middle of a request's head. [`forced`](Self::forced) ends these.
     ///

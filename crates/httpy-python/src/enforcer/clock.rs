@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 
 use httpy_core::{Lost, Seat, TargetId, Ticket};
 
-use super::{Ended, Enforcer, State, number, overdue};
+use super::{Ended, Enforcer, HELD, State, Watched, number, overdue};
 use crate::notice::Notice;
 use crate::pool::Crew;
 
-/// The interrupter may wait so long for the interpreter before it is told.
-const HELD: Duration = Duration::from_secs(1);
-/// And it is told again after so long at the earliest, of calls that were not told of.
+/// That the interpreter cannot be had is told again after so long at the earliest, of calls that were not told of.
 const HELD_AGAIN: Duration = Duration::from_secs(10);
 /// So many calls are told of at once: reading their stacks takes a moment each.
 const HELD_CALLS: usize = 8;
@@ -110,13 +108,15 @@ impl State {
     /// Everything that is due now. Whatever the interrupter is to do is marked; its bell has still to be rung.
     fn look(&mut self, now: Instant, lost_after: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
+        // Nobody is lost while the interpreter is waited for.
+        let (had, free) = (self.had, self.asked.is_none());
         for (seat, place) in self.watched.iter_mut().enumerate() {
             let Some(watched) = place else { continue };
             let Some(ticket) = watched.running() else {
-                actions.extend(place.take().and_then(super::Watched::ended).map(Action::Tell));
+                actions.extend(place.take().and_then(Watched::ended).map(Action::Tell));
                 continue;
             };
-            if watched.lost(lost_after).is_some_and(|lost| lost <= now) {
+            if free && watched.lost(lost_after, had).is_some_and(|lost| lost <= now) {
                 actions.push(Action::Lose(Stuck { seat: Seat(seat), target: watched.target, ticket }));
                 *place = None;
             } else if watched.next <= now && !watched.asked {
@@ -152,7 +152,8 @@ impl State {
     /// When to look again.
     fn next_look(&self, lost_after: Duration) -> Option<Instant> {
         let places = self.watched.iter().flatten();
-        let places = places.flat_map(|watched| [(!watched.asked).then_some(watched.next), watched.lost(lost_after)]);
+        let lost = |watched: &Watched| watched.lost(lost_after, self.had).filter(|_| self.asked.is_none());
+        let places = places.flat_map(|watched| [(!watched.asked).then_some(watched.next), lost(watched)]);
         places.flatten().chain(self.held_next()).min()
     }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use httpy_core::{Interruption, Seat, TargetId, Ticket};
 use pyo3::prelude::*;
 
-use super::{AGAIN, Enforcer, overdue};
+use super::{AGAIN, Enforcer, HELD, overdue};
 use crate::attach::attach;
 use crate::notice::Notice;
 use crate::pool::Crew;
@@ -74,12 +74,15 @@ impl Enforcer {
     /// What is asked for; from now on it does not wait for the interpreter any more.
     fn take_asked(&self) -> Vec<Asked> {
         let mut state = self.lock();
-        state.asked = None;
+        let now = Instant::now();
+        if state.asked.take().is_some_and(|asked| asked + HELD <= now) {
+            state.had = Some(now);
+        }
         let places = state.watched.iter_mut().enumerate();
         let asked = places.filter_map(|(seat, place)| {
             let watched = place.as_mut().filter(|watched| watched.asked)?;
             watched.asked = false;
-            watched.next = Instant::now() + AGAIN;
+            watched.next = now + AGAIN;
             let ticket = watched.running()?;
             Some(Asked { seat: Seat(seat), target: watched.target, ticket, first: watched.interrupted.is_none() })
         });

@@ -30,6 +30,9 @@ use crate::pool::Crew;
 /// A call that is interrupted and goes on is interrupted again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// The interrupter may wait so long for the interpreter before that is told.
+const HELD: Duration = Duration::from_secs(1);
+
 /// The calls to be enforced, and the bells of the two threads.
 pub(crate) struct Enforcer {
     state: Mutex<State>,
@@ -47,6 +50,8 @@ struct State {
     wakes: Option<Instant>,
     /// Since when the interrupter has been asked for something that it has not begun.
     asked: Option<Instant>,
+    /// When the interrupter last had the interpreter after having waited for it for long.
+    had: Option<Instant>,
     /// When it was last told that the interpreter could not be had.
     held_told: Option<Instant>,
     closed: bool,
@@ -78,6 +83,7 @@ impl Enforcer {
             watched: (0..seats).map(|_| None).collect(),
             wakes: None,
             asked: None,
+            had: None,
             held_told: None,
             closed: false,
             ended: false,
@@ -182,9 +188,10 @@ impl Watched {
     }
 
     /// When its worker counts as lost. Not before it has had a chance to hear of the interruption: it may have waited for
-    /// the interpreter all the time, and with it the one that would replace it.
-    fn lost(&self, lost_after: Duration) -> Option<Instant> {
-        self.interrupted.map(|interrupted| (self.from + lost_after).max(interrupted + lost_after.min(AGAIN)))
+    /// the interpreter, which could be `had` only then, and with it the one that would replace it.
+    fn lost(&self, lost_after: Duration, had: Option<Instant>) -> Option<Instant> {
+        let heard = self.interrupted.max(self.interrupted.and(had))? + lost_after.min(AGAIN);
+        Some(heard.max(self.from + lost_after))
     }
 }
 

@@ -5,4 +5,5 @@
 mod child;
 mod exit;
 mod guest;
+mod pool;
 mod start;

@@ -1,0 +1,145 @@
+//! The pool without a server: calls that nobody waits for, and what the pool says of its workers then.
+
+use std::io::{Read, pipe};
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use http::{Method, Uri, Version};
+use httpy_core::{Call, Details, Fields, Headers, Job, Outcome, TargetId, Ticket};
+use httpy_python::interpreter::Options;
+use httpy_python::{Health, Listener, Notice, Pool, PoolOptions, Runtime};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::child::{in_child, python};
+
+static NOTICES: Mutex<Vec<Notice>> = Mutex::new(Vec::new());
+static NOTICED: Condvar = Condvar::new();
+
+/// Waits for a notice that begins like this.
+fn wait_for(text: &str) {
+    let none = |notices: &mut Vec<Notice>| !notices.iter().any(|notice| notice.to_string().starts_with(text));
+    drop(NOTICED.wait_while(NOTICES.lock().unwrap(), none).unwrap());
+}
+
+struct Running {
+    runtime: Arc<Runtime>,
+    pool: Arc<Pool>,
+    target: TargetId,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    /// One worker that may be replaced once, and the handler of `source`.
+    fn begin(source: &str) -> Self {
+        let runtime = Runtime::start(&Options::default()).unwrap();
+        let notice = |notice: &Notice| {
+            NOTICES.lock().unwrap().push(notice.clone());
+            NOTICED.notify_all();
+        };
+        let lost_after = Duration::from_millis(1);
+        let options = PoolOptions { min: 1, max: 1, stack_size: 8 << 20, replacements: 1, lost_after };
+        let pool = runtime.pool(options, Listener { late: |_, _| {}, notice }).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("pool_app.py"), source).unwrap();
+        let paths = vec![folder.path().to_owned()];
+        runtime.add_paths(paths.clone()).unwrap();
+        let target = runtime.load_handler("pool_app:handle".to_owned(), paths).unwrap();
+        Self { runtime, pool, target, _folder: folder }
+    }
+
+    /// Puts a call into the queue whose time is up.
+    fn push(&self) -> (Arc<Ticket>, oneshot::Receiver<Outcome>) {
+        let details = Details {
+            target: Uri::from_static("/"),
+            route: None,
+            client: None,
+            scheme: "http",
+            version: Version::HTTP_11,
+            extras: None,
+        };
+        let call = Call {
+            method: Method::GET,
+            uri: Uri::from_static("/"),
+            decoded_path: None,
+            params: Fields::new(),
+            query: Fields::new(),
+            headers: Headers::default(),
+            details,
+        };
+        let now = Instant::now();
+        let ticket = Arc::new(Ticket::new(call, now, now));
+        let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (answer, outcome) = oneshot::channel();
+        let (target, bytes) = (self.target, None);
+        let job = Job { target, ticket: Arc::clone(&ticket), body: bytes::Bytes::new(), answer, slot, bytes };
+        assert!(self.pool.push(job).is_ok());
+        (ticket, outcome)
+    }
+
+    /// Begins a call, and lets go of it when it has arrived.
+    fn begin_overdue(&self, arrived: impl FnOnce()) {
+        let (ticket, outcome) = self.push();
+        arrived();
+        drop(outcome);
+        assert!(self.pool.enforce(self.target, &ticket, true));
+    }
+}
+
+#[test]
+fn a_lost_worker_is_counted_until_it_comes_back() {
+    in_child(&[], || {
+        let running = Running::begin(
+            "import threading, httpy_rs\n\
+             arrived, gate = threading.Event(), threading.Event()\n\
+             def handle(method, path, params, query, headers, body):\n    \
+                 with httpy_rs.shield():\n        arrived.set(); gate.wait()\n    \
+                 return 200, '', {}\n",
+        );
+        let health = Health { workers_max: 1, lost: 0, replacements: 1, held_for: None };
+        assert_eq!(running.pool.health(), health);
+        let interpreter = running.runtime.interpreter();
+        running.begin_overdue(|| drop(python(interpreter, "import pool_app\nresult = pool_app.arrived.wait()")));
+        wait_for("worker 1 is lost");
+        assert_eq!(running.pool.health().lost, 1);
+        python(interpreter, "import pool_app\nresult = pool_app.gate.set()");
+        wait_for("worker 1 is back");
+        // It says so before it takes its place again.
+        while running.pool.health() != health {
+            thread::yield_now();
+        }
+        let (ticket, outcome) = running.push();
+        assert!(matches!(outcome.blocking_recv(), Ok(Outcome::Returned(_))));
+        assert!(!running.pool.enforce(running.target, &ticket, true), "it is over");
+    });
+}
+
+#[test]
+fn the_pool_tells_for_how_long_the_interpreter_could_not_be_had() {
+    in_child(&[], || {
+        let (mut arrived, tell) = pipe().unwrap();
+        let (gate, open) = pipe().unwrap();
+        let running = Running::begin(&format!(
+            "import ctypes, os, httpy_rs\n\
+             def handle(method, path, params, query, headers, body):\n    \
+                 with httpy_rs.shield():\n        \
+                     os.write({}, b'x')\n        \
+                     ctypes.PyDLL(None).read({}, ctypes.create_string_buffer(1), 1)\n    \
+                 return 200, '', {{}}\n",
+            tell.as_raw_fd(),
+            gate.as_raw_fd(),
+        ));
+        running.begin_overdue(|| arrived.read_exact(&mut [0]).unwrap());
+        wait_for("the interpreter could not be had for ");
+        let health = running.pool.health();
+        assert!(health.held_for.is_some_and(|held_for| held_for >= Duration::from_secs(1)), "{health:?}");
+        assert_eq!(health.lost, 0, "nobody could run in its place");
+        // The end of the pipe, for all who read it.
+        drop(open);
+        wait_for("pool_app:handle did not answer within 0ns");
+        let (_, outcome) = running.push();
+        assert!(matches!(outcome.blocking_recv(), Ok(Outcome::Returned(_))));
+        assert_eq!(running.pool.health().held_for, None);
+    });
+}

@@ -22,4 +22,4 @@ pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
 pub use job::{Job, TargetId};
 pub use outcome::{BodyKind, Outcome, Reply, Returned};
-pub use queue::{Queue, Seat, Take, Wait};
+pub use queue::{Lost, Queue, Seat, Seats, Take, Wait};

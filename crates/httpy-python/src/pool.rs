@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use httpy_core::{Job, Outcome, Queue, Seat, TargetId};
+use httpy_core::{Job, Outcome, Queue, Seat, Seats, TargetId};
 
 use crate::interpreter::Interpreter;
 use crate::runtime::Shared;
@@ -54,7 +54,8 @@ impl Pool {
         exclusive: bool,
         late: Late,
     ) -> io::Result<Self> {
-        let queue = Queue::new(options.min, options.max, RETIRE_AFTER, exclusive);
+        let seats = Seats { min: options.min, max: options.max, spare: 0 };
+        let queue = Queue::new(seats, RETIRE_AFTER, exclusive);
         let crew = Arc::new(Crew { queue, interpreter, shared, options, late });
         let pool = Self { crew };
         for seat in pool.crew.queue.first_seats() {

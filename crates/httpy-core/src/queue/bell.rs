@@ -65,7 +65,7 @@ impl Bell {
     }
 
     /// The time is up for whoever sleeps here, or will.
-    #[cfg(httpy_model)]
+    #[cfg(all(test, httpy_model))]
     pub(super) fn time_passes(&self) {
         self.alarm.store(true, Ordering::Release);
         self.ring();

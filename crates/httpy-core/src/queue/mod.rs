@@ -16,10 +16,12 @@
 //! `model.rs` checks all of this by trying every interleaving of small cases (`make model`).
 
 mod bell;
-#[cfg(all(test, httpy_model))]
+#[cfg(test)]
+#[cfg(httpy_model)]
 mod model;
 mod state;
-#[cfg(all(test, not(httpy_model)))]
+#[cfg(test)]
+#[cfg(not(httpy_model))]
 mod tests;
 
 use std::sync::PoisonError;

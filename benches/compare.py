@@ -41,9 +41,10 @@ def main():
         server.kill()
         server.wait()
 
-    native = statistics.median(rates["native"])
     print(f"wrk -t1 -c{options.connections} -d{options.seconds}s --latency, {options.rounds} rounds in turn\n")
-    print("| route | requests/s, median (lowest to highest) | share of native, median of rounds (lowest to highest) | p99 |")
+    print(
+        "| route | requests/s, median (lowest to highest) | share of native, median of rounds (lowest to highest) | p99 |"
+    )
     print("|---|---|---|---|")
     for route, what in ROUTES.items():
         shares = sorted(rate / base for rate, base in zip(rates[route], rates["native"]))

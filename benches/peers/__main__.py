@@ -15,7 +15,7 @@ from medians import medians
 
 from . import load, machine, scenario, switches
 from .chart import chart
-from .figure import figures
+from .figure import STANDARD_REQUEST, figures
 from .report import markdown
 from .result import Result
 from .server import ENVIRONMENT, SERVERS, started
@@ -27,7 +27,8 @@ def main():
     options = parsed()
     # So that every `finally` runs, and no server outlives the run.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    result = Result(machine.described(), {"rounds": options.rounds, "seconds": options.seconds, "quick": options.quick})
+    said = {"rounds": options.rounds, "seconds": options.seconds, "quick": options.quick}
+    result = Result(machine.described(), said)
     for name in options.scenarios:
         print(f"== {name}", file=sys.stderr, flush=True)
         if name in OWN:
@@ -35,7 +36,7 @@ def main():
         else:
             measure(result, scenario.SCENARIOS[name], options)
     if options.criterion:
-        result.parts = {name: times for name, *times in medians(options.criterion)}
+        result.parts = {name: times for name, *times in medians(options.criterion) if name == STANDARD_REQUEST}
     result.figures = figures(result)
     text = markdown(result)
     print(text)
@@ -118,7 +119,9 @@ def own(result, name, options):
 def write(result, text, folder):
     folder.mkdir(parents=True, exist_ok=True)
     fields = dataclasses.asdict(result)
-    fields["missing"] = [{"scenario": scenario, "server": server, "why": why} for (scenario, server), why in result.missing.items()]
+    fields["missing"] = [
+        {"scenario": name, "server": server, "why": why} for (name, server), why in result.missing.items()
+    ]
     runs = ",\n".join("  " + json.dumps(run) for run in fields.pop("runs"))
     rest = json.dumps(fields, indent=1, ensure_ascii=False)
     (folder / "bench.json").write_text(f'{rest[:-2]},\n "runs": [\n{runs}\n ]\n}}\n')

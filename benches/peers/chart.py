@@ -1,4 +1,4 @@
-"""The chart: requests per second of each server, with the spread; greys that can be read on a light and on a dark page."""
+"""The chart: requests per second of each server, with the spread; readable on a light and on a dark page."""
 
 from html import escape
 
@@ -28,16 +28,22 @@ def chart(result):
         return LEFT + (WIDTH - LEFT - RIGHT) * rate / most
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12"'
-        f' fill="{GREY}">',
-        text(16, 24, "Requests per second, 64 connections, a handler that counts", "start", 'font-size="15" font-weight="bold"'),
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif"'
+        f' font-size="12" fill="{GREY}">',
+        text(
+            16,
+            24,
+            "Requests per second, 64 connections, a handler that counts",
+            "start",
+            'font-size="15" font-weight="bold"',
+        ),
         *(text(16, 44 + 15 * row, line, "start", 'font-size="11"') for row, line in enumerate(caption(result))),
     ]
     for step in range(5):
         value = most * step / 4
         parts.append(
             f'<path d="M{x(value):.1f} {TOP}V{height - BOTTOM}" stroke="{GREY}" stroke-opacity="0.3"/>'
-            + text(x(value), height - BOTTOM + 18, f"{value / 1000:g} k")
+            + text(x(value), height - BOTTOM + 18, f"{value / 1000:g} k" if value else "0")
         )
     for row, (spread, server) in enumerate(spreads):
         top = TOP + GAP / 2 + row * (BAR + GAP)
@@ -50,7 +56,9 @@ def chart(result):
             whisker(x(spread.low), x(spread.high), middle),
             text(x(max(spread.median, spread.high)) + 9, middle + 4, f"{spread.median:,.0f}", "start", weight),
         ]
-    parts.append(text((LEFT + WIDTH - RIGHT) / 2, height - 10, "requests per second, median of the rounds; lowest to highest"))
+    parts.append(
+        text((LEFT + WIDTH - RIGHT) / 2, height - 10, "requests per second, median of the rounds; lowest to highest")
+    )
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -58,13 +66,17 @@ def caption(result):
     """The machine, in lines that fit."""
     lines = [""]
     for part in sentence(result.machine).split(", "):
-        if len(lines[-1]) + len(part) > 118:
+        if len(lines[-1]) + len(part) > 110:
+            lines[-1] += ","
             lines.append("")
         lines[-1] += (", " if lines[-1] else "") + part
     return lines
 
 
 def whisker(low, high, y):
+    """From the lowest to the highest; nothing where there was one round."""
+    if low == high:
+        return ""
     ends = "".join(f"M{end:.1f} {y - 5:.1f}v10" for end in (low, high))
     return f'<path d="M{low:.1f} {y:.1f}H{high:.1f}{ends}" stroke="{ENDS}" stroke-width="2" fill="none"/>'
 

@@ -22,7 +22,14 @@ class Load:
     body: str = ""  # printable ASCII; where there is one, the method is POST
 
     def command(self, script):
-        command = ["wrk", f"-t{self.threads}", f"-c{self.connections}", f"-d{self.seconds}s", "--timeout=10", "--latency"]
+        command = [
+            "wrk",
+            f"-t{self.threads}",
+            f"-c{self.connections}",
+            f"-d{self.seconds}s",
+            "--timeout=10",
+            "--latency",
+        ]
         for header in self.headers:
             command += ["-H", header]
         if self.body:
@@ -47,7 +54,7 @@ def run(*loads):
 
 
 def parsed(text):
-    """wrk's report: requests, requests per second, percentiles in microseconds, and how many requests failed, by kind."""
+    """wrk's report: requests, requests per second, percentiles in microseconds, and how many failed, by kind."""
     total = re.search(r"(\d+) requests in", text)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
     if not total or not rate:

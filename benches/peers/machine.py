@@ -21,7 +21,7 @@ def described():
         "processor": processor(),
         "processors": len(os.sched_getaffinity(0)),
         "load_at_the_start": round(os.getloadavg()[0], 2),
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
         "python_options": {
             "PGO": "--enable-optimizations" in options,
@@ -29,7 +29,7 @@ def described():
             "CFLAGS": re.findall(r"-O\w+", sysconfig.get_config_var("CFLAGS") or "")[-1:],
         },
         "rustc": said("rustc", "--version"),
-        "wrk": said("wrk", "-v").split(" Copyright")[0],
+        "wrk": re.sub(r"^wrk (?:debian/)?([\d.]+).*", r"wrk \1", said("wrk", "-v")),
         "peers": peers(),
     }
 

@@ -1,6 +1,6 @@
 """The tables, as Markdown."""
 
-from .figure import PER_SECOND, P50, P99
+from .figure import P50, P99, PER_SECOND
 from .load import in_words
 from .machine import sentence
 from .result import Spread, ratio
@@ -16,8 +16,9 @@ def markdown(result):
     lines = [
         "# httpy beside other servers",
         "",
-        f"{sentence(result.machine)}. Rounds: {options['rounds']}, of {options['seconds']} s for each server in turn. Each figure is"
-        " the median of the rounds, in brackets the lowest and the highest; a share is taken round by round.",
+        f"{sentence(result.machine)}. Rounds: {options['rounds']}, of {options['seconds']} s for each server in turn."
+        " Each figure is the median of the rounds, in brackets the lowest and the highest; a share is taken round by"
+        " round.",
         "",
         "## The figures that were set",
         "",
@@ -34,7 +35,8 @@ def markdown(result):
         servers += [server for name, server in result.missing if name == scenario.name]
         if servers:
             servers.sort(key=scenario.servers.index)
-            lines += ["", f"## {scenario.title}", "", *SHAPES.get(scenario.name, single)(result, scenario.name, servers)]
+            shape = SHAPES.get(scenario.name, single)
+            lines += ["", f"## {scenario.title}", "", *shape(result, scenario.name, servers)]
     lines += own(result)
     if failures := result.failures():
         lines += ["", "## Failures", "", *(f"- {failure}" for failure in failures)]
@@ -99,18 +101,20 @@ SHAPES = {"sleepers": mixed, "burners": mixed, "two-apps": two_apps, "httpy": pu
 def own(result):
     lines = []
     if looks := result.own.get("held"):
-        switches = [Spread.of([look[key] for look in looks]).text() for key in ("switches_per_second", "of_the_pool_per_second")]
-        call = Spread.of([look["call_seconds"] for look in looks]).text("{:.1f} s")
+        keys = ("switches_per_second", "of_the_pool_per_second")
+        everywhere, pool = (Spread.of([look[key] for look in looks]).text() for key in keys)
+        call = Spread.of([look["call_seconds"] for look in looks]).text("{:.1f}")
         lines += ["", "## While a handler holds the interpreter", ""]
         lines += [
-            f"64 workers, 64 connections that wait, one call of C code for {call}: {switches[0]} context switches per second"
-            f" in the whole process, {switches[1]} of them in the pool's threads."
+            f"64 workers, 64 connections that wait, one call of C code for {call} s: {everywhere} context switches per"
+            f" second in the whole process, {pool} of them in the pool's threads."
         ]
     for look in result.own.get("idle", ()):
         lines += ["", "## Idle", ""]
         lines += [
             f"{look['threads_of_the_pool']} worker threads, {look['seconds']} s without a request:"
-            f" {look['switches_of_the_pool']} context switches in the pool's threads, {look['switches_of_others']} in all others."
+            f" {look['switches_of_the_pool']} context switches in the pool's threads,"
+            f" {look['switches_of_others']} in all others."
         ]
     return lines
 

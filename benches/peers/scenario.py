@@ -85,9 +85,7 @@ SCENARIOS = {
         ),
         Scenario("json", "4 KiB of JSON in and out, c=64", {"": [Ask("/json", 64, is_priced, order())]}, ALL),
         Scenario("echo", "64 KiB body sent back, c=64", {"": [Ask("/echo", 64, TEXT, TEXT)]}, ALL),
-        Scenario(
-            "fields", "30 headers in and out, c=64", {"": [Ask("/fields", 64, "fields", headers=FIELDS)]}, ALL
-        ),
+        Scenario("fields", "30 headers in and out, c=64", {"": [Ask("/fields", 64, "fields", headers=FIELDS)]}, ALL),
         Scenario(
             "sleepers",
             "32 fast connections beside 32 whose handler sleeps 50 ms",

@@ -28,8 +28,10 @@ class Server:
 
 
 def granian(interface, name, label, more=""):
-    options = f"--interface {interface} --host 127.0.0.1 --port {{port}} --workers 1 --http 1 --no-ws --log-level warning"
-    return Server(name, label, f"{{bin}}/granian {options} {more} {interface}:app", "granian")
+    options = f"--interface {interface} --workers 1 --http 1 --no-ws --log-level warning {more}"
+    return Server(
+        name, label, f"{{bin}}/granian --host 127.0.0.1 --port {{port}} {options} {interface}:app", package="granian"
+    )
 
 
 OURS = "{bench_server} 127.0.0.1:{port}"

@@ -27,11 +27,11 @@ def held(bench_server):
     Meanwhile each of 64 connections waits for the answer to a request.
     """
     with started(SERVERS["ours-64"], bench_server) as server, ThreadPoolExecutor() as threads:
-        pushing = threads.submit(load.run, load.Load(server.base, CONNECTIONS, 2 + HOLD // 1000))
+        pushing = threads.submit(load.run, load.Load(server.base, CONNECTIONS, 3 + HOLD // 1000))
         time.sleep(1)
         holding = threads.submit(urllib.request.urlopen, f"{server.base}/hold/{HOLD}", timeout=30)
         samples = []
-        while not holding.done():
+        while not (holding.done() or pushing.done()):
             samples.append((time.monotonic(), counts(server.pid)))
             time.sleep(0.05)
         with holding.result() as response:

@@ -4,6 +4,8 @@ import asyncio
 
 import work
 
+FIELDS = [name.lower() for name in work.FIELDS]
+
 
 async def app(scope, protocol):
     path = scope.path
@@ -15,8 +17,8 @@ async def app(scope, protocol):
     elif path == "/echo":
         protocol.response_bytes(200, [("content-type", "application/octet-stream")], await protocol())
     elif path == "/fields":
-        fields = [(name, scope.headers[name]) for name in map(str.lower, work.FIELDS)]
-        protocol.response_str(200, [*headers, *fields], "fields")
+        field = scope.headers.get  # looked up once: each look at `headers` makes an object
+        protocol.response_str(200, [*headers, *((name, field(name)) for name in FIELDS)], "fields")
     elif path.startswith("/sleep/"):
         await asyncio.sleep(work.milliseconds(path) / 1000)
         protocol.response_str(200, headers, "slept")

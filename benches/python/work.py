@@ -1,4 +1,4 @@
-"""What every server's handler does, beside what its interface asks for: the same work, so that interfaces are compared."""
+"""What every server's handler does beside what its interface asks for, so that interfaces are compared."""
 
 import itertools
 import json

@@ -18,7 +18,7 @@ from .chart import chart
 from .figure import STANDARD_REQUEST, figures
 from .report import markdown
 from .result import Result
-from .server import ENVIRONMENT, SERVERS, started
+from .server import SERVERS, NotInstalledError, started
 
 OWN = ("held", "idle")
 
@@ -78,6 +78,8 @@ def measure(result, asked, options):
                 continue
             try:
                 running[name] = start(stack, SERVERS[name], asked, options)
+            except NotInstalledError as error:
+                result.absent[asked.name, name] = str(error)
             except RuntimeError as error:
                 result.missing[asked.name, name] = str(error)
                 print(f"{name}: {error}", file=sys.stderr)
@@ -94,8 +96,6 @@ def measure(result, asked, options):
 
 def start(stack, server, asked, options):
     """A server that has given the right answers, and is warm."""
-    if server.package and not (ENVIRONMENT / "bin" / Path(server.command.split()[0]).name).exists():
-        raise RuntimeError(f"{server.package} is not installed: see {ENVIRONMENT.name}/{server.package}.log")
     running = stack.enter_context(started(server, options.bench_server))
     for ask in (ask for asks in asked.steps.values() for ask in asks):
         ask.check(running.base)
@@ -119,9 +119,9 @@ def own(result, name, options):
 def write(result, text, folder):
     folder.mkdir(parents=True, exist_ok=True)
     fields = dataclasses.asdict(result)
-    fields["missing"] = [
-        {"scenario": name, "server": server, "why": why} for (name, server), why in result.missing.items()
-    ]
+    for key in ("absent", "missing"):
+        why = fields[key].items()
+        fields[key] = [{"scenario": name, "server": server, "why": words} for (name, server), words in why]
     runs = ",\n".join("  " + json.dumps(run) for run in fields.pop("runs"))
     rest = json.dumps(fields, indent=1, ensure_ascii=False)
     (folder / "bench.json").write_text(f'{rest[:-2]},\n "runs": [\n{runs}\n ]\n}}\n')
@@ -131,4 +131,7 @@ def write(result, text, folder):
     print(f"written to {folder}", file=sys.stderr)
 
 
-main()
+try:
+    main()
+except KeyboardInterrupt:
+    sys.exit(130)

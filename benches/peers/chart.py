@@ -66,7 +66,7 @@ def caption(result):
     """The machine, in lines that fit."""
     lines = [""]
     for part in sentence(result.machine).split(", "):
-        if len(lines[-1]) + len(part) > 110:
+        if len(lines[-1]) + len(part) > 125:
             lines[-1] += ","
             lines.append("")
         lines[-1] += (", " if lines[-1] else "") + part

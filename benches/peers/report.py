@@ -32,7 +32,7 @@ def markdown(result):
     ]
     for scenario in SCENARIOS.values():
         servers = list(dict.fromkeys(run["server"] for run in result.runs if run["scenario"] == scenario.name))
-        servers += [server for name, server in result.missing if name == scenario.name]
+        servers += [server for name, server in (*result.absent, *result.missing) if name == scenario.name]
         if servers:
             servers.sort(key=scenario.servers.index)
             shape = SHAPES.get(scenario.name, single)
@@ -121,6 +121,8 @@ def own(result):
 
 def failed(result, scenario, server):
     """The row of a server that has no figures to show."""
+    if (scenario, server) in result.absent:
+        return [SERVERS[server].label, f"not installed ({result.absent[scenario, server]})"]
     if (scenario, server) in result.missing:
         return [SERVERS[server].label, "not measured, see below"]
     if errors := result.errors(scenario, server):

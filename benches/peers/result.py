@@ -33,7 +33,8 @@ class Result:
     runs: list = field(default_factory=list)
     own: dict = field(default_factory=dict)  # of `switches`, by name
     parts: dict = field(default_factory=dict)  # of criterion, by name, in nanoseconds
-    missing: dict = field(default_factory=dict)  # (scenario, server) → why it was not measured
+    absent: dict = field(default_factory=dict)  # (scenario, server) → what is not installed
+    missing: dict = field(default_factory=dict)  # (scenario, server) → why it could not be measured
     figures: list = field(default_factory=list)
 
     def rounds(self, scenario, server, value, step="", number=0):

@@ -23,7 +23,7 @@ class Server:
     name: str
     label: str
     command: str
-    package: str = ""  # the peer's, on PyPI
+    package: str = ""  # the peer's, on PyPI; its command is called the same
     prefix: str = ""  # before each path
 
 
@@ -71,6 +71,10 @@ SERVERS = {
 }
 
 
+class NotInstalledError(Exception):
+    """The server's package could not be installed; its text says where the reason stands."""
+
+
 @dataclass(frozen=True)
 class Running:
     """A server that takes connections."""
@@ -83,12 +87,14 @@ class Running:
 def started(server, bench_server):
     """The server as a process group of its own, which is killed at the end, whatever happened.
 
-    Raises `RuntimeError` where it is not ready in time.
+    Raises `RuntimeError` where it is not ready in time, `NotInstalledError` where it is not there.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = server.command.format(bench_server=bench_server, bin=ENVIRONMENT / "bin", port=port).split()
+    if server.package and not (ENVIRONMENT / "bin" / server.package).exists():
+        raise NotInstalledError(f"{server.package}: see {ENVIRONMENT.name}/{server.package}.log")
     environment = {**os.environ, "PYTHONPATH": str(APPS), "PYTHONDONTWRITEBYTECODE": "1"}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(

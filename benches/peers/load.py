@@ -71,7 +71,7 @@ def parsed(text):
         return {"requests": 0, "requests_per_second": 0.0, "errors": {"run without a report": 1}}
     percentiles = {
         f"p{percent}_us": round(float(number) * MICROSECONDS[unit], 2)
-        for percent, number, unit in re.findall(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m)$", text, re.MULTILINE)
+        for percent, number, unit in re.findall(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m)\s*$", text, re.MULTILINE)
     }
     errors = {}
     if found := re.search(r"Non-2xx or 3xx responses: (\d+)", text):

@@ -26,7 +26,7 @@ def described():
         "python_options": {
             "PGO": "--enable-optimizations" in options,
             "LTO": "--with-lto" in options,
-            "CFLAGS": re.findall(r"-O\w+", sysconfig.get_config_var("CFLAGS") or "")[-1:],
+            "optimisation": " ".join(re.findall(r"-O\w+", sysconfig.get_config_var("CFLAGS") or "")[-1:]),
         },
         "rustc": said("rustc", "--version"),
         "wrk": re.sub(r"^wrk (?:debian/)?([\d.]+).*", r"wrk \1", said("wrk", "-v")),

@@ -4,7 +4,7 @@ PORT ?= 8080
 HOST ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python check-border check-examples check-package check-wheel bench-routes bench-parts bench-instructions fuzz soak valgrind
+.PHONY: help run test test-rust test-python check-border check-examples check-package check-wheel bench bench-routes bench-parts bench-instructions fuzz soak valgrind
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ test-rust: ## the Rust suite, on two Python versions where two are found
 
 test-python: ## the Python package, on every Python version found
 	@scripts/test-python
+
+bench: ## beside a native route and other Python servers; result in benches/results (QUICK=1: two minutes; SCENARIO=, SERVERS=)
+	@QUICK='$(QUICK)' SCENARIO='$(SCENARIO)' SERVERS='$(SERVERS)' scripts/bench
 
 bench-routes: ## a Python route beside a native one and beside attaching for each request (needs wrk)
 	@scripts/bench-routes

@@ -28,6 +28,8 @@ EXAMPLES = {
         ("GET", "/price/apple", 200, '"cents": 120'),
         ("PUT", "/price/apple", 204, ""),
         ("DELETE", "/price/apple", 405, ""),
+        ("GET", "/readyz", 200, "ready"),
+        ("GET", "/livez", 200, "alive"),
         ("GET", "/unknown", 404, ""),
     ],
 }

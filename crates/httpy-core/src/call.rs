@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use http::{Method, Uri, Version};
 
-use crate::{Fields, Headers};
+use crate::{Fields, Freight, Headers};
 
 /// The arguments of a handler but for its body, decoded as far as that can be done without an interpreter.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ pub struct Ticket {
     pub call: Call,
     /// When the call's time is up.
     pub deadline: Instant,
+    /// Never contended: the stage says who may take it.
+    freight: Mutex<Option<Freight>>,
 }
 
 const WAITING: u8 = 0;
@@ -71,18 +74,28 @@ const WITHDRAWN: u8 = 2;
 
 impl Ticket {
     /// A ticket of a call that waits.
-    pub const fn new(call: Call, deadline: Instant) -> Self {
-        Self { stage: AtomicU8::new(WAITING), call, deadline }
+    pub const fn new(call: Call, deadline: Instant, freight: Freight) -> Self {
+        Self { stage: AtomicU8::new(WAITING), call, deadline, freight: Mutex::new(Some(freight)) }
     }
 
-    /// The worker's side: true, once, when the call still waits; from then on it runs.
+    /// The worker's side: true, once, when the call still waits; from then on it runs, and its freight is the worker's.
     pub fn take(&self) -> bool {
         self.leave_waiting_for(TAKEN)
     }
 
-    /// The caller's side: true when the call still waits; from then on it never runs.
+    /// The caller's side: true, once, when the call still waits; from then on it never runs. Its freight is given up here,
+    /// whenever a worker comes by its job.
     pub fn withdraw(&self) -> bool {
-        self.leave_waiting_for(WITHDRAWN)
+        let withdrawn = self.leave_waiting_for(WITHDRAWN);
+        if withdrawn {
+            drop(self.unload());
+        }
+        withdrawn
+    }
+
+    /// What the call holds, for the worker that took it; nothing the second time.
+    pub fn unload(&self) -> Freight {
+        self.freight.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
     /// Whether a worker has taken the call.
@@ -98,6 +111,7 @@ impl Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     fn ticket() -> Ticket {
         let call = Call {
@@ -116,7 +130,7 @@ mod tests {
                 extras: None,
             },
         };
-        Ticket::new(call, Instant::now())
+        Ticket::new(call, Instant::now(), Freight { body: Bytes::from_static(b"body"), ..Freight::default() })
     }
 
     #[test]
@@ -134,5 +148,20 @@ mod tests {
         assert!(ticket.withdraw());
         assert!(!ticket.take());
         assert!(!ticket.is_taken());
+    }
+
+    #[test]
+    fn a_withdrawn_call_gives_up_its_freight_at_once() {
+        let ticket = ticket();
+        assert!(ticket.withdraw());
+        assert!(ticket.unload().body.is_empty());
+    }
+
+    #[test]
+    fn the_freight_of_a_taken_call_is_the_workers_once() {
+        let ticket = ticket();
+        assert!(ticket.take() && !ticket.withdraw());
+        assert_eq!(ticket.unload().body, "body");
+        assert!(ticket.unload().body.is_empty());
     }
 }

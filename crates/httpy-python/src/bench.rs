@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use httpy_core::{Call, Outcome, TargetId, Ticket};
+use httpy_core::{Call, Freight, Outcome, TargetId, Ticket};
 use pyo3::prelude::*;
 
 use crate::load::Target;
@@ -41,7 +41,7 @@ impl Attached {
     /// `call`, without a body, for the handler `target`; `None` when that was never loaded.
     pub fn new(runtime: Arc<Runtime>, target: TargetId, call: Call) -> Option<Self> {
         let target = runtime.shared.targets.get(target)?;
-        Some(Self { runtime, target, ticket: Arc::new(Ticket::new(call, Instant::now())) })
+        Some(Self { runtime, target, ticket: Arc::new(Ticket::new(call, Instant::now(), Freight::default())) })
     }
 
     /// How long `times` times `piece` take in all.

@@ -18,5 +18,5 @@ mod runtime;
 mod worker;
 
 pub use load::{LoadError, LoadErrorKind};
-pub use pool::{Late, Pool, PoolOptions};
+pub use pool::{Health, Late, Pool, PoolOptions};
 pub use runtime::Runtime;

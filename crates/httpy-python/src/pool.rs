@@ -26,6 +26,19 @@ pub struct PoolOptions {
     pub stack_size: usize,
 }
 
+/// How the workers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Workers at most.
+    pub workers_max: usize,
+    /// Workers that were given up, because a handler keeps them past its deadline.
+    pub lost: usize,
+    /// How many lost workers are replaced at most.
+    pub replacements: usize,
+    /// For how long the interpreter could not be had; none when it can be.
+    pub held_for: Option<Duration>,
+}
+
 /// What hears of a target's outcome that came when its caller had gone. Runs detached on Python's main thread.
 pub type Late = fn(&str, Outcome);
 
@@ -74,6 +87,11 @@ impl Pool {
             Crew::start_or_log(&self.crew, seat);
         }
         Ok(())
+    }
+
+    /// How the workers are. Never waits for the interpreter.
+    pub fn health(&self) -> Health {
+        Health { workers_max: self.crew.options.max, lost: 0, replacements: 0, held_for: None }
     }
 
     pub(crate) fn options(&self) -> PoolOptions {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use httpy_core::{Job, Outcome, Seat, Take, TargetId, Ticket, Wait};
+use httpy_core::{Freight, Job, Outcome, Seat, Take, TargetId, Ticket, Wait};
 use pyo3::prelude::*;
 
 use crate::attach::attach;
@@ -77,17 +77,18 @@ impl Worker<'_> {
     }
 
     fn run(&mut self, py: Python<'_>, job: Job) {
-        let Job { target, ticket, body, answer, slot, bytes } = job;
+        let Job { target, ticket, answer, slot } = job;
         drop(slot);
         // The order matters: a call that nobody waits for any more must not count as taken.
         if answer.is_closed() || !ticket.take() {
             return;
         }
+        let Freight { body, permits } = ticket.unload();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.call(py, target, &ticket, body)))
             .unwrap_or_else(|payload| Outcome::Panicked(panic_message(payload.as_ref())));
         // Both before the answer: the response future then is the last owner and frees what its thread allocated; and a
-        // client that has its answer finds the bytes of its body given back.
-        drop((ticket, bytes));
+        // client that has its answer finds the bytes of its body, and its service's limit, given back.
+        drop((ticket, permits));
         if let Err(outcome) = answer.send(outcome) {
             self.crew.report_late(target, outcome);
         }

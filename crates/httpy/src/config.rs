@@ -39,6 +39,9 @@ pub struct Config {
     /// Calls that may wait for a worker. Defaults to 1024.
     #[serde(default = "queue")]
     pub queue: usize,
+    /// What happens when the queue is full. Defaults to refusing.
+    #[serde(default)]
+    pub on_full: OnFull,
     /// From the push into the queue to the answer. Defaults to 30 s.
     #[serde(default = "deadline", with = "humantime_serde")]
     pub deadline: Duration,
@@ -63,6 +66,28 @@ pub struct Config {
     /// Whether failures are answered with their traceback. Defaults to false.
     #[serde(default)]
     pub debug: bool,
+}
+
+/// What a full queue means for one more call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum OnFull {
+    /// It is answered with 503 at once. The services are always ready.
+    #[default]
+    Refuse,
+    /// Its service is not ready before there is a place in the queue again, which layers of tower can see: `LoadShed`,
+    /// `Buffer`, and whatever gives up on a service that does not become ready.
+    ///
+    /// The wait is bounded. As many calls may wait as the queue is long, and none longer than
+    /// [`max_wait`](crate::PyAppBuilder::max_wait), which begins anew in the queue. Beyond either, and at a shutdown, the
+    /// service is ready at once, and the call is answered with 503.
+    ///
+    /// A ready service has a place in the queue until it is called or dropped. A call whose body does not come at once gives
+    /// its place back, and waits for another one when it has read the body, within the same bounds: slow clients take up no
+    /// places. What is called without having been asked whether it is ready, as
+    /// [`PyService::try_call`](crate::PyService::try_call) is, does not wait.
+    Wait,
 }
 
 /// How many worker threads an app's interpreter has.
@@ -92,7 +117,7 @@ impl From<RangeInclusive<usize>> for Workers {
 const MIB: usize = 1024 * 1024;
 const MOST_WORKERS: usize = 1024;
 /// A moment further away cannot be told on every clock.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const MOST_INTERVAL: Duration = Duration::from_secs(60);
 const MOST_STACK: usize = 1024 * MIB;
 /// Below this CPython's own start of a thread may not fit.
@@ -140,6 +165,7 @@ impl Config {
             venv: None,
             workers: Workers::default(),
             queue: queue(),
+            on_full: OnFull::default(),
             deadline: deadline(),
             max_wait: None,
             body_limit: body_limit(),
@@ -220,10 +246,12 @@ mod tests {
 
     #[test]
     fn durations_are_written_with_their_unit_and_come_back() {
-        let text = r#"{"target": "w:h", "deadline": "1500ms", "max_wait": "1s", "workers": {"max": 8}}"#;
+        let text =
+            r#"{"target": "w:h", "deadline": "1500ms", "max_wait": "1s", "on_full": "wait", "workers": {"max": 8}}"#;
         let config: Config = serde_json::from_str(text).unwrap();
         assert_eq!(config.deadline, Duration::from_millis(1500));
         assert_eq!(config.workers, Workers { min: 1, max: 8 });
+        assert_eq!(config.on_full, OnFull::Wait);
         let again: Config = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
         assert_eq!(again, config);
     }

@@ -91,6 +91,10 @@ impl Error {
         Self::new(Kind::Contract(failure.rule()), format!("{target} returned {failure}"))
     }
 
+    pub(crate) fn shutting_down() -> Self {
+        Self::new(Kind::ShuttingDown, "the app is shutting down")
+    }
+
     pub(crate) fn kind(&self) -> &Kind {
         &self.0.kind
     }
@@ -228,7 +232,8 @@ impl Error {
         self.0.kind == Kind::BodyTimeout
     }
 
-    /// The queue is full, the bodies' budget is spent, or no worker took the call in time: 503, the handler never ran.
+    /// The queue is full, a service's limit is reached, the bodies' budget is spent, or no worker took the call in time: 503,
+    /// the handler never ran.
     pub fn is_overloaded(&self) -> bool {
         self.0.kind == Kind::Overloaded
     }

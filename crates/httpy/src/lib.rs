@@ -92,7 +92,7 @@
 //! |---|---|
 //! | the handler raised (`SystemExit` too), or broke the contract | 500, traceback in the log |
 //! | the client's body is over the limit; broke off; was too slow | 413; 400; 408 |
-//! | the queue is full; the bodies' budget is spent; no worker in time; shutting down | 503 with `Retry-After`, never run |
+//! | the queue, or a service's limit, is full; no budget for the body; no worker in time; shutting down | 503 with `Retry-After`, never run |
 //! | the deadline passed while the handler ran | 504 |
 //! | a path or a method that [`PyApp::fallback`] does not know; `CONNECT` | 404; 405 |
 //!
@@ -110,8 +110,23 @@
 //! # Deadlines and limits
 //!
 //! One clock per call, started when it enters the queue: [`PyAppBuilder::deadline`] for the whole, [`PyAppBuilder::max_wait`]
-//! for the wait. The queue, each body and all bodies together are bounded. A client that leaves gives up its place; a
-//! handler that runs is never interrupted, and keeps its worker until it returns.
+//! for the wait; [`PyService::with_deadline`] gives one service a deadline of its own. The queue, each body and all bodies
+//! together are bounded. A call whose client leaves while it waits lets go of its body at once and never runs; a handler
+//! that runs is never interrupted, and keeps its worker until it returns.
+//!
+//! # Overload
+//!
+//! One call more than the [queue](PyAppBuilder::queue) is long is answered with 503 at once. With [`OnFull::Wait`] the service
+//! is not ready instead, so that layers of tower see it: `LoadShed` refuses in its own way, `Buffer` keeps what comes, and a
+//! timeout around the router ends the wait. That wait is bounded too.
+//!
+//! [`PyService::with_limit`] is a bulkhead: at most so many jobs of that service wait or run, so that a slow report cannot
+//! take all the workers from the login. A job counts until its handler has returned, whatever its client was answered.
+//!
+//! # Health
+//!
+//! [`PyApp::readiness`] and [`PyApp::liveness`] are services to be mounted, at `/readyz` and `/livez` for example. They give
+//! their reasons, and answer without Python, so also while every worker is stuck. [`PyApp::snapshot`] has the numbers.
 //!
 //! # Shutdown
 //!
@@ -150,8 +165,8 @@ mod log;
 mod route;
 mod service;
 
-pub use app::{PyApp, PyAppBuilder, shutdown_signal};
-pub use config::{Config, Workers};
+pub use app::{Probe, PyApp, PyAppBuilder, Snapshot, WorkerHealth, shutdown_signal};
+pub use config::{Config, OnFull, Workers};
 pub use error::Error;
 pub use failure::{FailureResponse, default_response};
 pub use httpy_core::Exception;

@@ -2,7 +2,8 @@
 //!
 //! - `GET /` and `GET /items` are native, with axum's shared state.
 //! - `GET /price/{item}` is Python, and `PUT /price/{item}` on the same path native.
-//! - `POST /report` is another Python function, behind a time limit of its own.
+//! - `POST /report` is another Python function, behind a time limit of its own; two at a time are enough of it.
+//! - `GET /readyz` and `GET /livez` tell a load balancer and a supervisor how Python is, without asking it.
 //! - A middleware finds out who asks; Python gets the user as an extra, which no client can forge.
 //!
 //! `HOST` and `PORT` choose where it listens, 127.0.0.1:8080 otherwise; `RUST_LOG` what it logs.
@@ -26,6 +27,7 @@ use tracing_subscriber::EnvFilter;
 
 const GRACE: Duration = Duration::from_secs(10);
 const REPORT_LIMIT: Duration = Duration::from_secs(5);
+const REPORTS: usize = 2;
 
 /// What the native routes share: how many of each item are in stock.
 type Stock = Arc<RwLock<BTreeMap<String, u32>>>;
@@ -60,8 +62,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn router(python: &PyApp) -> Result<Router, httpy::Error> {
     let stock = Stock::new(RwLock::new([("apple".to_owned(), 3), ("pear".to_owned(), 12)].into()));
 
-    // A layer around one Python route: after the limit the client gets a 504, and Python the rest of its deadline.
-    let report = post_service(python.handler("report:report")?)
+    // A layer around one Python route: after the limit the client gets a 504, and Python the rest of its deadline. A report
+    // that goes on counts among the two: however slow they are, prices find a worker.
+    let report = post_service(python.handler("report:report")?.with_limit(REPORTS))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REPORT_LIMIT));
 
     Ok(Router::new()
@@ -74,6 +77,9 @@ fn router(python: &PyApp) -> Result<Router, httpy::Error> {
         .layer(CompressionLayer::new())
         .layer(CorsLayer::permissive())
         .layer(TraceLayer::new_for_http())
+        // Added after the layers: probes need neither users nor lines in the log.
+        .route_service("/readyz", python.readiness())
+        .route_service("/livez", python.liveness())
         .with_state(stock))
 }
 
@@ -112,5 +118,6 @@ fn say_where(listener: &TcpListener) -> std::io::Result<()> {
     println!("  curl -i http://{address}/price/apple -H 'Authorization: Bearer ada'");
     println!("  curl -i -X PUT http://{address}/price/apple");
     println!("  curl -i http://{address}/report -d '[1, 2.5, 4]'");
+    println!("  curl -i http://{address}/readyz");
     Ok(())
 }

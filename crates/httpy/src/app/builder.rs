@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,14 +11,13 @@ use http::request::Parts;
 use httpy_python::Runtime;
 use httpy_python::interpreter::Options;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 
 use super::gate::Gate;
 use super::{Inner, Limits, Membership, PyApp, Shared};
 use crate::config::Workers;
 use crate::failure::Choice;
-use crate::service::{Budget, Extra};
-use crate::{Config, Error, FailureResponse, PyService, RouteMap, log};
+use crate::service::{Budget, Extra, Slots};
+use crate::{Config, Error, FailureResponse, OnFull, PyService, RouteMap, log};
 
 /// Begun by [`PyApp::builder`], or from a [`Config`].
 #[must_use = "nothing starts before `build()`"]
@@ -67,9 +67,17 @@ impl PyAppBuilder {
         self
     }
 
-    /// How many calls may wait for a worker; one more is answered with 503. Defaults to 1024.
+    /// How many calls may wait for a worker; what happens to one more is [`on_full`](Self::on_full)'s business. Defaults to
+    /// 1024.
     pub fn queue(mut self, calls: usize) -> Self {
         self.config.queue = calls;
+        self
+    }
+
+    /// What happens to a call when the queue is full: refused with 503 at once, or its service is not ready, so that it
+    /// waits in tower's `poll_ready`. Defaults to [`OnFull::Refuse`].
+    pub fn on_full(mut self, on_full: OnFull) -> Self {
+        self.config.on_full = on_full;
         self
     }
 
@@ -80,8 +88,8 @@ impl PyAppBuilder {
         self
     }
 
-    /// How long a call may wait for a worker before it is answered with 503; at most the deadline. Defaults to the
-    /// deadline.
+    /// How long a call may wait for a worker before it is answered with 503; at most the deadline. With [`OnFull::Wait`] also
+    /// how long it may wait before that for its place in the queue. Defaults to the deadline.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         self.config.max_wait = Some(max_wait);
         self
@@ -194,7 +202,8 @@ impl PyAppBuilder {
         let shared = Arc::new(Shared {
             pool,
             gate: Gate::default(),
-            slots: Arc::new(Semaphore::new(config.queue)),
+            slots: Slots::new(config.queue, config.on_full),
+            abandoned: AtomicU64::new(0),
             budget: Budget::new(config.body_budget),
             limits: Limits {
                 deadline: config.deadline,
@@ -206,7 +215,7 @@ impl PyAppBuilder {
             failure_response: failure_response.map_or(Choice::Default { debug: config.debug }, Choice::Own),
             membership,
         });
-        let service = PyService::new(Arc::clone(&shared), id, config.target, None);
+        let service = PyService::new(Arc::clone(&shared), id, config.target);
         let routes = RouteMap::new(routes);
         Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, ended: OnceLock::new() }) })
     }

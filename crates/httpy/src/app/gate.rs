@@ -1,5 +1,6 @@
 //! `Gate`: whether an app takes calls, and how the pending ones hear that it is forced to stop.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -16,6 +17,7 @@ const FORCED: u8 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     state: AtomicU8,
+    closed: Notify,
     forced: Arc<Notify>,
 }
 
@@ -28,6 +30,16 @@ impl Gate {
         self.state.load(Ordering::Acquire) == FORCED
     }
 
+    /// Resolves when the gate is closed, at once when it is.
+    pub(crate) async fn closed(&self) {
+        let mut closed = pin!(self.closed.notified());
+        // Registered first and asked second: between the two nothing is missed.
+        closed.as_mut().enable();
+        if !self.is_closed() {
+            closed.await;
+        }
+    }
+
     /// Resolves when the gate is forced. Poll it once before asking [`is_forced`](Self::is_forced): only what is
     /// registered is woken.
     pub(crate) fn forced(&self) -> OwnedNotified {
@@ -36,6 +48,7 @@ impl Gate {
 
     pub(super) fn close(&self) {
         self.state.fetch_max(CLOSED, Ordering::AcqRel);
+        self.closed.notify_waiters();
     }
 
     pub(super) fn force(&self) {

@@ -2,24 +2,28 @@
 
 mod builder;
 mod gate;
+mod probe;
 mod shutdown;
+mod snapshot;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use httpy_python::{Pool, Runtime};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub use self::builder::PyAppBuilder;
 use self::gate::Gate;
+pub use self::probe::Probe;
 pub use self::shutdown::shutdown_signal;
+pub use self::snapshot::{Snapshot, WorkerHealth};
 use crate::failure::Choice;
 use crate::route::{Routes, mount};
-use crate::service::{Budget, Extra};
+use crate::service::{Budget, Extra, Slots};
 use crate::{Error, PyService, RouteMap};
 
 /// Loaded Python code: a handler, its routes, and the worker threads that call it.
@@ -45,8 +49,10 @@ struct Inner {
 pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
     pub(crate) gate: Gate,
-    /// Calls that wait for a worker.
-    pub(crate) slots: Arc<Semaphore>,
+    /// The places of the queue.
+    pub(crate) slots: Slots,
+    /// Calls whose callers went before a worker took them.
+    pub(crate) abandoned: AtomicU64,
     pub(crate) budget: Budget,
     pub(crate) limits: Limits,
     pub(crate) extras: Vec<Extra>,
@@ -115,7 +121,7 @@ impl PyApp {
             .runtime
             .load_handler(target.clone(), self.inner.paths.clone())
             .map_err(Error::not_loaded)?;
-        Ok(PyService::new(Arc::clone(shared), id, target, None))
+        Ok(PyService::new(Arc::clone(shared), id, target))
     }
 
     /// The init function's result as it came, order kept; empty without an init function.

@@ -24,7 +24,7 @@ const FORCED: i32 = 130;
 
 impl PyApp {
     /// A future for [`with_graceful_shutdown`]: it resolves when `signal` does, and from then on new calls are answered
-    /// with 503. After `grace` every call that is still pending is answered with 503 too, so that `serve` returns, which
+    /// with 503, and [`readiness`](Self::readiness) says why. After `grace` every call that is still pending is answered with 503 too, so that `serve` returns, which
     /// otherwise waits for them without limit.
     ///
     /// Handlers that are running then are not interrupted; they end with the process. What no handler is behind is not seen

@@ -18,15 +18,23 @@ const SMALL: usize = 4096;
 
 /// The bytes that all bodies together may take up while they are read, wait, or are worked on.
 #[derive(Clone, Debug)]
-pub(crate) struct Budget(Arc<Semaphore>);
+pub(crate) struct Budget {
+    free: Arc<Semaphore>,
+    all: usize,
+}
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes)))
+        Self { free: Arc::new(Semaphore::new(bytes)), all: bytes }
+    }
+
+    /// How much of it is taken.
+    pub(crate) fn held(&self) -> usize {
+        self.all - self.free.available_permits()
     }
 
     fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+        Arc::clone(&self.free).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
     }
 }
 

@@ -3,14 +3,16 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use httpy_core::{Call, Job, Outcome, Ticket};
+use httpy_core::{Call, Freight, Job, Outcome, Permits, Ticket};
 use pin_project_lite::pin_project;
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -19,7 +21,9 @@ use tower::BoxError;
 
 use super::body::Collect;
 use super::response::{judge, response};
-use super::{PyService, ResponseBody, prepare};
+use super::service::Inner;
+use super::slot::Wait;
+use super::{PyService, ResponseBody, prepare, slot};
 use crate::error::Kind;
 use crate::{Error, log};
 
@@ -67,14 +71,34 @@ pin_project! {
         #[pin]
         forced: Option<OwnedNotified>,
     }
+
+    impl<B> PinnedDrop for CallFuture<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let StateProject::Waiting { ticket, .. } = this.state.project()
+                && ticket.withdraw()
+            {
+                this.service.inner.app.abandoned.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 pin_project! {
     #[project = StateProject]
     enum State<B> {
         Refused { error: Option<Error> },
-        Reading { #[pin] body: Collect<B>, call: Option<Box<Call>> },
-        Ready { call: Option<Call> },
+        Reading {
+            #[pin]
+            body: Collect<B>,
+            call: Option<Box<Call>>,
+            slot: Option<OwnedSemaphorePermit>,
+            // The service waited for a slot, so that its call may wait again.
+            waits: bool,
+        },
+        // The body was slow to come, and the slot is somebody else's by now.
+        Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
+        Ready { call: Option<Call>, slot: Option<OwnedSemaphorePermit> },
         Waiting { answer: oneshot::Receiver<Outcome>, ticket: Arc<Ticket>, pushed: Instant },
         Done,
     }
@@ -85,8 +109,14 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn new(service: PyService, request: Request<B>) -> Self {
-        let state = State::new(&service, request).unwrap_or_else(|error| State::Refused { error: Some(error) });
+    /// The call of `request` with the slot that `service` was ready with, or with why it was ready without one.
+    pub(super) fn new(
+        service: PyService,
+        slot: Result<Option<OwnedSemaphorePermit>, Error>,
+        request: Request<B>,
+    ) -> Self {
+        let state = slot.and_then(|slot| State::new(&service, slot, request));
+        let state = state.unwrap_or_else(|error| State::Refused { error: Some(error) });
         Self { service, state, timer: None, forced: None }
     }
 }
@@ -96,38 +126,46 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    fn new(service: &PyService, request: Request<B>) -> Result<Self, Error> {
+    fn new(service: &PyService, slot: Option<OwnedSemaphorePermit>, request: Request<B>) -> Result<Self, Error> {
         let service = &*service.inner;
         if service.app.gate.is_closed() {
-            return Err(shutting_down());
+            return Err(Error::shutting_down());
         }
         let (parts, body) = request.into_parts();
         let call = prepare::call(service, parts)?;
         if body.is_end_stream() {
-            return Ok(Self::Ready { call: Some(call) });
+            return Ok(Self::Ready { call: Some(call), slot });
         }
         let body = Collect::new(body, service.app.limits.body, service.app.budget.clone())?;
-        Ok(Self::Reading { body, call: Some(Box::new(call)) })
+        Ok(Self::Reading { body, call: Some(Box::new(call)), waits: slot.is_some(), slot })
     }
 
     /// Hands the call to the pool.
-    fn push(service: &PyService, call: Call, body: Bytes, bytes: Option<OwnedSemaphorePermit>) -> Result<Self, Error> {
+    fn push(
+        service: &PyService,
+        call: Call,
+        slot: Option<OwnedSemaphorePermit>,
+        body: Bytes,
+        bytes: Option<OwnedSemaphorePermit>,
+    ) -> Result<Self, Error> {
         let service = &*service.inner;
         // A call that came before the gate was closed may still end within the grace period.
         if service.app.gate.is_forced() {
-            return Err(shutting_down());
+            return Err(Error::shutting_down());
         }
-        let Ok(slot) = Arc::clone(&service.app.slots).try_acquire_owned() else {
+        let limit = service.limit.as_ref().map(|limit| limit.take(&service.target)).transpose()?;
+        let Some(slot) = slot.or_else(|| service.app.slots.take()) else {
             return Err(Error::new(Kind::Overloaded, format!("{}: the queue is full", service.target)));
         };
         let pushed = Instant::now();
-        let deadline = pushed.into_std() + service.app.limits.deadline;
-        let ticket = Arc::new(Ticket::new(call, deadline));
+        let deadline = pushed.into_std() + service.deadline;
+        let freight = Freight { body, permits: Permits { bytes, limit } };
+        let ticket = Arc::new(Ticket::new(call, deadline, freight));
         let (answer, outcome) = oneshot::channel();
-        let job = Job { target: service.id, ticket: Arc::clone(&ticket), body, answer, slot, bytes };
+        let job = Job { target: service.id, ticket: Arc::clone(&ticket), answer, slot };
         match service.app.pool.push(job) {
             Ok(()) => Ok(Self::Waiting { answer: outcome, ticket, pushed }),
-            Err(_) => Err(shutting_down()),
+            Err(_) => Err(Error::shutting_down()),
         }
     }
 }
@@ -142,6 +180,10 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = ready!(poll(this.service, this.state.as_mut(), this.timer, this.forced, context));
+        if let StateProject::Waiting { ticket, .. } = this.state.as_mut().project() {
+            // An app that is forced to stop answers without having asked whether the call still waits.
+            ticket.withdraw();
+        }
         this.state.set(State::Done);
         if let Err(error) = &result {
             log::failure(&this.service.inner.target, error);
@@ -167,24 +209,36 @@ where
             StateProject::Refused { error } => {
                 return Poll::Ready(Err(error.take().unwrap_or_else(ended)));
             }
-            StateProject::Ready { call } => {
-                let call = call.take().ok_or_else(ended)?;
-                state.set(State::push(service, call, Bytes::new(), None)?);
+            StateProject::Ready { call, slot } => {
+                let (call, slot) = (call.take().ok_or_else(ended)?, slot.take());
+                state.set(State::push(service, call, slot, Bytes::new(), None)?);
             }
-            StateProject::Reading { body, call } => {
+            StateProject::Reading { body, call, slot, waits } => {
                 if let Poll::Ready(read) = body.poll(context) {
                     let (body, bytes) = read?;
-                    let call = *call.take().ok_or_else(ended)?;
+                    let (call, slot) = (call.take().ok_or_else(ended)?, slot.take().or_else(|| app.slots.take()));
                     timer.set(None);
-                    state.set(State::push(service, call, body, bytes)?);
+                    if slot.is_none() && *waits {
+                        let slot = slot::wait(Arc::clone(&service.inner));
+                        state.set(State::Queueing { slot, call: Some(call), body, bytes });
+                    } else {
+                        state.set(State::push(service, *call, slot, body, bytes)?);
+                    }
                     continue;
                 }
+                // Clients that are slow to send must not keep the queue from those who are not.
+                *slot = None;
                 poll_forced(service, forced.as_mut(), context)?;
                 ready!(poll_timer(timer.as_mut(), context, || Instant::now() + app.limits.body_timeout));
                 return Poll::Ready(Err(Error::new(
                     Kind::BodyTimeout,
                     format!("the request's body took longer than {:?}", app.limits.body_timeout),
                 )));
+            }
+            StateProject::Queueing { slot, call, body, bytes } => {
+                let slot = ready!(slot.as_mut().poll(context))?;
+                let (call, body, bytes) = (*call.take().ok_or_else(ended)?, mem::take(body), bytes.take());
+                state.set(State::push(service, call, Some(slot), body, bytes)?);
             }
             StateProject::Waiting { answer, ticket, pushed } => {
                 if let Poll::Ready(outcome) = Pin::new(answer).poll(context) {
@@ -194,15 +248,15 @@ where
                 }
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
                 poll_forced(service, forced.as_mut(), context)?;
-                ready!(poll_timer(timer.as_mut(), context, || *pushed + app.limits.max_wait));
+                ready!(poll_timer(timer.as_mut(), context, || *pushed + service.inner.max_wait));
                 if ticket.withdraw() {
-                    let (target, max_wait) = (&service.inner.target, app.limits.max_wait);
+                    let Inner { target, max_wait, .. } = &*service.inner;
                     let text = format!("{target} was not called: no worker was free within {max_wait:?}");
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
                 }
-                let deadline = *pushed + app.limits.deadline;
+                let deadline = *pushed + service.inner.deadline;
                 if Instant::now() >= deadline {
-                    let text = format!("{} did not answer within {:?}", service.inner.target, app.limits.deadline);
+                    let text = format!("{} did not answer within {:?}", service.inner.target, service.inner.deadline);
                     return Poll::Ready(Err(Error::new(Kind::Deadline, text)));
                 }
                 // It was taken in time, and now has until the deadline.
@@ -225,7 +279,7 @@ fn poll_forced(
     }
     let rung = forced.as_mut().as_pin_mut().is_some_and(|forced| forced.poll(context).is_ready());
     // Registered first and asked second: between the two nothing is missed.
-    if rung || gate.is_forced() { Err(shutting_down()) } else { Ok(()) }
+    if rung || gate.is_forced() { Err(Error::shutting_down()) } else { Ok(()) }
 }
 
 fn poll_timer(
@@ -239,16 +293,12 @@ fn poll_timer(
     timer.as_mut().as_pin_mut().map_or(Poll::Ready(()), |timer| timer.poll(context))
 }
 
-fn shutting_down() -> Error {
-    Error::new(Kind::ShuttingDown, "the app is shutting down")
-}
-
 /// The job ended without an outcome.
 fn lost(target: &str, ticket: &Ticket) -> Error {
     if ticket.is_taken() {
         return Error::new(Kind::Internal, format!("the worker that called {target} was lost"));
     }
-    shutting_down()
+    Error::shutting_down()
 }
 
 fn ended() -> Error {

@@ -2,10 +2,12 @@
 
 mod body;
 mod future;
+mod limit;
 mod prepare;
 mod response;
 #[expect(clippy::module_inception, reason = "the file of `PyService` is called as in every tower crate")]
 mod service;
+mod slot;
 
 pub(crate) use body::Budget;
 pub use future::{CallFuture, ResponseFuture};
@@ -13,6 +15,7 @@ pub(crate) use prepare::Extra;
 pub use response::ResponseBody;
 pub(crate) use response::judge;
 pub use service::PyService;
+pub(crate) use slot::Slots;
 
 /// The call for a request's head; see `prepare`.
 #[cfg(feature = "bench")]

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -11,8 +12,11 @@ use http_body::Body;
 use httpy_core::TargetId;
 use tower::{BoxError, Service};
 
+use super::limit::Limit;
+use super::slot::Readiness;
 use super::{CallFuture, ResponseBody, ResponseFuture};
 use crate::app::Shared;
+use crate::config::LONGEST;
 use crate::route::Routes;
 
 /// One Python handler as a [`tower::Service`], to be mounted wherever a service fits: [`Router::route_service`], a tower
@@ -23,44 +27,80 @@ use crate::route::Routes;
 /// [`try_call`](Self::try_call).
 ///
 /// Made by [`PyApp::service`](crate::PyApp::service), [`PyApp::handler`](crate::PyApp::handler) and
-/// [`PyApp::fallback`](crate::PyApp::fallback). A clone is one reference count. It is always ready: a full queue is
-/// answered with 503.
+/// [`PyApp::fallback`](crate::PyApp::fallback). A clone is one reference count. It is always ready, and a full queue is
+/// answered with 503; unless the app was built with [`OnFull::Wait`](crate::OnFull::Wait): then it is ready when it has
+/// reserved a place in the queue, which its next call takes, and a clone starts without one.
 ///
 /// # Cancellation
 ///
-/// A dropped future gives up its call: one that still waits never runs; one that runs is finished and its result dropped.
+/// A dropped future gives up its call: one that still waits never runs, and lets go of its body at once; one that runs is
+/// finished and its result dropped. A service that is dropped before its call gives back the place that it has reserved.
 ///
 /// # Panics
 ///
 /// The futures need a tokio runtime with its timer, as `#[tokio::main]` makes it.
 ///
 /// [`Router::route_service`]: axum::Router::route_service
-#[derive(Clone)]
 pub struct PyService {
     pub(super) inner: Arc<Inner>,
+    readiness: Readiness,
 }
 
+#[derive(Clone)]
 pub(super) struct Inner {
     pub(super) app: Arc<Shared>,
     pub(super) id: TargetId,
     pub(super) target: String,
     /// The routes that are matched here instead of by axum.
     pub(super) routes: Option<Routes>,
+    pub(super) deadline: Duration,
+    pub(super) max_wait: Duration,
+    pub(super) limit: Option<Limit>,
 }
 
 impl PyService {
-    pub(crate) fn new(app: Arc<Shared>, id: TargetId, target: String, routes: Option<Routes>) -> Self {
-        Self { inner: Arc::new(Inner { app, id, target, routes }) }
+    pub(crate) fn new(app: Arc<Shared>, id: TargetId, target: String) -> Self {
+        let (deadline, max_wait) = (app.limits.deadline, app.limits.max_wait);
+        Inner { app, id, target, routes: None, deadline, max_wait, limit: None }.into()
     }
 
     /// A service of the same handler that matches routes by itself.
     pub(crate) fn matching(&self, routes: Routes) -> Self {
-        let Inner { app, id, target, .. } = &*self.inner;
-        Self::new(Arc::clone(app), *id, target.clone(), Some(routes))
+        Inner { routes: Some(routes), ..Inner::clone(&self.inner) }.into()
+    }
+
+    /// This service with a limit of its own: at most so many of its jobs wait in the queue or are at work; one more is
+    /// answered with 503 at once, whatever [`on_full`](crate::PyAppBuilder::on_full) says. What is slow so leaves room for the app's other services, which share the workers:
+    ///
+    /// ```
+    /// # fn check(python: httpy::PyApp) -> Result<axum::Router, httpy::Error> {
+    /// let report = python.handler("report:report")?.with_limit(2);
+    /// let app = axum::Router::new().route_service("/report", report).merge(python.router()?);
+    /// # Ok(app) }
+    /// ```
+    ///
+    /// A job counts until its handler has returned, also when its client was answered with 504 long before. A call that is
+    /// abandoned in the queue stops counting at once. All clones share the limit; the service that this one was made of does
+    /// not, and a limit that it has is replaced. With 0 every call is refused. Defaults to none: the app's queue and workers
+    /// are the limit.
+    #[must_use = "the limit is that of the service which is returned"]
+    pub fn with_limit(self, jobs: usize) -> Self {
+        Inner { limit: Some(Limit::new(jobs)), ..Inner::clone(&self.inner) }.into()
+    }
+
+    /// This service with a deadline of its own instead of [the app's](crate::PyAppBuilder::deadline); the longest wait for a
+    /// worker is the app's, but not longer than this deadline. A year at most; with 0 no call is in time. A limit stays
+    /// shared with the service that this one was made of. Defaults to the app's deadline.
+    #[must_use = "the deadline is that of the service which is returned"]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        let deadline = deadline.min(LONGEST);
+        let max_wait = self.inner.app.limits.max_wait.min(deadline);
+        Inner { deadline, max_wait, ..Inner::clone(&self.inner) }.into()
     }
 
     /// Calls the handler like [`Service::call`], but gives the failure as it is instead of a response. It is logged all the
-    /// same.
+    /// same. It takes its place in the queue itself: a full one is an error, whatever the app's
+    /// [`on_full`](crate::PyAppBuilder::on_full).
     ///
     /// # Errors
     ///
@@ -70,7 +110,19 @@ impl PyService {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        CallFuture::new(self.clone(), request)
+        CallFuture::new(self.clone(), Ok(None), request)
+    }
+}
+
+impl From<Inner> for PyService {
+    fn from(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner), readiness: Readiness::Unasked }
+    }
+}
+
+impl Clone for PyService {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), readiness: Readiness::Unasked }
     }
 }
 
@@ -83,12 +135,13 @@ where
     type Error = Infallible;
     type Future = ResponseFuture<B>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.readiness.poll(&self.inner, context).map(Ok)
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<B> {
-        ResponseFuture::new(self.try_call(request))
+        let slot = self.readiness.take();
+        ResponseFuture::new(CallFuture::new(self.clone(), slot, request))
     }
 }
 

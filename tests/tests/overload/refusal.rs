@@ -1,88 +1,20 @@
-//! What happens when there is no room in time: queue, budget, longest wait, deadline, shutting down, callers that have
-//! gone.
-//!
-//! All apps of this program share one single worker, so the tests take turns.
+//! What is refused, and what runs out of time: queue, budget, longest wait, deadline.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
-use http::Request;
-use httpy::{Error, PyAppBuilder};
-use httpy_tests::app::{Answer, App, ask, get, post, serve};
+use httpy::Error;
+use httpy_tests::app::{App, ask, get, post, serve};
 use httpy_tests::client;
-use httpy_tests::gate::{Gate, Held};
+use httpy_tests::gate::Gate;
 use httpy_tests::log;
-use tokio::sync::{Mutex, MutexGuard, oneshot};
-use tokio::task::JoinHandle;
 use tracing::Level;
 
-static TURN: Mutex<()> = Mutex::const_new(());
-
-/// `/hold` stops at the gate, everything else is served; what ran is remembered.
-const HOLDING: &str = "
-ran = []
-def handle(method, path, params, query, headers, body):
-    ran.append(path)
-    if path == '/hold':
-        pass_gate(query['gate'][0])
-    return 200, ' '.join(ran) if path == '/ran' else 'served', {}
-";
-
-const OVERLOADED: &str = "overloaded, try again later\n";
-const SHUTTING_DOWN: &str = "shutting down, try again later\n";
-
-struct Turn {
-    app: App,
-    gate: Gate,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl Turn {
-    async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
-        let alone = TURN.lock().await;
-        let app = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| options(builder.workers(1..=1)));
-        Self { app, gate: Gate::new().await, _alone: alone }
-    }
-
-    /// Begins a call that stops at the gate.
-    fn begin_holding(&self) -> JoinHandle<Answer> {
-        self.begin_asking(get(&format!("/hold?gate={}", self.gate.port)))
-    }
-
-    fn begin_asking(&self, request: Request<Body>) -> JoinHandle<Answer> {
-        let service = self.app.python.service();
-        tokio::spawn(ask(service, request))
-    }
-
-    /// Keeps the only worker busy until `Held` is dropped.
-    async fn hold(&self) -> (JoinHandle<Answer>, Held) {
-        let call = self.begin_holding();
-        (call, self.gate.arrival().await)
-    }
-
-    /// The paths of all calls that ever ran.
-    async fn ran(&self) -> String {
-        self.app.ask(get("/ran")).await.text()
-    }
-}
-
-/// Polls once: a call is pushed by its first poll.
-async fn is_pending<F: Future + Unpin>(call: &mut F) -> bool {
-    poll_fn(|context| Poll::Ready(Pin::new(&mut *call).poll(context).is_pending())).await
-}
-
-fn refused(answer: &Answer, text: &str, is_it: fn(&Error) -> bool) {
-    assert_eq!((answer.status, answer.text().as_str()), (503, text));
-    assert_eq!((answer.header("retry-after"), answer.header("content-type")), ("1", "text/plain; charset=utf-8"));
-    assert!(answer.error.as_ref().is_some_and(is_it), "{answer:?}");
-}
+use super::{HOLDING, OVERLOADED, Turn, is_pending, refused};
 
 #[tokio::test]
 async fn when_the_queue_is_full_answers_503_and_never_runs_the_call() {
@@ -177,6 +109,20 @@ async fn a_call_that_waited_longer_than_max_wait_is_answered_with_503_and_never_
 }
 
 #[tokio::test]
+async fn a_service_waits_for_a_worker_no_longer_than_its_own_deadline() {
+    let turn = Turn::begin(|builder| builder).await;
+    let (_first, held) = turn.hold().await;
+    let service = turn.app.python.service().with_deadline(Duration::from_secs(3));
+    tokio::time::pause();
+    let answer = ask(service, get("/late")).await;
+    tokio::time::resume();
+    refused(&answer, OVERLOADED, Error::is_overloaded);
+    assert!(answer.message().ends_with("no worker was free within 3s"), "{}", answer.message());
+    drop(held);
+    assert_eq!(turn.ran().await, "/hold /ran");
+}
+
+#[tokio::test]
 async fn a_call_that_waited_until_its_deadline_is_answered_with_503_and_never_runs() {
     let turn = Turn::begin(|builder| builder).await;
     // Of another app with the same worker: its own clock must not end first.
@@ -217,88 +163,4 @@ async fn the_clock_starts_after_the_body_was_read() {
         Ok::<_, io::Error>(Bytes::from("a"))
     });
     assert_eq!(turn.app.ask(post("/", Body::from_stream(slow))).await.text(), "served");
-}
-
-#[tokio::test]
-async fn when_a_waiting_caller_has_gone_its_call_never_runs() {
-    let turn = Turn::begin(|builder| builder).await;
-    let (first, held) = turn.hold().await;
-    {
-        let mut gone = Box::pin(turn.app.ask(get("/gone")));
-        assert!(is_pending(&mut gone).await);
-    }
-    drop(held);
-    assert_eq!(first.await.unwrap().status, 200);
-    assert_eq!(turn.ran().await, "/hold /ran");
-}
-
-#[tokio::test]
-async fn an_outer_timeout_means_that_a_waiting_call_never_runs() {
-    let turn = Turn::begin(|builder| builder).await;
-    let layer =
-        tower_http::timeout::TimeoutLayer::with_status_code(http::StatusCode::BAD_GATEWAY, Duration::from_secs(1));
-    let router = Router::new().fallback_service(turn.app.python.service()).layer(layer);
-    let (first, held) = turn.hold().await;
-    tokio::time::pause();
-    assert_eq!(ask(router, get("/gone")).await.status, 502);
-    tokio::time::resume();
-    drop(held);
-    assert_eq!(first.await.unwrap().status, 200);
-    assert_eq!(turn.ran().await, "/hold /ran");
-}
-
-#[tokio::test]
-async fn from_the_signal_on_new_calls_get_503_and_after_the_grace_period_pending_ones_too() {
-    let turn = Turn::begin(|builder| builder).await;
-    let (signal, signalled) = oneshot::channel::<()>();
-    let stop = turn.app.python.stop_on(signalled, Duration::from_secs(10));
-    let (running, held) = turn.hold().await;
-    let mut waiting = Box::pin(turn.app.ask(get("/waiting")));
-    assert!(is_pending(&mut waiting).await);
-
-    signal.send(()).unwrap();
-    stop.await;
-    refused(&turn.app.ask(get("/new")).await, SHUTTING_DOWN, Error::is_shutting_down);
-    assert!(is_pending(&mut waiting).await, "the grace period has just begun");
-
-    tokio::time::pause();
-    refused(&waiting.await, SHUTTING_DOWN, Error::is_shutting_down);
-    refused(&running.await.unwrap(), SHUTTING_DOWN, Error::is_shutting_down);
-    tokio::time::resume();
-    drop(held);
-}
-
-#[tokio::test]
-async fn a_body_that_is_still_being_read_is_given_up_after_the_grace_period() {
-    let turn = Turn::begin(|builder| builder.body_timeout(Duration::from_secs(60))).await;
-    let endless = Body::from_stream(stream::pending::<Result<Bytes, io::Error>>());
-    let mut reading = Box::pin(turn.app.ask(post("/", endless)));
-    assert!(is_pending(&mut reading).await);
-    tokio::time::pause();
-    turn.app.python.stop_on(std::future::ready(()), Duration::from_secs(10)).await;
-    refused(&reading.await, SHUTTING_DOWN, Error::is_shutting_down);
-}
-
-#[tokio::test]
-async fn calls_that_end_within_the_grace_period_are_answered() {
-    let turn = Turn::begin(|builder| builder).await;
-    let (running, held) = turn.hold().await;
-    let mut waiting = Box::pin(turn.app.ask(get("/waiting")));
-    assert!(is_pending(&mut waiting).await);
-    turn.app.python.stop_on(std::future::ready(()), Duration::from_secs(3600)).await;
-    drop(held);
-    assert_eq!((running.await.unwrap().status, waiting.await.status), (200, 200));
-}
-
-#[tokio::test]
-async fn shutdown_answers_pending_calls_with_503_and_leaves_other_apps_alone() {
-    let turn = Turn::begin(|builder| builder).await;
-    let other = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| builder.workers(1..=1));
-    let (running, held) = turn.hold().await;
-    turn.app.python.shutdown().await;
-    refused(&running.await.unwrap(), SHUTTING_DOWN, Error::is_shutting_down);
-    turn.app.python.shutdown().await;
-    refused(&turn.app.ask(get("/new")).await, SHUTTING_DOWN, Error::is_shutting_down);
-    drop(held);
-    assert_eq!(other.ask(get("/")).await.text(), "served");
 }

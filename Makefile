@@ -4,7 +4,7 @@ PORT ?= 8080
 HOST ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python model check-border check-examples check-package check-wheel bench bench-routes bench-parts bench-instructions fuzz soak valgrind
+.PHONY: help run test test-rust test-python model check-border check-examples check-package check-wheel faults bench bench-routes bench-parts bench-instructions fuzz soak valgrind
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ test-python: ## the Python package, on every Python version found
 
 bench: ## beside a native route and other Python servers; result in benches/results (QUICK=1: two minutes; SCENARIO=, SERVERS=)
 	@QUICK='$(QUICK)' SCENARIO='$(SCENARIO)' SERVERS='$(SERVERS)' scripts/bench
+
+faults: ## every fault while a second client measures the other routes; result in benches/results (QUICK=1 only tries it)
+	@scripts/faults
 
 bench-routes: ## a Python route beside a native one and beside attaching for each request (needs wrk)
 	@scripts/bench-routes

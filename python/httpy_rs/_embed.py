@@ -121,20 +121,45 @@ def _prefer_spawn(context: Any) -> None:
     context._default_context._default_context = context._concrete_contexts["spawn"]
 
 
-def _refuse_signals() -> None:
+def _keep_for_the_host() -> None:
+    """Refuses, with a warning, what would take from the program what belongs to it: its signals, its standard streams,
+    and the switch interval, which is an option of the builder."""
     import signal
 
-    def refuse(signalnum: int, handler: object) -> object:
+    close, close_range = os.close, os.closerange
+    process = os.getpid()
+
+    def refuse(call: str, what: str) -> None:
         import warnings
 
         warnings.warn(
-            f"signal.signal({signalnum!r}, ...) changes nothing here: the program that embeds Python owns its signals",
-            RuntimeWarning,
-            stacklevel=2,
+            f"{call} changes nothing here: the program that embeds Python owns its {what}", RuntimeWarning, stacklevel=3
         )
+
+    def refuse_signal(signalnum: int, handler: object) -> object:
+        refuse(f"signal.signal({signalnum!r}, ...)", "signals")
         return signal.getsignal(signalnum)
 
-    signal.signal = refuse  # type: ignore[assignment]
+    def refuse_interval(interval: float, /) -> None:
+        refuse(f"sys.setswitchinterval({interval!r})", "switch interval")
+
+    # Closed, the numbers go to the next connections, and what is printed goes to their clients. A forked child is free.
+    def keep_stream(fd: int) -> None:
+        if fd in (0, 1, 2) and os.getpid() == process:
+            refuse(f"os.close({fd!r})", "standard streams")
+        else:
+            close(fd)
+
+    def keep_streams(fd_low: int, fd_high: int, /) -> None:
+        if fd_low < 3 and os.getpid() == process:
+            refuse(f"os.closerange({fd_low!r}, {fd_high!r})", "standard streams")
+            fd_low = 3
+        close_range(fd_low, fd_high)
+
+    signal.signal = refuse_signal  # type: ignore[assignment]
+    sys.setswitchinterval = refuse_interval
+    os.close = keep_stream
+    os.closerange = keep_streams
 
 
 def install(
@@ -152,7 +177,7 @@ def install(
     os.register_at_fork(after_in_child=_mend_main_thread)
     if executables is not None:
         sys.executable, sys._base_executable = executables  # type: ignore[attr-defined]
-        _refuse_signals()
+        _keep_for_the_host()
 
 
 def _mend_main_thread() -> None:
@@ -197,8 +222,14 @@ def _version(text: str) -> str:
 
 
 def name_thread(name: str) -> None:
-    """Gives the calling thread, which Python did not start, a name in ``threading``."""
-    threading.current_thread().name = name
+    """Gives the calling thread, which Python did not start, a name in ``threading``.
+
+    Python takes such a thread for a daemon, which is inherited. No longer: a thread that a handler starts is waited for
+    at the exit, as it is when the main thread of a program starts it.
+    """
+    thread = threading.current_thread()
+    thread.name = name
+    thread._daemonic = False  # type: ignore[attr-defined]
 
 
 def forget_thread() -> None:
@@ -211,6 +242,13 @@ def is_gil_enabled() -> bool:
     """False only in a free-threaded build, as long as no import has switched the GIL on."""
     asks: Callable[[], bool] | None = getattr(sys, "_is_gil_enabled", None)
     return asks is None or asks()
+
+
+def register_dump(signum: int, descriptor: int) -> None:
+    """Has each thread that gets the signal write its frames there, for when the interpreter cannot be had."""
+    import faulthandler
+
+    faulthandler.register(signum, file=descriptor, all_threads=False, chain=False)
 
 
 def shut_down(limit: float) -> tuple[list[str], list[str]]:
@@ -250,7 +288,7 @@ def shut_down(limit: float) -> tuple[list[str], list[str]]:
             running = [
                 thread.name
                 for thread in threading.enumerate()
-                if not thread.daemon and thread is not threading.main_thread()
+                if not (thread.daemon or isinstance(thread, (threading._MainThread, threading._DummyThread)))  # type: ignore[attr-defined]
             ] or [waiter.name]  # a hook of the end, then
     except RuntimeError as error:
         report(error)

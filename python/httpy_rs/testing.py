@@ -109,7 +109,8 @@ def call(
     - `body`: `str` is sent as UTF-8.
     - `extras`, `client`, `scheme`, `http_version`: what `httpy_rs.request()` tells; extras pass through JSON as they do
       in the server.
-    - `deadline`: seconds from now until the deadline that `httpy_rs.request()` tells; nothing is interrupted.
+    - `deadline`: seconds from now until the deadline that `httpy_rs.request()` and `httpy_rs.remaining()` tell; nothing
+      is interrupted.
 
     Raises `ContractFailure` for a reply that the contract forbids, `LoadError` for a handler that the server would not
     start with, `ValueError` for a request that would not reach it, and whatever the handler raises.

@@ -51,15 +51,31 @@ pub struct Server {
 impl Server {
     /// With an app of this Python source, whose handler is `handle`.
     pub fn new(source: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
-        let setup = Setup { apps: Vec::new(), grace: LIMIT, port: 0 };
-        Self { folder, setup, variables: Vec::new() }.app(source)
+        Self::empty().app(source)
+    }
+
+    /// With an app of `tests/python/fault/MODULE.py`, and a healthy one at `/app2`.
+    pub fn fault(module: &str) -> Self {
+        Self::empty().module(module).module("healthy")
     }
 
     /// With an app of this Python source and a handler that evaluates what [`Child::evaluate`] sends it.
     pub fn evaluating(source: &str) -> Self {
         let handler = "def handle(method, path, params, query, headers, body):\n    return 200, str(eval(body)), {}\n";
         Self::new(&format!("{source}\n{handler}"))
+    }
+
+    fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
+        let setup = Setup { apps: Vec::new(), grace: LIMIT, port: 0 };
+        Self { folder, setup, variables: Vec::new() }
+    }
+
+    fn module(mut self, module: &str) -> Self {
+        let mut config = Config::new(format!("{module}:handle"));
+        config.path.push(concat!(env!("CARGO_MANIFEST_DIR"), "/python/fault").into());
+        self.setup.apps.push(config);
+        self
     }
 
     /// With another app, in the same way.

@@ -80,6 +80,16 @@ impl Connection {
         unhung(self.read(method)).await
     }
 
+    /// Reads one response to a request of `method`; `None` when the connection ends before its first byte.
+    ///
+    /// # Panics
+    ///
+    /// When what comes is no response, or a part of one.
+    pub async fn receive_if_any(&mut self, method: &str) -> Option<Received> {
+        let any = matches!(unhung(self.stream.fill_buf()).await, Ok([_, ..]));
+        if any { Some(self.receive(method).await) } else { None }
+    }
+
     /// Whether the server closes the connection without another byte.
     pub async fn is_closed(&mut self) -> bool {
         let mut byte = [0];

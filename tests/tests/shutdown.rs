@@ -6,9 +6,13 @@ use httpy_tests::gate::Gate;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Short, for tests in which it passes; the others have one that does not.
 const GRACE: Duration = Duration::from_millis(100);
+
+const SHUTTING_DOWN: &str = "shutting down, try again later\n";
 
 const HANDLER: &str = "def handle(method, path, params, query, headers, body):\n    return 200, 'ok', {}\n";
 
@@ -67,7 +71,7 @@ async fn handlers_that_never_return_are_answered_with_503_after_the_grace_period
         for connection in &mut connections {
             let response = connection.receive("GET").await;
             assert_eq!((response.status, response.header("retry-after").as_str()), (503, "1"));
-            assert_eq!(response.text(), "shutting down, try again later\n");
+            assert_eq!(response.text(), SHUTTING_DOWN);
         }
         child.wait().await.assert_code(0);
     }
@@ -141,6 +145,48 @@ async fn calls_that_end_within_the_grace_period_are_answered_as_ever() {
     child.wait().await.assert_code(0);
 }
 
+/// Asks over one connection, again and again, until the server closes it; gives the number of answers.
+async fn ask_until_closed(mut connection: Connection, answered: watch::Sender<u64>) -> u64 {
+    let mut answers = 0;
+    for path in ["/", "/wait", "/native"].iter().cycle() {
+        connection.send(&request("GET", path, &[], b"")).await;
+        let Some(answer) = connection.receive_if_any("GET").await else { break };
+        // None is left when its connection was read from before the signal, and none is broken off in its middle.
+        assert!(matches!((answer.status, answer.text().as_str()), (200, "ok" | "native") | (503, SHUTTING_DOWN)));
+        answers += 1;
+        answered.send_modify(|answered| *answered += 1);
+    }
+    answers
+}
+
+#[tokio::test]
+async fn no_accepted_request_goes_without_an_answer_when_the_signal_comes_under_load() {
+    const CONNECTIONS: usize = 64;
+    let handler = "
+import time
+
+def handle(method, path, *rest):
+    if path == '/wait':
+        time.sleep(0.01)
+    return 200, 'ok', {}
+";
+    for _ in 0..20 {
+        let child = Server::new(handler).start().await;
+        let (sender, mut answered) = watch::channel(0);
+        let mut clients = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            clients.spawn(ask_until_closed(child.connect().await, sender.clone()));
+        }
+        answered.wait_for(|answered| *answered > 1000).await.expect("the sender is here");
+        child.signal("TERM").await;
+        let answers: u64 = clients.join_all().await.iter().sum();
+        let ended = child.wait().await;
+        ended.assert_code(0);
+        ended.assert_says(&[&format!(" {answers} requests were accepted")]);
+        assert!(!ended.stderr.contains("forced"), "{ended:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_request_whose_body_comes_after_the_signal_is_answered_within_the_grace_period() {
     let child = Server::new(HANDLER).start().await;
@@ -210,6 +256,43 @@ async fn a_client_that_reads_slowly_gets_its_whole_answer_after_the_signal() {
     assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
     assert_eq!(answer.len() - head - 4, LENGTH);
     child.wait().await.assert_code(0);
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_does_not_hold_the_process_after_the_grace_period() {
+    let source = "def handle(*_):\n    return 200, bytes(64 << 20), {}\n";
+    let child = Server::new(source).setup(|setup| setup.grace = GRACE).start().await;
+    let mut stream = TcpStream::connect(child.address()).await.expect("it listens");
+    stream.write_all(&request("GET", "/", &[], b"")).await.expect("it reads");
+    stream.readable().await.expect("it answers");
+    child.signal("INT").await;
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    ended.assert_says(&["forced", "app 1 has shut down"]);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_half_a_head_does_not_hold_the_process_after_the_grace_period() {
+    let child = Server::new(HANDLER).setup(|setup| setup.grace = GRACE).start().await;
+    let mut connection = ask(&child, "/").await;
+    assert_eq!(connection.receive("GET").await.status, 200);
+    connection.send(b"GET / HTTP/1.1\r\nHost: loc").await;
+    let mut half = child.connect().await;
+    half.send(b"GET / HTTP/1.1\r\nHost: loc").await;
+    assert_eq!(child.get("/").await.status, 200);
+    child.signal("INT").await;
+    child.wait().await.assert_code(0);
+}
+
+#[tokio::test]
+async fn a_native_route_that_never_answers_does_not_hold_the_process_after_the_grace_period() {
+    let child = Server::new(HANDLER).setup(|setup| setup.grace = GRACE).start().await;
+    let _pending = ask(&child, "/native/never").await;
+    child.wait_for("never answering").await;
+    child.signal("TERM").await;
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    ended.assert_says(&["forced"]);
 }
 
 #[tokio::test]

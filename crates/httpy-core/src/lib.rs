@@ -14,8 +14,9 @@ mod header;
 mod job;
 mod outcome;
 mod queue;
+mod ticket;
 
-pub use call::{Call, Details, Ticket};
+pub use call::{Call, Details};
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, check_status};
 pub use exception::Exception;
 pub use fields::Fields;
@@ -23,3 +24,4 @@ pub use header::{Headers, KNOWN, Name};
 pub use job::{Freight, Job, Permits, TargetId};
 pub use outcome::{BodyKind, Outcome, Reply, Returned};
 pub use queue::{Lost, Queue, Seat, Seats, Take, Wait};
+pub use ticket::{Finish, Interruption, Ticket};

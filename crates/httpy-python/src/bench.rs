@@ -41,7 +41,8 @@ impl Attached {
     /// `call`, without a body, for the handler `target`; `None` when that was never loaded.
     pub fn new(runtime: Arc<Runtime>, target: TargetId, call: Call) -> Option<Self> {
         let target = runtime.shared.targets.get(target)?;
-        Some(Self { runtime, target, ticket: Arc::new(Ticket::new(call, Instant::now(), Freight::default())) })
+        let now = Instant::now();
+        Some(Self { runtime, target, ticket: Arc::new(Ticket::new(call, now, now, Freight::default())) })
     }
 
     /// How long `times` times `piece` take in all.

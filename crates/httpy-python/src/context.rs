@@ -89,7 +89,20 @@ impl Drop for Entered<'_> {
     }
 }
 
+/// The deadline of a token's call.
+///
+/// # Errors
+///
+/// When it is no token of ours.
+pub(crate) fn deadline(token: &Bound<'_, PyAny>) -> PyResult<Instant> {
+    with_ticket(token, |ticket| ticket.deadline)
+}
+
 fn describe_token<'py>(token: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    with_ticket(token, |ticket| described(&ticket.call.details, ticket.deadline))?.into_pyobject(token.py())
+}
+
+fn with_ticket<R>(token: &Bound<'_, PyAny>, work: impl FnOnce(&Ticket) -> R) -> PyResult<R> {
     let Ok(capsule) = token.cast::<PyCapsule>() else {
         return Err(PyTypeError::new_err("not a request's token"));
     };
@@ -97,7 +110,7 @@ fn describe_token<'py>(token: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple
     // SAFETY: 1. The capsule has our name, and only `run` makes capsules of that name: it points to an `Arc<Ticket>`. 2. The
     // capsule owns that value and `token` keeps the capsule alive. 3. The value is never written to.
     let ticket = unsafe { pointer.cast::<Arc<Ticket>>().as_ref() };
-    described(&ticket.call.details, ticket.deadline).into_pyobject(token.py())
+    Ok(work(ticket))
 }
 
 fn described(details: &Details, deadline: Instant) -> Described {

@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use httpy_core::{Job, Outcome, Queue, Seat, Seats, TargetId};
+use httpy_core::{Job, Outcome, Queue, Seat, Seats, TargetId, Ticket};
 
+use crate::enforcer::{Ended, Enforcer, Threads};
 use crate::interpreter::Interpreter;
+use crate::notice::Notice;
 use crate::runtime::Shared;
 use crate::worker;
 
@@ -24,31 +27,44 @@ pub struct PoolOptions {
     pub max: usize,
     /// The stack of each, in bytes.
     pub stack_size: usize,
+    /// So many lost workers are replaced at most.
+    pub replacements: usize,
+    /// A worker that has not come back from its call so long after the deadline is lost.
+    pub lost_after: Duration,
 }
 
 /// How the workers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Workers at most.
+    /// Workers at most, without those in the place of lost ones.
     pub workers_max: usize,
-    /// Workers that were given up, because a handler keeps them past its deadline.
+    /// Workers that do not come back from a call, replaced or not.
     pub lost: usize,
-    /// How many lost workers are replaced at most.
+    /// So many of them are replaced at most.
     pub replacements: usize,
-    /// For how long the interpreter could not be had; none when it can be.
+    /// How long the interpreter could not be had by now, where an overdue call is to be interrupted; a few milliseconds are
+    /// nothing unusual.
     pub held_for: Option<Duration>,
 }
 
-/// What hears of a target's outcome that came when its caller had gone. Runs detached on Python's main thread.
-pub type Late = fn(&str, Outcome);
+/// Who hears what belongs to no answer. Called detached, on threads of this crate, or on the one that calls the pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Listener {
+    /// Hears a target's outcome that came when its caller had gone. Runs on Python's main thread.
+    pub late: fn(&str, Outcome),
+    /// Hears of overdue calls and lost workers.
+    pub notice: fn(&Notice),
+}
 
 /// What the workers share. They keep it alive, the pool does not keep them.
 pub(crate) struct Crew {
     pub(crate) queue: Queue<Job>,
     pub(crate) interpreter: Arc<Interpreter>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) enforcer: Enforcer,
+    pub(crate) threads: Threads,
     options: PoolOptions,
-    late: Late,
+    listener: Listener,
 }
 
 /// The worker threads. They end when the last owner of the pool lets go of it, after the jobs that wait then.
@@ -65,12 +81,14 @@ impl Pool {
         shared: Arc<Shared>,
         options: PoolOptions,
         exclusive: bool,
-        late: Late,
+        listener: Listener,
     ) -> io::Result<Self> {
-        let seats = Seats { min: options.min, max: options.max, spare: 0 };
+        let seats = Seats { min: options.min, max: options.max, spare: options.replacements };
         let queue = Queue::new(seats, RETIRE_AFTER, exclusive);
-        let crew = Arc::new(Crew { queue, interpreter, shared, options, late });
-        let pool = Self { crew };
+        let seats = options.max + options.replacements;
+        let (enforcer, threads) = (Enforcer::new(seats, options.lost_after), Threads::new(seats));
+        let pool = Self { crew: Arc::new(Crew { queue, interpreter, shared, enforcer, threads, options, listener }) };
+        Enforcer::start(&pool.crew, options.stack_size)?;
         for seat in pool.crew.queue.first_seats() {
             Crew::start(&pool.crew, seat)?;
         }
@@ -89,9 +107,25 @@ impl Pool {
         Ok(())
     }
 
+    /// Frees the worker of a call that nobody waits for any more: at the call's deadline its handler is interrupted. True
+    /// when the call still runs; with `answered`, its 504 will be in the log then. Never blocks.
+    pub fn enforce(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
+        let (watched, ended) = self.crew.enforcer.watch(target, ticket, answered);
+        if let Some(ended) = ended {
+            self.crew.notify_ended(ended);
+        }
+        watched
+    }
+
     /// How the workers are. Never waits for the interpreter.
     pub fn health(&self) -> Health {
-        Health { workers_max: self.crew.options.max, lost: 0, replacements: 0, held_for: None }
+        let Crew { queue, enforcer, options, .. } = &*self.crew;
+        Health {
+            workers_max: options.max,
+            lost: queue.lost(),
+            replacements: options.replacements,
+            held_for: enforcer.held_for(),
+        }
     }
 
     pub(crate) fn options(&self) -> PoolOptions {
@@ -106,6 +140,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.crew.queue.close();
+        self.crew.enforcer.close();
     }
 }
 
@@ -126,7 +161,10 @@ impl Crew {
         let started = thread::Builder::new()
             .name(format!("httpy-worker-{}", seat.0 + 1))
             .stack_size(crew.options.stack_size)
-            .spawn(move || worker::run(&seated.crew, seated.seat));
+            .spawn(move || {
+                seated.crew.threads.enter(seated.seat);
+                worker::run(&seated.crew, seated.seat);
+            });
         started.map(drop)
     }
 
@@ -143,9 +181,30 @@ impl Crew {
         if let Some(target) = self.shared.targets.get(target)
             && !matches!(outcome, Outcome::Returned(_))
         {
-            let late = self.late;
+            let late = self.listener.late;
             self.interpreter.later(move || late(&target.name, outcome));
         }
+    }
+
+    pub(crate) fn options(&self) -> PoolOptions {
+        self.options
+    }
+
+    /// The name of a target.
+    pub(crate) fn name(&self, target: TargetId) -> String {
+        self.shared.targets.get(target).map_or_else(String::new, |target| target.name.clone())
+    }
+
+    /// Says something to the operator. Must be called detached: it runs the host's code.
+    pub(crate) fn notify(&self, notice: &Notice) {
+        // A subscriber that panics must not end the enforcer's threads; it is also what could have told of it.
+        drop(catch_unwind(AssertUnwindSafe(|| (self.listener.notice)(notice))));
+    }
+
+    /// Says that a call was answered with 504. Must be called detached.
+    pub(crate) fn notify_ended(&self, ended: Ended) {
+        let target = self.name(ended.target);
+        self.notify(&ended.notice(target));
     }
 }
 
@@ -157,6 +216,7 @@ struct Seated {
 
 impl Drop for Seated {
     fn drop(&mut self) {
+        self.crew.threads.leave(self.seat);
         self.crew.queue.vacate(self.seat);
         if thread::panicking()
             && let Some(seat) = self.crew.queue.call_again()

@@ -10,10 +10,11 @@ use pyo3::prelude::*;
 
 use crate::context::Current;
 use crate::convert::Names;
+use crate::deadline::Deadline;
 use crate::exception::Describe;
 use crate::interpreter::{ExitReport, Interpreter, MainError, Options, StartError};
 use crate::load::{self, LoadError, LoadErrorKind, Targets};
-use crate::pool::{Late, Pool, PoolOptions};
+use crate::pool::{Listener, Pool, PoolOptions};
 
 /// CPython is global to the process, and with it everything that is made once per interpreter.
 static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     pub(crate) describe: Describe,
     pub(crate) current: Current,
+    pub(crate) deadline: Deadline,
     pub(crate) targets: Targets,
     /// An empty function: CPython gives way to threads that wait before it runs one.
     pub(crate) pause: Py<PyAny>,
@@ -35,6 +37,7 @@ impl Shared {
             names: Names::new(py),
             describe: Describe::new(py)?,
             current: Current::new(py)?,
+            deadline: Deadline::new(py)?,
             targets: Targets::default(),
             pause: py.import("httpy_rs._embed")?.getattr("pause")?.unbind(),
         })
@@ -89,7 +92,7 @@ impl Runtime {
     /// # Errors
     ///
     /// [`StartError::Differs`] when it runs with other options, [`StartError::Thread`] when there is no thread for it.
-    pub fn pool(&self, options: PoolOptions, late: Late) -> Result<Arc<Pool>, StartError> {
+    pub fn pool(&self, options: PoolOptions, listener: Listener) -> Result<Arc<Pool>, StartError> {
         // Asked before the lock, since Python's main thread may be busy with an import.
         let exclusive = self.is_exclusive();
         let mut pool = self.lock_pool();
@@ -97,7 +100,7 @@ impl Runtime {
             return if pool.options() == options { Ok(pool) } else { Err(differs(pool.options(), options)) };
         }
         let (interpreter, shared) = (Arc::clone(&self.interpreter), Arc::clone(&self.shared));
-        let started = Pool::start(interpreter, shared, options, exclusive, late).map_err(StartError::Thread)?;
+        let started = Pool::start(interpreter, shared, options, exclusive, listener).map_err(StartError::Thread)?;
         let started = Arc::new(started);
         *pool = Arc::downgrade(&started);
         Ok(started)
@@ -213,10 +216,15 @@ fn lock_runtime() -> MutexGuard<'static, Option<Arc<Runtime>>> {
 }
 
 fn differs(first: PoolOptions, second: PoolOptions) -> StartError {
-    if (first.min, first.max) == (second.min, second.max) {
-        let bytes = |options: PoolOptions| format!("{} bytes", options.stack_size);
-        return StartError::Differs { what: "workers' stack size", first: bytes(first), second: bytes(second) };
-    }
-    let range = |options: PoolOptions| format!("{}..={}", options.min, options.max);
-    StartError::Differs { what: "number of workers", first: range(first), second: range(second) }
+    type Show = fn(PoolOptions) -> String;
+    let shown: [(&str, Show); 4] = [
+        ("number of workers", |options| format!("{}..={}", options.min, options.max)),
+        ("workers' stack size", |options| format!("{} bytes", options.stack_size)),
+        ("number of replacements for lost workers", |options| options.replacements.to_string()),
+        ("time after which a worker is lost", |options| format!("{:?}", options.lost_after)),
+    ];
+    let pairs = shown.map(|(what, show)| (what, show(first), show(second)));
+    let found = pairs.into_iter().find(|(_, first, second)| first != second);
+    let (what, first, second) = found.unwrap_or_default();
+    StartError::Differs { what, first, second }
 }

@@ -2,17 +2,21 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use httpy_core::{Freight, Job, Outcome, Seat, Take, TargetId, Ticket, Wait};
+use httpy_core::{Finish, Freight, Job, Outcome, Seat, Take, TargetId, Ticket, Wait};
 use pyo3::prelude::*;
 
 use crate::attach::attach;
 use crate::convert;
+use crate::deadline;
+use crate::enforcer;
 use crate::fork;
 use crate::interpreter::{Interpreter, panic_message};
 use crate::load::Target;
+use crate::notice::Notice;
 use crate::pool::Crew;
 use crate::runtime::Shared;
 
@@ -54,7 +58,7 @@ impl Worker<'_> {
                         // Detached, as it may log, which is the host's code.
                         py.detach(|| Crew::start_or_log(crew, seat));
                     }
-                    self.run(py, job);
+                    self.run(py, job, seat);
                 }
                 Take::Wait => {
                     if self.wait(py, seat, &mut turn) == Wait::Retire {
@@ -76,22 +80,51 @@ impl Worker<'_> {
         wait
     }
 
-    fn run(&mut self, py: Python<'_>, job: Job) {
+    fn run(&mut self, py: Python<'_>, job: Job, seat: Seat) {
         let Job { target, ticket, answer, slot } = job;
         drop(slot);
         // The order matters: a call that nobody waits for any more must not count as taken.
-        if answer.is_closed() || !ticket.take() {
+        if answer.is_closed() || !ticket.take(seat) {
             return;
         }
         let Freight { body, permits } = ticket.unload();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.call(py, target, &ticket, body)))
+        let call = AssertUnwindSafe(|| self.call(py, target, &ticket, body));
+        let outcome = deadline::during(&ticket, || catch_unwind(call))
             .unwrap_or_else(|payload| Outcome::Panicked(panic_message(payload.as_ref())));
+        let interrupted = self.finish(py, target, &ticket, seat);
         // Both before the answer: the response future then is the last owner and frees what its thread allocated; and a
         // client that has its answer finds the bytes of its body, and its service's limit, given back.
         drop((ticket, permits));
-        if let Err(outcome) = answer.send(outcome) {
+        // What an interrupted call ends with is the deadline's doing, and the log has it.
+        if let Err(outcome) = answer.send(outcome)
+            && (!interrupted || matches!(outcome, Outcome::Panicked(_)))
+        {
             self.crew.report_late(target, outcome);
         }
+    }
+
+    /// Ends the call, after all Python code of it. True when it was interrupted; what was sent for it and has not arrived is
+    /// taken back before any other Python code runs here.
+    fn finish(&self, py: Python<'_>, target: TargetId, ticket: &Ticket, seat: Seat) -> bool {
+        loop {
+            match ticket.finish() {
+                Finish::Free => return false,
+                Finish::Interrupting => py.detach(thread::yield_now),
+                Finish::Interrupted { lost } => {
+                    deadline::take_back(py);
+                    if lost {
+                        py.detach(|| self.come_back(target, ticket, seat));
+                    }
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// Says that this worker, which counted as lost, is back. Runs detached: it may log, which is the host's code.
+    fn come_back(&self, target: TargetId, ticket: &Ticket, seat: Seat) {
+        let call = enforcer::overdue(self.crew, target, ticket);
+        self.crew.notify(&Notice::Returned { worker: enforcer::number(seat), call });
     }
 
     fn call(&mut self, py: Python<'_>, target: TargetId, ticket: &Arc<Ticket>, body: Bytes) -> Outcome {

@@ -63,6 +63,12 @@ pub struct Config {
     /// Each worker's stack in bytes. Defaults to 8 MiB.
     #[serde(default = "stack_size")]
     pub stack_size: usize,
+    /// From a call's deadline until its worker counts as lost. Defaults to 5 s.
+    #[serde(default = "lost_after", with = "humantime_serde")]
+    pub lost_after: Duration,
+    /// Lost workers that are replaced. Defaults to 16.
+    #[serde(default = "replacements")]
+    pub replacements: usize,
     /// Whether failures are answered with their traceback. Defaults to false.
     #[serde(default)]
     pub debug: bool,
@@ -155,6 +161,14 @@ fn stack_size() -> usize {
     8 * MIB
 }
 
+fn lost_after() -> Duration {
+    Duration::from_secs(5)
+}
+
+fn replacements() -> usize {
+    16
+}
+
 impl Config {
     /// All defaults, for the handler `target` (`"module:attribute"`).
     pub fn new(target: impl Into<String>) -> Self {
@@ -173,6 +187,8 @@ impl Config {
             body_budget: body_budget(),
             switch_interval: None,
             stack_size: stack_size(),
+            lost_after: lost_after(),
+            replacements: replacements(),
             debug: false,
         }
     }
@@ -207,6 +223,11 @@ impl Config {
             (*stack_size < LEAST_STACK, format!("stack_size: {stack_size} bytes, expected at least {LEAST_STACK}")),
             (*stack_size > MOST_STACK, format!("stack_size: {stack_size} bytes, expected at most {MOST_STACK}")),
             (*deadline > LONGEST, format!("deadline: {deadline:?}, expected at most a year")),
+            (self.lost_after > LONGEST, format!("lost_after: {:?}, expected at most a year", self.lost_after)),
+            (
+                self.replacements > MOST_WORKERS,
+                format!("replacements: {}, expected at most {MOST_WORKERS}", self.replacements),
+            ),
             (self.body_timeout > LONGEST, format!("body_timeout: {:?}, expected at most a year", self.body_timeout)),
             (
                 self.switch_interval.is_some_and(|interval| interval > MOST_INTERVAL),
@@ -229,7 +250,13 @@ impl Config {
     }
 
     pub(crate) fn pool(&self) -> PoolOptions {
-        PoolOptions { min: self.workers.min, max: self.workers.max, stack_size: self.stack_size }
+        PoolOptions {
+            min: self.workers.min,
+            max: self.workers.max,
+            stack_size: self.stack_size,
+            replacements: self.replacements,
+            lost_after: self.lost_after,
+        }
     }
 }
 

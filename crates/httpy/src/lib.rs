@@ -24,7 +24,10 @@
 //!
 //!     let stop = python.stop_on(httpy::shutdown_signal(), Duration::from_secs(10));
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//!     axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+//!     tokio::select! {
+//!         served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
+//!         () = python.forced() => {} // a client that never reads holds nothing after the grace period
+//!     }
 //!     python.shutdown().await;
 //!     Ok(())
 //! }
@@ -93,7 +96,7 @@
 //! | the handler raised (`SystemExit` too), or broke the contract | 500, traceback in the log |
 //! | the client's body is over the limit; broke off; was too slow | 413; 400; 408 |
 //! | the queue, or a service's limit, is full; no budget for the body; no worker in time; shutting down | 503 with `Retry-After`, never run |
-//! | the deadline passed while the handler ran | 504 |
+//! | the deadline passed while the handler ran | 504, the handler is interrupted, its stack in the log |
 //! | a path or a method that [`PyApp::fallback`] does not know; `CONNECT` | 404; 405 |
 //!
 //! The same failure at the same place is logged once per second, with a count. The log is
@@ -111,8 +114,17 @@
 //!
 //! One clock per call, started when it enters the queue: [`PyAppBuilder::deadline`] for the whole, [`PyAppBuilder::max_wait`]
 //! for the wait; [`PyService::with_deadline`] gives one service a deadline of its own. The queue, each body and all bodies
-//! together are bounded. A call whose client leaves while it waits lets go of its body at once and never runs; a handler
-//! that runs is never interrupted, and keeps its worker until it returns.
+//! together are bounded. A call whose client leaves while it waits lets go of its body at once and never runs.
+//!
+//! A handler that still runs at its deadline, whether its client waits or has left, is interrupted: `httpy_rs.DeadlineExceeded`
+//! (a `BaseException`) is raised in it, wherever it is, as Ctrl-C would be in a script. It can hold that off while it does what
+//! must be done as a whole (`with httpy_rs.shield():`), and ask how much time is left (`httpy_rs.remaining()`). The log has one
+//! line about it, with the handler's stack.
+//!
+//! What is not Python code cannot be interrupted before it returns: `time.sleep`, a query without a timeout, a compiled
+//! handler. A worker that does not come back from it within [`PyAppBuilder::lost_after`] is lost and replaced, up to
+//! [`PyAppBuilder::replacements`]; it serves again once it comes back. While C code keeps the interpreter itself, nothing in
+//! Python goes on and nothing can be interrupted; the log then says so, on Linux with the stack.
 //!
 //! # Overload
 //!
@@ -131,7 +143,8 @@
 //! # Shutdown
 //!
 //! [`PyApp::stop_on`] with [`shutdown_signal`] lets requests end within a grace period and answers the rest with 503;
-//! [`PyApp::shutdown`] runs `atexit`. A second Ctrl-C ends the process at once.
+//! [`PyApp::forced`] leaves clients behind that would hold the server beyond it; [`PyApp::shutdown`] runs `atexit`. A second
+//! Ctrl-C ends the process at once.
 //!
 //! # Python, venv, threads
 //!
@@ -146,7 +159,7 @@
 //!
 //! - It does not isolate: a segfault in a C extension ends the process.
 //! - It does not use several cores for Python code that computes: one interpreter runs one thread at a time.
-//! - It does not interrupt a handler that never returns; its worker is lost to it until it does.
+//! - It does not end a handler that is stuck in C code: its thread stays until it returns, and another one serves instead.
 //! - It does not stream bodies, nor call `async def` handlers, nor serve WSGI or ASGI apps. Not yet.
 //! - Windows is not supported; macOS, free-threaded builds and Python 3.14 are not tested.
 //!

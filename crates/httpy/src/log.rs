@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use httpy_core::{Exception, Outcome, Warning};
+use httpy_python::Notice;
 
 use crate::Error;
 use crate::error::Kind;
@@ -88,6 +89,27 @@ pub(crate) fn warning(target: &str, warning: &Warning) {
 pub(crate) fn late(target: &str, outcome: Outcome) {
     if let Err(error) = crate::service::judge(target, &http::Method::GET, outcome) {
         failure(target, &error);
+    }
+}
+
+/// Logs what becomes of overdue calls and their workers: each call that was answered with 504 and each that is interrupted,
+/// once per target, route and second; what happens to workers, always. Never runs attached.
+pub(crate) fn notice(notice: &Notice) {
+    let handler = notice.target();
+    let admitted = |route| LOG.admit((handler, "overdue", route), Instant::now());
+    match notice {
+        Notice::Overdue { call, .. } => {
+            if let Some(left_out) = admitted(call.route.as_deref()) {
+                tracing::warn!(target: "httpy", handler, left_out, "{notice}");
+            }
+        }
+        Notice::Late { .. } => {
+            if let Some(left_out) = admitted(None) {
+                tracing::warn!(target: "httpy", handler, left_out, "{notice}");
+            }
+        }
+        Notice::Returned { .. } => tracing::info!(target: "httpy", handler, "{notice}"),
+        _ => tracing::error!(target: "httpy", handler, "{notice}"),
     }
 }
 

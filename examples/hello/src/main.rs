@@ -33,7 +33,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = listen().await?;
     let stop = python.stop_on(httpy::shutdown_signal(), GRACE);
     say_where(&listener)?;
-    axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+    tokio::select! {
+        served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
+        () = python.forced() => {}
+    }
     python.shutdown().await;
     Ok(())
 }

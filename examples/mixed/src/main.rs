@@ -54,7 +54,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(format!("{host}:{port}")).await?;
     let stop = python.stop_on(httpy::shutdown_signal(), GRACE);
     say_where(&listener)?;
-    axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+    tokio::select! {
+        served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
+        () = python.forced() => {}
+    }
     python.shutdown().await;
     Ok(())
 }

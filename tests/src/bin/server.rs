@@ -5,8 +5,11 @@
 
 use std::error::Error as StdError;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, io};
 
+use axum::extract::Request;
+use axum::middleware::map_request;
 use axum::{Router, routing::get};
 use httpy::{Config, Error, PyApp, PyAppBuilder};
 use httpy_tests::child::Setup;
@@ -23,11 +26,17 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let first = apps.first().ok_or("expected an app")?;
     let mut router = Router::new()
         .route("/native", get(async || "native"))
+        .route("/native/never", get(never))
+        .route_service("/livez", first.liveness())
+        .route_service("/readyz", first.readiness())
         .merge(first.router().inspect_err(log)?)
         .fallback_service(first.service());
     for (number, app) in (2..).zip(&apps[1..]) {
         router = router.nest_service(&format!("/app{number}"), app.service());
     }
+
+    // Outermost: what comes here was read by the server, and has a right to an answer.
+    let router = router.layer(map_request(count));
 
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let address = listener.local_addr()?;
@@ -38,7 +47,11 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         stop.await;
         tracing::info!("stopping");
     };
-    axum::serve(listener, router).with_graceful_shutdown(stop).await?;
+    tokio::select! {
+        served = axum::serve(listener, router).with_graceful_shutdown(stop) => served?,
+        () = first.forced() => tracing::info!("forced"),
+    }
+    tracing::info!("{} requests were accepted", ACCEPTED.load(Ordering::Relaxed));
 
     for (number, app) in (1..).zip(&apps) {
         app.shutdown().await;
@@ -49,6 +62,18 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         tracing::error!("an app was built after the end");
     }
     Ok(())
+}
+
+static ACCEPTED: AtomicU64 = AtomicU64::new(0);
+
+async fn count(request: Request) -> Request {
+    ACCEPTED.fetch_add(1, Ordering::Relaxed);
+    request
+}
+
+async fn never() {
+    tracing::info!("never answering");
+    std::future::pending::<()>().await;
 }
 
 fn build(config: &Config) -> Result<PyApp, Error> {

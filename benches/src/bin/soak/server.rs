@@ -39,7 +39,11 @@ pub(crate) async fn serve() -> Result<(), Failure> {
         println!("listening on http://{}", listener.local_addr()?);
     }
     let closed = async { tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await };
-    axum::serve(listener, router).with_graceful_shutdown(python.stop_on(closed, Duration::from_secs(5))).await?;
+    let stop = python.stop_on(closed, Duration::from_secs(5));
+    tokio::select! {
+        served = axum::serve(listener, router).with_graceful_shutdown(stop) => served?,
+        () = python.forced() => {}
+    }
     for app in [python, limited, crowded, short] {
         app.shutdown().await;
     }

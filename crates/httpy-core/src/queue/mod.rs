@@ -73,7 +73,7 @@ pub enum Lost {
     Returned,
     /// Another may run in its stead. Where a seat comes along, start a worker for it: jobs wait.
     Replaced(Option<Seat>),
-    /// As many as may be replaced are lost already: there is one worker less from now on.
+    /// As many as may be replaced were lost already: there is one worker less until one comes back.
     Spent,
 }
 
@@ -180,7 +180,7 @@ impl<J> Queue<J> {
         if state.lose(seat) { Lost::Replaced(self.call(state)) } else { Lost::Spent }
     }
 
-    /// How many workers are lost and replaced.
+    /// How many workers are lost, replaced or not.
     pub fn lost(&self) -> usize {
         self.lock().lost()
     }

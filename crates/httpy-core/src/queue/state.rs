@@ -178,7 +178,7 @@ impl<J> State<J> {
             self.rest(seat);
         }
         // Whatever still waits is the business of the lead and of who is coming.
-        if self.closed || self.alive() > self.limits.max + self.lost {
+        if self.closed || self.alive() > self.most() {
             self.retire(seat);
             return Some(Wait::Retire);
         }
@@ -199,14 +199,11 @@ impl<J> State<J> {
         retires
     }
 
-    /// False when no more workers may be lost.
+    /// Whether another worker may run instead of the one of `seat`.
     pub(super) fn lose(&mut self, seat: Seat) -> bool {
-        let replaced = self.lost < self.limits.spare;
-        if replaced {
-            self.lead = self.lead.filter(|lead| *lead != seat);
-            self.put(seat, Place::Lost);
-        }
-        replaced
+        self.lead = self.lead.filter(|lead| *lead != seat);
+        self.put(seat, Place::Lost);
+        self.lost <= self.limits.spare
     }
 
     pub(super) fn lost(&self) -> usize {
@@ -232,7 +229,7 @@ impl<J> State<J> {
             self.put(seat, Place::Coming);
             return Appointed::Idle(seat);
         }
-        if self.alive() < self.limits.max + self.lost
+        if self.alive() < self.most()
             && let Some(seat) = self.free.pop()
         {
             self.put(seat, Place::Coming);
@@ -260,6 +257,11 @@ impl<J> State<J> {
 
     pub(super) fn close(&mut self) {
         self.closed = true;
+    }
+
+    /// How many workers may have a thread.
+    fn most(&self) -> usize {
+        self.limits.max + self.lost.min(self.limits.spare)
     }
 
     /// How many workers have a thread.

@@ -183,12 +183,13 @@ fn a_lost_worker_is_replaced_and_a_surplus_one_retires() {
     let Lost::Replaced(Some(second)) = queue.lose(first, || true) else { panic!("a job waits") };
     assert_eq!(queue.lost(), 1);
     assert_eq!(job(queue.take(second)).0, 2);
-    assert_eq!(queue.lose(second, || true), Lost::Spent, "only one may be replaced");
+    assert_eq!((queue.lose(second, || true), queue.lost()), (Lost::Spent, 2), "only one may be replaced");
+    assert_eq!(queue.push(3).unwrap(), None, "nobody is left, and nobody may be started");
 
-    assert!(matches!(queue.take(second), Take::Wait));
-    assert!(matches!(queue.take(first), Take::Wait), "it came back");
-    assert_eq!(queue.lost(), 0);
-    assert_eq!(queue.wait(first), Wait::Retire, "there is one too many");
+    assert_eq!(job(queue.take(first)).0, 3, "it came back");
+    assert_eq!(queue.lost(), 1);
+    assert!(matches!(queue.take(second), Take::Wait), "the first leads");
+    assert_eq!((queue.wait(second), queue.lost()), (Wait::Retire, 0), "there is one too many");
     assert_eq!(queue.lock().alive(), 1);
 }
 

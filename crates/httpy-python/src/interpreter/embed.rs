@@ -1,7 +1,7 @@
 //! The Rust end of `_embed.py`: runs it once, and calls its functions with plain data.
 
 use std::{
-    ffi::CString,
+    ffi::{CString, c_int},
     path::Path,
     sync::{
         Arc,
@@ -67,6 +67,13 @@ impl Embed {
 
     pub(super) fn is_gil_enabled(&self, py: Python<'_>) -> PyResult<bool> {
         self.module.bind(py).call_method0("is_gil_enabled")?.extract()
+    }
+
+    /// Has `faulthandler` write a thread's frames into `descriptor` when the thread gets `signal`.
+    #[cfg(target_os = "linux")]
+    pub(super) fn register_dump(&self, py: Python<'_>, signal: c_int, descriptor: c_int) -> PyResult<()> {
+        self.module.bind(py).call_method1("register_dump", (signal, descriptor))?;
+        Ok(())
     }
 
     /// Takes at most `limit` for the threads; what `atexit` runs takes what it takes.

@@ -20,6 +20,7 @@ use crate::{attach::attach, fork};
 
 use super::{
     Options, StartError, config,
+    dump::StackDump,
     embed::{Embed, Executables},
     inbox::{Inbox, Work},
     library,
@@ -32,6 +33,7 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// What is known once the interpreter runs.
 pub(super) struct Started {
     pub(super) embed: Embed,
+    pub(super) dump: Option<StackDump>,
     pub(super) thread: ThreadId,
     pub(super) switch_interval: Duration,
     /// `sys.prefix`, when it is that of a virtual environment.
@@ -104,6 +106,11 @@ fn set_up(
         program: chosen.program.as_deref().unwrap_or(Path::new("")),
         base: chosen.base.as_deref().or(chosen.program.as_deref()).unwrap_or(Path::new("")),
     });
+    let sys = py.import("sys").map_err(words)?;
+    if let Some(interval) = options.switch_interval {
+        // Before `install`, from which on Python code may not change it any more.
+        sys.call_method1("setswitchinterval", (interval.as_secs_f64(),)).map_err(words)?;
+    }
     let embed = Embed::install(py, forked, executables.as_ref()).map_err(words)?;
     match chosen {
         None => {
@@ -122,18 +129,17 @@ fn set_up(
     if let Some(asked) = &options.venv {
         differs_from_venv(asked, venv.as_deref())?;
     }
-    let sys = py.import("sys").map_err(words)?;
     let executable = sys
         .getattr("executable")
         .and_then(|value| value.extract::<Option<PathBuf>>())
         .map_err(words)?
         .unwrap_or_default();
-    if let Some(interval) = options.switch_interval {
-        sys.call_method1("setswitchinterval", (interval.as_secs_f64(),)).map_err(words)?;
-    }
     let switch_interval = sys.call_method0("getswitchinterval").and_then(|value| value.extract()).map_err(words)?;
+    // Signals of an interpreter that ran already are its owner's.
+    let dump = chosen.and_then(|_| StackDump::install(py, &embed));
     Ok(Started {
         embed,
+        dump,
         thread: thread::current().id(),
         switch_interval: options
             .switch_interval

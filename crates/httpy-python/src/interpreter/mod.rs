@@ -4,6 +4,7 @@
 //! thread is its callers' business; worker threads attach by themselves.
 
 mod config;
+mod dump;
 mod embed;
 mod error;
 mod inbox;
@@ -30,6 +31,7 @@ use pyo3::prelude::*;
 
 pub(crate) use self::main_thread::panic_message;
 use self::{
+    dump::StackDump,
     embed::Embed,
     inbox::{Inbox, Work},
 };
@@ -69,6 +71,7 @@ pub struct ExitReport {
 pub struct Interpreter {
     inbox: Arc<Inbox>,
     embed: Arc<Embed>,
+    dump: Option<StackDump>,
     thread: ThreadId,
     forked: Arc<AtomicBool>,
     version: String,
@@ -104,6 +107,7 @@ impl Interpreter {
                 let interpreter = Arc::new(Self {
                     inbox,
                     embed: Arc::new(started.embed),
+                    dump: started.dump,
                     thread: started.thread,
                     forked,
                     version: version(),
@@ -181,6 +185,11 @@ impl Interpreter {
             let report = if first { embed.shut_down(py, limit) } else { ExitReport::default() };
             py.detach(|| done(report));
         })));
+    }
+
+    /// What reads the frames of a thread without the interpreter, where that can be done.
+    pub(crate) fn dump(&self) -> Option<&StackDump> {
+        self.dump.as_ref()
     }
 
     /// CPython's version, for example `3.11.7`.

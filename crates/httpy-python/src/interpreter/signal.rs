@@ -1,10 +1,10 @@
-//! Keeps SIGINT with the host while CPython starts.
+//! Keeps SIGINT with the host while CPython starts, and tells which signals have no use yet.
 //!
 //! The first `import signal` takes SIGINT when nobody else has, whatever the configuration says about signal handlers.
 //! It leaves an ignored one alone, so SIGINT is ignored until that import is done (files of `site-packages` may be
 //! what imports it). What Python code asks for later is `_embed.py`'s.
 
-use std::{mem::MaybeUninit, ptr};
+use std::{ffi::c_int, mem::MaybeUninit, ptr};
 
 /// SIGINT is ignored as long as this lives, if it had its default disposition before.
 pub(super) struct SigintIgnored {
@@ -14,7 +14,7 @@ pub(super) struct SigintIgnored {
 impl SigintIgnored {
     /// Does nothing when the host has a handler of its own, which CPython leaves alone too.
     pub(super) fn begin() -> Self {
-        let previous = current().filter(|action| action.sa_sigaction == libc::SIG_DFL);
+        let previous = current(libc::SIGINT).filter(|action| action.sa_sigaction == libc::SIG_DFL);
         if let Some(previous) = &previous {
             let mut ignored = *previous;
             ignored.sa_sigaction = libc::SIG_IGN;
@@ -30,18 +30,24 @@ impl Drop for SigintIgnored {
             return;
         };
         // The host may have installed its handler meanwhile: then that one stands.
-        if current().is_some_and(|action| action.sa_sigaction == libc::SIG_IGN) {
+        if current(libc::SIGINT).is_some_and(|action| action.sa_sigaction == libc::SIG_IGN) {
             set(previous);
         }
     }
 }
 
-fn current() -> Option<libc::sigaction> {
+/// Whether nobody handles or ignores `signal`.
+#[cfg(target_os = "linux")]
+pub(super) fn is_default(signal: c_int) -> bool {
+    current(signal).is_some_and(|action| action.sa_sigaction == libc::SIG_DFL)
+}
+
+fn current(signal: c_int) -> Option<libc::sigaction> {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY:
     // 1. A null new action makes `sigaction` only report.
     // 2. `action` is valid for the write of one `sigaction`.
-    let status = unsafe { libc::sigaction(libc::SIGINT, ptr::null(), action.as_mut_ptr()) };
+    let status = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
     // SAFETY:
     // 1. All fields of `sigaction` are integers, bit sets or optional function pointers, for which zeroes are valid.
     // 2. On success the call has overwritten them with valid values.

@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
-use httpy_python::Runtime;
 use httpy_python::interpreter::Options;
+use httpy_python::{Listener, Runtime};
 use serde::Serialize;
 
 use super::gate::Gate;
@@ -82,7 +82,9 @@ impl PyAppBuilder {
     }
 
     /// How long a call may take from its push into the queue, after the body was read, to its answer. Past it the client
-    /// gets 504, or 503 when the handler was not even called; a handler that runs is not interrupted. Defaults to 30 s.
+    /// gets 504, or 503 when the handler was not even called. A handler that runs is interrupted then: it gets the exception
+    /// `httpy_rs.DeadlineExceeded`, unless it is in a `httpy_rs.shield()`, and its stack goes to the log. What is not Python
+    /// code is not interrupted before it returns; see [`lost_after`](Self::lost_after). Defaults to 30 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.config.deadline = deadline;
         self
@@ -125,6 +127,22 @@ impl PyAppBuilder {
     /// thread: Python's recursion limit counts on it.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.config.stack_size = bytes;
+        self
+    }
+
+    /// A worker whose handler does not end so long after its deadline counts as lost, though it is interrupted every second:
+    /// it is stuck in C code (`time.sleep`, a query without a timeout), or catches the exception and goes on. It is replaced,
+    /// and takes its place again when it comes back after all. Not counted while the interpreter itself cannot be had, since
+    /// its replacement could not run either. Shared by all apps of the process. Defaults to 5 s.
+    pub fn lost_after(mut self, time: Duration) -> Self {
+        self.config.lost_after = time;
+        self
+    }
+
+    /// So many lost workers are replaced at a time: each keeps its thread, and what its handler holds. When they are spent,
+    /// there are fewer workers than [`workers`](Self::workers) allows. Shared by all apps of the process. Defaults to 16.
+    pub fn replacements(mut self, workers: usize) -> Self {
+        self.config.replacements = workers;
         self
     }
 
@@ -183,7 +201,8 @@ impl PyAppBuilder {
             .map_err(|error| Error::not_started(&error))?;
         // Before anything of the app runs, so that a failed build leaves no app behind.
         let membership = Membership::new(Arc::clone(&runtime));
-        let pool = runtime.pool(config.pool(), log::late).map_err(|error| Error::not_started(&error))?;
+        let listener = Listener { late: log::late, notice: log::notice };
+        let pool = runtime.pool(config.pool(), listener).map_err(|error| Error::not_started(&error))?;
         for warning in runtime.interpreter().warnings() {
             tracing::warn!(target: "httpy", "{warning}");
         }

@@ -12,8 +12,10 @@ const OPEN: u8 = 0;
 const CLOSED: u8 = 1;
 /// Pending calls are answered at once.
 const FORCED: u8 = 2;
+/// The same, because the grace period has ended, and with it the server has to.
+const ENDED: u8 = 3;
 
-/// Goes one way: open, closed, forced.
+/// Goes one way: open, closed, forced, ended.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     state: AtomicU8,
@@ -27,7 +29,7 @@ impl Gate {
     }
 
     pub(crate) fn is_forced(&self) -> bool {
-        self.state.load(Ordering::Acquire) == FORCED
+        self.state.load(Ordering::Acquire) >= FORCED
     }
 
     /// Resolves when the gate is closed, at once when it is.
@@ -46,16 +48,62 @@ impl Gate {
         Arc::clone(&self.forced).notified_owned()
     }
 
+    /// Resolves when the grace period has ended, at once when it has already.
+    pub(super) async fn ended(&self) {
+        loop {
+            let mut forced = pin!(self.forced.notified());
+            // Registered first and asked second: between the two nothing is missed.
+            forced.as_mut().enable();
+            if self.state.load(Ordering::Acquire) == ENDED {
+                return;
+            }
+            // A shutdown rings as well, and the grace period may end after it.
+            forced.await;
+        }
+    }
+
     pub(super) fn close(&self) {
         self.state.fetch_max(CLOSED, Ordering::AcqRel);
         self.closed.notify_waiters();
     }
 
     pub(super) fn force(&self) {
+        self.ring(FORCED);
+    }
+
+    pub(super) fn end(&self) {
+        self.ring(ENDED);
+    }
+
+    fn ring(&self, state: u8) {
         // First the state, then the bell: whoever registers in between finds the state.
-        self.state.store(FORCED, Ordering::Release);
+        self.state.fetch_max(state, Ordering::AcqRel);
         self.forced.notify_waiters();
     }
 }
 
-const _: () = assert!(OPEN < CLOSED && CLOSED < FORCED);
+const _: () = assert!(OPEN < CLOSED && CLOSED < FORCED && FORCED < ENDED);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_the_end_hears_of_it_before_or_after_it_and_not_of_a_shutdown() {
+        let gate = Arc::new(Gate::default());
+        let waiting = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { gate.ended().await }
+        });
+        gate.close();
+        gate.force();
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        gate.end();
+        waiting.await.unwrap();
+        gate.ended().await;
+        gate.force();
+        gate.ended().await;
+        assert!(gate.is_forced());
+    }
+}

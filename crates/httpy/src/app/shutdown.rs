@@ -1,4 +1,5 @@
-//! The end: `stop_on` while the server still serves, `shutdown` after it, `shutdown_signal` for both.
+//! The end: `stop_on` while the server still serves, `forced` when it does not stop by itself, `shutdown` after it,
+//! `shutdown_signal` for all.
 
 use std::future::Future;
 use std::io;
@@ -14,6 +15,9 @@ use tokio::time::{sleep, timeout};
 
 use super::PyApp;
 
+/// The last answers get so long to be written, before the connections are left behind.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
 /// Python's own threads get so long to end.
 const THREADS: Duration = Duration::from_secs(5);
 /// And with them the functions that are registered for the exit, before the process goes on without them.
@@ -24,11 +28,12 @@ const FORCED: i32 = 130;
 
 impl PyApp {
     /// A future for [`with_graceful_shutdown`]: it resolves when `signal` does, and from then on new calls are answered
-    /// with 503, and [`readiness`](Self::readiness) says why. After `grace` every call that is still pending is answered with 503 too, so that `serve` returns, which
-    /// otherwise waits for them without limit.
+    /// with 503, and [`readiness`](Self::readiness) says why. After `grace` every call that is still pending is answered with
+    /// 503 too, so that `serve` returns, which otherwise waits for them without limit.
     ///
-    /// Handlers that are running then are not interrupted; they end with the process. What no handler is behind is not seen
-    /// from here: a native route that never answers, or a client that never reads its response, still holds `serve`.
+    /// Handlers that are running then go on, until their deadline or with the process. What no handler is behind is not seen
+    /// from here, and still holds `serve`: a native route that never answers, a client that never reads its response, one
+    /// that stops in the middle of a request's head. [`forced`](Self::forced) ends these.
     ///
     /// With several apps the signal goes through one after the other: `b.stop_on(a.stop_on(signal, grace), grace)`.
     ///
@@ -47,8 +52,43 @@ impl PyApp {
             shared.gate.close();
             tokio::spawn(async move {
                 sleep(grace).await;
-                shared.gate.force();
+                shared.gate.end();
             });
+        }
+    }
+
+    /// Resolves 0.5 s after the grace period of [`stop_on`](Self::stop_on) has ended: the last 503s are written by then, and
+    /// what is still open is held by nobody but a client or a native route, which is logged. To be raced against the server,
+    /// so that it is dropped when the server ends by itself:
+    ///
+    /// ```no_run
+    /// # async fn serve(python: httpy::PyApp, listener: tokio::net::TcpListener, app: axum::Router) -> std::io::Result<()> {
+    /// # let grace = std::time::Duration::from_secs(10);
+    /// let stop = python.stop_on(httpy::shutdown_signal(), grace);
+    /// tokio::select! {
+    ///     served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
+    ///     () = python.forced() => {} // connections that are still open are closed with the runtime
+    /// }
+    /// python.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`shutdown`](Self::shutdown) alone does not resolve it: a host may end an app and serve on. With several apps any of
+    /// them will do, as their grace periods begin together: take the one with the longest.
+    ///
+    /// Dropping the runtime, as `#[tokio::main]` does at the end, waits for what the host itself has given to
+    /// `spawn_blocking`, without a limit; httpy leaves nothing there.
+    ///
+    /// # Panics
+    ///
+    /// The future must run on a tokio runtime with its timer.
+    pub fn forced(&self) -> impl Future<Output = ()> + Send + 'static {
+        let shared = Arc::clone(&self.inner.shared);
+        async move {
+            shared.gate.ended().await;
+            sleep(LAST_ANSWERS).await;
+            tracing::warn!(target: "httpy", "connections are still open after the grace period: they are left behind");
         }
     }
 

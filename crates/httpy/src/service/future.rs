@@ -1,4 +1,4 @@
-//! The response futures: read the body, push the job, wait for the outcome, with one clock.
+//! The response futures: read the body, push the job, wait for the outcome, with one clock; let go of the call.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -75,9 +75,7 @@ pin_project! {
     impl<B> PinnedDrop for CallFuture<B> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let StateProject::Waiting { ticket, .. } = this.state.project()
-                && ticket.withdraw()
-            {
+            if matches!(leave(this.service, this.state.as_ref().get_ref(), false), Left::Waiting) {
                 this.service.inner.app.abandoned.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -160,7 +158,7 @@ where
         let pushed = Instant::now();
         let deadline = pushed.into_std() + service.deadline;
         let freight = Freight { body, permits: Permits { bytes, limit } };
-        let ticket = Arc::new(Ticket::new(call, deadline, freight));
+        let ticket = Arc::new(Ticket::new(call, pushed.into_std(), deadline, freight));
         let (answer, outcome) = oneshot::channel();
         let job = Job { target: service.id, ticket: Arc::clone(&ticket), answer, slot };
         match service.app.pool.push(job) {
@@ -180,12 +178,13 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = ready!(poll(this.service, this.state.as_mut(), this.timer, this.forced, context));
-        if let StateProject::Waiting { ticket, .. } = this.state.as_mut().project() {
-            // An app that is forced to stop answers without having asked whether the call still waits.
-            ticket.withdraw();
-        }
+        let late = matches!(&result, Err(error) if error.is_deadline());
+        // An app that is forced to stop answers without having asked whether the call still waits.
+        let enforced = matches!(leave(this.service, this.state.as_ref().get_ref(), late), Left::Running);
         this.state.set(State::Done);
-        if let Err(error) = &result {
+        if let Err(error) = &result
+            && !(late && enforced)
+        {
             log::failure(&this.service.inner.target, error);
         }
         Poll::Ready(result)
@@ -264,6 +263,29 @@ where
             }
             StateProject::Done => return Poll::Ready(Err(ended())),
         }
+    }
+}
+
+/// Where a call was when its future let go of it.
+enum Left {
+    /// In the queue: it never runs.
+    Waiting,
+    /// In its handler: its worker is freed at the deadline. When its client is answered with 504, the enforcer has that
+    /// logged, with the handler's stack.
+    Running,
+    /// Nowhere: it has ended, or has not begun.
+    Over,
+}
+
+/// Lets go of a call.
+fn leave<B>(service: &PyService, state: &State<B>, answered: bool) -> Left {
+    match state {
+        State::Waiting { ticket, .. } if ticket.is_done() => Left::Over,
+        State::Waiting { ticket, .. } if ticket.withdraw() => Left::Waiting,
+        State::Waiting { ticket, .. } if service.inner.app.pool.enforce(service.inner.id, ticket, answered) => {
+            Left::Running
+        }
+        _ => Left::Over,
     }
 }
 

@@ -1,0 +1,175 @@
+//! `Notice`: what the operator is to hear of deadlines and of the workers behind them, as plain data on its way to the
+//! log. The host's subscriber is never called attached, so that whoever has something to say says it afterwards.
+
+use std::fmt;
+use std::time::Duration;
+
+/// One line of the log; `Display` is its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A call whose deadline has passed is interrupted.
+    Overdue {
+        /// What it does.
+        call: Overdue,
+        /// Its Python frames, as a traceback prints them; empty when no Python code runs in it.
+        stack: String,
+        /// It is in a shield, and is interrupted as it leaves it.
+        shielded: bool,
+    },
+    /// A call was answered with 504, and ended by itself before it could be interrupted.
+    Late {
+        /// The handler's target.
+        target: String,
+        /// How long the call was allowed to take.
+        limit: Duration,
+    },
+    /// A worker does not come back from its call, and counts as lost.
+    Lost {
+        /// The number of the worker, as in its thread's name.
+        worker: usize,
+        /// What keeps it.
+        call: Overdue,
+        /// How many more lost workers would be replaced; none when this one already is not.
+        left: Option<usize>,
+    },
+    /// As many workers are replaced as may be.
+    Spent {
+        /// How many.
+        replacements: usize,
+        /// How many are lost.
+        lost: usize,
+    },
+    /// A lost worker has come back.
+    Returned {
+        /// The number of the worker.
+        worker: usize,
+        /// What kept it.
+        call: Overdue,
+    },
+    /// Calls cannot be interrupted, because other code does not give the interpreter up.
+    Held {
+        /// For how long.
+        held_for: Duration,
+        /// The overdue calls, with their frames where those could be read.
+        calls: Vec<(Overdue, Option<String>)>,
+    },
+}
+
+/// A call past its deadline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overdue {
+    /// The handler's target.
+    pub target: String,
+    /// The route that matched.
+    pub route: Option<String>,
+    /// How long the call was allowed to take.
+    pub limit: Duration,
+    /// How long ago it was put into the queue.
+    pub elapsed: Duration,
+}
+
+impl Notice {
+    /// The handler's target, where the notice is about one.
+    pub fn target(&self) -> &str {
+        match self {
+            Self::Overdue { call, .. } | Self::Lost { call, .. } | Self::Returned { call, .. } => &call.target,
+            Self::Late { target, .. } => target,
+            Self::Spent { .. } | Self::Held { .. } => "",
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Overdue { call, stack, shielded } => {
+                write!(f, "{} did not answer within {:?}", call.target, call.limit)?;
+                let what = if *shielded { "it is interrupted when it leaves its shield" } else { "it is interrupted" };
+                write!(f, "; {what}, after {:.1?}", call.elapsed)?;
+                route(f, call)?;
+                frames(f, Some(stack))
+            }
+            Self::Late { target, limit } => write!(f, "{target} did not answer within {limit:?}"),
+            Self::Lost { worker, call, left } => {
+                let Overdue { target, elapsed, .. } = call;
+                write!(f, "worker {worker} is lost: {target} has been in its call for {elapsed:.1?}")?;
+                route(f, call)?;
+                match left {
+                    Some(left) => write!(f, "; replaced, {left} replacements left"),
+                    None => write!(f, "; not replaced"),
+                }
+            }
+            Self::Spent { replacements, lost } => write!(
+                f,
+                "{lost} workers are lost, and all {replacements} replacements are spent: there are fewer workers until \
+                 some come back; only a restart of the process ends handlers that never return"
+            ),
+            Self::Returned { worker, call } => {
+                write!(f, "worker {worker} is back: {} ended after {:.1?}", call.target, call.elapsed)
+            }
+            Self::Held { held_for, calls } => {
+                write!(
+                    f,
+                    "the interpreter could not be had for {held_for:.1?}, so that no overdue handler is interrupted: code that does \
+                     not give it up keeps it, C code mostly"
+                )?;
+                for (call, stack) in calls {
+                    write!(f, "\noverdue: {}, after {:.1?}", call.target, call.elapsed)?;
+                    route(f, call)?;
+                    frames(f, stack.as_deref())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn route(f: &mut fmt::Formatter<'_>, call: &Overdue) -> fmt::Result {
+    call.route.as_ref().map_or(Ok(()), |route| write!(f, ", route {route}"))
+}
+
+fn frames(f: &mut fmt::Formatter<'_>, stack: Option<&str>) -> fmt::Result {
+    match stack.map(str::trim_end) {
+        None => write!(f, "\n  <its stack could not be read>"),
+        Some("") => write!(f, "\n  <no Python code runs in it>"),
+        Some(stack) => write!(f, "\nStack (most recent call last):\n{stack}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call() -> Overdue {
+        Overdue {
+            target: "worker:handle".to_owned(),
+            route: Some("/slow/{id}".to_owned()),
+            limit: Duration::from_secs(1),
+            elapsed: Duration::from_millis(6040),
+        }
+    }
+
+    #[test]
+    fn each_says_what_happened_in_one_sentence() {
+        let stack = "  File \"w.py\", line 3, in handle\n".to_owned();
+        let overdue = Notice::Overdue { call: call(), stack, shielded: false };
+        assert_eq!(
+            overdue.to_string(),
+            "worker:handle did not answer within 1s; it is interrupted, after 6.0s, route /slow/{id}\n\
+             Stack (most recent call last):\n  File \"w.py\", line 3, in handle"
+        );
+        let lost = Notice::Lost { worker: 3, call: call(), left: Some(15) };
+        assert_eq!(
+            lost.to_string(),
+            "worker 3 is lost: worker:handle has been in its call for 6.0s, route /slow/{id}; replaced, 15 replacements left"
+        );
+        let held = Notice::Held { held_for: Duration::from_secs(1), calls: vec![(call(), None)] };
+        assert_eq!(
+            held.to_string(),
+            "the interpreter could not be had for 1.0s, so that no overdue handler is interrupted: code that does not give it \
+             up keeps it, C code mostly\n\
+             overdue: worker:handle, after 6.0s, route /slow/{id}\n  <its stack could not be read>"
+        );
+        assert_eq!((lost.target(), held.target()), ("worker:handle", ""));
+    }
+}

@@ -4,7 +4,7 @@ PORT ?= 8080
 HOST ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python check-border check-examples check-package check-wheel faults bench-routes bench-parts bench-instructions fuzz soak valgrind
+.PHONY: help run test test-rust test-python model check-border check-examples check-package check-wheel faults bench bench-routes bench-parts bench-instructions fuzz soak valgrind
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ test-rust: ## the Rust suite, on two Python versions where two are found
 test-python: ## the Python package, on every Python version found
 	@scripts/test-python
 
+bench: ## beside a native route and other Python servers; result in benches/results (QUICK=1: two minutes; SCENARIO=, SERVERS=)
+	@QUICK='$(QUICK)' SCENARIO='$(SCENARIO)' SERVERS='$(SERVERS)' scripts/bench
+
 faults: ## every fault while a second client measures the other routes; result in benches/results (QUICK=1 only tries it)
 	@scripts/faults
 
@@ -31,6 +34,9 @@ bench-parts: ## what each part of a call takes, by criterion
 
 bench-instructions: ## what each part of a call costs in instructions, by callgrind (installs valgrind on Debian as root)
 	@scripts/bench-instructions
+
+model: ## every interleaving of the queue's small cases, by loom
+	@scripts/model
 
 check-border: ## what may not cross the border does not
 	@scripts/check-border

@@ -4,9 +4,10 @@ Run by `make bench-routes`. Needs wrk on PATH and the path of the built server a
 """
 
 import argparse
-import re
 import statistics
 import subprocess
+
+from peers import load
 
 ROUTES = {
     "native": "a native axum route",
@@ -40,9 +41,10 @@ def main():
         server.kill()
         server.wait()
 
-    native = statistics.median(rates["native"])
     print(f"wrk -t1 -c{options.connections} -d{options.seconds}s --latency, {options.rounds} rounds in turn\n")
-    print("| route | requests/s, median (lowest to highest) | share of native, median of rounds (lowest to highest) | p99 |")
+    print(
+        "| route | requests/s, median (lowest to highest) | share of native, median of rounds (lowest to highest) | p99 |"
+    )
     print("|---|---|---|---|")
     for route, what in ROUTES.items():
         shares = sorted(rate / base for rate, base in zip(rates[route], rates["native"]))
@@ -59,13 +61,10 @@ def main():
 
 def measure(address, route, connections, seconds):
     """Requests per second and the 99th percentile in milliseconds."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", f"{address}/{route}"]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in text or "Socket errors" in text:
-        raise SystemExit(f"{route}: {text}")
-    number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", text).groups()
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
-    return rate, float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+    said = load.run(load.Load(f"{address}/{route}", connections, seconds))[0]
+    if said["errors"]:
+        raise SystemExit(f"{route}: {load.in_words(said['errors'])}")
+    return said["requests_per_second"], said["p99_us"] / 1000
 
 
 if __name__ == "__main__":

@@ -10,12 +10,17 @@ from pathlib import Path
 
 def main():
     print("| part | median | 95 % confidence |\n|---|---|---|")
-    for benchmark in sorted(Path(sys.argv[1]).glob("*/*/new/benchmark.json")):
+    for name, median, low, high in medians(sys.argv[1]):
+        print(f"| {name} | {duration(median)} | {duration(low)} to {duration(high)} |")
+
+
+def medians(folder):
+    """For each measurement its name, its median, and the ends of the interval, in nanoseconds."""
+    for benchmark in sorted(Path(folder).glob("*/*/new/benchmark.json")):
         name = json.loads(benchmark.read_text())["full_id"]
         median = json.loads(benchmark.with_name("estimates.json").read_text())["median"]
         interval = median["confidence_interval"]
-        low, high = duration(interval["lower_bound"]), duration(interval["upper_bound"])
-        print(f"| {name} | {duration(median['point_estimate'])} | {low} to {high} |")
+        yield name, median["point_estimate"], interval["lower_bound"], interval["upper_bound"]
 
 
 def duration(nanoseconds):

@@ -7,16 +7,17 @@ use std::thread;
 use std::time::Duration;
 
 use criterion::Criterion;
-use httpy_core::{Queue, Seat, Take, Wait};
+use httpy_core::{Queue, Seat, Seats, Take, Wait};
 use tokio::sync::oneshot;
 
+const ONE: Seats = Seats { min: 1, max: 1, spare: 0 };
 const LONG: Duration = Duration::from_secs(3600);
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("queue");
     group.bench_function("push and take by a lead", |bencher| {
-        let queue = Queue::new(1, 1, 0, LONG, true);
+        let queue = Queue::new(ONE, LONG, true);
         let seat = queue.first_seats()[0];
         // One job stays in the queue all the time, so that the lead never stops leading.
         queue.push(0).expect("open");
@@ -26,7 +27,7 @@ fn main() {
         });
     });
     group.bench_function("there and back between threads", |bencher| {
-        let queue = Arc::new(Queue::<oneshot::Sender<()>>::new(1, 1, 0, LONG, true));
+        let queue = Arc::new(Queue::<oneshot::Sender<()>>::new(ONE, LONG, true));
         let seat = queue.first_seats()[0];
         let worker = thread::spawn({
             let queue = Arc::clone(&queue);

@@ -1,18 +1,26 @@
-//! The routes that are compared: native, ours, and two ways of attaching anew for every request.
+//! The routes that are measured: native, ours in each scenario, and two ways of attaching anew for every request.
 //!
-//! Listens on the address given as the only argument, and prints it.
+//!     bench_server [ADDRESS [WORKERS]]
+//!
+//! Listens on `ADDRESS` (a free port of 127.0.0.1), and prints it. `WORKERS` is a range like `1..=400`, without which every
+//! option of the apps is the default.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
+use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
-use axum::{Router, routing::get};
+use axum::routing::{get, post};
 use http_body_util::{BodyExt, Collected};
 use httpy::PyApp;
 use pyo3::prelude::*;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::service_fn;
 
@@ -20,11 +28,21 @@ type Lists = HashMap<String, Vec<String>>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let python = PyApp::builder("handler:handle").path(concat!(env!("CARGO_MANIFEST_DIR"), "/python")).build()?;
-    let app = Router::new()
-        .route("/native", get(|| async { "request #1" }))
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let workers = arguments.next().map(|range| range_of(&range)).transpose()?;
+    let python = app(workers.clone())?;
+    let second = app(workers)?;
+    let router = Router::new()
+        .merge(native())
         .route_service("/python", python.service())
+        .route_service("/python/json", python.handler("handler:price")?)
+        .route_service("/python/echo", python.handler("handler:echo")?)
+        .route_service("/python/fields", python.handler("handler:fields")?)
+        .route_service("/python/sleep/{milliseconds}", python.handler("handler:sleep")?)
+        .route_service("/python/burn/{milliseconds}", python.handler("handler:burn")?)
+        .route_service("/python/hold/{milliseconds}", python.handler("handler:hold")?)
+        .route_service("/second", second.service())
         .route_service("/attach", service_fn(attach_on_tokio))
         .route_service("/blocking", service_fn(attach_on_blocking));
     let listener = TcpListener::bind(address).await?;
@@ -32,8 +50,51 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     {
         println!("listening on http://{}", listener.local_addr()?);
     }
-    axum::serve(listener, app).await?;
+    axum::serve(listener, router).await?;
     Ok(())
+}
+
+/// An app with every default but `workers`, where those are given.
+fn app(workers: Option<RangeInclusive<usize>>) -> Result<PyApp, httpy::Error> {
+    let builder = PyApp::builder("handler:handle").path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"));
+    match workers {
+        Some(workers) => builder.workers(workers).build(),
+        None => builder.build(),
+    }
+}
+
+fn range_of(text: &str) -> Result<RangeInclusive<usize>, Box<dyn std::error::Error>> {
+    let (least, most) = text.split_once("..=").ok_or("expected workers as 1..=64")?;
+    Ok(least.parse()?..=most.parse()?)
+}
+
+/// The native routes, each the twin of a Python one.
+fn native() -> Router {
+    Router::new()
+        .route("/native", get(|| async { "request #1" }))
+        .route("/native/json", post(price))
+        .route("/native/echo", post(|body: Bytes| async { body }))
+        .route("/native/fields", get(fields))
+}
+
+async fn price(body: Bytes) -> Result<([(HeaderName, &'static str); 1], String), (StatusCode, String)> {
+    let priced = || -> serde_json::Result<String> {
+        let mut order: Value = serde_json::from_slice(&body)?;
+        let number = |item: &Value, name: &str| item.get(name).and_then(Value::as_f64).unwrap_or_default();
+        let items = order.get("items").and_then(Value::as_array).into_iter().flatten();
+        let total: f64 = items.map(|item| number(item, "price") * number(item, "amount")).sum();
+        if let Some(order) = order.as_object_mut() {
+            order.insert("total".to_owned(), total.into());
+        }
+        serde_json::to_string(&order)
+    };
+    let text = priced().map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+    Ok(([(CONTENT_TYPE, "application/json")], text))
+}
+
+async fn fields(mut headers: HeaderMap) -> (HeaderMap, &'static str) {
+    headers.remove(HOST);
+    (headers, "fields")
 }
 
 /// What one writes first without httpy: attach on the tokio thread, which stops everything else on it meanwhile.

@@ -23,5 +23,5 @@ pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
 pub use job::{Freight, Job, Permits, TargetId};
 pub use outcome::{BodyKind, Outcome, Reply, Returned};
-pub use queue::{Lost, Queue, Seat, Take, Wait};
+pub use queue::{Lost, Queue, Seat, Seats, Take, Wait};
 pub use ticket::{Finish, Interruption, Ticket};

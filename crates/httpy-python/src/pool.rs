@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use httpy_core::{Job, Outcome, Queue, Seat, TargetId, Ticket};
+use httpy_core::{Job, Outcome, Queue, Seat, Seats, TargetId, Ticket};
 
 use crate::enforcer::{Ended, Enforcer, Threads};
 use crate::interpreter::Interpreter;
@@ -83,7 +83,8 @@ impl Pool {
         exclusive: bool,
         listener: Listener,
     ) -> io::Result<Self> {
-        let queue = Queue::new(options.min, options.max, options.replacements, RETIRE_AFTER, exclusive);
+        let seats = Seats { min: options.min, max: options.max, spare: options.replacements };
+        let queue = Queue::new(seats, RETIRE_AFTER, exclusive);
         let seats = options.max + options.replacements;
         let (enforcer, threads) = (Enforcer::new(seats, options.lost_after), Threads::new(seats));
         let pool = Self { crew: Arc::new(Crew { queue, interpreter, shared, enforcer, threads, options, listener }) };

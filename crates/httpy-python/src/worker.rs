@@ -40,26 +40,44 @@ pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
 
 impl Worker<'_> {
     fn drain(&mut self, py: Python<'_>, seat: Seat) {
-        let interval = self.crew.interpreter.switch_interval();
-        let mut turn = Turn::new(interval);
+        let crew = self.crew;
+        let mut turn = Turn::new(crew.interpreter.switch_interval());
         loop {
-            match self.crew.queue.take(seat) {
+            if turn.is_over() {
+                if crew.queue.step_down(seat) {
+                    if self.wait(py, seat, &mut turn) == Wait::Retire {
+                        return;
+                    }
+                } else {
+                    turn.give_way(py, &crew.shared.pause);
+                }
+            }
+            match crew.queue.take(seat) {
                 Take::Job(job, start) => {
                     if let Some(seat) = start {
                         // Detached, as it may log, which is the host's code.
-                        py.detach(|| Crew::start_or_log(self.crew, seat));
+                        py.detach(|| Crew::start_or_log(crew, seat));
                     }
                     self.run(py, job, seat);
-                    turn.give_way(py, &self.crew.shared.pause);
                 }
                 Take::Wait => {
-                    if py.detach(|| self.crew.queue.wait(seat)) == Wait::Retire {
+                    if self.wait(py, seat, &mut turn) == Wait::Retire {
                         return;
                     }
-                    turn = Turn::new(interval);
                 }
             }
         }
+    }
+
+    /// Waits detached; where the worker is called, it has the interpreter again and begins its turn.
+    fn wait(&self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> Wait {
+        let queue = &self.crew.queue;
+        let (wait, called) = py.detach(|| (queue.wait(seat), Instant::now()));
+        *turn = Turn::new(turn.interval);
+        if wait == Wait::Attach && turn.begun.duration_since(called) >= turn.interval {
+            queue.waited_long(seat);
+        }
+        wait
     }
 
     fn run(&mut self, py: Python<'_>, job: Job, seat: Seat) {
@@ -105,7 +123,6 @@ impl Worker<'_> {
 
     /// Says that this worker, which counted as lost, is back. Runs detached: it may log, which is the host's code.
     fn come_back(&self, target: TargetId, ticket: &Ticket, seat: Seat) {
-        self.crew.enforcer.settle();
         let call = enforcer::overdue(self.crew, target, ticket);
         self.crew.notify(&Notice::Returned { worker: enforcer::number(seat), call });
     }
@@ -144,24 +161,28 @@ pub(crate) fn outcome(
     outcome.unwrap_or_else(|error| Outcome::Raised(shared.describe.describe(py, &error)))
 }
 
-/// Gives way twice per switch interval: CPython looks for threads that wait only between bytecodes, which a row of handlers
-/// in C never reaches. Detaching for a moment would not do: the same thread takes the interpreter back at once, and those
-/// who wait begin their interval anew.
+/// How long a worker has had the interpreter. A turn is half a switch interval, so that it is over before CPython would
+/// take the interpreter away in the middle of a handler.
 struct Turn {
     interval: Duration,
-    since: Instant,
+    begun: Instant,
 }
 
 impl Turn {
     fn new(interval: Duration) -> Self {
-        Self { interval, since: Instant::now() }
+        Self { interval, begun: Instant::now() }
     }
 
+    fn is_over(&self) -> bool {
+        self.begun.elapsed() >= self.interval / 2
+    }
+
+    /// Lets threads of Python's own run, if there are any that wait: CPython looks for them only between bytecodes, which a
+    /// row of handlers in C never reaches. Detaching for a moment would not do: the same thread takes the interpreter back
+    /// at once, and those who wait begin their interval anew.
     fn give_way(&mut self, py: Python<'_>, pause: &Py<PyAny>) {
-        if self.since.elapsed() >= self.interval / 2 {
-            // An empty function of Python's; it fails only when a signal or another thread interrupts it.
-            drop(pause.bind(py).call0());
-            self.since = Instant::now();
-        }
+        // An empty function of Python's; it fails only when a signal or another thread interrupts it.
+        drop(pause.bind(py).call0());
+        *self = Self::new(self.interval);
     }
 }

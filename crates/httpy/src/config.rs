@@ -57,7 +57,7 @@ pub struct Config {
     /// All bodies together that are being read or wait, in bytes. Defaults to 256 MiB.
     #[serde(default = "body_budget")]
     pub body_budget: usize,
-    /// Python's switch interval. Defaults to CPython's 5 ms.
+    /// Python's switch interval. Defaults to 1 ms.
     #[serde(default, with = "humantime_serde::option")]
     pub switch_interval: Option<Duration>,
     /// Each worker's stack in bytes. Defaults to 8 MiB.

@@ -1,8 +1,14 @@
 //! The queue's rules, one worker at a time, and all of them at once.
 
+use std::sync::Mutex;
+
 use super::*;
 
 const LONG: Duration = Duration::from_secs(3600);
+
+fn queue<J>(min: usize, max: usize, retire_after: Duration, exclusive: bool) -> Queue<J> {
+    Queue::new(Seats { min, max, spare: 1 }, retire_after, exclusive)
+}
 
 fn job<J: std::fmt::Debug>(take: Take<J>) -> (J, Option<Seat>) {
     match take {
@@ -13,7 +19,7 @@ fn job<J: std::fmt::Debug>(take: Take<J>) -> (J, Option<Seat>) {
 
 #[test]
 fn one_worker_leads_and_one_stands_by_however_many_jobs_wait() {
-    let queue = Queue::new(0, 4, 0, LONG, true);
+    let queue = queue(0, 4, LONG, true);
     let first = queue.push(1).unwrap().expect("nobody is there yet");
     assert_eq!(queue.push(2).unwrap(), None, "the first is still on its way");
     let (one, second) = job(queue.take(first));
@@ -26,12 +32,12 @@ fn one_worker_leads_and_one_stands_by_however_many_jobs_wait() {
     assert_eq!(two, 2);
     assert!(third.is_some());
     assert!(matches!(queue.take(first), Take::Wait));
-    assert_eq!(queue.workers(), 3);
+    assert_eq!(queue.lock().alive(), 3);
 }
 
 #[test]
 fn a_worker_that_returns_stands_by_when_all_others_were_busy() {
-    let queue = Queue::new(0, 2, 0, LONG, true);
+    let queue = queue(0, 2, LONG, true);
     let first = queue.push(1).unwrap().unwrap();
     queue.push(2).unwrap();
     let second = job(queue.take(first)).1.unwrap();
@@ -46,7 +52,7 @@ fn a_worker_that_returns_stands_by_when_all_others_were_busy() {
 
 #[test]
 fn a_worker_that_returns_leads_when_nobody_does() {
-    let queue = Queue::new(0, 2, 0, LONG, true);
+    let queue = queue(0, 2, LONG, true);
     let first = queue.push(1).unwrap().unwrap();
     queue.push(2).unwrap();
     let second = job(queue.take(first)).1.unwrap();
@@ -58,12 +64,10 @@ fn a_worker_that_returns_leads_when_nobody_does() {
 
 #[test]
 fn who_comes_too_late_does_not_trouble_the_interpreter() {
-    let queue = Queue::new(2, 2, 0, LONG, true);
+    let queue = queue(2, 2, LONG, true);
     let seats = queue.first_seats();
-    for seat in &seats {
-        assert!(matches!(queue.take(*seat), Take::Wait));
-    }
-    queue.push(1).unwrap();
+    assert!(matches!(queue.take(seats[1]), Take::Wait));
+    assert_eq!(queue.push(1).unwrap(), None, "the second is called");
     assert_eq!(job(queue.take(seats[0])).0, 1, "the one that is here takes it");
     std::thread::scope(|scope| {
         let late = scope.spawn(|| queue.wait(seats[1]));
@@ -74,7 +78,7 @@ fn who_comes_too_late_does_not_trouble_the_interpreter() {
 
 #[test]
 fn an_idle_worker_is_called_before_a_new_one_is_started() {
-    let queue = Queue::new(0, 2, 0, LONG, true);
+    let queue = queue(0, 2, LONG, true);
     let first = queue.push(1).unwrap().unwrap();
     job(queue.take(first));
     assert!(matches!(queue.take(first), Take::Wait));
@@ -85,7 +89,7 @@ fn an_idle_worker_is_called_before_a_new_one_is_started() {
 
 #[test]
 fn without_a_gil_every_worker_takes_jobs() {
-    let queue = Queue::new(0, 2, 0, LONG, false);
+    let queue = queue(0, 2, LONG, false);
     let first = queue.push(1).unwrap().unwrap();
     let second = queue.push(2).unwrap().unwrap();
     assert_eq!(job(queue.take(first)), (1, None), "the second is on its way for the other job");
@@ -96,18 +100,18 @@ fn without_a_gil_every_worker_takes_jobs() {
 
 #[test]
 fn an_idle_worker_above_the_minimum_retires() {
-    let queue = Queue::new(1, 2, 0, Duration::ZERO, true);
+    let queue = queue(1, 2, Duration::ZERO, true);
     assert_eq!(queue.first_seats().len(), 1);
     let second = queue.push(1).unwrap().unwrap();
     job(queue.take(second));
     assert!(matches!(queue.take(second), Take::Wait));
     assert_eq!(queue.wait(second), Wait::Retire);
-    assert_eq!(queue.workers(), 1);
+    assert_eq!(queue.lock().alive(), 1);
 }
 
 #[test]
 fn a_closed_queue_refuses_new_jobs_and_finishes_the_old_ones() {
-    let queue = Queue::new(0, 1, 0, LONG, true);
+    let queue = queue(0, 1, LONG, true);
     let seat = queue.push(1).unwrap().unwrap();
     queue.close();
     assert_eq!(queue.push(2), Err(2));
@@ -118,7 +122,7 @@ fn a_closed_queue_refuses_new_jobs_and_finishes_the_old_ones() {
 
 #[test]
 fn the_part_of_a_worker_that_could_not_start_goes_to_another() {
-    let queue = Queue::new(0, 2, 0, LONG, true);
+    let queue = queue(0, 2, LONG, true);
     let lost = queue.push(1).unwrap().unwrap();
     queue.vacate(lost);
     let next = queue.call_again().expect("the job still waits");
@@ -127,7 +131,7 @@ fn the_part_of_a_worker_that_could_not_start_goes_to_another() {
 
 #[test]
 fn an_idle_worker_takes_the_part_of_one_that_could_not_start() {
-    let queue = Queue::new(1, 2, 0, LONG, true);
+    let queue = queue(1, 2, LONG, true);
     let (idle, lost) = (queue.first_seats()[0], queue.push(1).unwrap().unwrap());
     assert!(matches!(queue.take(idle), Take::Job(1, None)), "nobody leads yet");
     assert!(matches!(queue.take(idle), Take::Wait));
@@ -138,8 +142,60 @@ fn an_idle_worker_takes_the_part_of_one_that_could_not_start() {
 }
 
 #[test]
+fn a_lead_steps_down_where_another_stands_by() {
+    let queue = queue(0, 2, LONG, true);
+    let first = queue.push(1).unwrap().unwrap();
+    queue.push(2).unwrap();
+    let (_, second) = job(queue.take(first));
+    let second = second.expect("a job waits");
+    assert!(queue.step_down(first));
+    assert_eq!(job(queue.take(second)), (2, None));
+    assert!(!queue.step_down(second), "no job waits, nobody stands by");
+    queue.push(3).unwrap();
+    assert!(!queue.step_down(first), "it does not lead");
+    assert_eq!(queue.wait(first), Wait::Attach, "it stands by now");
+}
+
+#[test]
+fn one_more_stands_by_for_a_handler_that_computes() {
+    let queue = queue(0, 4, LONG, true);
+    let first = queue.push(1).unwrap().unwrap();
+    queue.push(2).unwrap();
+    let second = job(queue.take(first)).1.unwrap();
+    queue.waited_long(second);
+    assert_eq!(job(queue.take(second)), (2, None));
+
+    assert!(queue.push(3).unwrap().is_some());
+    assert!(queue.push(4).unwrap().is_some(), "the first computes: two stand by");
+    assert_eq!(queue.push(5).unwrap(), None, "two are enough");
+    assert!(matches!(queue.take(first), Take::Wait), "it has ended");
+    assert_eq!(queue.lock().alive(), 4);
+}
+
+#[test]
+fn a_lost_worker_is_replaced_and_a_surplus_one_retires() {
+    let queue = queue(1, 1, LONG, true);
+    let first = queue.first_seats()[0];
+    queue.push(1).unwrap();
+    job(queue.take(first));
+    assert_eq!(queue.push(2).unwrap(), None, "the only worker is in a handler");
+    assert_eq!(queue.lose(first, || false), Lost::Returned);
+    let Lost::Replaced(Some(second)) = queue.lose(first, || true) else { panic!("a job waits") };
+    assert_eq!(queue.lost(), 1);
+    assert_eq!(job(queue.take(second)).0, 2);
+    assert_eq!((queue.lose(second, || true), queue.lost()), (Lost::Spent, 2), "only one may be replaced");
+    assert_eq!(queue.push(3).unwrap(), None, "nobody is left, and nobody may be started");
+
+    assert_eq!(job(queue.take(first)).0, 3, "it came back");
+    assert_eq!(queue.lost(), 1);
+    assert!(matches!(queue.take(second), Take::Wait), "the first leads");
+    assert_eq!((queue.wait(second), queue.lost()), (Wait::Retire, 0), "there is one too many");
+    assert_eq!(queue.lock().alive(), 1);
+}
+
+#[test]
 fn threads_take_every_job_once() {
-    let queue = Queue::new(0, 3, 0, LONG, true);
+    let queue = queue(0, 3, LONG, true);
     let taken = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         fn start<'s>(
@@ -173,23 +229,4 @@ fn threads_take_every_job_once() {
     let mut taken = taken.into_inner().unwrap();
     taken.sort_unstable();
     assert_eq!(taken, (0..1000).collect::<Vec<_>>());
-}
-
-#[test]
-fn a_lost_worker_is_replaced_while_the_budget_lasts_and_regains_its_place_when_it_comes_back() {
-    let queue = Queue::new(0, 1, 1, LONG, true);
-    let first = queue.push(1).unwrap().unwrap();
-    job(queue.take(first));
-    assert_eq!(queue.push(2).unwrap(), None, "there may be one worker");
-    let Lost::Replaced(Some(second)) = queue.lose(first) else { panic!("expected a seat for the job that waits") };
-    assert_eq!((queue.lose(first), queue.lost()), (Lost::Replaced(None), 1));
-    assert_eq!(job(queue.take(second)), (2, None));
-    assert_eq!((queue.lose(second), queue.lost()), (Lost::Spent, 2));
-    assert_eq!(queue.push(3).unwrap(), None, "nobody is left and nobody may be started");
-
-    assert_eq!(job(queue.take(first)).0, 3, "it is back");
-    assert_eq!(queue.lost(), 1);
-    assert!(matches!(queue.take(second), Take::Wait));
-    assert_eq!(queue.wait(second), Wait::Retire, "there is one too many now");
-    assert_eq!((queue.lost(), queue.workers()), (0, 1));
 }

@@ -46,12 +46,10 @@ pub(super) fn run(crew: &Arc<Crew>) {
 }
 
 fn lose(crew: &Arc<Crew>, stuck: &Stuck) {
-    let lost = {
-        let _losing = crew.enforcer.losing.lock().unwrap_or_else(PoisonError::into_inner);
-        // From here on the worker waits for the lock before it takes another job.
-        stuck.ticket.lose().then(|| crew.queue.lose(stuck.seat))
-    };
-    let Some(lost) = lost else { return };
+    let lost = crew.queue.lose(stuck.seat, || stuck.ticket.lose());
+    if lost == Lost::Returned {
+        return;
+    }
     let (replacements, gone) = (crew.options().replacements, crew.queue.lost());
     let left = matches!(lost, Lost::Replaced(_)).then(|| replacements.saturating_sub(gone));
     if let Lost::Replaced(Some(seat)) = lost {

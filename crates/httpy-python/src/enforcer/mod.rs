@@ -39,8 +39,6 @@ pub(crate) struct Enforcer {
     clock: Condvar,
     interrupter: Condvar,
     lost_after: Duration,
-    /// Held while a worker is given up, so that one which comes back just then is given up first.
-    losing: Mutex<()>,
 }
 
 struct State {
@@ -88,13 +86,7 @@ impl Enforcer {
             closed: false,
             ended: false,
         };
-        Self {
-            state: Mutex::new(state),
-            clock: Condvar::new(),
-            interrupter: Condvar::new(),
-            lost_after,
-            losing: Mutex::new(()),
-        }
+        Self { state: Mutex::new(state), clock: Condvar::new(), interrupter: Condvar::new(), lost_after }
     }
 
     /// Starts the two threads.
@@ -141,11 +133,6 @@ impl Enforcer {
     /// For how long the interpreter could not be had, where it is wanted.
     pub(crate) fn held_for(&self) -> Option<Duration> {
         self.lock().asked.map(|asked| asked.elapsed())
-    }
-
-    /// Waits until whoever gives up this worker is done with it.
-    pub(crate) fn settle(&self) {
-        drop(self.losing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Lets the threads end, after the calls that are watched now.

@@ -30,6 +30,11 @@ use super::{
 
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
+/// CPython's own 5 ms suit scripts. Beside handlers that compute, what is quick waits for several of these in a row; shorter
+/// ones wake every thread that waits for the interpreter more often, which is for nothing while C code keeps it
+/// (`make bench` has the figures).
+const SWITCH_INTERVAL: Duration = Duration::from_millis(1);
+
 /// What is known once the interpreter runs.
 pub(super) struct Started {
     pub(super) embed: Embed,
@@ -107,7 +112,9 @@ fn set_up(
         base: chosen.base.as_deref().or(chosen.program.as_deref()).unwrap_or(Path::new("")),
     });
     let sys = py.import("sys").map_err(words)?;
-    if let Some(interval) = options.switch_interval {
+    // An interpreter that ran already keeps its own, unless another one is asked for.
+    let interval = options.switch_interval.or(chosen.map(|_| SWITCH_INTERVAL));
+    if let Some(interval) = interval {
         // Before `install`, from which on Python code may not change it any more.
         sys.call_method1("setswitchinterval", (interval.as_secs_f64(),)).map_err(words)?;
     }
@@ -141,9 +148,7 @@ fn set_up(
         embed,
         dump,
         thread: thread::current().id(),
-        switch_interval: options
-            .switch_interval
-            .unwrap_or(Duration::try_from_secs_f64(switch_interval).unwrap_or_default()),
+        switch_interval: interval.unwrap_or(Duration::try_from_secs_f64(switch_interval).unwrap_or_default()),
         venv,
         executable,
         warnings,

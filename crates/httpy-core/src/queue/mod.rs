@@ -1,0 +1,249 @@
+//! `Queue`: the line of jobs before the workers of one interpreter: who sleeps, who is woken, who watches.
+//!
+//! The rules (which worker takes jobs, who is called, who retires) are in [`state`], without any thread; what is here puts
+//! them behind one mutex, which is held for a few instructions, and lets the workers sleep. Attaching, detaching and
+//! starting threads is left to the caller, always outside of that mutex.
+//!
+//! Three orders matter:
+//!
+//! 1. A job is in the line before anyone is called for it, and a called worker that finds the line empty goes back to
+//!    sleep without attaching: nobody is called in vain, and no job waits for somebody who was told before it came.
+//! 2. A lead says that it watches, and stops saying so, under the mutex, and looks at the line after that: a job that came
+//!    without calling anyone is always seen.
+//! 3. A bell rings after the mutex is released, so that the woken thread does not run into it. The call itself is in the
+//!    state by then, so that a worker on its way to sleep finds it there.
+//!
+//! `model.rs` checks all of this by trying every interleaving of small cases (`make model`).
+
+mod bell;
+#[cfg(test)]
+#[cfg(httpy_model)]
+mod model;
+mod state;
+#[cfg(test)]
+#[cfg(not(httpy_model))]
+mod tests;
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use self::bell::{Bell, Flag, Mutex, MutexGuard};
+use self::state::{Appointed, State};
+
+/// How long a lead without a job looks out for the next one before it sleeps.
+const WATCH: Duration = Duration::from_micros(50);
+
+/// A worker's place, from 0 up; also the number in its thread's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Seat(pub usize);
+
+/// How many workers there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seats {
+    /// Workers that never retire.
+    pub min: usize,
+    /// Workers at most, those not counted that are lost. At least 1.
+    pub max: usize,
+    /// So many lost workers are replaced.
+    pub spare: usize,
+}
+
+/// What an attached worker is to do next.
+#[derive(Debug)]
+pub enum Take<J> {
+    /// Run this job. Where a seat comes along, start a worker for it first.
+    Job(J, Option<Seat>),
+    /// Detach and [`wait`](Queue::wait).
+    Wait,
+}
+
+/// What a detached worker is to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Attach and [`take`](Queue::take).
+    Attach,
+    /// End the thread; the seat is free again.
+    Retire,
+}
+
+/// What came of giving a worker up for lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// It is not: it had come back.
+    Returned,
+    /// Another may run in its stead. Where a seat comes along, start a worker for it: jobs wait.
+    Replaced(Option<Seat>),
+    /// As many as may be replaced were lost already: there is one worker less until one comes back.
+    Spent,
+}
+
+/// The jobs that wait for the workers of one interpreter. Bounded by the permits that each job carries.
+#[derive(Debug)]
+pub struct Queue<J> {
+    state: Mutex<State<J>>,
+    /// One per seat: whoever is called sleeps alone, so that no other thread wakes up.
+    bells: Box<[Bell]>,
+    /// What a lead that watches looks at; what counts is the line, behind the mutex.
+    arrived: Flag,
+    retire_after: Duration,
+}
+
+impl<J> Queue<J> {
+    /// A queue for workers that retire after having been idle for `retire_after`. `exclusive` is true on a GIL build: one
+    /// worker at a time takes jobs.
+    pub fn new(seats: Seats, retire_after: Duration, exclusive: bool) -> Self {
+        let state = State::new(seats, exclusive);
+        Self {
+            bells: (0..state.seats()).map(|_| Bell::new()).collect(),
+            state: Mutex::new(state),
+            arrived: Flag::new(false),
+            retire_after,
+        }
+    }
+
+    /// The seats for which the caller starts threads before the first job.
+    pub fn first_seats(&self) -> Vec<Seat> {
+        self.lock().first_seats()
+    }
+
+    /// Adds a job. Where a seat comes back, the caller starts a worker for it.
+    ///
+    /// # Errors
+    ///
+    /// The job itself, when the queue is closed.
+    pub fn push(&self, job: J) -> Result<Option<Seat>, J> {
+        let mut state = self.lock();
+        state.push(job)?;
+        if state.is_watched() {
+            self.arrived.set(true);
+            return Ok(None);
+        }
+        Ok(self.call(state))
+    }
+
+    /// What the worker of `seat`, attached, does next. A lead without a job watches for one for at most 50 µs first: to
+    /// wake a thread takes longer than most pauses between two requests of a busy client.
+    pub fn take(&self, seat: Seat) -> Take<J> {
+        let mut state = self.lock();
+        if !state.arrive(seat) {
+            return Take::Wait;
+        }
+        if state.may_watch() {
+            state = self.watch(state);
+        }
+        let Some(job) = state.next_job(seat) else {
+            return Take::Wait;
+        };
+        Take::Job(job, self.call(state))
+    }
+
+    /// Whether the worker of `seat`, attached and between two jobs, goes to [`wait`](Self::wait) because another one stands
+    /// by. The interpreter then changes hands here, where no request has to wait for it to come back.
+    pub fn step_down(&self, seat: Seat) -> bool {
+        self.lock().step_down(seat)
+    }
+
+    /// Says, before its next [`take`](Self::take), that the worker of `seat` got the interpreter only after a switch
+    /// interval: whoever led meanwhile is in a handler that computes.
+    pub fn waited_long(&self, seat: Seat) {
+        self.lock().waited_long(seat);
+    }
+
+    /// Sleeps, detached, until the worker of `seat` is called or may retire.
+    pub fn wait(&self, seat: Seat) -> Wait {
+        let mut state = self.lock();
+        loop {
+            if let Some(wait) = state.look_up(seat) {
+                return wait;
+            }
+            if state.may_retire() {
+                let (guard, timed_out) = self.bells[seat.0].wait_for(state, self.retire_after);
+                state = guard;
+                // A call that came at the same moment is in the state and stands.
+                if timed_out && state.retire_idle(seat) {
+                    return Wait::Retire;
+                }
+            } else {
+                state = self.bells[seat.0].wait(state);
+            }
+        }
+    }
+
+    /// Gives up the worker of `seat`, which is in a handler, for lost; `still` says whether it is in that handler yet. When
+    /// it comes back after all it is a worker again, and a surplus one retires.
+    pub fn lose(&self, seat: Seat, still: impl FnOnce() -> bool) -> Lost {
+        let mut state = self.lock();
+        // Asked under the mutex, without which no worker gets to its next job.
+        if !still() {
+            return Lost::Returned;
+        }
+        if state.lose(seat) { Lost::Replaced(self.call(state)) } else { Lost::Spent }
+    }
+
+    /// How many workers are lost, replaced or not.
+    pub fn lost(&self) -> usize {
+        self.lock().lost()
+    }
+
+    /// Frees the seat of a worker that could not be started, or that ended without having been told to. What it was
+    /// called for goes to an idle worker, if there is one.
+    pub fn vacate(&self, seat: Seat) {
+        let mut state = self.lock();
+        if state.vacate(seat) {
+            // With an idle worker there no seat comes back.
+            let _ = self.call(state);
+        }
+    }
+
+    /// Calls a worker for jobs whose worker was lost. Where a seat comes back, the caller starts a worker for it.
+    pub fn call_again(&self) -> Option<Seat> {
+        self.call(self.lock())
+    }
+
+    /// Whether one worker at a time takes jobs: an import can switch the GIL on for good.
+    pub fn set_exclusive(&self, exclusive: bool) {
+        self.lock().set_exclusive(exclusive);
+    }
+
+    /// No new job from now on; the workers finish what waits and retire.
+    pub fn close(&self) {
+        self.lock().close();
+        self.arrived.set(true);
+        for bell in &self.bells {
+            bell.ring();
+        }
+    }
+
+    /// Calls a worker if one is needed.
+    fn call(&self, mut state: MutexGuard<'_, State<J>>) -> Option<Seat> {
+        let appointed = state.appoint();
+        drop(state);
+        match appointed {
+            Appointed::Nobody => None,
+            Appointed::Idle(seat) => {
+                self.bells[seat.0].ring();
+                None
+            }
+            Appointed::New(seat) => Some(seat),
+        }
+    }
+
+    /// Looks out for a job for a moment.
+    fn watch<'a>(&'a self, mut state: MutexGuard<'a, State<J>>) -> MutexGuard<'a, State<J>> {
+        self.arrived.set(false);
+        state.set_watched(true);
+        drop(state);
+        self.arrived.watch(WATCH);
+        state = self.lock();
+        state.set_watched(false);
+        state
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        // Nothing below the lock can panic half-way, so that a poisoned state is still a right one.
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(test)]
+        state.check();
+        state
+    }
+}

@@ -1,0 +1,334 @@
+//! `State`: the rules by which the workers of one interpreter take jobs, as data that one thread at a time changes.
+//!
+//! A worker owns a [`Seat`] for its whole life; its place is one of these:
+//!
+//! | place | attached | what it does | how it ends |
+//! |---|---|---|---|
+//! | working, the lead | yes | takes job after job, watches for the next | no job is left: idle; its turn is over: idle; another leads: overtaken |
+//! | working or computing, overtaken | yes, or about to be | finishes the one job it is in | idle; coming when jobs wait and nobody comes; the lead when nobody leads |
+//! | coming | waits to be | queues for the interpreter itself: on a GIL build it stands by | attached: it is the lead; no job is left before that: idle |
+//! | idle | no | sleeps | called: coming; idle for long: free |
+//! | lost | unknown | is in a handler that does not end | it ends after all: working |
+//! | free | | has no thread | a thread is started: coming |
+//!
+//! On a GIL build one worker leads. While a job waits and the lead is in a handler, somebody stands by: the operating
+//! system gives it the interpreter the instant the handler blocks, and after a switch interval when the handler
+//! computes. Taking the first job makes it the lead, and the former lead learns of that when it asks for its next job. More
+//! threads in line for the interpreter would only fight over it, so that one is enough, but for this: CPython gives the
+//! interpreter to those in line in turn, and every handler that computes stands in that line as well. One more stands by
+//! for each of them, up to [`MOST_STANDBYS`], or short handlers would wait for all of them between any two turns.
+//!
+//! A lead whose turn is over goes to sleep between two jobs when somebody stands by. CPython would take the interpreter
+//! from it soon, in the middle of a handler, whose request would then wait for a whole round.
+//!
+//! On a free-threaded build the lead means nothing: every called worker takes jobs, and one is called per job.
+
+use std::collections::VecDeque;
+
+use super::{Seat, Seats, Wait};
+
+/// However many handlers compute, more threads in line for the interpreter would cost more than they bring. In the model
+/// none computes, and one is the most.
+const MOST_STANDBYS: usize = if cfg!(httpy_model) { 1 } else { 4 };
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Free,
+    Coming,
+    Idle,
+    Working,
+    /// Working, and overtaken by somebody who had to wait for the interpreter for a whole switch interval.
+    Computing,
+    Lost,
+}
+
+/// Who must hear of an appointment once the mutex is released.
+pub(super) enum Appointed {
+    Nobody,
+    Idle(Seat),
+    New(Seat),
+}
+
+#[derive(Debug)]
+pub(super) struct State<J> {
+    jobs: VecDeque<J>,
+    lead: Option<Seat>,
+    places: Box<[Place]>,
+    /// How many places are `Coming`.
+    coming: usize,
+    /// How many places are `Computing`.
+    computing: usize,
+    /// How many places are `Lost`.
+    lost: usize,
+    /// Workers with nothing to do; the last to become idle is called first, since its caches are warm and the others may
+    /// retire.
+    idle: Vec<Seat>,
+    /// Seats without a thread.
+    free: Vec<Seat>,
+    limits: Seats,
+    /// The lead looks out for the next job, so that nobody need be called for it.
+    watched: bool,
+    exclusive: bool,
+    closed: bool,
+}
+
+impl<J> State<J> {
+    pub(super) fn new(limits: Seats, exclusive: bool) -> Self {
+        let max = limits.max.max(1);
+        let limits = Seats { min: limits.min.min(max), max, ..limits };
+        let seats = max + limits.spare;
+        Self {
+            jobs: VecDeque::new(),
+            lead: None,
+            places: vec![Place::Free; seats].into(),
+            coming: 0,
+            computing: 0,
+            lost: 0,
+            idle: Vec::with_capacity(seats),
+            free: (0..seats).rev().map(Seat).collect(),
+            limits,
+            watched: false,
+            exclusive,
+            closed: false,
+        }
+    }
+
+    /// How many seats there are.
+    pub(super) fn seats(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn first_seats(&mut self) -> Vec<Seat> {
+        let seats: Vec<Seat> = (0..self.limits.min).map_while(|_| self.free.pop()).collect();
+        for seat in &seats {
+            self.put(*seat, Place::Working);
+        }
+        seats
+    }
+
+    /// # Errors
+    ///
+    /// The job itself, after [`close`](Self::close).
+    pub(super) fn push(&mut self, job: J) -> Result<(), J> {
+        if self.closed {
+            return Err(job);
+        }
+        self.jobs.push_back(job);
+        Ok(())
+    }
+
+    /// The worker of `seat` is here, attached. True when it may take a job; else it goes to sleep.
+    pub(super) fn arrive(&mut self, seat: Seat) -> bool {
+        let was_coming = self.places[seat.0] == Place::Coming;
+        self.put(seat, Place::Working);
+        // Who was coming overtakes; and where nobody leads, whoever is here does, without another round through the
+        // interpreter.
+        if was_coming || self.lead.is_none() {
+            self.lead = Some(seat);
+        }
+        if !self.exclusive || self.lead == Some(seat) {
+            return true;
+        }
+        // Overtaken while it was in a handler. Where every other seat was busy nobody stands by for the jobs that came
+        // meanwhile, and nobody else would ever be told of them.
+        if self.wants_another() {
+            self.put(seat, Place::Coming);
+        } else {
+            self.rest(seat);
+        }
+        false
+    }
+
+    /// The next job for the worker of `seat`, which may take one; without one it goes to sleep, and nobody leads.
+    pub(super) fn next_job(&mut self, seat: Seat) -> Option<J> {
+        let job = self.jobs.pop_front();
+        if job.is_none() {
+            self.lead = None;
+            self.rest(seat);
+        }
+        job
+    }
+
+    /// The worker of `seat` goes to sleep if it leads and another one stands by for the jobs that wait.
+    pub(super) fn step_down(&mut self, seat: Seat) -> bool {
+        let steps_down = self.exclusive && self.lead == Some(seat) && self.coming > 0 && !self.jobs.is_empty();
+        if steps_down {
+            self.lead = None;
+            self.rest(seat);
+        }
+        steps_down
+    }
+
+    /// The worker of `seat` is coming and had to wait for as long as a handler may compute undisturbed.
+    pub(super) fn waited_long(&mut self, seat: Seat) {
+        if let Some(lead) = self.lead.filter(|lead| *lead != seat)
+            && self.places[lead.0] == Place::Working
+        {
+            self.put(lead, Place::Computing);
+        }
+    }
+
+    /// What a worker that has nothing to do does next; nothing, for now, where it sleeps.
+    pub(super) fn look_up(&mut self, seat: Seat) -> Option<Wait> {
+        if self.places[seat.0] == Place::Coming {
+            if !self.jobs.is_empty() {
+                return Some(Wait::Attach);
+            }
+            // The lead was quicker: nobody is needed, and the next job calls again.
+            self.rest(seat);
+        }
+        // Whatever still waits is the business of the lead and of who is coming.
+        if self.closed || self.alive() > self.most() {
+            self.retire(seat);
+            return Some(Wait::Retire);
+        }
+        None
+    }
+
+    /// Whether a worker that sleeps for long may retire.
+    pub(super) fn may_retire(&self) -> bool {
+        self.alive() > self.limits.min + self.lost
+    }
+
+    /// The worker of `seat` has slept for long: true when it is still idle and not needed.
+    pub(super) fn retire_idle(&mut self, seat: Seat) -> bool {
+        let retires = self.places[seat.0] == Place::Idle && self.may_retire();
+        if retires {
+            self.retire(seat);
+        }
+        retires
+    }
+
+    /// Whether another worker may run instead of the one of `seat`.
+    pub(super) fn lose(&mut self, seat: Seat) -> bool {
+        self.lead = self.lead.filter(|lead| *lead != seat);
+        self.put(seat, Place::Lost);
+        self.lost <= self.limits.spare
+    }
+
+    pub(super) fn lost(&self) -> usize {
+        self.lost
+    }
+
+    /// The thread of `seat` has ended or never began. True when somebody idle could do what it was called for.
+    pub(super) fn vacate(&mut self, seat: Seat) -> bool {
+        if self.places[seat.0] == Place::Free {
+            return false;
+        }
+        self.lead = self.lead.filter(|lead| *lead != seat);
+        self.retire(seat);
+        !self.idle.is_empty()
+    }
+
+    /// Calls a worker, if one more is needed.
+    pub(super) fn appoint(&mut self) -> Appointed {
+        if !self.wants_another() {
+            return Appointed::Nobody;
+        }
+        if let Some(seat) = self.idle.pop() {
+            self.put(seat, Place::Coming);
+            return Appointed::Idle(seat);
+        }
+        if self.alive() < self.most()
+            && let Some(seat) = self.free.pop()
+        {
+            self.put(seat, Place::Coming);
+            return Appointed::New(seat);
+        }
+        Appointed::Nobody
+    }
+
+    /// Whether the lead may keep the interpreter for a moment while it has nothing to do.
+    pub(super) fn may_watch(&self) -> bool {
+        self.exclusive && self.jobs.is_empty() && !self.closed
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    pub(super) fn set_watched(&mut self, watched: bool) {
+        self.watched = watched;
+    }
+
+    pub(super) fn set_exclusive(&mut self, exclusive: bool) {
+        self.exclusive = exclusive;
+    }
+
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// How many workers may have a thread.
+    fn most(&self) -> usize {
+        self.limits.max + self.lost.min(self.limits.spare)
+    }
+
+    /// How many workers have a thread.
+    pub(super) fn alive(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Whether a worker should come for what waits: on a GIL build one, and one more for each handler that computes; else one
+    /// per job.
+    fn wants_another(&self) -> bool {
+        let most = if self.exclusive { (1 + self.computing).min(MOST_STANDBYS) } else { usize::MAX };
+        self.coming < self.jobs.len().min(most)
+    }
+
+    /// What holds whenever the mutex is free.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let places = |place| self.places.iter().filter(|other| **other == place).count();
+        assert_eq!(
+            (self.coming, self.computing, self.lost),
+            (places(Place::Coming), places(Place::Computing), places(Place::Lost)),
+            "{:?}",
+            self.places
+        );
+        assert_eq!(
+            (self.idle.len(), self.free.len()),
+            (places(Place::Idle), places(Place::Free)),
+            "{:?}, idle {:?}, free {:?}",
+            self.places,
+            self.idle,
+            self.free
+        );
+        assert!(!self.exclusive || self.coming <= MOST_STANDBYS, "{:?}", self.places);
+        if let Some(lead) = self.lead {
+            assert!(matches!(self.places[lead.0], Place::Working | Place::Computing), "{lead:?} {:?}", self.places);
+        }
+        let forgotten = !self.jobs.is_empty() && self.lead.is_none() && self.coming == 0 && !self.idle.is_empty();
+        assert!(!forgotten, "{} jobs wait, and nobody comes: {:?}", self.jobs.len(), self.places);
+    }
+
+    fn rest(&mut self, seat: Seat) {
+        self.put(seat, Place::Idle);
+        self.idle.push(seat);
+    }
+
+    fn retire(&mut self, seat: Seat) {
+        self.idle.retain(|idle| *idle != seat);
+        self.put(seat, Place::Free);
+        self.free.push(seat);
+    }
+
+    fn put(&mut self, seat: Seat, place: Place) {
+        let before = std::mem::replace(&mut self.places[seat.0], place);
+        if let Some(count) = self.count(before) {
+            *count -= 1;
+        }
+        if let Some(count) = self.count(place) {
+            *count += 1;
+        }
+    }
+
+    fn count(&mut self, place: Place) -> Option<&mut usize> {
+        match place {
+            Place::Coming => Some(&mut self.coming),
+            Place::Computing => Some(&mut self.computing),
+            Place::Lost => Some(&mut self.lost),
+            Place::Free | Place::Idle | Place::Working => None,
+        }
+    }
+}

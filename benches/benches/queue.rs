@@ -26,7 +26,7 @@ fn main() {
         });
     });
     group.bench_function("there and back between threads", |bencher| {
-        let queue = Arc::new(Queue::<oneshot::Sender<()>>::new(1, 1, LONG, true));
+        let queue = Arc::new(Queue::<oneshot::Sender<()>>::new(1, 1, 0, LONG, true));
         let seat = queue.first_seats()[0];
         let worker = thread::spawn({
             let queue = Arc::clone(&queue);

@@ -91,7 +91,7 @@ def test_files(folder):
     """The files of `folder` that only exist in tests."""
     names = set()
     for path in folder.glob("*.rs"):
-        names.update(re.findall(r"#\[cfg\(test\)\]\s*(?:pub(?:\([^)]*\))?\s+)?mod\s+(\w+)\s*;", code_of(path)))
+        names.update(re.findall(r"#\[cfg\(test\)\]\s*(?:#\[[^\]]*\]\s*)*(?:pub(?:\([^)]*\))?\s+)?mod\s+(\w+)\s*;", code_of(path)))
     return {folder / f"{name}.rs" for name in names}
 
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use http::{Method, Uri, Version};
-use httpy_core::{Call, Details, Fields, Headers, Job, Outcome, TargetId, Ticket};
+use httpy_core::{Call, Details, Fields, Freight, Headers, Job, Outcome, TargetId, Ticket};
 use httpy_python::interpreter::Options;
 use httpy_python::{Health, Listener, Notice, Pool, PoolOptions, Runtime};
 use tokio::sync::{Semaphore, oneshot};
@@ -69,11 +69,10 @@ impl Running {
             details,
         };
         let now = Instant::now();
-        let ticket = Arc::new(Ticket::new(call, now, now));
+        let ticket = Arc::new(Ticket::new(call, now, now, Freight::default()));
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (answer, outcome) = oneshot::channel();
-        let (target, bytes) = (self.target, None);
-        let job = Job { target, ticket: Arc::clone(&ticket), body: bytes::Bytes::new(), answer, slot, bytes };
+        let job = Job { target: self.target, ticket: Arc::clone(&ticket), answer, slot };
         assert!(self.pool.push(job).is_ok());
         (ticket, outcome)
     }

@@ -30,6 +30,12 @@ const TIMES: usize = 10;
 const SOURCE: &str = "
 import http
 import httpy_rs
+import linecache
+import sys
+
+# A stack in the log shows lines of whatever file the thread was in just then, and Python keeps each such file for good.
+for module in list(sys.modules.values()):
+    linecache.getlines(getattr(module, '__file__', None) or '')
 
 STATUS, TEXT, FIELDS = 299, 'caf\\u00e9 \\udcff', {'X-Test': ['1', '2'], 'x-other': 'one', 'Server': 'me'}
 

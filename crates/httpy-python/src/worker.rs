@@ -43,8 +43,8 @@ impl Worker<'_> {
         let crew = self.crew;
         let mut turn = Turn::new(crew.interpreter.switch_interval());
         loop {
-            if turn.is_over() {
-                if crew.queue.step_down(seat) {
+            if let Some(now) = turn.over() {
+                if crew.queue.step_down(seat, now) {
                     if self.wait(py, seat, &mut turn) == Wait::Retire {
                         return;
                     }
@@ -74,8 +74,8 @@ impl Worker<'_> {
         let queue = &self.crew.queue;
         let (wait, called) = py.detach(|| (queue.wait(seat), Instant::now()));
         *turn = Turn::new(turn.interval);
-        if wait == Wait::Attach && turn.begun.duration_since(called) >= turn.interval {
-            queue.waited_long(seat);
+        if wait == Wait::Attach {
+            queue.attached(seat, turn.begun.duration_since(called) >= turn.interval);
         }
         wait
     }
@@ -173,8 +173,10 @@ impl Turn {
         Self { interval, begun: Instant::now() }
     }
 
-    fn is_over(&self) -> bool {
-        self.begun.elapsed() >= self.interval / 2
+    /// The time, when the turn is over.
+    fn over(&self) -> Option<Instant> {
+        let now = Instant::now();
+        (now.duration_since(self.begun) >= self.interval / 2).then_some(now)
     }
 
     /// Lets threads of Python's own run, if there are any that wait: CPython looks for them only between bytecodes, which a

@@ -100,3 +100,12 @@ impl Flag {
         self.0.load(Ordering::Acquire);
     }
 }
+
+/// A moment passes.
+pub(super) fn pause(time: Duration) {
+    #[cfg(not(httpy_model))]
+    std::thread::sleep(time);
+    // Everything that can happen meanwhile can happen before the next step of the model as well.
+    #[cfg(httpy_model)]
+    let _ = time;
+}

@@ -25,13 +25,16 @@ mod state;
 mod tests;
 
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::bell::{Bell, Flag, Mutex, MutexGuard};
-use self::state::{Appointed, State};
+use self::state::{Appointed, Rest, State};
 
 /// How long a lead without a job looks out for the next one before it sleeps.
 const WATCH: Duration = Duration::from_micros(50);
+
+/// How often a worker that looks on does so.
+const LOOK: Duration = Duration::from_micros(500);
 
 /// A worker's place, from 0 up; also the number in its thread's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -138,33 +141,42 @@ impl<J> Queue<J> {
     }
 
     /// Whether the worker of `seat`, attached and between two jobs, goes to [`wait`](Self::wait) because another one stands
-    /// by. The interpreter then changes hands here, where no request has to wait for it to come back.
-    pub fn step_down(&self, seat: Seat) -> bool {
-        self.lock().step_down(seat)
+    /// by. The interpreter then changes hands here, where no request has to wait for it to come back. To be asked whenever
+    /// a turn is over; `now` is the time.
+    pub fn step_down(&self, seat: Seat, now: Instant) -> bool {
+        self.lock().step_down(seat, now)
     }
 
-    /// Says, before its next [`take`](Self::take), that the worker of `seat` got the interpreter only after a switch
-    /// interval: whoever led meanwhile is in a handler that computes.
-    pub fn waited_long(&self, seat: Seat) {
-        self.lock().waited_long(seat);
+    /// Says, before its next [`take`](Self::take), that the worker of `seat` was called and has got the interpreter, and
+    /// whether it had to wait for a whole switch interval: so the lead's handler computes, or has let go.
+    pub fn attached(&self, seat: Seat, waited_long: bool) {
+        self.lock().attached(seat, waited_long);
     }
 
     /// Sleeps, detached, until the worker of `seat` is called or may retire.
     pub fn wait(&self, seat: Seat) -> Wait {
+        let bell = &self.bells[seat.0];
         let mut state = self.lock();
         loop {
-            if let Some(wait) = state.look_up(seat) {
-                return wait;
-            }
-            if state.may_retire() {
-                let (guard, timed_out) = self.bells[seat.0].wait_for(state, self.retire_after);
-                state = guard;
-                // A call that came at the same moment is in the state and stands.
-                if timed_out && state.retire_idle(seat) {
-                    return Wait::Retire;
+            match state.look_up(seat) {
+                Rest::Attach => return Wait::Attach,
+                Rest::Retire => return Wait::Retire,
+                Rest::LookOn => {
+                    let taken = state.taken();
+                    drop(state);
+                    bell::pause(LOOK);
+                    state = self.lock();
+                    state.has_looked(seat, taken);
                 }
-            } else {
-                state = self.bells[seat.0].wait(state);
+                Rest::Sleep if state.may_retire() => {
+                    let (guard, timed_out) = bell.wait_for(state, self.retire_after);
+                    state = guard;
+                    // A call that came at the same moment is in the state and stands.
+                    if timed_out && state.retire_idle(seat) {
+                        return Wait::Retire;
+                    }
+                }
+                Rest::Sleep => state = bell.wait(state),
             }
         }
     }

@@ -34,6 +34,8 @@ struct Case {
     threads: std::sync::Mutex<Vec<thread::JoinHandle<()>>>,
     /// Leads step down whenever they may.
     short_turns: bool,
+    /// No time passes.
+    begun: Instant,
 }
 
 impl Case {
@@ -50,6 +52,7 @@ impl Case {
             running: Mutex::new(vec![None; seats.max + seats.spare]),
             threads: std::sync::Mutex::default(),
             short_turns,
+            begun: Instant::now(),
         });
         for seat in case.queue.first_seats() {
             case.start(seat);
@@ -76,7 +79,7 @@ impl Case {
         loop {
             let mut attached = self.attach();
             loop {
-                if self.short_turns && self.queue.step_down(seat) {
+                if self.short_turns && self.queue.step_down(seat, self.begun) {
                     break;
                 }
                 let Take::Job((number, handler), start) = self.queue.take(seat) else {
@@ -176,6 +179,19 @@ fn a_standby_takes_over_from_a_handler_that_lets_go() {
         let case = Case::new(seats(0, 2), 3);
         case.push(0, LetsGo);
         case.push(1, LetsGo);
+        case.push(2, Returns);
+        case.wait_for(3);
+        case.end(3);
+    });
+}
+
+#[test]
+fn a_worker_that_looks_on_takes_over_from_a_lead_that_does_not_go_on() {
+    model(|| {
+        let case = Case::new(seats(2, 2), 3);
+        case.queue.lock().set_quick();
+        case.push(0, Returns);
+        case.push(1, WaitsFor(3));
         case.push(2, Returns);
         case.wait_for(3);
         case.end(3);

@@ -7,6 +7,7 @@
 //! | working, the lead | yes | takes job after job, watches for the next | no job is left: idle; its turn is over: idle; another leads: overtaken |
 //! | working or computing, overtaken | yes, or about to be | finishes the one job it is in | idle; coming when jobs wait and nobody comes; the lead when nobody leads |
 //! | coming | waits to be | queues for the interpreter itself: on a GIL build it stands by | attached: it is the lead; no job is left before that: idle |
+//! | looking on | no | looks every 0.5 ms whether the lead goes on | it does not: coming; nothing is left to do: idle |
 //! | idle | no | sleeps | called: coming; idle for long: free |
 //! | lost | unknown | is in a handler that does not end | it ends after all: working |
 //! | free | | has no thread | a thread is started: coming |
@@ -18,28 +19,51 @@
 //! interpreter to those in line in turn, and every handler that computes stands in that line as well. One more stands by
 //! for each of them, up to [`MOST_STANDBYS`], or short handlers would wait for all of them between any two turns.
 //!
+//! While handlers are quick, nobody stands in that line at all: CPython would take the interpreter from the lead once per
+//! switch interval for nothing. The standby looks on instead, and lines up when the lead has been in one handler for long.
+//! Handlers count as quick while many jobs are taken in a while and none of them lets go of the interpreter.
+//!
 //! A lead whose turn is over goes to sleep between two jobs when somebody stands by. CPython would take the interpreter
 //! from it soon, in the middle of a handler, whose request would then wait for a whole round.
 //!
 //! On a free-threaded build the lead means nothing: every called worker takes jobs, and one is called per job.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use super::{Seat, Seats, Wait};
+use super::{Seat, Seats};
 
 /// However many handlers compute, more threads in line for the interpreter would cost more than they bring. In the model
 /// none computes, and one is the most.
 const MOST_STANDBYS: usize = if cfg!(httpy_model) { 1 } else { 4 };
 
+/// Whether handlers are quick is looked at over so long.
+const WHILE: Duration = Duration::from_millis(20);
+/// Quick handlers take no longer than this, the time between two jobs included.
+const QUICK: Duration = Duration::from_micros(50);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Free,
+    LookingOn,
     Coming,
     Idle,
     Working,
     /// Working, and overtaken by somebody who had to wait for the interpreter for a whole switch interval.
     Computing,
     Lost,
+}
+
+/// What a detached worker does.
+pub(super) enum Rest {
+    /// Attach.
+    Attach,
+    /// End the thread.
+    Retire,
+    /// Sleep for a moment, then say with [`State::has_looked`] whether the lead goes on.
+    LookOn,
+    /// Sleep until it is called.
+    Sleep,
 }
 
 /// Who must hear of an appointment once the mutex is released.
@@ -54,6 +78,8 @@ pub(super) struct State<J> {
     jobs: VecDeque<J>,
     lead: Option<Seat>,
     places: Box<[Place]>,
+    /// How many places are `LookingOn`.
+    looking_on: usize,
     /// How many places are `Coming`.
     coming: usize,
     /// How many places are `Computing`.
@@ -66,6 +92,11 @@ pub(super) struct State<J> {
     /// Seats without a thread.
     free: Vec<Seat>,
     limits: Seats,
+    /// How many jobs were ever taken.
+    taken: u64,
+    quick: bool,
+    /// When it was last looked at whether handlers are quick, and how many jobs were taken by then.
+    looked_at: Option<(Instant, u64)>,
     /// The lead looks out for the next job, so that nobody need be called for it.
     watched: bool,
     exclusive: bool,
@@ -81,12 +112,16 @@ impl<J> State<J> {
             jobs: VecDeque::new(),
             lead: None,
             places: vec![Place::Free; seats].into(),
+            looking_on: 0,
             coming: 0,
             computing: 0,
             lost: 0,
             idle: Vec::with_capacity(seats),
             free: (0..seats).rev().map(Seat).collect(),
             limits,
+            taken: 0,
+            quick: false,
+            looked_at: None,
             watched: false,
             exclusive,
             closed: false,
@@ -142,15 +177,18 @@ impl<J> State<J> {
     /// The next job for the worker of `seat`, which may take one; without one it goes to sleep, and nobody leads.
     pub(super) fn next_job(&mut self, seat: Seat) -> Option<J> {
         let job = self.jobs.pop_front();
-        if job.is_none() {
+        if job.is_some() {
+            self.taken += 1;
+        } else {
             self.lead = None;
             self.rest(seat);
         }
         job
     }
 
-    /// The worker of `seat` goes to sleep if it leads and another one stands by for the jobs that wait.
-    pub(super) fn step_down(&mut self, seat: Seat) -> bool {
+    /// The worker of `seat` goes to sleep if it leads and another one stands in line for the jobs that wait.
+    pub(super) fn step_down(&mut self, seat: Seat, now: Instant) -> bool {
+        self.judge_handlers(now);
         let steps_down = self.exclusive && self.lead == Some(seat) && self.coming > 0 && !self.jobs.is_empty();
         if steps_down {
             self.lead = None;
@@ -159,30 +197,68 @@ impl<J> State<J> {
         steps_down
     }
 
-    /// The worker of `seat` is coming and had to wait for as long as a handler may compute undisturbed.
-    pub(super) fn waited_long(&mut self, seat: Seat) {
-        if let Some(lead) = self.lead.filter(|lead| *lead != seat)
-            && self.places[lead.0] == Place::Working
-        {
-            self.put(lead, Place::Computing);
+    fn judge_handlers(&mut self, now: Instant) {
+        let (since, taken) = *self.looked_at.get_or_insert((now, self.taken));
+        let time = now.saturating_duration_since(since);
+        if time >= WHILE {
+            let jobs = u32::try_from(self.taken - taken).unwrap_or(u32::MAX);
+            self.quick = jobs > 0 && time / jobs <= QUICK;
+            self.looked_at = Some((now, self.taken));
         }
     }
 
-    /// What a worker that has nothing to do does next; nothing, for now, where it sleeps.
-    pub(super) fn look_up(&mut self, seat: Seat) -> Option<Wait> {
-        if self.places[seat.0] == Place::Coming {
-            if !self.jobs.is_empty() {
-                return Some(Wait::Attach);
+    /// The worker of `seat` is coming and has got the interpreter. When it had to wait for as long as a handler may compute
+    /// undisturbed, the lead computes; else the lead has let go of the interpreter.
+    pub(super) fn attached(&mut self, seat: Seat, waited_long: bool) {
+        if let Some(lead) = self.lead.filter(|lead| *lead != seat)
+            && self.places[lead.0] == Place::Working
+        {
+            if waited_long {
+                self.put(lead, Place::Computing);
+            } else {
+                self.quick = false;
+                self.looked_at = None;
             }
+        }
+    }
+
+    /// What the worker of `seat`, detached, does next.
+    pub(super) fn look_up(&mut self, seat: Seat) -> Rest {
+        let needed = !self.jobs.is_empty();
+        match self.places[seat.0] {
+            Place::Coming if needed => return Rest::Attach,
+            Place::LookingOn if needed && self.closed => {
+                self.put(seat, Place::Coming);
+                return Rest::Attach;
+            }
+            Place::LookingOn if !self.closed => return Rest::LookOn,
             // The lead was quicker: nobody is needed, and the next job calls again.
-            self.rest(seat);
+            Place::Coming | Place::LookingOn => self.rest(seat),
+            _ => {}
         }
         // Whatever still waits is the business of the lead and of who is coming.
         if self.closed || self.alive() > self.most() {
             self.retire(seat);
-            return Some(Wait::Retire);
+            return Rest::Retire;
         }
-        None
+        Rest::Sleep
+    }
+
+    /// How many jobs were ever taken, for [`has_looked`](Self::has_looked).
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// The worker of `seat` has looked on for a moment; `taken` is what [`taken`](Self::taken) was before it. When nothing
+    /// went on meanwhile, it comes for the jobs that wait, and goes idle without any.
+    pub(super) fn has_looked(&mut self, seat: Seat, taken: u64) {
+        if self.places[seat.0] == Place::LookingOn && self.taken == taken {
+            if self.jobs.is_empty() {
+                self.rest(seat);
+            } else {
+                self.put(seat, Place::Coming);
+            }
+        }
     }
 
     /// Whether a worker that sleeps for long may retire.
@@ -225,13 +301,17 @@ impl<J> State<J> {
         if !self.wants_another() {
             return Appointed::Nobody;
         }
+        // There is a lead to look at, and what it does is over soon.
+        let place =
+            if self.quick && self.lead.is_some() && self.computing == 0 { Place::LookingOn } else { Place::Coming };
         if let Some(seat) = self.idle.pop() {
-            self.put(seat, Place::Coming);
+            self.put(seat, place);
             return Appointed::Idle(seat);
         }
         if self.alive() < self.most()
             && let Some(seat) = self.free.pop()
         {
+            // Its thread attaches as it starts.
             self.put(seat, Place::Coming);
             return Appointed::New(seat);
         }
@@ -273,7 +353,15 @@ impl<J> State<J> {
     /// per job.
     fn wants_another(&self) -> bool {
         let most = if self.exclusive { (1 + self.computing).min(MOST_STANDBYS) } else { usize::MAX };
-        self.coming < self.jobs.len().min(most)
+        // Who looks on is there for a lead that does not go on, and for nothing else.
+        let looking_on = if self.lead.is_some() { self.looking_on } else { 0 };
+        self.coming + looking_on < self.jobs.len().min(most)
+    }
+
+    /// Handlers are quick from now on, until it is looked at again.
+    #[cfg(all(test, httpy_model))]
+    pub(super) fn set_quick(&mut self) {
+        self.quick = true;
     }
 
     /// What holds whenever the mutex is free.
@@ -281,8 +369,8 @@ impl<J> State<J> {
     pub(super) fn check(&self) {
         let places = |place| self.places.iter().filter(|other| **other == place).count();
         assert_eq!(
-            (self.coming, self.computing, self.lost),
-            (places(Place::Coming), places(Place::Computing), places(Place::Lost)),
+            [self.looking_on, self.coming, self.computing, self.lost],
+            [Place::LookingOn, Place::Coming, Place::Computing, Place::Lost].map(places),
             "{:?}",
             self.places
         );
@@ -325,6 +413,7 @@ impl<J> State<J> {
 
     fn count(&mut self, place: Place) -> Option<&mut usize> {
         match place {
+            Place::LookingOn => Some(&mut self.looking_on),
             Place::Coming => Some(&mut self.coming),
             Place::Computing => Some(&mut self.computing),
             Place::Lost => Some(&mut self.lost),

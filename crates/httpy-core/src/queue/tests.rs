@@ -148,12 +148,38 @@ fn a_lead_steps_down_where_another_stands_by() {
     queue.push(2).unwrap();
     let (_, second) = job(queue.take(first));
     let second = second.expect("a job waits");
-    assert!(queue.step_down(first));
+    assert!(queue.step_down(first, Instant::now()));
     assert_eq!(job(queue.take(second)), (2, None));
-    assert!(!queue.step_down(second), "no job waits, nobody stands by");
+    assert!(!queue.step_down(second, Instant::now()), "no job waits, nobody stands by");
     queue.push(3).unwrap();
-    assert!(!queue.step_down(first), "it does not lead");
+    assert!(!queue.step_down(first, Instant::now()), "it does not lead");
     assert_eq!(queue.wait(first), Wait::Attach, "it stands by now");
+}
+
+#[test]
+fn while_handlers_are_quick_the_standby_looks_on_until_the_lead_stays_in_one() {
+    let queue = queue(2, 2, LONG, true);
+    let seats = queue.first_seats();
+    assert!(matches!(queue.take(seats[0]), Take::Wait));
+    let now = Instant::now();
+    assert!(!queue.step_down(seats[1], now), "a while begins");
+    for number in 0..400 {
+        queue.push(number).unwrap();
+        assert_eq!(job(queue.take(seats[1])).0, number);
+    }
+    assert!(matches!(queue.lock().look_up(seats[0]), Rest::Sleep), "it was called, and the other one was quicker");
+    assert!(!queue.step_down(seats[1], now + Duration::from_millis(20)), "50 µs for each");
+    queue.push(400).unwrap();
+    queue.push(401).unwrap();
+    assert!(!queue.step_down(seats[1], now), "who looks on stands in no line");
+    assert_eq!(job(queue.take(seats[1])).0, 400, "the lead goes on");
+    assert_eq!(queue.wait(seats[0]), Wait::Attach, "the lead stays where it is");
+    queue.attached(seats[0], false);
+    assert_eq!(job(queue.take(seats[0])).0, 401);
+
+    queue.push(402).unwrap();
+    assert!(matches!(queue.take(seats[1]), Take::Wait), "overtaken");
+    assert_eq!(queue.wait(seats[1]), Wait::Attach, "a handler has let go of the interpreter: no looking on for now");
 }
 
 #[test]
@@ -162,7 +188,7 @@ fn one_more_stands_by_for_a_handler_that_computes() {
     let first = queue.push(1).unwrap().unwrap();
     queue.push(2).unwrap();
     let second = job(queue.take(first)).1.unwrap();
-    queue.waited_long(second);
+    queue.attached(second, true);
     assert_eq!(job(queue.take(second)), (2, None));
 
     assert!(queue.push(3).unwrap().is_some());

@@ -33,6 +33,11 @@ use self::state::{Appointed, Rest, State};
 /// How long a lead without a job looks out for the next one before it sleeps.
 const WATCH: Duration = Duration::from_micros(50);
 
+/// After a row of jobs it sleeps for so long instead, in truth for about 60 µs: the next ones come in a row, too, and those who
+/// send them need the processor meanwhile. With 64 busy connections on 2 cores, p99 was 2.3 ms instead of 3.2, at about the
+/// same rate.
+const NAP: Duration = Duration::from_micros(5);
+
 /// How often a worker that looks on does so.
 const LOOK: Duration = Duration::from_micros(500);
 
@@ -244,8 +249,13 @@ impl<J> Queue<J> {
     fn watch<'a>(&'a self, mut state: MutexGuard<'a, State<J>>) -> MutexGuard<'a, State<J>> {
         self.arrived.set(false);
         state.set_watched(true);
+        let row = state.end_row();
         drop(state);
-        self.arrived.watch(WATCH);
+        if row {
+            bell::pause(NAP)
+        } else {
+            self.arrived.watch(WATCH)
+        }
         state = self.lock();
         state.set_watched(false);
         state

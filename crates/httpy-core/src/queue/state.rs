@@ -39,6 +39,8 @@ const MOST_STANDBYS: usize = if cfg!(httpy_model) { 1 } else { 4 };
 
 /// Whether handlers are quick is looked at over so long.
 const WHILE: Duration = Duration::from_millis(20);
+/// So many jobs that are there at once are a row.
+const ROW: u64 = 8;
 /// Quick handlers take no longer than this, the time between two jobs included.
 const QUICK: Duration = Duration::from_micros(50);
 
@@ -94,6 +96,8 @@ pub(super) struct State<J> {
     limits: Seats,
     /// How many jobs were ever taken.
     taken: u64,
+    /// How many were taken when there was last none.
+    row_began: u64,
     quick: bool,
     /// When it was last looked at whether handlers are quick, and how many jobs were taken by then.
     looked_at: Option<(Instant, u64)>,
@@ -120,6 +124,7 @@ impl<J> State<J> {
             free: (0..seats).rev().map(Seat).collect(),
             limits,
             taken: 0,
+            row_began: 0,
             quick: false,
             looked_at: None,
             watched: false,
@@ -321,6 +326,12 @@ impl<J> State<J> {
     /// Whether the lead may keep the interpreter for a moment while it has nothing to do.
     pub(super) fn may_watch(&self) -> bool {
         self.exclusive && self.jobs.is_empty() && !self.closed
+    }
+
+    /// No job is left: whether those that there were made a row.
+    pub(super) fn end_row(&mut self) -> bool {
+        let began = std::mem::replace(&mut self.row_began, self.taken);
+        self.taken - began >= ROW
     }
 
     pub(super) fn is_watched(&self) -> bool {

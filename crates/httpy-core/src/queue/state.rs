@@ -307,8 +307,8 @@ impl<J> State<J> {
             return Appointed::Nobody;
         }
         // There is a lead to look at, and what it does is over soon.
-        let place =
-            if self.quick && self.lead.is_some() && self.computing == 0 { Place::LookingOn } else { Place::Coming };
+        let looks_on = self.exclusive && self.quick && self.lead.is_some() && self.computing == 0;
+        let place = if looks_on { Place::LookingOn } else { Place::Coming };
         if let Some(seat) = self.idle.pop() {
             self.put(seat, place);
             return Appointed::Idle(seat);

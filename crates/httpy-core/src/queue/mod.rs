@@ -19,6 +19,7 @@ mod bell;
 #[cfg(test)]
 #[cfg(httpy_model)]
 mod model;
+mod pace;
 mod state;
 #[cfg(test)]
 #[cfg(not(httpy_model))]
@@ -167,7 +168,7 @@ impl<J> Queue<J> {
                 Rest::Attach => return Wait::Attach,
                 Rest::Retire => return Wait::Retire,
                 Rest::LookOn => {
-                    let taken = state.taken();
+                    let taken = state.pace().taken();
                     drop(state);
                     bell::pause(LOOK);
                     state = self.lock();
@@ -249,12 +250,12 @@ impl<J> Queue<J> {
     fn watch<'a>(&'a self, mut state: MutexGuard<'a, State<J>>) -> MutexGuard<'a, State<J>> {
         self.arrived.set(false);
         state.set_watched(true);
-        let row = state.end_row();
+        let row = state.pace().end_row();
         drop(state);
         if row {
-            bell::pause(NAP)
+            bell::pause(NAP);
         } else {
-            self.arrived.watch(WATCH)
+            self.arrived.watch(WATCH);
         }
         state = self.lock();
         state.set_watched(false);

@@ -189,7 +189,7 @@ fn a_standby_takes_over_from_a_handler_that_lets_go() {
 fn a_worker_that_looks_on_takes_over_from_a_lead_that_does_not_go_on() {
     model(|| {
         let case = Case::new(seats(2, 2), 3);
-        case.queue.lock().set_quick();
+        case.queue.lock().pace().set_quick();
         case.push(0, Returns);
         case.push(1, WaitsFor(3));
         case.push(2, Returns);

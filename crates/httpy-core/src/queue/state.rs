@@ -29,20 +29,14 @@
 //! On a free-threaded build the lead means nothing: every called worker takes jobs, and one is called per job.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::pace::Pace;
 use super::{Seat, Seats};
 
 /// However many handlers compute, more threads in line for the interpreter would cost more than they bring. In the model
 /// none computes, and one is the most.
 const MOST_STANDBYS: usize = if cfg!(httpy_model) { 1 } else { 4 };
-
-/// Whether handlers are quick is looked at over so long.
-const WHILE: Duration = Duration::from_millis(20);
-/// So many jobs that are there at once are a row.
-const ROW: u64 = 8;
-/// Quick handlers take no longer than this, the time between two jobs included.
-const QUICK: Duration = Duration::from_micros(50);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -94,13 +88,7 @@ pub(super) struct State<J> {
     /// Seats without a thread.
     free: Vec<Seat>,
     limits: Seats,
-    /// How many jobs were ever taken.
-    taken: u64,
-    /// How many were taken when there was last none.
-    row_began: u64,
-    quick: bool,
-    /// When it was last looked at whether handlers are quick, and how many jobs were taken by then.
-    looked_at: Option<(Instant, u64)>,
+    pace: Pace,
     /// The lead looks out for the next job, so that nobody need be called for it.
     watched: bool,
     exclusive: bool,
@@ -123,10 +111,7 @@ impl<J> State<J> {
             idle: Vec::with_capacity(seats),
             free: (0..seats).rev().map(Seat).collect(),
             limits,
-            taken: 0,
-            row_began: 0,
-            quick: false,
-            looked_at: None,
+            pace: Pace::default(),
             watched: false,
             exclusive,
             closed: false,
@@ -183,7 +168,7 @@ impl<J> State<J> {
     pub(super) fn next_job(&mut self, seat: Seat) -> Option<J> {
         let job = self.jobs.pop_front();
         if job.is_some() {
-            self.taken += 1;
+            self.pace.took();
         } else {
             self.lead = None;
             self.rest(seat);
@@ -193,23 +178,13 @@ impl<J> State<J> {
 
     /// The worker of `seat` goes to sleep if it leads and another one stands in line for the jobs that wait.
     pub(super) fn step_down(&mut self, seat: Seat, now: Instant) -> bool {
-        self.judge_handlers(now);
+        self.pace.judge(now);
         let steps_down = self.exclusive && self.lead == Some(seat) && self.coming > 0 && !self.jobs.is_empty();
         if steps_down {
             self.lead = None;
             self.rest(seat);
         }
         steps_down
-    }
-
-    fn judge_handlers(&mut self, now: Instant) {
-        let (since, taken) = *self.looked_at.get_or_insert((now, self.taken));
-        let time = now.saturating_duration_since(since);
-        if time >= WHILE {
-            let jobs = u32::try_from(self.taken - taken).unwrap_or(u32::MAX);
-            self.quick = jobs > 0 && time / jobs <= QUICK;
-            self.looked_at = Some((now, self.taken));
-        }
     }
 
     /// The worker of `seat` is coming and has got the interpreter. When it had to wait for as long as a handler may compute
@@ -221,8 +196,7 @@ impl<J> State<J> {
             if waited_long {
                 self.put(lead, Place::Computing);
             } else {
-                self.quick = false;
-                self.looked_at = None;
+                self.pace.let_go();
             }
         }
     }
@@ -249,15 +223,10 @@ impl<J> State<J> {
         Rest::Sleep
     }
 
-    /// How many jobs were ever taken, for [`has_looked`](Self::has_looked).
-    pub(super) fn taken(&self) -> u64 {
-        self.taken
-    }
-
-    /// The worker of `seat` has looked on for a moment; `taken` is what [`taken`](Self::taken) was before it. When nothing
+    /// The worker of `seat` has looked on for a moment; `taken` is what [`Pace::taken`] was before it. When nothing
     /// went on meanwhile, it comes for the jobs that wait, and goes idle without any.
     pub(super) fn has_looked(&mut self, seat: Seat, taken: u64) {
-        if self.places[seat.0] == Place::LookingOn && self.taken == taken {
+        if self.places[seat.0] == Place::LookingOn && self.pace.taken() == taken {
             if self.jobs.is_empty() {
                 self.rest(seat);
             } else {
@@ -307,7 +276,7 @@ impl<J> State<J> {
             return Appointed::Nobody;
         }
         // There is a lead to look at, and what it does is over soon.
-        let looks_on = self.exclusive && self.quick && self.lead.is_some() && self.computing == 0;
+        let looks_on = self.exclusive && self.pace.is_quick() && self.lead.is_some() && self.computing == 0;
         let place = if looks_on { Place::LookingOn } else { Place::Coming };
         if let Some(seat) = self.idle.pop() {
             self.put(seat, place);
@@ -328,10 +297,8 @@ impl<J> State<J> {
         self.exclusive && self.jobs.is_empty() && !self.closed
     }
 
-    /// No job is left: whether those that there were made a row.
-    pub(super) fn end_row(&mut self) -> bool {
-        let began = std::mem::replace(&mut self.row_began, self.taken);
-        self.taken - began >= ROW
+    pub(super) fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
     }
 
     pub(super) fn is_watched(&self) -> bool {
@@ -367,12 +334,6 @@ impl<J> State<J> {
         // Who looks on is there for a lead that does not go on, and for nothing else.
         let looking_on = if self.lead.is_some() { self.looking_on } else { 0 };
         self.coming + looking_on < self.jobs.len().min(most)
-    }
-
-    /// Handlers are quick from now on, until it is looked at again.
-    #[cfg(all(test, httpy_model))]
-    pub(super) fn set_quick(&mut self) {
-        self.quick = true;
     }
 
     /// What holds whenever the mutex is free.

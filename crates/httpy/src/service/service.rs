@@ -33,8 +33,9 @@ use crate::route::Routes;
 ///
 /// # Cancellation
 ///
-/// A dropped future gives up its call: one that still waits never runs, and lets go of its body at once; one that runs is
-/// finished and its result dropped. A service that is dropped before its call gives back the place that it has reserved.
+/// A dropped future gives up its call: one that still waits never runs, and lets go of its body at once; one that runs may
+/// end until its deadline, where it is interrupted, and its result is dropped. A service that is dropped before its call gives
+/// back the place that it has reserved.
 ///
 /// # Panics
 ///

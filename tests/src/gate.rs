@@ -1,8 +1,11 @@
 //! `Gate`: where handlers stop until the test lets them go on, so that no test has to wait for time to pass.
 
+use std::fmt::Debug;
+use std::future::Future;
 use std::net::Ipv4Addr;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 /// Handlers stop here by calling `pass_gate(port)` of [`Gate::SOURCE`].
 #[derive(Debug)]
@@ -47,5 +50,21 @@ def pass_gate(port):
     pub async fn arrival(&self) -> Held {
         let (connection, _) = self.listener.accept().await.expect("a handler's connection cannot be taken");
         Held { _connection: connection }
+    }
+
+    /// Begins a call, and waits until its handler has come here.
+    ///
+    /// # Panics
+    ///
+    /// When the call ends before that.
+    pub async fn hold<T: Debug + Send + 'static>(
+        &self,
+        call: impl Future<Output = T> + Send + 'static,
+    ) -> (JoinHandle<T>, Held) {
+        let mut call = tokio::spawn(call);
+        tokio::select! {
+            held = self.arrival() => (call, held),
+            answer = &mut call => panic!("the handler never came to the gate: {answer:?}"),
+        }
     }
 }

@@ -44,8 +44,7 @@ impl Turn {
 
     /// A report of `service` that stops at the gate.
     async fn hold(&self, service: &PyService) -> (JoinHandle<Answer>, Held) {
-        let call = tokio::spawn(ask(service.clone(), self.report()));
-        (call, self.gate.arrival().await)
+        self.gate.hold(ask(service.clone(), self.report())).await
     }
 
     async fn is_refused(&self, service: &PyService) -> bool {

@@ -116,11 +116,7 @@ impl Turn {
     /// Begins a call, which is at the gate now.
     async fn begin_call(&self, path: &str) -> (JoinHandle<Answer>, Held) {
         let request = get(&format!("{path}?gate={}", self.gate.port));
-        let mut call = tokio::spawn(ask(self.app.python.service(), request));
-        tokio::select! {
-            held = self.gate.arrival() => (call, held),
-            answer = &mut call => panic!("it ended before the gate: {answer:?}"),
-        }
+        self.gate.hold(ask(self.app.python.service(), request)).await
     }
 
     /// A call whose deadline has passed.

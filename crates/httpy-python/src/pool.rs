@@ -85,8 +85,7 @@ impl Pool {
     ) -> io::Result<Self> {
         let seats = Seats { min: options.min, max: options.max, spare: options.replacements };
         let queue = Queue::new(seats, RETIRE_AFTER, exclusive);
-        let seats = options.max + options.replacements;
-        let (enforcer, threads) = (Enforcer::new(seats, options.lost_after), Threads::new(seats));
+        let (enforcer, threads) = (Enforcer::new(seats.all(), options.lost_after), Threads::new(seats.all()));
         let pool = Self { crew: Arc::new(Crew { queue, interpreter, shared, enforcer, threads, options, listener }) };
         Enforcer::start(&pool.crew, options.stack_size)?;
         for seat in pool.crew.queue.first_seats() {
@@ -158,10 +157,8 @@ impl Crew {
     /// When the operating system gives no thread. The seat is free again then.
     fn start(crew: &Arc<Self>, seat: Seat) -> io::Result<()> {
         let seated = Seated { crew: Arc::clone(crew), seat };
-        let started = thread::Builder::new()
-            .name(format!("httpy-worker-{}", seat.0 + 1))
-            .stack_size(crew.options.stack_size)
-            .spawn(move || {
+        let started =
+            thread::Builder::new().name(worker::name(seat)).stack_size(crew.options.stack_size).spawn(move || {
                 seated.crew.threads.enter(seated.seat);
                 worker::run(&seated.crew, seated.seat);
             });

@@ -27,12 +27,16 @@ struct Worker<'a> {
     targets: Vec<Arc<Target>>,
 }
 
+/// The name of the thread at `seat`, for the system and for Python.
+pub(crate) fn name(seat: Seat) -> String {
+    format!("httpy-worker-{}", seat.number())
+}
+
 /// Runs the worker of `seat` until it retires.
 pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
     attach(|py| {
-        let name = format!("httpy-worker-{}", seat.0 + 1);
         // App code may have broken `threading`; a worker without a name still works.
-        drop(crew.interpreter.name_thread(py, &name));
+        drop(crew.interpreter.name_thread(py, &name(seat)));
         Worker { crew, targets: Vec::new() }.drain(py, seat);
         drop(crew.interpreter.forget_thread(py));
     });
@@ -43,16 +47,7 @@ impl Worker<'_> {
         let crew = self.crew;
         let mut turn = Turn::new(crew.interpreter.switch_interval());
         loop {
-            if let Some(now) = turn.over() {
-                if crew.queue.step_down(seat, now) {
-                    if self.wait(py, seat, &mut turn) == Wait::Retire {
-                        return;
-                    }
-                } else {
-                    turn.give_way(py, &crew.shared.pause);
-                }
-            }
-            match crew.queue.take(seat) {
+            match self.next(py, seat, &mut turn) {
                 Take::Job(job, start) => {
                     if let Some(seat) = start {
                         // Detached, as it may log, which is the host's code.
@@ -67,6 +62,17 @@ impl Worker<'_> {
                 }
             }
         }
+    }
+
+    /// The next job; between two turns somebody else comes first.
+    fn next(&self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> Take<Job> {
+        if let Some(now) = turn.over() {
+            if self.crew.queue.step_down(seat, now) {
+                return Take::Wait;
+            }
+            turn.give_way(py, &self.crew.shared.pause);
+        }
+        self.crew.queue.take(seat)
     }
 
     /// Waits detached; where the worker is called, it has the interpreter again and begins its turn.
@@ -124,7 +130,7 @@ impl Worker<'_> {
     /// Says that this worker, which counted as lost, is back. Runs detached: it may log, which is the host's code.
     fn come_back(&self, target: TargetId, ticket: &Ticket, seat: Seat) {
         let call = enforcer::overdue(self.crew, target, ticket);
-        self.crew.notify(&Notice::Returned { worker: enforcer::number(seat), call });
+        self.crew.notify(&Notice::Returned { worker: seat.number(), call });
     }
 
     fn call(&mut self, py: Python<'_>, target: TargetId, ticket: &Arc<Ticket>, body: Bytes) -> Outcome {

@@ -245,11 +245,7 @@ impl Calls {
     async fn hold(&self, path: &str) -> (JoinHandle<Answer>, Held) {
         self.count.set(self.count.get() + 1);
         let request = post(&format!("{path}?gate={}", self.gate.port), vec![b'a'; LIMIT]);
-        let mut call = tokio::spawn(ask(self.hold.clone(), request));
-        tokio::select! {
-            held = self.gate.arrival() => (call, held),
-            answer = &mut call => panic!("the handler never came to the gate: {answer:?}"),
-        }
+        self.gate.hold(ask(self.hold.clone(), request)).await
     }
 
     /// What happens while the worker is busy: no room, no time, callers that go.

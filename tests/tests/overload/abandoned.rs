@@ -122,8 +122,7 @@ async fn what_a_shutdown_answers_in_the_queue_holds_nothing_and_is_not_counted()
 #[tokio::test]
 async fn when_the_caller_of_a_running_call_has_gone_its_bytes_stay_taken() {
     let turn = Turn::begin(|builder| builder).await;
-    let call = turn.begin_asking(post(&format!("/hold?gate={}", turn.gate.port), "1234"));
-    let held = turn.gate.arrival().await;
+    let (call, held) = turn.hold_by(post(&format!("/hold?gate={}", turn.gate.port), "1234")).await;
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     let snapshot = turn.app.python.snapshot();

@@ -48,20 +48,14 @@ impl Turn {
         Self { app, gate: Gate::new().await, _alone: alone }
     }
 
-    /// Begins a call that stops at the gate.
-    fn begin_holding(&self) -> JoinHandle<Answer> {
-        self.begin_asking(get(&format!("/hold?gate={}", self.gate.port)))
-    }
-
-    fn begin_asking(&self, request: Request<Body>) -> JoinHandle<Answer> {
-        let service = self.app.python.service();
-        tokio::spawn(ask(service, request))
-    }
-
     /// Keeps the only worker busy until `Held` is dropped.
     async fn hold(&self) -> (JoinHandle<Answer>, Held) {
-        let call = self.begin_holding();
-        (call, self.gate.arrival().await)
+        self.hold_by(get(&format!("/hold?gate={}", self.gate.port))).await
+    }
+
+    /// The same by this request.
+    async fn hold_by(&self, request: Request<Body>) -> (JoinHandle<Answer>, Held) {
+        self.gate.hold(ask(self.app.python.service(), request)).await
     }
 
     /// The paths of all calls that ever ran.

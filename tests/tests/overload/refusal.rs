@@ -67,8 +67,7 @@ async fn while_the_only_worker_is_stuck_native_routes_and_refusals_are_answered(
 async fn when_the_budget_for_bodies_is_spent_answers_503_and_gives_it_back() {
     let turn = Turn::begin(|builder| builder.body_limit(8).body_budget(10)).await;
     let holding = post(&format!("/hold?gate={}", turn.gate.port), "12345678");
-    let first = turn.begin_asking(holding);
-    let held = turn.gate.arrival().await;
+    let (first, held) = turn.hold_by(holding).await;
     // The body of a call that runs counts.
     refused(&turn.app.ask(post("/a", "123")).await, OVERLOADED, Error::is_overloaded);
     let mut waiting = Box::pin(turn.app.ask(post("/b", "12")));
@@ -82,8 +81,7 @@ async fn when_the_budget_for_bodies_is_spent_answers_503_and_gives_it_back() {
 #[tokio::test]
 async fn after_a_504_the_budget_is_still_spent_until_the_handler_ends() {
     let turn = Turn::begin(|builder| builder.body_limit(8).body_budget(8)).await;
-    let first = turn.begin_asking(post(&format!("/hold?gate={}", turn.gate.port), "12345678"));
-    let held = turn.gate.arrival().await;
+    let (first, held) = turn.hold_by(post(&format!("/hold?gate={}", turn.gate.port), "12345678")).await;
     tokio::time::pause();
     assert_eq!(first.await.unwrap().status, 504);
     tokio::time::resume();

@@ -77,8 +77,8 @@ impl Bell {
 pub(super) struct Flag(AtomicBool);
 
 impl Flag {
-    pub(super) fn new(set: bool) -> Self {
-        Self(AtomicBool::new(set))
+    pub(super) fn new() -> Self {
+        Self(AtomicBool::new(false))
     }
 
     pub(super) fn set(&self, set: bool) {

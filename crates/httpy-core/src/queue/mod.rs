@@ -42,9 +42,16 @@ const NAP: Duration = Duration::from_micros(5);
 /// How often a worker that looks on does so.
 const LOOK: Duration = Duration::from_micros(500);
 
-/// A worker's place, from 0 up; also the number in its thread's name.
+/// A worker's place, from 0 up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seat(pub usize);
+
+impl Seat {
+    /// The number of the worker, as people count.
+    pub const fn number(self) -> usize {
+        self.0 + 1
+    }
+}
 
 /// How many workers there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +62,13 @@ pub struct Seats {
     pub max: usize,
     /// So many lost workers are replaced.
     pub spare: usize,
+}
+
+impl Seats {
+    /// How many seats there are.
+    pub const fn all(self) -> usize {
+        self.max + self.spare
+    }
 }
 
 /// What an attached worker is to do next.
@@ -105,7 +119,7 @@ impl<J> Queue<J> {
         Self {
             bells: (0..state.seats()).map(|_| Bell::new()).collect(),
             state: Mutex::new(state),
-            arrived: Flag::new(false),
+            arrived: Flag::new(),
             retire_after,
         }
     }

@@ -65,3 +65,34 @@ impl Pace {
         self.quick = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_make_a_row_when_enough_were_there_at_once() {
+        let mut pace = Pace::default();
+        for (jobs, row) in [(ROW - 1, false), (ROW, true), (1, false), (0, false)] {
+            (0..jobs).for_each(|_| pace.took());
+            assert_eq!(pace.end_row(), row, "{jobs}");
+        }
+    }
+
+    #[test]
+    fn handlers_are_quick_after_a_while_of_many_jobs_and_until_one_lets_go() {
+        let (mut pace, begun) = (Pace::default(), Instant::now());
+        pace.judge(begun);
+        (0..400).for_each(|_| pace.took());
+        pace.judge(begun + WHILE / 2);
+        assert!(!pace.is_quick(), "too early to tell");
+        pace.judge(begun + WHILE);
+        assert!(pace.is_quick());
+        pace.let_go();
+        assert!(!pace.is_quick());
+        pace.judge(begun + WHILE * 2);
+        (0..399).for_each(|_| pace.took());
+        pace.judge(begun + WHILE * 3);
+        assert!(!pace.is_quick(), "a little longer than 50 µs each");
+    }
+}

@@ -99,7 +99,7 @@ impl<J> State<J> {
     pub(super) fn new(limits: Seats, exclusive: bool) -> Self {
         let max = limits.max.max(1);
         let limits = Seats { min: limits.min.min(max), max, ..limits };
-        let seats = max + limits.spare;
+        let seats = limits.all();
         Self {
             jobs: VecDeque::new(),
             lead: None,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use httpy_core::{Lost, Seat, TargetId, Ticket};
 
-use super::{Ended, Enforcer, HELD, State, Watched, number, overdue};
+use super::{Ended, Enforcer, HELD, State, Watched, overdue};
 use crate::notice::Notice;
 use crate::pool::Crew;
 
@@ -56,7 +56,7 @@ fn lose(crew: &Arc<Crew>, stuck: &Stuck) {
         Crew::start_or_log(crew, seat);
     }
     let call = overdue(crew, stuck.target, &stuck.ticket);
-    crew.notify(&Notice::Lost { worker: number(stuck.seat), call, left });
+    crew.notify(&Notice::Lost { worker: stuck.seat.number(), call, left });
     if left.is_none_or(|left| left == 0) {
         crew.notify(&Notice::Spent { replacements, lost: gone });
     }

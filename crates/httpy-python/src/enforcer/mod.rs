@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Seat, TargetId, Ticket};
+use httpy_core::{TargetId, Ticket};
 
 pub(crate) use self::threads::Threads;
 use crate::notice::{Notice, Overdue};
@@ -190,9 +190,4 @@ pub(crate) fn overdue(crew: &Crew, target: TargetId, ticket: &Ticket) -> Overdue
         limit: ticket.limit(),
         elapsed: ticket.pushed.elapsed(),
     }
-}
-
-/// The number of a worker, as in its thread's name.
-pub(crate) const fn number(seat: Seat) -> usize {
-    seat.0 + 1
 }

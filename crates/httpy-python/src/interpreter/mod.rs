@@ -54,8 +54,8 @@ enum Process {
 pub struct Options {
     /// The virtual environment. Defaults to the one that `VIRTUAL_ENV` names, else none.
     pub venv: Option<PathBuf>,
-    /// How long a thread that computes keeps the interpreter from others. Defaults to 1 ms; to what is
-    /// set where Python ran already.
+    /// How long a thread that computes keeps the interpreter from others. Defaults to 1 ms; where Python
+    /// ran already, to what is set there.
     pub switch_interval: Option<Duration>,
 }
 

@@ -34,12 +34,7 @@ impl Gate {
 
     /// Resolves when the gate is closed, at once when it is.
     pub(crate) async fn closed(&self) {
-        let mut closed = pin!(self.closed.notified());
-        // Registered first and asked second: between the two nothing is missed.
-        closed.as_mut().enable();
-        if !self.is_closed() {
-            closed.await;
-        }
+        self.reaches(CLOSED, &self.closed).await;
     }
 
     /// Resolves when the gate is forced. Poll it once before asking [`is_forced`](Self::is_forced): only what is
@@ -50,15 +45,20 @@ impl Gate {
 
     /// Resolves when the grace period has ended, at once when it has already.
     pub(super) async fn ended(&self) {
+        // A shutdown rings as well, and the grace period may end after it.
+        self.reaches(ENDED, &self.forced).await;
+    }
+
+    /// Resolves when `bell` has told of `state`, or of one after it.
+    async fn reaches(&self, state: u8, bell: &Notify) {
         loop {
-            let mut forced = pin!(self.forced.notified());
+            let mut rung = pin!(bell.notified());
             // Registered first and asked second: between the two nothing is missed.
-            forced.as_mut().enable();
-            if self.state.load(Ordering::Acquire) == ENDED {
+            rung.as_mut().enable();
+            if self.state.load(Ordering::Acquire) >= state {
                 return;
             }
-            // A shutdown rings as well, and the grace period may end after it.
-            forced.await;
+            rung.await;
         }
     }
 

@@ -97,7 +97,7 @@ pin_project! {
         // The body was slow to come, and the slot is somebody else's by now.
         Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
         Ready { call: Option<Call>, slot: Option<OwnedSemaphorePermit> },
-        Waiting { answer: oneshot::Receiver<Outcome>, ticket: Arc<Ticket>, pushed: Instant },
+        Waiting { answer: oneshot::Receiver<Outcome>, ticket: Arc<Ticket> },
         Done,
     }
 }
@@ -155,14 +155,15 @@ where
         let Some(slot) = slot.or_else(|| service.app.slots.take()) else {
             return Err(Error::new(Kind::Overloaded, format!("{}: the queue is full", service.target)));
         };
-        let pushed = Instant::now();
-        let deadline = pushed.into_std() + service.deadline;
+        // Tokio's clock, which is the one of the timer.
+        let pushed = Instant::now().into_std();
+        let deadline = pushed + service.deadline;
         let freight = Freight { body, permits: Permits { bytes, limit } };
-        let ticket = Arc::new(Ticket::new(call, pushed.into_std(), deadline, freight));
+        let ticket = Arc::new(Ticket::new(call, pushed, deadline, freight));
         let (answer, outcome) = oneshot::channel();
         let job = Job { target: service.id, ticket: Arc::clone(&ticket), answer, slot };
         match service.app.pool.push(job) {
-            Ok(()) => Ok(Self::Waiting { answer: outcome, ticket, pushed }),
+            Ok(()) => Ok(Self::Waiting { answer: outcome, ticket }),
             Err(_) => Err(Error::shutting_down()),
         }
     }
@@ -239,7 +240,7 @@ where
                 let (call, body, bytes) = (*call.take().ok_or_else(ended)?, mem::take(body), bytes.take());
                 state.set(State::push(service, call, Some(slot), body, bytes)?);
             }
-            StateProject::Waiting { answer, ticket, pushed } => {
+            StateProject::Waiting { answer, ticket } => {
                 if let Poll::Ready(outcome) = Pin::new(answer).poll(context) {
                     let target = &service.inner.target;
                     let outcome = outcome.map_err(|_| lost(target, ticket))?;
@@ -247,13 +248,15 @@ where
                 }
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
                 poll_forced(service, forced.as_mut(), context)?;
-                ready!(poll_timer(timer.as_mut(), context, || *pushed + service.inner.max_wait));
+                ready!(
+                    poll_timer(timer.as_mut(), context, || Instant::from_std(ticket.pushed) + service.inner.max_wait)
+                );
                 if ticket.withdraw() {
                     let Inner { target, max_wait, .. } = &*service.inner;
                     let text = format!("{target} was not called: no worker was free within {max_wait:?}");
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
                 }
-                let deadline = *pushed + service.inner.deadline;
+                let deadline = Instant::from_std(ticket.deadline);
                 if Instant::now() >= deadline {
                     let text = format!("{} did not answer within {:?}", service.inner.target, service.inner.deadline);
                     return Poll::Ready(Err(Error::new(Kind::Deadline, text)));

@@ -71,7 +71,8 @@ impl PyService {
     }
 
     /// This service with a limit of its own: at most so many of its jobs wait in the queue or are at work; one more is
-    /// answered with 503 at once, whatever [`on_full`](crate::PyAppBuilder::on_full) says. What is slow so leaves room for the app's other services, which share the workers:
+    /// answered with 503 at once, whatever [`on_full`](crate::PyAppBuilder::on_full) says. What is slow so leaves room for the
+    /// app's other services, which share the workers:
     ///
     /// ```
     /// # fn check(python: httpy::PyApp) -> Result<axum::Router, httpy::Error> {

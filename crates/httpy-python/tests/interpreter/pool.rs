@@ -1,8 +1,6 @@
 //! The pool without a server: calls that nobody waits for, and what the pool says of its workers then.
 
-use std::io::{Read, pipe};
-use std::os::fd::AsRawFd;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Barrier, Condvar, LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -50,9 +48,9 @@ impl Running {
     }
 
     /// Puts a call into the queue whose time is up.
-    fn push(&self) -> (Arc<Ticket>, oneshot::Receiver<Outcome>) {
+    fn push(&self, path: &'static str) -> (Arc<Ticket>, oneshot::Receiver<Outcome>) {
         let details = Details {
-            target: Uri::from_static("/"),
+            target: Uri::from_static(path),
             route: None,
             client: None,
             scheme: "http",
@@ -61,7 +59,7 @@ impl Running {
         };
         let call = Call {
             method: Method::GET,
-            uri: Uri::from_static("/"),
+            uri: Uri::from_static(path),
             decoded_path: None,
             params: Fields::new(),
             query: Fields::new(),
@@ -78,8 +76,8 @@ impl Running {
     }
 
     /// Begins a call, and lets go of it when it has arrived.
-    fn begin_overdue(&self, arrived: impl FnOnce()) {
-        let (ticket, outcome) = self.push();
+    fn begin_overdue(&self, path: &'static str, arrived: impl FnOnce()) {
+        let (ticket, outcome) = self.push(path);
         arrived();
         drop(outcome);
         assert!(self.pool.enforce(self.target, &ticket, true));
@@ -99,7 +97,7 @@ fn a_lost_worker_is_counted_until_it_comes_back() {
         let health = Health { workers_max: 1, lost: 0, replacements: 1, held_for: None };
         assert_eq!(running.pool.health(), health);
         let interpreter = running.runtime.interpreter();
-        running.begin_overdue(|| drop(python(interpreter, "import pool_app\nresult = pool_app.arrived.wait()")));
+        running.begin_overdue("/", || drop(python(interpreter, "import pool_app\nresult = pool_app.arrived.wait()")));
         wait_for("worker 1 is lost");
         assert_eq!(running.pool.health().lost, 1);
         python(interpreter, "import pool_app\nresult = pool_app.gate.set()");
@@ -108,36 +106,44 @@ fn a_lost_worker_is_counted_until_it_comes_back() {
         while running.pool.health() != health {
             thread::yield_now();
         }
-        let (ticket, outcome) = running.push();
+        let (ticket, outcome) = running.push("/");
         assert!(matches!(outcome.blocking_recv(), Ok(Outcome::Returned(_))));
         assert!(!running.pool.enforce(running.target, &ticket, true), "it is over");
     });
 }
 
+/// What C code that forgot to detach does. A call into it is where it waits as soon as the first of its two meetings is
+/// over: Python code around it would give others a moment to have the interpreter.
+extern "C" fn wait_attached() {
+    AT_GATE.wait();
+    AT_GATE.wait();
+}
+
+static AT_GATE: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
+
 #[test]
 fn the_pool_tells_for_how_long_the_interpreter_could_not_be_had() {
     in_child(&[], || {
-        let (mut arrived, tell) = pipe().unwrap();
-        let (gate, open) = pipe().unwrap();
         let running = Running::begin(&format!(
-            "import ctypes, os, httpy_rs\n\
+            "import ctypes, httpy_rs\n\
+             wait_attached = ctypes.PYFUNCTYPE(None)({})\n\
              def handle(method, path, params, query, headers, body):\n    \
-                 with httpy_rs.shield():\n        \
-                     os.write({}, b'x')\n        \
-                     ctypes.PyDLL(None).read({}, ctypes.create_string_buffer(1), 1)\n    \
+                 if path == '/wait':\n        \
+                     with httpy_rs.shield():\n            \
+                         wait_attached()\n    \
                  return 200, '', {{}}\n",
-            tell.as_raw_fd(),
-            gate.as_raw_fd(),
+            wait_attached as extern "C" fn() as usize,
         ));
-        running.begin_overdue(|| arrived.read_exact(&mut [0]).unwrap());
+        running.begin_overdue("/wait", || {
+            AT_GATE.wait();
+        });
         wait_for("the interpreter could not be had for ");
         let health = running.pool.health();
         assert!(health.held_for.is_some_and(|held_for| held_for >= Duration::from_secs(1)), "{health:?}");
         assert_eq!(health.lost, 0, "nobody could run in its place");
-        // The end of the pipe, for all who read it.
-        drop(open);
+        AT_GATE.wait();
         wait_for("pool_app:handle did not answer within 0ns");
-        let (_, outcome) = running.push();
+        let (_, outcome) = running.push("/");
         assert!(matches!(outcome.blocking_recv(), Ok(Outcome::Returned(_))));
         assert_eq!(running.pool.health().held_for, None);
     });

@@ -14,6 +14,7 @@ mod header;
 mod job;
 mod outcome;
 mod queue;
+mod stream;
 mod ticket;
 
 pub use call::{Call, Details};
@@ -24,4 +25,5 @@ pub use header::{Headers, KNOWN, Name};
 pub use job::{Freight, Job, Permits, TargetId};
 pub use outcome::{BodyKind, Outcome, Reply, Returned};
 pub use queue::{Lost, Queue, Seat, Seats, Take, Wait};
+pub use stream::{Broken, Gone, Reader, Writer, stream};
 pub use ticket::{Finish, Interruption, Ticket};

@@ -145,10 +145,10 @@ async fn a_huge_power_and_a_hostile_pattern_are_answered_with_504_and_the_others
         child.signal("TERM").await;
         let ended = child.wait().await;
         ended.assert_code(0);
-        // How long they take depends on the machine.
-        let lines = complaints(&ended);
-        let others = lines.iter().filter(|line| !line.contains("the interpreter could not be had for"));
-        assert!(others.eq(lines.last()) && lines[lines.len() - 1].contains(&overdue), "{ended:?}");
+        // How long they take depends on the machine: that they kept the interpreter may be told too, before or after.
+        let mut lines = complaints(&ended);
+        lines.retain(|line| !line.contains("the interpreter could not be had for"));
+        assert!(lines.len() == 1 && lines[0].contains(&overdue), "{ended:?}");
     }
 }
 

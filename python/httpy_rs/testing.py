@@ -22,10 +22,11 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 from httpy_rs import _request
 from httpy_rs._arguments import RequestHeaders, arguments
 from httpy_rs._contract import ContractFailure, check_reply
+from httpy_rs._event_stream import ReceivedEvent
 from httpy_rs._load import LoadError, check_handler, load_handler
 from httpy_rs._pattern import Pattern
 
-__all__ = ["ContractFailure", "LoadError", "Response", "ResponseHeaders", "call"]
+__all__ = ["ContractFailure", "LoadError", "ReceivedEvent", "Response", "ResponseHeaders", "call"]
 
 
 class ResponseHeaders:

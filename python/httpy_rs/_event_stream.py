@@ -1,6 +1,6 @@
 """`parse`: a body of the type `text/event-stream`, read as a browser's `EventSource` reads it.
 
-The rules are those of the HTML standard, 9.2.5 and 9.2.6. For `httpy_rs.testing`; how events are written stands in `_sse`.
+The rules are those of the HTML standard, 9.2.5 and 9.2.6. For `httpy_rs.testing`; `_sse` writes events.
 """
 
 from __future__ import annotations

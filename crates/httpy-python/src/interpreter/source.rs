@@ -12,6 +12,7 @@ macro_rules! files {
 pub(super) const FILES: &[(&str, &str)] = files![
     "__init__.py",
     "_arguments.py",
+    "_chunk.py",
     "_contract.py",
     "_deadline.py",
     "_embed.py",

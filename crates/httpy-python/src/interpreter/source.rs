@@ -12,6 +12,7 @@ macro_rules! files {
 pub(super) const FILES: &[(&str, &str)] = files![
     "__init__.py",
     "_arguments.py",
+    "_call.py",
     "_chunk.py",
     "_contract.py",
     "_deadline.py",
@@ -21,6 +22,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_load.py",
     "_pattern.py",
     "_request.py",
+    "_response.py",
     "_signature.py",
     "_sse.py",
     "_stack.py",

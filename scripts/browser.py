@@ -1,6 +1,6 @@
 """`Browser`: a page in a headless Chromium, driven over a pair of pipes (`--remote-debugging-pipe`), without any package.
 
-Used by check-examples.py. What Chromium is asked stands in its DevTools protocol; messages end with a zero byte.
+Used by streaming_page.py; `scripts/find-browser` finds the program. What Chromium is asked stands in its DevTools protocol; messages end with a zero byte.
 """
 
 import base64
@@ -11,18 +11,6 @@ import subprocess
 import tempfile
 import threading
 from queue import Empty, Queue
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FOLDERS = ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium")
-
-
-def find():
-    """The program of a Chromium: `CHROMIUM` from the environment, else one that is installed; `None` without any."""
-    given = os.environ.get("CHROMIUM")
-    if given:
-        return given
-    return next((found for found in map(shutil.which, (*NAMES, *FOLDERS)) if found), None)
-
 
 class BrowserError(Exception):
     """The browser, or the page in it, did not do what it was asked."""

@@ -118,12 +118,12 @@ def call(
     """
     if isinstance(handler, str):
         target = handler
-        function, wants_bytes = load_handler(target, [])
+        function, wants = load_handler(target, [])
     else:
         target, function = _target(handler), handler
-        wants_bytes = check_handler(target, function)
+        wants = check_handler(target, function)
     pattern = None if route is None else Pattern(route)
-    given = arguments(method, path, pattern, headers, body, wants_bytes=wants_bytes)
+    given = arguments(method, path, pattern, headers, body, wants_bytes=wants == "bytes")
     known: Dict[str, Any] = json.loads(json.dumps(dict(extras or {})))
     request = _request.Request(
         path,

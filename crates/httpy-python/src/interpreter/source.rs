@@ -12,6 +12,8 @@ macro_rules! files {
 pub(super) const FILES: &[(&str, &str)] = files![
     "__init__.py",
     "_arguments.py",
+    "_body.py",
+    "_client.py",
     "_contract.py",
     "_deadline.py",
     "_embed.py",

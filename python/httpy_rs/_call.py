@@ -18,6 +18,7 @@ from httpy_rs._load import check_handler, load_handler
 from httpy_rs._pattern import Pattern
 from httpy_rs._response import Response, ResponseHeaders
 from httpy_rs._signature import is_async
+from httpy_rs._upload import Sent, Upload
 
 
 class Call:
@@ -30,7 +31,7 @@ class Call:
         path: str,
         route: Optional[str],
         headers: RequestHeaders,
-        body: Union[str, bytes],
+        body: Sent,
         extras: Optional[Mapping[str, Any]],
         client: Optional[Tuple[str, int]],
         scheme: str,
@@ -40,12 +41,15 @@ class Call:
     ) -> None:
         if isinstance(handler, str):
             self.target = handler
-            self._function, wants_bytes, self.is_async = load_handler(handler, [])
+            self._function, self._wants = load_handler(handler, [])
         else:
             self.target, self._function = _target(handler), handler
-            wants_bytes, self.is_async = check_handler(self.target, handler), is_async(handler)
+            self._wants = check_handler(self.target, handler)
+        self.is_async = is_async(self._function)
         pattern = None if route is None else Pattern(route)
-        self._given = arguments(method, path, pattern, headers, body, wants_bytes=wants_bytes)
+        self._upload = Upload(body)
+        sent = b"" if self._wants == "stream" else self._upload.whole()
+        self._given = arguments(method, path, pattern, headers, sent, wants_bytes=self._wants == "bytes")
         known: Dict[str, Any] = json.loads(json.dumps(dict(extras or {})))
         self._request = _request.Request(
             path,
@@ -61,30 +65,41 @@ class Call:
     def run(self) -> Response:
         """Calls a plain handler. The context that this runs in is the request's."""
         _request._current.set(self._request)
-        result = self._function(*self._given)
         try:
-            reply = self._checked(result)
-            chunks = self._chunks(reply)
-            if reply.stream is not None:
-                chunks.collect(reply.stream)
+            result = self._function(*self._arguments())
+            try:
+                reply = self._checked(result)
+                chunks = self._chunks(reply)
+                if reply.stream is not None:
+                    chunks.collect(reply.stream)
+            finally:
+                close(body_stream(result))
         finally:
-            close(body_stream(result))
+            self._upload.end()
         return _response(reply, chunks)
 
     async def run_async(self) -> Response:
         """Calls an async handler. The task's context is the request's."""
         _request._current.set(self._request)
-        result = self._function(*self._given)
-        if inspect.isawaitable(result):
-            result = await result
         try:
-            reply = self._checked(result)
-            chunks = self._chunks(reply)
-            if reply.stream is not None:
-                await chunks.acollect(reply.stream)
+            result = self._function(*self._arguments())
+            if inspect.isawaitable(result):
+                result = await result
+            try:
+                reply = self._checked(result)
+                chunks = self._chunks(reply)
+                if reply.stream is not None:
+                    await chunks.acollect(reply.stream)
+            finally:
+                await aclose(body_stream(result))
         finally:
-            await aclose(body_stream(result))
+            self._upload.end()
         return _response(reply, chunks)
+
+    def _arguments(self) -> Tuple[Any, ...]:
+        if self._wants != "stream":
+            return self._given
+        return (*self._given[:5], self._upload.body(is_async=self.is_async))
 
     def _checked(self, result: object) -> CheckedReply:
         return check_reply(self.target, self._given.method, result, is_async=self.is_async)

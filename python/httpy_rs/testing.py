@@ -26,6 +26,7 @@ from httpy_rs._contract import ContractFailure
 from httpy_rs._event_stream import ReceivedEvent, ReceivedEvents
 from httpy_rs._load import LoadError
 from httpy_rs._response import Response, ResponseHeaders
+from httpy_rs._upload import Sent
 
 __all__ = [
     "ContractFailure",
@@ -46,7 +47,7 @@ def call(
     *,
     route: Optional[str] = None,
     headers: RequestHeaders = None,
-    body: Union[str, bytes] = b"",
+    body: Sent = b"",
     extras: Optional[Mapping[str, Any]] = None,
     client: Optional[Tuple[str, int]] = ("127.0.0.1", 50000),
     scheme: str = "http",
@@ -59,7 +60,8 @@ def call(
     - `path`: as a client sends it, percent-encoded, with its query.
     - `route`: the pattern (`/hello/{name}`, `/hello/:name`, `/{*rest}`) that fills the params; none by default.
     - `headers`: name to one value or a list of values, or pairs of name and value; only `Host` is added.
-    - `body`: `str` is sent as UTF-8.
+    - `body`: `str` is sent as UTF-8. An iterable of `str` or `bytes` is sent in these chunks, which is what a handler
+      sees that reads an `httpy_rs.Body`; what the iterable raises, `httpy_rs.BodyError` for one, is raised there.
     - `extras`, `client`, `scheme`, `http_version`: what `httpy_rs.request()` tells; extras pass through JSON as they do
       in the server.
     - `deadline`: seconds from now until the deadline that `httpy_rs.request()` and `httpy_rs.remaining()` tell; nothing
@@ -93,7 +95,7 @@ async def acall(
     *,
     route: Optional[str] = None,
     headers: RequestHeaders = None,
-    body: Union[str, bytes] = b"",
+    body: Sent = b"",
     extras: Optional[Mapping[str, Any]] = None,
     client: Optional[Tuple[str, int]] = ("127.0.0.1", 50000),
     scheme: str = "http",

@@ -17,8 +17,29 @@ use crate::exception::Describe;
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) handler: Py<PyAny>,
-    /// Whether its sixth parameter is annotated `bytes`.
-    pub(crate) wants_bytes: bool,
+    /// As what its sixth parameter is annotated.
+    pub(crate) wants: Wants,
+}
+
+/// How a handler gets its request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// As `str`.
+    Text,
+    /// As `bytes`.
+    Bytes,
+    /// As `httpy_rs.Body`.
+    Stream,
+}
+
+impl Wants {
+    fn named(name: &str) -> Self {
+        match name {
+            "bytes" => Self::Bytes,
+            "stream" => Self::Stream,
+            _ => Self::Text,
+        }
+    }
 }
 
 /// The loaded handlers of one interpreter. Grows only by functions that are not in it yet.
@@ -142,8 +163,8 @@ pub(crate) fn handler(
     target: &str,
     paths: &[PathBuf],
 ) -> Result<TargetId, LoadError> {
-    call_loader(py, describe, "load_handler", target, paths)
-        .map(|(handler, wants_bytes)| targets.add(py, Target { name: target.to_owned(), handler, wants_bytes }))
+    let (handler, wants): (Py<PyAny>, String) = call_loader(py, describe, "load_handler", target, paths)?;
+    Ok(targets.add(py, Target { name: target.to_owned(), handler, wants: Wants::named(&wants) }))
 }
 
 /// Calls an init function; its patterns with their methods, as given.

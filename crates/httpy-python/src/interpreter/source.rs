@@ -12,8 +12,10 @@ macro_rules! files {
 pub(super) const FILES: &[(&str, &str)] = files![
     "__init__.py",
     "_arguments.py",
+    "_body.py",
     "_call.py",
     "_chunk.py",
+    "_client.py",
     "_contract.py",
     "_deadline.py",
     "_embed.py",
@@ -26,6 +28,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_signature.py",
     "_sse.py",
     "_stack.py",
+    "_upload.py",
     "_version.py",
     "testing.py",
     "typing.py",

@@ -108,14 +108,14 @@ def _kind(annotation: object, function: object) -> str | None:
 
 
 def _look_up(name: str, function: object) -> object:
-    """What a name with dots is where the function was written, without running anything; ours where nobody knows it.
+    """What a name is where the function was written, dots followed through modules alone, so that nothing runs.
 
-    Who imports a class for annotations alone (`if TYPE_CHECKING`) leaves no trace of it.
+    Who imports for annotations alone (`if TYPE_CHECKING`) leaves no trace of it: such a name is taken for ours.
     """
     first, *rest = name.split(".")
     names = _globals(function)
     if first not in names:
-        return Body
+        return Body if first == "httpy_rs" or not rest else None
     found: object = names[first]
     for part in rest:
         found = vars(found).get(part) if isinstance(found, ModuleType) else None

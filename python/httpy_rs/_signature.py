@@ -123,14 +123,16 @@ def _look_up(name: str, function: object) -> object:
 
 
 def _globals(function: Any) -> dict[str, Any]:
+    while isinstance(function, functools.partial):
+        function = function.func
     try:
-        while isinstance(function, functools.partial):
-            function = function.func
         function = inspect.unwrap(function)
-        for called in (function, getattr(function, "__func__", None), getattr(type(function), "__call__", None)):
+        # An object that is no function is called through its type.
+        for called in (function, inspect.getattr_static(type(function), "__call__", None)):
+            # Of a bound method, too.
             names = getattr(called, "__globals__", None)
             if isinstance(names, dict):
                 return names
     except Exception:  # whatever the user's own objects do
-        pass
+        return {}
     return {}

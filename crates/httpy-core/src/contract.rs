@@ -93,6 +93,14 @@ impl ContractFailure {
         Self::new(Rule::Tuple, format!("{found}: expected a tuple (status, body, headers)"))
     }
 
+    /// The coroutine of an `async def`, from a handler that is none itself.
+    pub fn coroutine() -> Self {
+        Self::new(
+            Rule::Tuple,
+            "a coroutine: expected a tuple (status, body, headers); only an async def handler is awaited".to_owned(),
+        )
+    }
+
     /// A tuple of another length; `types` names the first eight items at most.
     pub fn wrong_count(types: &[String], count: usize) -> Self {
         let more = if count > types.len() { ", ..." } else { "" };

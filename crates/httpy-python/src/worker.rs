@@ -135,10 +135,10 @@ impl Worker<'_> {
 
     fn call(&mut self, py: Python<'_>, target: TargetId, ticket: &Arc<Ticket>, body: Bytes) -> Outcome {
         let crew = self.crew;
-        if target.0 >= self.targets.len() {
+        if target.index >= self.targets.len() {
             self.targets = crew.shared.targets.all();
         }
-        let Some(target) = self.targets.get(target.0) else {
+        let Some(target) = self.targets.get(target.index) else {
             return Outcome::Panicked("a job for a handler that was never loaded".to_owned());
         };
         outcome(py, &crew.interpreter, &crew.shared, target, ticket, body)

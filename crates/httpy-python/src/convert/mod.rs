@@ -8,4 +8,4 @@ mod text;
 
 pub(crate) use argument::arguments;
 pub(crate) use name::Names;
-pub(crate) use result::returned;
+pub(crate) use result::{is_coroutine, returned};

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use httpy_core::{BodyKind, ContractFailure, Fields, MAX_HEADER_LINES, Outcome, Returned, check_status};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{
     PyAnyMethods, PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PyString, PyTuple, PyType,
@@ -45,6 +46,11 @@ pub(crate) fn returned(result: &Bound<'_, PyAny>) -> PyResult<Outcome> {
 
 fn read(result: &Bound<'_, PyAny>) -> Result<Returned, Refusal> {
     let Ok(tuple) = result.cast::<PyTuple>() else {
+        if is_coroutine(result) {
+            // Else Python warns that it was never awaited, some time, somewhere. It has not begun, so that nothing can fail.
+            result.call_method0("close")?;
+            return Err(ContractFailure::coroutine().into());
+        }
         return Err(ContractFailure::not_a_tuple(&type_name(result)).into());
     };
     if tuple.len() != 3 {
@@ -55,6 +61,13 @@ fn read(result: &Bound<'_, PyAny>) -> Result<Returned, Refusal> {
     let (body, kind) = content(tuple, &body)?;
     let Lines { fields, count } = lines(tuple, &headers)?;
     Ok(Returned { status, body, kind, headers: fields, header_lines: count })
+}
+
+/// Whether it is what an `async def` function gives.
+pub(crate) fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: 1. The bound reference proves that the object lives and that this thread is attached. 2. The call only looks at
+    // its type.
+    unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
 }
 
 fn integer(tuple: &Bound<'_, PyTuple>, status: &Bound<'_, PyAny>) -> Result<i64, Refusal> {

@@ -15,6 +15,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_contract.py",
     "_deadline.py",
     "_embed.py",
+    "_event_loop.py",
     "_exception.py",
     "_load.py",
     "_pattern.py",

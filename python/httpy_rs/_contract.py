@@ -7,6 +7,7 @@ real type (a mock's `__class__` does not count) and read past what a subclass ov
 from __future__ import annotations
 
 import re
+from types import CoroutineType
 from typing import Any, List, NamedTuple, NoReturn, Tuple
 
 HEADER_LINE_LIMIT = 1024
@@ -77,6 +78,11 @@ class _Reply:
 
     def _items(self, result: Any) -> Tuple[Any, ...]:
         if not _is(result, tuple):
+            if _is(result, CoroutineType):
+                result.close()
+                self._fail(
+                    "a coroutine that was never awaited: expected a tuple (status, body, headers); await it in an async def"
+                )
             self._fail(f"{_type_name(result)}: expected a tuple (status, body, headers)")
         items: Tuple[Any, ...] = (*tuple.__iter__(result),)
         self.types = _types(items)

@@ -93,11 +93,11 @@ impl ContractFailure {
         Self::new(Rule::Tuple, format!("{found}: expected a tuple (status, body, headers)"))
     }
 
-    /// The coroutine of an `async def`, from a handler that is none itself.
+    /// The coroutine of an `async def`: from a handler that is none itself, or in place of what it gives.
     pub fn coroutine() -> Self {
         Self::new(
             Rule::Tuple,
-            "a coroutine: expected a tuple (status, body, headers); only an async def handler is awaited".to_owned(),
+            "a coroutine that was never awaited: expected a tuple (status, body, headers); await it in an async def",
         )
     }
 

@@ -100,6 +100,62 @@ def _complete(loop: asyncio.AbstractEventLoop, work: Callable[[], Any]) -> None:
             attempt(lambda: loop.call_exception_handler({"message": "ending the loop", "exception": exception}), None)
 
 
+async def send(
+    body: Any, write: Callable[..., Any], allowed: bool, limit: float
+) -> tuple[bool, BaseException | None, BaseException | None]:
+    """Sends a streamed body chunk by chunk, where that is allowed, and closes it in any case.
+
+    `write` gives `True` to go on, `False` to stop, or a future of one of them, for which the body waits `limit` seconds
+    at most. Without a chunk it is told that there is none any more. Returns whether the wait was in vain, what the body
+    raised, and what closing it raised.
+    """
+    stalled = False
+    fault = closing = None
+    try:
+        if not allowed:
+            pass
+        elif hasattr(type(body), "__aiter__"):
+            async for chunk in body:
+                goes_on = write(chunk)
+                if goes_on is not True and (goes_on is False or not await _wait(goes_on, limit)):
+                    break
+        else:
+            for chunk in body:
+                goes_on = write(chunk)
+                if goes_on is not True and (goes_on is False or not await _wait(goes_on, limit)):
+                    break
+    except _Stalled:
+        stalled = True
+    except BaseException as exception:
+        fault = exception
+    try:
+        write()
+        if hasattr(body, "aclose"):
+            await body.aclose()
+        elif hasattr(body, "close"):
+            body.close()
+    except BaseException as exception:
+        closing = exception
+    return stalled, fault, closing
+
+
+class _Stalled(Exception):
+    """The client has taken nothing for too long."""
+
+
+async def _wait(future: asyncio.Future[bool], limit: float) -> bool:
+    timer = future.get_loop().call_later(limit, _give_up, future)
+    try:
+        return await future
+    finally:
+        timer.cancel()
+
+
+def _give_up(future: asyncio.Future[bool]) -> None:
+    if not future.done():
+        future.set_exception(_Stalled())
+
+
 async def wait_for(awaitable: Awaitable[object]) -> object:
     """Makes a coroutine of what is awaitable but none."""
     return await awaitable

@@ -47,8 +47,8 @@ def load_attribute(target: str, paths: Sequence[str]) -> Any:
     return found
 
 
-def load_handler(target: str, paths: Sequence[str]) -> Tuple[Callable[..., Any], bool, bool]:
-    """The handler that `target` names, whether it wants its body as `bytes`, and whether it is async.
+def load_handler(target: str, paths: Sequence[str]) -> Tuple[Callable[..., Any], str, bool]:
+    """The handler that `target` names, how it wants its body (`text`, `bytes` or `stream`), and whether it is async.
 
     Raises `LoadError`: the kinds of `load_attribute`, and those of `check_handler`.
     """
@@ -56,15 +56,15 @@ def load_handler(target: str, paths: Sequence[str]) -> Tuple[Callable[..., Any],
     return handler, check_handler(target, handler), is_async(handler)
 
 
-def check_handler(target: str, handler: object) -> bool:
-    """Whether `handler` wants its body as `bytes`.
+def check_handler(target: str, handler: object) -> str:
+    """How `handler` wants its body: `text`, `bytes` or `stream`.
 
     Raises `LoadError` of the kinds `not_callable`, `generator_handler`, `signature`.
     """
     signature = _signature(target, handler)
     if not signature.accepts(6):
         raise LoadError("signature", f"{target} takes {signature}: expected six positional arguments {ARGUMENTS}")
-    return signature.last_is_bytes(6)
+    return signature.body_kind(6)
 
 
 def load_init(target: str, paths: Sequence[str]) -> Tuple[Callable[[], Any], bool]:

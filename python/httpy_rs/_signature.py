@@ -8,8 +8,10 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+from types import ModuleType
 from typing import Any
 
+from httpy_rs._body import AsyncBody, Body
 from httpy_rs._exception import attempt
 
 # More wrappers than this around one function are taken for a circle.
@@ -36,8 +38,8 @@ class Signature:
         """Whether a call with `count` positional arguments and no others can bind."""
         return self._found is None or _parameter_of_last(self._found, count) is not False
 
-    def last_is_bytes(self, count: int) -> bool:
-        """Whether the parameter that gets the last of `count` positional arguments is annotated `bytes`.
+    def body_kind(self, count: int) -> str:
+        """How the last of `count` positional arguments is annotated: `text`, `bytes`, or `stream` for `httpy_rs.Body`.
 
         Where a wrapper (`functools.wraps`) does not say, the function that it wraps does.
         """
@@ -45,13 +47,14 @@ class Signature:
             parameter = found is not None and _parameter_of_last(found, count)
             if not isinstance(parameter, inspect.Parameter):
                 continue
-            if _is_bytes(parameter.annotation):
-                return True
+            kind = _kind(parameter.annotation, self._function)
+            if kind is not None:
+                return kind
             # A wrapper's `*arguments: Any` is for all of them and says nothing about this one.
             is_own = parameter.kind is not inspect.Parameter.VAR_POSITIONAL
             if is_own and parameter.annotation is not inspect.Parameter.empty:
-                return False
-        return False
+                return "text"
+        return "text"
 
 
 def is_async(function: Any) -> bool:
@@ -124,8 +127,44 @@ def _parameter_of_last(found: inspect.Signature, count: int) -> inspect.Paramete
     return True
 
 
-def _is_bytes(annotation: object) -> bool:
+def _kind(annotation: object, function: object) -> str | None:
     if isinstance(annotation, str):
         # A quoted annotation under `from __future__ import annotations` carries its quotes.
-        return annotation.strip(" '\"") in ("bytes", "builtins.bytes")
-    return annotation is bytes
+        text = annotation.strip(" '\"")
+        if text in ("bytes", "builtins.bytes"):
+            return "bytes"
+        if text.rpartition(".")[2] not in ("Body", "AsyncBody"):
+            return None
+        annotation = _look_up(text, function)
+    if annotation is bytes:
+        return "bytes"
+    return "stream" if annotation is Body or annotation is AsyncBody else None
+
+
+def _look_up(name: str, function: object) -> object:
+    """What a name with dots is where the function was written, without running anything; ours where nobody knows it.
+
+    Who imports a class for annotations alone (`if TYPE_CHECKING`) leaves no trace of it.
+    """
+    first, *rest = name.split(".")
+    names = _globals(function)
+    if first not in names:
+        return Body
+    found: object = names[first]
+    for part in rest:
+        found = vars(found).get(part) if isinstance(found, ModuleType) else None
+    return found
+
+
+def _globals(function: Any) -> dict[str, Any]:
+    try:
+        while isinstance(function, functools.partial):
+            function = function.func
+        function = inspect.unwrap(function)
+        for called in (function, getattr(function, "__func__", None), getattr(type(function), "__call__", None)):
+            names = getattr(called, "__globals__", None)
+            if isinstance(names, dict):
+                return names
+    except Exception:  # whatever the user's own objects do
+        pass
+    return {}

@@ -22,10 +22,11 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 from httpy_rs import _request
 from httpy_rs._arguments import RequestHeaders, arguments
 from httpy_rs._contract import ContractFailure, check_reply
+from httpy_rs._event_stream import ReceivedEvent
 from httpy_rs._load import LoadError, check_handler, load_handler
 from httpy_rs._pattern import Pattern
 
-__all__ = ["ContractFailure", "LoadError", "Response", "ResponseHeaders", "call"]
+__all__ = ["ContractFailure", "LoadError", "ReceivedEvent", "Response", "ResponseHeaders", "call"]
 
 
 class ResponseHeaders:
@@ -117,12 +118,12 @@ def call(
     """
     if isinstance(handler, str):
         target = handler
-        function, wants_bytes = load_handler(target, [])
+        function, wants, _ = load_handler(target, [])
     else:
         target, function = _target(handler), handler
-        wants_bytes = check_handler(target, function)
+        wants = check_handler(target, function)
     pattern = None if route is None else Pattern(route)
-    given = arguments(method, path, pattern, headers, body, wants_bytes=wants_bytes)
+    given = arguments(method, path, pattern, headers, body, wants_bytes=wants == "bytes")
     known: Dict[str, Any] = json.loads(json.dumps(dict(extras or {})))
     request = _request.Request(
         path,

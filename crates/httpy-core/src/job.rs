@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::{Outcome, Ticket};
+use crate::{Outcome, Ticket, Upload};
 
 /// A loaded handler: which one of its interpreter's table, and what runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +34,7 @@ pub struct Job {
     pub target: TargetId,
     /// The call, shared with the response future.
     pub ticket: Arc<Ticket>,
-    /// Where the outcome goes; closed when the caller has gone.
+    /// Where the outcome goes, or, where its body is a stream, the head; closed when the caller has gone.
     pub answer: oneshot::Sender<Outcome>,
     /// Given back when the job is taken, also that of a call whose caller has gone: until then it takes up its place.
     pub slot: OwnedSemaphorePermit,
@@ -47,8 +46,8 @@ pub struct Job {
 /// before that, it is given up at once, while the job still stands in the queue.
 #[derive(Debug, Default)]
 pub struct Freight {
-    /// The whole body; not a part of the call, since it is gone once Python has its copy.
-    pub body: Bytes,
+    /// The body; not a part of the call, since a whole one is gone once Python has its copy.
+    pub body: Upload,
     /// What is given back when the job ends.
     pub permits: Permits,
 }
@@ -56,7 +55,8 @@ pub struct Freight {
 /// What the end of a job gives back.
 #[derive(Debug, Default)]
 pub struct Permits {
-    /// The body's share of the byte budget: Python's copy lives until the job ends.
+    /// A whole body's share of the byte budget: Python's copy lives until the job ends. What a stream holds is bounded
+    /// by [`STREAM_BYTES`](crate::STREAM_BYTES).
     pub bytes: Option<OwnedSemaphorePermit>,
     /// One of the jobs that a service may have, where it has a limit of its own.
     pub limit: Option<OwnedSemaphorePermit>,

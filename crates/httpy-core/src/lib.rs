@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod content;
 mod contract;
 mod exception;
 mod fields;
@@ -18,7 +19,8 @@ mod stream;
 mod ticket;
 
 pub use call::{Call, Details};
-pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, check_status};
+pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, UploadFault};
+pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body, check_status};
 pub use exception::Exception;
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};

@@ -13,6 +13,9 @@
 //! does not leave *interrupting* by itself, and the enforcer sends nothing in any other stage. What the worker finds in
 //! *interrupted* it takes back before it does anything else.
 //!
+//! A call whose reply is streamed runs on after its head was answered: then its deadline is over, and each chunk has its
+//! own time ([`Ticket::begin_chunks`]).
+//!
 //! The stage, the seat of the worker, and how many shields are open stand in one atomic word: entering a shield and
 //! interrupting cannot both win. The normal path costs two changes of that word, one to take the call and one to finish.
 
@@ -33,8 +36,12 @@ pub struct Ticket {
     pub call: Call,
     /// When the call's clock was started: as it was put into the queue.
     pub pushed: Instant,
-    /// When the call's time is up.
+    /// When the call's time is up, unless its head is answered by then.
     pub deadline: Instant,
+    /// How long Python may take for a chunk of a streamed body, and a client to make room for one.
+    pub chunk_timeout: Duration,
+    /// See [`due`](Self::due). Taken once per chunk, and hardly ever contended.
+    due: Mutex<Option<Instant>>,
     /// Never contended: the stage says who may take it.
     freight: Mutex<Option<Freight>>,
 }
@@ -76,6 +83,10 @@ const DONE: u64 = 5;
 const DUE: u64 = 1 << 4;
 /// The worker counts as lost.
 const LOST: u64 = 1 << 5;
+/// The head is answered, the body is on its way.
+const STREAMING: u64 = 1 << 6;
+/// Nobody waits for the answer any more, or for the rest of it.
+const GONE: u64 = 1 << 7;
 /// Open shields, in the bits from here up to the seat. One that would not fit any more is not counted.
 const SHIELD: u64 = 1 << 8;
 const SHIELDS: u64 = (1 << 32) - SHIELD;
@@ -95,8 +106,22 @@ const fn runs(word: u64) -> bool {
 
 impl Ticket {
     /// A ticket of a call that waits.
-    pub const fn new(call: Call, pushed: Instant, deadline: Instant, freight: Freight) -> Self {
-        Self { word: AtomicU64::new(WAITING), call, pushed, deadline, freight: Mutex::new(Some(freight)) }
+    pub const fn new(
+        call: Call,
+        pushed: Instant,
+        deadline: Instant,
+        chunk_timeout: Duration,
+        freight: Freight,
+    ) -> Self {
+        Self {
+            word: AtomicU64::new(WAITING),
+            call,
+            pushed,
+            deadline,
+            chunk_timeout,
+            due: Mutex::new(Some(deadline)),
+            freight: Mutex::new(Some(freight)),
+        }
     }
 
     /// The worker's side: true, once, when the call still waits; from then on it runs at `seat`, and its freight is the
@@ -138,9 +163,40 @@ impl Ticket {
         runs(word).then(|| seat(word))
     }
 
-    /// How long the call may take in all.
+    /// How long the call may take until its head is answered; then, how long it may take for a chunk.
     pub fn limit(&self) -> Duration {
-        self.deadline.saturating_duration_since(self.pushed)
+        if self.is_streaming() { self.chunk_timeout } else { self.deadline.saturating_duration_since(self.pushed) }
+    }
+
+    /// The worker's side: the head is about to be answered. From now on it is the chunks that have a time limit.
+    pub fn begin_chunks(&self) {
+        self.word.fetch_or(STREAMING, Ordering::AcqRel);
+    }
+
+    /// Whether the head is answered, so that only chunks of the body are still to come.
+    pub fn is_streaming(&self) -> bool {
+        self.load() & STREAMING != 0
+    }
+
+    /// When the handler is late: the deadline first, then the end of what it may take for the next chunk; none where it may
+    /// take as long as it likes.
+    pub fn due(&self) -> Option<Instant> {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves [`due`](Self::due).
+    pub fn set_due(&self, due: Option<Instant>) {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
+    }
+
+    /// The caller's side: nobody waits for the answer of a call that runs any more, or for the rest of it.
+    pub fn set_gone(&self) {
+        self.change(|word| runs(word).then_some(word | GONE));
+    }
+
+    /// Whether nobody waits any more for a call that was taken.
+    pub fn is_gone(&self) -> bool {
+        self.load() & GONE != 0
     }
 
     /// The worker's side: ends the call, when no Python code of it runs any more. To be repeated for as long as it is
@@ -230,7 +286,7 @@ mod tests {
     use http::{Method, Uri, Version};
 
     use super::*;
-    use crate::{Details, Fields, Headers};
+    use crate::{Details, Fields, Headers, Upload};
 
     const SEAT: Seat = Seat(70_000);
 
@@ -252,14 +308,21 @@ mod tests {
             },
         };
         let now = Instant::now();
-        let freight = Freight { body: Bytes::from_static(b"body"), ..Freight::default() };
-        Ticket::new(call, now, now + Duration::from_secs(3), freight)
+        let freight = Freight { body: Upload::Whole(Bytes::from_static(b"body")), ..Freight::default() };
+        Ticket::new(call, now, now + Duration::from_secs(3), Duration::from_secs(2), freight)
     }
 
     fn running() -> Ticket {
         let ticket = waiting();
         assert!(ticket.take(SEAT));
         ticket
+    }
+
+    fn body(ticket: &Ticket) -> Bytes {
+        match ticket.unload().body {
+            Upload::Whole(body) => body,
+            Upload::Stream(_) => panic!("not what was loaded"),
+        }
     }
 
     fn interrupted() -> Ticket {
@@ -290,15 +353,15 @@ mod tests {
         assert!(ticket.withdraw());
         assert!(!ticket.take(SEAT) && !ticket.withdraw());
         assert!(!ticket.is_taken() && !ticket.is_done());
-        assert!(ticket.unload().body.is_empty(), "its freight is given up at once");
+        assert!(body(&ticket).is_empty(), "its freight is given up at once");
     }
 
     #[test]
     fn the_freight_of_a_taken_call_is_the_workers_once() {
         let ticket = running();
         assert!(!ticket.withdraw());
-        assert_eq!(ticket.unload().body, "body");
-        assert!(ticket.unload().body.is_empty());
+        assert_eq!(body(&ticket), "body");
+        assert!(body(&ticket).is_empty());
     }
 
     #[test]
@@ -331,6 +394,28 @@ mod tests {
         ticket.end_interruption();
         assert!(ticket.lose());
         assert_eq!(ticket.finish(), Finish::Interrupted { lost: true });
+    }
+
+    #[test]
+    fn a_head_that_is_answered_leaves_each_chunk_its_own_time() {
+        let ticket = running();
+        assert_eq!(ticket.due(), Some(ticket.deadline));
+        ticket.begin_chunks();
+        assert!(ticket.is_streaming());
+        assert_eq!(ticket.limit(), Duration::from_secs(2));
+        ticket.set_due(None);
+        assert_eq!(ticket.due(), None);
+        assert_eq!((ticket.seat(), ticket.finish()), (Some(SEAT), Finish::Free));
+    }
+
+    #[test]
+    fn only_a_call_that_runs_hears_that_its_client_has_gone() {
+        let ticket = waiting();
+        ticket.set_gone();
+        assert!(!ticket.is_gone() && ticket.take(SEAT));
+        ticket.set_gone();
+        assert!(ticket.is_gone());
+        assert_eq!((ticket.seat(), ticket.finish()), (Some(SEAT), Finish::Free));
     }
 
     #[test]

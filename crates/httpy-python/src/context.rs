@@ -34,6 +34,10 @@ impl Current {
                 Ok(describe_token(&arguments.get_item(0)?)?.unbind())
             })?;
         module.setattr("_describe", describe)?;
+        let is_gone = PyCFunction::new_closure(py, Some(c"is_gone"), None, |arguments, _| -> PyResult<bool> {
+            with_ticket(&arguments.get_item(0)?, Ticket::is_gone)
+        })?;
+        py.import("httpy_rs._client")?.setattr("_is_gone", is_gone)?;
         Ok(Self { variable: module.getattr("_current")?.unbind() })
     }
 
@@ -133,13 +137,13 @@ impl Drop for Entered<'_, '_> {
     }
 }
 
-/// The deadline of a token's call.
+/// When a token's call is late.
 ///
 /// # Errors
 ///
 /// When it is no token of ours.
-pub(crate) fn deadline(token: &Bound<'_, PyAny>) -> PyResult<Instant> {
-    with_ticket(token, |ticket| ticket.deadline)
+pub(crate) fn due(token: &Bound<'_, PyAny>) -> PyResult<Option<Instant>> {
+    with_ticket(token, Ticket::due)
 }
 
 fn describe_token<'py>(token: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {

@@ -21,9 +21,30 @@ pub(crate) struct Target {
     /// The name as the one of its tasks.
     pub(crate) label: Py<PyString>,
     pub(crate) handler: Py<PyAny>,
-    /// Whether its sixth parameter is annotated `bytes`.
-    pub(crate) wants_bytes: bool,
+    /// As what its sixth parameter is annotated.
+    pub(crate) wants: Wants,
     pub(crate) executor: Executor,
+}
+
+/// How a handler gets its request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// As `str`.
+    Text,
+    /// As `bytes`.
+    Bytes,
+    /// As `httpy_rs.Body`, an async handler as `httpy_rs.AsyncBody`.
+    Stream,
+}
+
+impl Wants {
+    fn named(name: &str) -> Self {
+        match name {
+            "bytes" => Self::Bytes,
+            "stream" => Self::Stream,
+            _ => Self::Text,
+        }
+    }
 }
 
 /// The loaded handlers of one interpreter. Grows only by functions that are not in it yet.
@@ -153,11 +174,9 @@ pub(crate) fn handler(
 ) -> Result<TargetId, LoadError> {
     let paths = as_str(paths);
     let loaded = call_loader(py, describe, "load_handler", (target, paths.as_slice()));
-    loaded.map(|(handler, wants_bytes, is_async)| {
-        let executor = executor(is_async);
-        let label = PyString::new(py, target).unbind();
-        targets.add(py, Target { name: target.to_owned(), label, handler, wants_bytes, executor })
-    })
+    let (handler, wants, is_async): (Py<PyAny>, String, bool) = loaded?;
+    let (label, wants, executor) = (PyString::new(py, target).unbind(), Wants::named(&wants), executor(is_async));
+    Ok(targets.add(py, Target { name: target.to_owned(), label, handler, wants, executor }))
 }
 
 /// A function without arguments that is called at the start or at the end.

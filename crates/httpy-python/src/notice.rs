@@ -18,11 +18,20 @@ pub enum Notice {
         /// It is in a shield, and is interrupted as it leaves it.
         shielded: bool,
     },
-    /// A call was answered with 504, and ended by itself before it could be interrupted.
+    /// A call was answered with 504, or its response broken off, and ended by itself before it could be interrupted.
     Late {
         /// The handler's target.
         target: String,
         /// How long the call was allowed to take.
+        limit: Duration,
+        /// Its head was answered.
+        streaming: bool,
+    },
+    /// A client took nothing of a streamed response for too long: it breaks off.
+    Stalled {
+        /// The handler's target.
+        target: String,
+        /// For how long.
         limit: Duration,
     },
     /// A worker does not come back from its call, and counts as lost.
@@ -99,8 +108,10 @@ pub struct Overdue {
     pub target: String,
     /// The route that matched.
     pub route: Option<String>,
-    /// How long the call was allowed to take.
+    /// How long the call was allowed to take; for one chunk of its body where it is `streaming`.
     pub limit: Duration,
+    /// Its head was answered.
+    pub streaming: bool,
     /// How long ago it was put into the queue.
     pub elapsed: Duration,
 }
@@ -115,7 +126,7 @@ impl Notice {
             | Self::Blocked { call: Some(call), .. }
             | Self::Lost { call, .. }
             | Self::Returned { call, .. } => &call.target,
-            Self::Late { target, .. } => target,
+            Self::Late { target, .. } | Self::Stalled { target, .. } => target,
             Self::Blocked { call: None, .. }
             | Self::Left { .. }
             | Self::LoopFailed { .. }
@@ -129,7 +140,8 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Overdue { call, stack, shielded } => {
-                write!(f, "{} did not answer within {:?}", call.target, call.limit)?;
+                let late = if call.streaming { "did not yield a chunk" } else { "did not answer" };
+                write!(f, "{} {late} within {:?}", call.target, call.limit)?;
                 let what = if *shielded { "it is interrupted when it leaves its shield" } else { "it is interrupted" };
                 write!(f, "; {what}, after {:.1?}", call.elapsed)?;
                 route(f, call)?;
@@ -166,7 +178,13 @@ impl fmt::Display for Notice {
             Self::LoopFailed { name, exception } => {
                 write!(f, "{name} has failed: {exception}\n{}", exception.traceback().trim_end())
             }
-            Self::Late { target, limit } => write!(f, "{target} did not answer within {limit:?}"),
+            Self::Late { target, limit, streaming: false } => write!(f, "{target} did not answer within {limit:?}"),
+            Self::Late { target, limit, streaming: true } => {
+                write!(f, "{target} did not yield a chunk within {limit:?}")
+            }
+            Self::Stalled { target, limit } => {
+                write!(f, "the client of {target} took nothing for {limit:?}: its response breaks off")
+            }
             Self::Lost { worker, call, left } => {
                 let Overdue { target, elapsed, .. } = call;
                 write!(f, "worker {worker} is lost: {target} has been in its call for {elapsed:.1?}")?;
@@ -222,6 +240,7 @@ mod tests {
             target: "worker:handle".to_owned(),
             route: Some("/slow/{id}".to_owned()),
             limit: Duration::from_secs(1),
+            streaming: false,
             elapsed: Duration::from_millis(6040),
         }
     }

@@ -13,8 +13,10 @@ use crate::convert::Names;
 use crate::deadline::Deadline;
 use crate::exception::Describe;
 use crate::interpreter::{ExitReport, Interpreter, MainError, Options, StartError};
-use crate::load::{self, LoadError, LoadErrorKind, Moment, Plain, Targets};
+use crate::load::{self, LoadError, LoadErrorKind, Moment, Plain, Targets, Wants};
 use crate::pool::{Listener, Pool, PoolOptions};
+use crate::stream::Streams;
+use crate::upload::Uploads;
 
 /// CPython is global to the process, and with it everything that is made once per interpreter.
 static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) describe: Describe,
     pub(crate) current: Current,
     pub(crate) deadline: Deadline,
+    pub(crate) streams: Streams,
+    pub(crate) uploads: Uploads,
     pub(crate) targets: Targets,
     /// An empty function: CPython gives way to threads that wait before it runs one.
     pub(crate) pause: Py<PyAny>,
@@ -41,6 +45,8 @@ impl Shared {
             describe: Describe::new(py)?,
             current: Current::new(py)?,
             deadline: Deadline::new(py)?,
+            streams: Streams::new(py)?,
+            uploads: Uploads::new(py)?,
             targets: Targets::default(),
             pause: py.import("httpy_rs._embed")?.getattr("pause")?.unbind(),
         })
@@ -155,6 +161,11 @@ impl Runtime {
             self.start_event_loops()?;
         }
         Ok(loaded)
+    }
+
+    /// Whether a loaded handler reads its request's body as a stream.
+    pub fn reads_stream(&self, target: TargetId) -> bool {
+        self.shared.targets.get(target).is_some_and(|target| target.wants == Wants::Stream)
     }
 
     /// Calls the init function `target`: patterns and their methods, as given.

@@ -57,6 +57,9 @@ pub struct Config {
     /// From the first wait for a body to its end. Defaults to 30 s.
     #[serde(default = "body_timeout", with = "humantime_serde")]
     pub body_timeout: Duration,
+    /// From the wait for a chunk of a streamed body to its coming. Defaults to 30 s.
+    #[serde(default = "chunk_timeout", with = "humantime_serde")]
+    pub chunk_timeout: Duration,
     /// All bodies together that are being read or wait, in bytes. Defaults to 256 MiB.
     #[serde(default = "body_budget")]
     pub body_budget: usize,
@@ -171,6 +174,10 @@ fn body_timeout() -> Duration {
     Duration::from_secs(30)
 }
 
+fn chunk_timeout() -> Duration {
+    Duration::from_secs(30)
+}
+
 fn body_budget() -> usize {
     256 * MIB
 }
@@ -219,6 +226,7 @@ impl Config {
             max_wait: None,
             body_limit: body_limit(),
             body_timeout: body_timeout(),
+            chunk_timeout: chunk_timeout(),
             body_budget: body_budget(),
             switch_interval: None,
             stack_size: stack_size(),
@@ -245,6 +253,7 @@ impl Config {
             (max_wait.is_zero(), "max_wait: 0 s would refuse every call".to_owned()),
             (max_wait > *deadline, format!("max_wait: {max_wait:?} is longer than the deadline of {deadline:?}")),
             (self.body_timeout.is_zero(), "body_timeout: 0 s would refuse every body".to_owned()),
+            (self.chunk_timeout.is_zero(), "chunk_timeout: 0 s would break off every stream".to_owned()),
             (
                 body_limit > body_budget,
                 format!(
@@ -280,6 +289,7 @@ impl Config {
                 format!("loop_blocked_after: {:?}, expected more than 0 s and at most a year", self.loop_blocked_after),
             ),
             (self.body_timeout > LONGEST, format!("body_timeout: {:?}, expected at most a year", self.body_timeout)),
+            (self.chunk_timeout > LONGEST, format!("chunk_timeout: {:?}, expected at most a year", self.chunk_timeout)),
             (
                 self.switch_interval.is_some_and(|interval| interval > MOST_INTERVAL),
                 format!("switch_interval: more than {MOST_INTERVAL:?}"),

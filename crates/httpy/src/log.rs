@@ -67,7 +67,7 @@ pub(crate) fn failure(target: &str, error: &Error) {
     let place = exception.map_or("", Exception::place);
     let Some(left_out) = LOG.admit((target, error.kind(), place), Instant::now()) else { return };
     match (error.kind(), exception) {
-        (Kind::Overloaded | Kind::ShuttingDown | Kind::Deadline, _) => {
+        (Kind::Overloaded | Kind::ShuttingDown | Kind::Deadline | Kind::Stalled, _) => {
             tracing::warn!(target: "httpy", handler = target, left_out, "{error}");
         }
         (_, Some(exception)) => {
@@ -105,6 +105,11 @@ pub(crate) fn notice(notice: &Notice) {
         }
         Notice::Late { .. } => {
             if let Some(left_out) = admitted(None) {
+                tracing::warn!(target: "httpy", handler, left_out, "{notice}");
+            }
+        }
+        Notice::Stalled { .. } => {
+            if let Some(left_out) = LOG.admit((handler, "stalled"), Instant::now()) {
                 tracing::warn!(target: "httpy", handler, left_out, "{notice}");
             }
         }

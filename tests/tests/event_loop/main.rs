@@ -10,4 +10,5 @@ mod cancel;
 mod detect;
 mod end;
 mod limit;
+mod stream;
 mod turn;

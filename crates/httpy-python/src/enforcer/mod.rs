@@ -62,6 +62,8 @@ struct Watched {
     ticket: Weak<Ticket>,
     target: TargetId,
     limit: Duration,
+    /// Its head was answered.
+    streaming: bool,
     /// Whether its client was answered with 504, which is to be seen in the log.
     answered: bool,
     /// When it is overdue.
@@ -106,11 +108,13 @@ impl Enforcer {
     /// Watches a call that nobody waits for. False when it does not run any more. Where it takes the place of another one
     /// that is over, of which the log has still to hear, that comes back.
     pub(crate) fn watch(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> (bool, Option<Ended>) {
-        let from = if answered { Instant::now() } else { ticket.deadline };
+        // Where it may take as long as it likes, there is somebody who waits.
+        let from = ticket.due().filter(|_| !answered).unwrap_or_else(Instant::now);
         let watched = Watched {
             ticket: Arc::downgrade(ticket),
             target,
             limit: ticket.limit(),
+            streaming: ticket.is_streaming(),
             answered,
             from,
             next: from,
@@ -151,11 +155,12 @@ impl Enforcer {
 pub(crate) struct Ended {
     pub(crate) target: TargetId,
     limit: Duration,
+    streaming: bool,
 }
 
 impl Ended {
     pub(crate) fn notice(self, target: String) -> Notice {
-        Notice::Late { target, limit: self.limit }
+        Notice::Late { target, limit: self.limit, streaming: self.streaming }
     }
 }
 
@@ -171,7 +176,11 @@ impl Watched {
 
     /// What the log has still to hear of a call that is over.
     fn ended(self) -> Option<Ended> {
-        (self.answered && self.interrupted.is_none()).then_some(Ended { target: self.target, limit: self.limit })
+        (self.answered && self.interrupted.is_none()).then_some(Ended {
+            target: self.target,
+            limit: self.limit,
+            streaming: self.streaming,
+        })
     }
 
     /// When its worker counts as lost. Not before it has had a chance to hear of the interruption: it may have waited for
@@ -188,6 +197,7 @@ pub(crate) fn overdue(crew: &Crew, target: TargetId, ticket: &Ticket) -> Overdue
         target: crew.name(target),
         route: ticket.call.details.route.clone(),
         limit: ticket.limit(),
+        streaming: ticket.is_streaming(),
         elapsed: ticket.pushed.elapsed(),
     }
 }

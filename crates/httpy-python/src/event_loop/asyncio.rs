@@ -8,6 +8,7 @@
 //! other, and the current one during the step.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -28,6 +29,7 @@ pub(super) struct Asyncio {
     /// `httpy_rs._event_loop`'s functions.
     wait_for: Py<PyAny>,
     current_call: Py<PyAny>,
+    send: Py<PyAny>,
     task_frames: Py<PyAny>,
     names: Names,
 }
@@ -38,6 +40,9 @@ struct Names {
     result: Py<PyString>,
     add_done_callback: Py<PyString>,
     call_soon: Py<PyString>,
+    create_future: Py<PyString>,
+    set_result: Py<PyString>,
+    set_exception: Py<PyString>,
     context: Py<PyTuple>,
 }
 
@@ -77,12 +82,16 @@ impl Asyncio {
             first_step: FirstStep::new(py)?,
             wait_for: ours.getattr("wait_for")?.unbind(),
             current_call: ours.getattr("current_call")?.unbind(),
+            send: ours.getattr("send")?.unbind(),
             task_frames: ours.getattr("task_frames")?.unbind(),
             names: Names {
                 done: string("done"),
                 result: string("result"),
                 add_done_callback: string("add_done_callback"),
                 call_soon: string("call_soon"),
+                create_future: string("create_future"),
+                set_result: string("set_result"),
+                set_exception: string("set_exception"),
                 context: PyTuple::new(py, ["context"])?.unbind(),
             },
         })
@@ -99,7 +108,8 @@ impl Asyncio {
         self.wait_for.bind(result.py()).call1((result,)).map(Some)
     }
 
-    /// A task of `coroutine` with this name in `context`, whose first step has run.
+    /// A task of `coroutine` with this name in `context`, whose first step has run; and the context that it really runs in:
+    /// before Python 3.11 tasks make a copy.
     ///
     /// # Errors
     ///
@@ -108,14 +118,15 @@ impl Asyncio {
         &self,
         coroutine: &Bound<'py, PyAny>,
         name: &Bound<'py, PyAny>,
-        context: &Context<'py>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+        context: Context<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, Context<'py>)> {
         let py = coroutine.py();
         let (task, event_loop) = (self.task.bind(py), self.event_loop.bind(py));
         match &self.first_step {
             FirstStep::Eager { keywords } => {
                 let eager = PyBool::new(py, true);
-                keyword::call(task, [coroutine, event_loop, name, context.as_any(), eager.as_any()], keywords.bind(py))
+                let arguments = [coroutine, event_loop, name, context.as_any(), eager.as_any()];
+                Ok((keyword::call(task, arguments, keywords.bind(py))?, context))
             }
             FirstStep::Kept { keywords, takes_context, keep, kept } => {
                 let call_soon = self.names.call_soon.bind(py);
@@ -133,16 +144,43 @@ impl Asyncio {
                     return Err(PyRuntimeError::new_err("asyncio.Task did not ask for its first step"));
                 };
                 // What it raises is the task's as well, and found there.
-                match its_context {
-                    Some(its_context) => drop(Context::of(its_context.into_bound(py)).run(|| step.bind(py).call0())),
-                    None => drop(step.bind(py).call0()),
-                }
-                Ok(task)
+                let context = its_context.map_or(context, |its_context| Context::of(its_context.into_bound(py)));
+                drop(context.run(|| step.bind(py).call0()));
+                Ok((task, context))
             }
         }
     }
 
-    /// Whether a task has ended.
+    /// What sends a body by `write`, and closes it; see `httpy_rs._event_loop.send`.
+    pub(super) fn send<'py>(
+        &self,
+        body: &Bound<'py, PyAny>,
+        write: &Bound<'py, PyAny>,
+        allowed: bool,
+        limit: Duration,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.send.bind(body.py()).call1((body, write, allowed, limit.as_secs_f64()))
+    }
+
+    /// A future of the loop's.
+    pub(super) fn future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.event_loop.bind(py).call_method0(self.names.create_future.bind(py))
+    }
+
+    /// Gives a future its result, unless it has one or was cancelled.
+    pub(super) fn resolve(&self, future: &Bound<'_, PyAny>, result: PyResult<Py<PyAny>>) -> PyResult<()> {
+        let py = future.py();
+        if self.is_done(future)? {
+            return Ok(());
+        }
+        match result {
+            Ok(result) => future.call_method1(self.names.set_result.bind(py), (result,)),
+            Err(error) => future.call_method1(self.names.set_exception.bind(py), (error,)),
+        }
+        .map(drop)
+    }
+
+    /// Whether a task or future has ended.
     pub(super) fn is_done(&self, task: &Bound<'_, PyAny>) -> PyResult<bool> {
         task.call_method0(self.names.done.bind(task.py()))?.is_truthy()
     }

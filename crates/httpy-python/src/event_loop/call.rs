@@ -8,20 +8,34 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use httpy_core::{Outcome, Permits, TargetId, Ticket};
+use httpy_core::{Permits, TargetId, Ticket};
 use pyo3::prelude::*;
-use tokio::sync::oneshot;
+
+use super::body::Sending;
+use super::upload::Receiving;
+use crate::answer::Answer;
 
 /// A call under way.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) target: TargetId,
     pub(super) ticket: Arc<Ticket>,
-    pub(super) answer: oneshot::Sender<Outcome>,
+    pub(super) answer: Answer,
     pub(super) permits: Permits,
-    /// Once its first step is over.
-    pub(super) task: Option<Py<PyAny>>,
+    /// Its task and context, once the first step is over.
+    pub(super) task: Option<(Py<PyAny>, Py<PyAny>)>,
     pub(super) cancelled: Option<Cancelled>,
+    /// While its reply's body is sent.
+    pub(super) sending: Option<Sending>,
+    /// While the body of its request may be read, where that is a stream.
+    pub(super) receiving: Option<Receiving>,
+}
+
+impl Call {
+    pub(super) fn new(target: TargetId, ticket: Arc<Ticket>, answer: Answer, permits: Permits) -> Self {
+        let (task, cancelled, sending, receiving) = (None, None, None, None);
+        Self { target, ticket, answer, permits, task, cancelled, sending, receiving }
+    }
 }
 
 /// That a call was cancelled.
@@ -57,33 +71,46 @@ impl Calls {
         self.free.last().copied().unwrap_or(self.places.len())
     }
 
-    /// Adds a call whose first step begins; who was in its first step around this one, which is to be given back to
-    /// [`started`](Self::started).
-    pub(super) fn start(&mut self, call: Call) -> Option<usize> {
-        let number = self.next();
+    /// Adds a call.
+    pub(super) fn add(&mut self, call: Call) {
         match self.free.pop() {
             Some(number) => self.places[number] = Some(call),
             None => self.places.push(Some(call)),
         }
+    }
+
+    /// The first step of a call begins, or that of its body; who was in one around this one, which is to be given back to
+    /// [`started`](Self::started).
+    pub(super) fn start(&mut self, number: usize) -> Option<usize> {
         self.starting.replace(number)
     }
 
-    /// The first step of a call is over. The task of one that goes on is given.
-    pub(super) fn started(&mut self, number: usize, task: Option<&Bound<'_, PyAny>>, around: Option<usize>) {
+    /// The step is over.
+    pub(super) fn started(&mut self, around: Option<usize>) {
         self.starting = around;
-        if let Some(task) = task
-            && let Some(Some(call)) = self.places.get_mut(number)
-        {
-            self.by_task.insert(address(task), number);
-            call.task = Some(task.clone().unbind());
+    }
+
+    /// A call goes on as `task` in `context`; the task before that.
+    pub(super) fn go_on(
+        &mut self,
+        number: usize,
+        task: &Bound<'_, PyAny>,
+        context: &Bound<'_, PyAny>,
+    ) -> Option<(Py<PyAny>, Py<PyAny>)> {
+        let call = self.places.get_mut(number)?.as_mut()?;
+        let before = call.task.replace((task.clone().unbind(), context.clone().unbind()));
+        if let Some((before, _)) = &before {
+            self.by_task.remove(&(before.as_ptr() as usize));
         }
+        self.by_task.insert(address(task), number);
+        before
     }
 
     /// Takes a call away that has ended.
     pub(super) fn end(&mut self, number: usize) -> Option<Call> {
         let call = self.places.get_mut(number)?.take()?;
         self.free.push(number);
-        if let Some(task) = &call.task {
+        if let Some((task, _)) = &call.task {
             self.by_task.remove(&(task.as_ptr() as usize));
         }
         self.cancelled -= usize::from(call.cancelled.is_some());
@@ -100,9 +127,14 @@ impl Calls {
         self.by_task.get(&address(task)).copied()
     }
 
+    /// The call of this number.
+    pub(super) fn get(&mut self, number: usize) -> Option<&mut Call> {
+        self.places.get_mut(number)?.as_mut()
+    }
+
     /// The call of this number, if it is that of `ticket`.
-    pub(super) fn of_ticket(&self, number: usize, ticket: &Arc<Ticket>) -> Option<&Call> {
-        self.places.get(number)?.as_ref().filter(|call| Arc::ptr_eq(&call.ticket, ticket))
+    pub(super) fn of_ticket(&mut self, number: usize, ticket: &Arc<Ticket>) -> Option<&mut Call> {
+        self.get(number).filter(|call| Arc::ptr_eq(&call.ticket, ticket))
     }
 
     /// Notes that a call is cancelled.

@@ -1,4 +1,4 @@
-//! `Inbox`: what other threads hand to an event loop: jobs, and calls to cancel.
+//! `Inbox`: what other threads hand to an event loop: jobs, calls to cancel, and calls whose streams have something for them.
 //!
 //! Whoever puts something in rings the loop only when nobody has since the loop last found it empty, so that a row of jobs
 //! costs one wake-up. Two orders matter: the loop silences the bell *before* it looks, and only says that it needs a ring
@@ -6,12 +6,14 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use httpy_core::{Job, TargetId, Ticket};
 
+use super::ready::Woken;
 use super::wake::Wake;
 
 /// A call that nobody waits for any more.
@@ -36,6 +38,7 @@ pub(super) struct Inbox {
 struct State {
     jobs: VecDeque<Job>,
     cancels: Vec<Cancel>,
+    woken: Vec<Woken>,
     /// The loop was rung, or looks: whoever comes now need not ring.
     is_awake: bool,
     closed: bool,
@@ -45,7 +48,7 @@ struct State {
 #[derive(Debug)]
 pub(super) enum Look {
     /// This, and perhaps more: look again.
-    Some { jobs: Vec<Job>, cancels: Vec<Cancel> },
+    Some { jobs: Vec<Job>, cancels: Vec<Cancel>, woken: Vec<Woken> },
     /// Nothing, and the next one rings.
     Nothing,
     /// The pool is closed.
@@ -89,6 +92,15 @@ impl Inbox {
         }
     }
 
+    /// Says that there may be what a call waits for. Never blocks.
+    pub(super) fn wake(&self, woken: Woken) {
+        let mut state = self.lock();
+        if !state.closed {
+            state.woken.push(woken);
+            self.ring(state);
+        }
+    }
+
     /// Has the loop look, whether there is anything or not.
     pub(super) fn call(&self) {
         self.ring(self.lock());
@@ -98,7 +110,7 @@ impl Inbox {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let (jobs, cancels) = (std::mem::take(&mut state.jobs), std::mem::take(&mut state.cancels));
+        let (jobs, cancels) = (mem::take(&mut state.jobs), mem::take(&mut state.cancels));
         self.ring(state);
         drop((jobs, cancels));
     }
@@ -125,12 +137,13 @@ impl Inbox {
             return Look::Closed;
         }
         let count = room.min(state.jobs.len());
-        if count == 0 && state.cancels.is_empty() {
+        if count == 0 && state.cancels.is_empty() && state.woken.is_empty() {
             state.is_awake = false;
             self.is_full.store(!state.jobs.is_empty(), Ordering::Relaxed);
             return Look::Nothing;
         }
-        Look::Some { jobs: state.jobs.drain(..count).collect(), cancels: std::mem::take(&mut state.cancels) }
+        let State { jobs, cancels, woken, .. } = &mut *state;
+        Look::Some { jobs: jobs.drain(..count).collect(), cancels: mem::take(cancels), woken: mem::take(woken) }
     }
 
     /// The loop's side: it stops in the middle of its work, to go on in its next round.
@@ -147,7 +160,7 @@ impl Inbox {
 
     /// Rings after the lock is released, so that the loop does not run into it.
     fn ring(&self, mut state: MutexGuard<'_, State>) {
-        let rings = !std::mem::replace(&mut state.is_awake, true);
+        let rings = !mem::replace(&mut state.is_awake, true);
         drop(state);
         if rings {
             self.wake.ring();

@@ -3,16 +3,20 @@
 //!
 //! Started when the first async target is loaded, and ended with the pool. A job goes to the loop with the fewest calls.
 //! Tokio's threads only put it into that loop's [`inbox`] and ring; they never attach. What a loop's thread does then is in
-//! [`turn`]; how tasks are made in [`asyncio`]; what is done about one that is blocked, or a call that does not let itself
+//! [`driver`]; how tasks are made in [`asyncio`]; what is done about one that is blocked, or a call that does not let itself
 //! be cancelled, in [`watch`].
 
 mod allowance;
 mod asyncio;
+mod body;
 mod call;
+mod driver;
+mod end;
 mod inbox;
 mod keyword;
+mod ready;
 mod thread;
-mod turn;
+mod upload;
 mod wake;
 mod watch;
 
@@ -26,7 +30,7 @@ use pyo3::prelude::*;
 
 use self::call::Calls;
 use self::inbox::{Cancel, Inbox};
-use self::turn::Turn;
+use self::driver::Driver;
 use self::watch::Watch;
 use crate::deadline::ThreadId;
 use crate::pool::Crew;
@@ -63,7 +67,7 @@ struct EventLoop {
 #[derive(Debug, Default)]
 struct Life {
     /// While it may be looked at from elsewhere.
-    thread: Option<(ThreadId, Weak<Turn>)>,
+    thread: Option<(ThreadId, Weak<Driver>)>,
     /// When its tasks have to have ended.
     ends: Option<Instant>,
     ended: bool,
@@ -132,8 +136,8 @@ impl EventLoops {
 
     /// A loop for what is to run on any one, as Python's object.
     pub(crate) fn any(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let turn = self.all().first()?.turn()?.1;
-        Some(turn.asyncio.event_loop.clone_ref(py))
+        let driver = self.all().first()?.driver()?.1;
+        Some(driver.asyncio.event_loop.clone_ref(py))
     }
 
     /// Has the loops end, in the background: nothing new is taken, and tasks that are left are cancelled. They get until
@@ -204,8 +208,8 @@ impl EventLoop {
     }
 
     /// Its thread runs, and is this one.
-    fn enter(&self, thread: ThreadId, turn: &Arc<Turn>) {
-        self.life().thread = Some((thread, Arc::downgrade(turn)));
+    fn enter(&self, thread: ThreadId, driver: &Arc<Driver>) {
+        self.life().thread = Some((thread, Arc::downgrade(driver)));
     }
 
     /// It is not to be looked at any more.
@@ -224,10 +228,10 @@ impl EventLoop {
     }
 
     /// Its thread and what that works with, while it runs.
-    fn turn(&self) -> Option<(ThreadId, Arc<Turn>)> {
+    fn driver(&self) -> Option<(ThreadId, Arc<Driver>)> {
         let life = self.life();
-        let (thread, turn) = life.thread.as_ref()?;
-        Some((*thread, turn.upgrade()?))
+        let (thread, driver) = life.thread.as_ref()?;
+        Some((*thread, driver.upgrade()?))
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {

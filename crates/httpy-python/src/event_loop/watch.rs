@@ -185,9 +185,9 @@ fn examine(
     tells: Option<Instant>,
 ) -> (Option<Instant>, Vec<Notice>) {
     let mut notices = Vec::new();
-    let Some((thread, turn)) = event_loop.turn() else { return (None, notices) };
+    let Some((thread, driver)) = event_loop.driver() else { return (None, notices) };
     // App code can break `asyncio`, and with it all that could be said.
-    let Ok((task, frames)) = turn.asyncio.current(py, thread.0) else { return (None, notices) };
+    let Ok((task, frames)) = driver.asyncio.current(py, thread.0) else { return (None, notices) };
     if event_loop.rounds.load(Ordering::Relaxed) != rounds {
         return (None, notices);
     }
@@ -197,8 +197,9 @@ fn examine(
         let mut calls = event_loop.calls();
         if let Some((number, current)) = calls.current((!task.is_none()).then_some(&task)) {
             let (target, ticket) = (current.target, Arc::clone(&current.ticket));
-            let overdue = ticket.deadline <= now && current.answer.is_closed();
-            next = Some(if overdue { now + AGAIN } else { ticket.deadline.max(now + GRACE) });
+            let due = ticket.due();
+            let overdue = due.is_some_and(|due| due <= now) && current.answer.is_closed();
+            next = if overdue { Some(now + AGAIN) } else { due.map(|due| due.max(now + GRACE)) };
             if overdue && ticket.begin_interruption() == Interruption::Begun {
                 crew.shared.deadline.send(py, thread);
                 ticket.end_interruption();

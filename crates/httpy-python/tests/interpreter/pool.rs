@@ -67,7 +67,7 @@ impl Running {
             details,
         };
         let now = Instant::now();
-        let ticket = Arc::new(Ticket::new(call, now, now, Freight::default()));
+        let ticket = Arc::new(Ticket::new(call, now, now, Duration::from_secs(30), Freight::default()));
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (answer, outcome) = oneshot::channel();
         let job = Job { target: self.target, ticket: Arc::clone(&ticket), answer, slot };

@@ -90,7 +90,9 @@ impl PyAppBuilder {
         self
     }
 
-    /// How long a call may take from its push into the queue, after the body was read, to its answer. Past it the client
+    /// How long a call may take from its push into the queue, after the body was read, to its answer, or to the head of a
+    /// streamed one (then [`chunk_timeout`](Self::chunk_timeout) holds). A handler that reads its body as a stream
+    /// (`httpy_rs.Body`) has to do so in that time. Past it the client
     /// gets 504, or 503 when the handler was not even called. A handler that runs is interrupted then: it gets the exception
     /// `httpy_rs.DeadlineExceeded`, unless it is in a `httpy_rs.shield()`, and its stack goes to the log. What is not Python
     /// code is not interrupted before it returns; see [`lost_after`](Self::lost_after). Defaults to 30 s.
@@ -112,14 +114,24 @@ impl PyAppBuilder {
         self
     }
 
-    /// How long a client may take to send its body before it is answered with 408. Defaults to 30 s.
+    /// How long a client may take to send its body before it is answered with 408; where the handler reads it as a stream
+    /// (`httpy_rs.Body`), how long between two parts of it. Defaults to 30 s.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.config.body_timeout = timeout;
         self
     }
 
+    /// How long Python may take for each chunk of a streamed response, once its head is out: from then on the deadline is
+    /// over. Past it the response breaks off, and the handler is interrupted as by its deadline. As long may a client take
+    /// nothing while Python waits for it; past that the response breaks off too, and its iterator is closed. Python may take
+    /// as long as it likes for events with a heartbeat (`httpy_rs.sse()`). Defaults to 30 s.
+    pub fn chunk_timeout(mut self, timeout: Duration) -> Self {
+        self.config.chunk_timeout = timeout;
+        self
+    }
+
     /// The bytes of all bodies together that are being read, wait or are worked on; what goes beyond is answered with 503.
-    /// Defaults to 256 MiB.
+    /// Streams do not count, of which at most 256 KiB and one chunk are on their way at a time. Defaults to 256 MiB.
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.config.body_budget = bytes;
         self
@@ -252,6 +264,7 @@ impl PyAppBuilder {
             tracing::warn!(target: "httpy", "{warning}");
         }
         let id = runtime.load_handler(config.target.clone(), paths.clone()).map_err(Error::not_loaded)?;
+        let reads_stream = runtime.reads_stream(id);
         let routes = match &config.init {
             Some(init) => runtime.run_init(init.clone(), paths.clone()).map_err(Error::not_loaded)?,
             None => Vec::new(),
@@ -272,12 +285,13 @@ impl PyAppBuilder {
                 max_wait: config.max_wait(),
                 body: config.body_limit,
                 body_timeout: config.body_timeout,
+                chunk_timeout: config.chunk_timeout,
             },
             extras,
             failure_response: failure_response.map_or(Choice::Default { debug: config.debug }, Choice::Own),
             membership,
         });
-        let service = PyService::new(Arc::clone(&shared), id, config.target);
+        let service = PyService::new(Arc::clone(&shared), id, config.target, reads_stream);
         let routes = RouteMap::new(routes);
         Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, shutdown: Mutex::new(shutdown), ended: OnceLock::new() }) })
     }

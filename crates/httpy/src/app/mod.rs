@@ -68,6 +68,7 @@ pub(crate) struct Limits {
     pub(crate) max_wait: Duration,
     pub(crate) body: usize,
     pub(crate) body_timeout: Duration,
+    pub(crate) chunk_timeout: Duration,
 }
 
 /// An app's place among those that use the interpreter, left once: at shutdown, or when the last service is dropped.
@@ -124,7 +125,8 @@ impl PyApp {
             .runtime
             .load_handler(target.clone(), self.inner.paths.clone())
             .map_err(Error::not_loaded)?;
-        Ok(PyService::new(Arc::clone(shared), id, target))
+        let reads_stream = shared.membership.runtime.reads_stream(id);
+        Ok(PyService::new(Arc::clone(shared), id, target, reads_stream))
     }
 
     /// The init function's result as it came, order kept; empty without an init function.

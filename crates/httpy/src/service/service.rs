@@ -52,6 +52,8 @@ pub(super) struct Inner {
     pub(super) app: Arc<Shared>,
     pub(super) id: TargetId,
     pub(super) target: String,
+    /// The handler reads its body as a stream.
+    pub(super) reads_stream: bool,
     /// The routes that are matched here instead of by axum.
     pub(super) routes: Option<Routes>,
     pub(super) deadline: Duration,
@@ -60,9 +62,9 @@ pub(super) struct Inner {
 }
 
 impl PyService {
-    pub(crate) fn new(app: Arc<Shared>, id: TargetId, target: String) -> Self {
+    pub(crate) fn new(app: Arc<Shared>, id: TargetId, target: String, reads_stream: bool) -> Self {
         let (deadline, max_wait) = (app.limits.deadline, app.limits.max_wait);
-        Inner { app, id, target, routes: None, deadline, max_wait, limit: None }.into()
+        Inner { app, id, target, reads_stream, routes: None, deadline, max_wait, limit: None }.into()
     }
 
     /// A service of the same handler that matches routes by itself.
@@ -81,7 +83,8 @@ impl PyService {
     /// # Ok(app) }
     /// ```
     ///
-    /// A job counts until its handler has returned, also when its client was answered with 504 long before. A call that is
+    /// A job counts until its handler has returned, and where that returned an iterator, until that is closed; also when its
+    /// client was answered with 504 long before. A call that is
     /// abandoned in the queue stops counting at once. All clones share the limit; the service that this one was made of does
     /// not, and a limit that it has is replaced. With 0 every call is refused. Defaults to none: the app's queue and workers
     /// are the limit.
@@ -109,7 +112,7 @@ impl PyService {
     /// Every way in which a call fails, told apart by the predicates of [`Error`](crate::Error).
     pub fn try_call<B>(&self, request: Request<B>) -> CallFuture<B>
     where
-        B: Body<Data = Bytes>,
+        B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         CallFuture::new(self.clone(), Ok(None), request)
@@ -150,5 +153,11 @@ where
 impl fmt::Debug for PyService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PyService").field("target", &self.inner.target).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("target", &self.target).finish_non_exhaustive()
     }
 }

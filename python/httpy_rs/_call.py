@@ -41,11 +41,10 @@ class Call:
     ) -> None:
         if isinstance(handler, str):
             self.target = handler
-            self._function, self._wants = load_handler(handler, [])
+            self._function, self._wants, self.is_async = load_handler(handler, [])
         else:
             self.target, self._function = _target(handler), handler
-            self._wants = check_handler(self.target, handler)
-        self.is_async = is_async(self._function)
+            self._wants, self.is_async = check_handler(self.target, handler), is_async(handler)
         pattern = None if route is None else Pattern(route)
         self._upload = Upload(body)
         sent = b"" if self._wants == "stream" else self._upload.whole()

@@ -8,6 +8,7 @@ that is an iterator may yield stands in `_chunk`.
 from __future__ import annotations
 
 import re
+from types import CoroutineType
 from typing import Any, List, NamedTuple, NoReturn, Optional, Tuple
 
 HEADER_LINE_LIMIT = 1024
@@ -109,6 +110,12 @@ class _Reply:
 
     def _items(self, result: Any) -> Tuple[Any, ...]:
         if not _is(result, tuple):
+            if _is(result, CoroutineType):
+                result.close()
+                self._fail(
+                    "a coroutine that was never awaited: expected a tuple (status, body, headers); await it in an "
+                    "async def"
+                )
             self._fail(f"{type_name(result)}: expected a tuple (status, body, headers)")
         items: Tuple[Any, ...] = (*tuple.__iter__(result),)
         self.types = _types(items)

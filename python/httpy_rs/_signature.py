@@ -12,6 +12,10 @@ from types import ModuleType
 from typing import Any
 
 from httpy_rs._body import AsyncBody, Body
+from httpy_rs._exception import attempt
+
+# More wrappers than this around one function are taken for a circle.
+_WRAPPED_LIMIT = 100
 
 
 class Signature:
@@ -54,15 +58,46 @@ class Signature:
 
 
 def is_async(function: Any) -> bool:
-    """Whether a call makes a coroutine.
+    """Whether the result of a call is to be awaited.
 
-    A plain wrapper around a coroutine function is not one: running the coroutine is what it may be for.
+    A plain wrapper around a coroutine function (`functools.wraps`) counts as one: it may return the coroutine, or the
+    result itself.
     """
+    seen = 0
+    while function is not None and seen < _WRAPPED_LIMIT:
+        seen += 1
+        if any(_is_coroutine_function(called) for called in _called(function)):
+            return True
+        function = attempt(lambda: _wrapped(function), None)  # noqa: B023 - called at once
+    return False
+
+
+def is_generator(function: Any) -> bool:
+    """Whether the result of a call is a generator, async or not."""
+    kinds = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return attempt(lambda: any(is_kind(called) for called in _called(function) for is_kind in kinds), False)
+
+
+def _called(function: Any) -> tuple[Any, Any]:
+    """The function itself, and what its type is called through: an object that is no function."""
     while isinstance(function, functools.partial):
         function = function.func
-    # An object that is no function is called through its type.
-    called = inspect.getattr_static(type(function), "__call__", None)
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+    return function, inspect.getattr_static(type(function), "__call__", None)
+
+
+def _wrapped(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__wrapped__", None)
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    if attempt(lambda: inspect.iscoroutinefunction(function), False):
+        return True
+    # How functions were marked before `inspect.markcoroutinefunction`, and in libraries still are.
+    coroutines = sys.modules.get("asyncio.coroutines")
+    mark = getattr(coroutines, "_is_coroutine", None)
+    return mark is not None and attempt(lambda: getattr(function, "_is_coroutine", None), None) is mark
 
 
 def _read(function: Any, *, follow_wrapped: bool) -> inspect.Signature | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import httpy_rs
 from httpy_rs._load import LoadError, check_handler, load_handler
+from httpy_rs._signature import is_async
 
 Failure = Callable[[Callable[[], Any]], LoadError]
 Write = Callable[..., Path]
@@ -139,7 +141,7 @@ def test_how_the_body_is_wanted_is_what_the_sixth_parameter_is_annotated(handler
 
 def test_a_handler_is_loaded_with_what_it_wants(write: Write) -> None:
     write("plain.py", "def handler(method, path, params, query, headers, body: bytes): ...\n")
-    handler, wants = load_handler("plain:handler", [])
+    handler, wants, _ = load_handler("plain:handler", [])
     assert handler.__name__ == "handler"
     assert wants == "bytes"
 
@@ -207,6 +209,27 @@ def async_wrapper(function: Any) -> Any:
     return wrapper
 
 
+def marked(function: Any) -> Any:
+    """A plain function that is marked as one that gives a coroutine."""
+
+    def wrapper(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    if hasattr(inspect, "markcoroutinefunction"):
+        return inspect.markcoroutinefunction(wrapper)
+    wrapper._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return wrapper
+
+
+class Wrapper:
+    """A decorator that is a class."""
+
+    def __init__(self, function: Any) -> None:
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any: ...
+
+
 @pytest.mark.parametrize(
     "handler",
     [
@@ -217,13 +240,51 @@ def async_wrapper(function: Any) -> Any:
         AsyncCall().method,
         async_wrapper(text),
         async_wrapper(async_handler),
+        decorated(async_handler),
+        functools.partial(decorated(decorated(async_handler))),
+        Wrapper(async_handler),
+        marked(async_handler),
+        functools.partial(marked(async_handler)),
     ],
 )
-def test_an_async_handler_is_refused(failure: Failure, handler: Any) -> None:
+def test_what_gives_a_coroutine_is_async(handler: Any) -> None:
+    assert check_handler("worker:handler", handler) == "text"
+    assert is_async(handler)
+
+
+def wraps_itself(*arguments: Any) -> Any: ...
+
+
+wraps_itself.__wrapped__ = wraps_itself  # type: ignore[attr-defined]
+
+
+class Evil:
+    def __call__(self, *arguments: Any) -> Any: ...
+
+    def __getattr__(self, name: str) -> Any:
+        raise SystemExit(name)
+
+
+@pytest.mark.parametrize(
+    "handler", [text, decorated(text), functools.partial(text), wraps_itself, pytest.param(Evil(), id="evil"), len]
+)
+def test_what_gives_none_is_not(handler: Any) -> None:
+    assert not is_async(handler)
+
+
+def generator(method: Any, path: Any, params: Any, query: Any, headers: Any, body: Any) -> Any:
+    yield 5
+
+
+async def async_generator(method: Any, path: Any, params: Any, query: Any, headers: Any, body: Any) -> Any:
+    yield 5
+
+
+@pytest.mark.parametrize("handler", [generator, async_generator, functools.partial(generator)])
+def test_a_generator_function_is_refused_with_what_it_should_be(failure: Failure, handler: Any) -> None:
     found = failure(lambda: check_handler("worker:handler", handler))
-    assert found.kind == "async_handler"
-    assert "async def is not supported yet" in found.message
-
-
-def test_a_plain_wrapper_that_runs_an_async_function_is_accepted() -> None:
-    assert check_handler("worker:handler", decorated(async_handler)) == "text"
+    assert found.kind == "generator_handler"
+    assert found.message == (
+        "worker:handler is a generator function: expected one that returns; a handler that streams returns (status, "
+        "generator(), headers), with the generator as its body"
+    )

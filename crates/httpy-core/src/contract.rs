@@ -102,6 +102,14 @@ impl ContractFailure {
         Self::new(Rule::Tuple, format!("{found}: expected a tuple (status, body, headers)"))
     }
 
+    /// The coroutine of an `async def`: from a handler that is none itself, or in place of what it gives.
+    pub fn coroutine() -> Self {
+        Self::new(
+            Rule::Tuple,
+            "a coroutine that was never awaited: expected a tuple (status, body, headers); await it in an async def",
+        )
+    }
+
     /// A tuple of another length; `types` names the first eight items at most.
     pub fn wrong_count(types: &[String], count: usize) -> Self {
         let more = if count > types.len() { ", ..." } else { "" };

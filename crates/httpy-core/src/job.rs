@@ -6,9 +6,23 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{Outcome, Ticket, Upload};
 
-/// The number of a loaded handler in its interpreter's table.
+/// A loaded handler: which one of its interpreter's table, and what runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TargetId(pub usize);
+pub struct TargetId {
+    /// Its place in the table.
+    pub index: usize,
+    /// Who takes its jobs.
+    pub executor: Executor,
+}
+
+/// What runs a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Executor {
+    /// A worker thread, which is in one call at a time.
+    Worker,
+    /// An event loop, on which any number of `async def` handlers are under way.
+    EventLoop,
+}
 
 /// One call with everything that must end when it ends.
 ///

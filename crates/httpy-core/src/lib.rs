@@ -24,7 +24,7 @@ pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body
 pub use exception::Exception;
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
-pub use job::{Freight, Job, Permits, TargetId};
+pub use job::{Executor, Freight, Job, Permits, TargetId};
 pub use outcome::{BodyKind, Outcome, Reply, Returned};
 pub use queue::{Lost, Queue, Seat, Seats, Take, Wait};
 pub use stream::{Broken, Gone, Reader, Writer, stream};

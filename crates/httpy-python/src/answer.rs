@@ -33,6 +33,15 @@ pub(crate) struct Streamed {
 }
 
 impl Answer {
+    /// Whether nobody waits any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Open(answer) => answer.is_closed(),
+            Self::Streaming(writer) => writer.is_gone(),
+            Self::Closed => true,
+        }
+    }
+
     /// Answers the head. Where the body's chunks go; none when nobody waits any more.
     pub(crate) fn begin(&mut self, returned: Returned, heartbeat: Option<Heartbeat>) -> Option<&mut Writer<Fault>> {
         let Self::Open(answer) = std::mem::replace(self, Self::Closed) else { return None };

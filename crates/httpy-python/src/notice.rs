@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use httpy_core::Exception;
+
 /// One line of the log; `Display` is its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -55,6 +57,41 @@ pub enum Notice {
         /// What kept it.
         call: Overdue,
     },
+    /// A call on an event loop whose deadline has passed is cancelled.
+    Cancelled {
+        /// What it does.
+        call: Overdue,
+        /// Where it waits, as a traceback prints it; none where too many were asked for at once.
+        stack: Option<String>,
+    },
+    /// A call goes on though it was cancelled a while ago.
+    Uncancelled {
+        /// What it does.
+        call: Overdue,
+    },
+    /// An event loop does not come round, because something on it does not wait.
+    Blocked {
+        /// The loop's thread.
+        name: String,
+        /// For how long.
+        blocked_for: Duration,
+        /// The call that blocks it; none where it is a task that a handler left behind, or a callback.
+        call: Option<Overdue>,
+        /// The Python frames of its thread, as a traceback prints them.
+        stack: String,
+    },
+    /// Tasks of an event loop did not end when they were cancelled at the loop's end, and were left behind.
+    Left {
+        /// Their names.
+        tasks: Vec<String>,
+    },
+    /// An event loop could not be run, or not be closed: app code has broken `asyncio`.
+    LoopFailed {
+        /// The loop's thread.
+        name: String,
+        /// What was raised.
+        exception: Exception,
+    },
     /// Calls cannot be interrupted, because other code does not give the interpreter up.
     Held {
         /// For how long.
@@ -83,9 +120,18 @@ impl Notice {
     /// The handler's target, where the notice is about one.
     pub fn target(&self) -> &str {
         match self {
-            Self::Overdue { call, .. } | Self::Lost { call, .. } | Self::Returned { call, .. } => &call.target,
+            Self::Overdue { call, .. }
+            | Self::Cancelled { call, .. }
+            | Self::Uncancelled { call }
+            | Self::Blocked { call: Some(call), .. }
+            | Self::Lost { call, .. }
+            | Self::Returned { call, .. } => &call.target,
             Self::Late { target, .. } | Self::Stalled { target, .. } => target,
-            Self::Spent { .. } | Self::Held { .. } => "",
+            Self::Blocked { call: None, .. }
+            | Self::Left { .. }
+            | Self::LoopFailed { .. }
+            | Self::Spent { .. }
+            | Self::Held { .. } => "",
         }
     }
 }
@@ -100,6 +146,37 @@ impl fmt::Display for Notice {
                 write!(f, "; {what}, after {:.1?}", call.elapsed)?;
                 route(f, call)?;
                 frames(f, Some(stack))
+            }
+            Self::Cancelled { call, stack } => {
+                let Overdue { target, limit, elapsed, .. } = call;
+                write!(f, "{target} did not answer within {limit:?}; it is cancelled, after {elapsed:.1?}")?;
+                route(f, call)?;
+                stack.as_ref().map_or(Ok(()), |stack| frames(f, Some(stack)))
+            }
+            Self::Uncancelled { call } => {
+                write!(f, "{} goes on though it was cancelled, after {:.1?}", call.target, call.elapsed)?;
+                route(f, call)?;
+                f.write_str(": it counts as in flight until it ends")
+            }
+            Self::Blocked { name, blocked_for, call, stack } => {
+                write!(f, "{name} has been blocked for {blocked_for:.1?}, and with it every async handler on it, by ")?;
+                match call {
+                    Some(call) => {
+                        write!(f, "{}, after {:.1?}", call.target, call.elapsed)?;
+                        route(f, call)?;
+                    }
+                    None => f.write_str("what is no call's own task")?,
+                }
+                frames(f, Some(stack))
+            }
+            Self::Left { tasks } => write!(
+                f,
+                "{} tasks did not end when they were cancelled at the end of their event loop, and are left behind: {}",
+                tasks.len(),
+                tasks.join(", ")
+            ),
+            Self::LoopFailed { name, exception } => {
+                write!(f, "{name} has failed: {exception}\n{}", exception.traceback().trim_end())
             }
             Self::Late { target, limit, streaming: false } => write!(f, "{target} did not answer within {limit:?}"),
             Self::Late { target, limit, streaming: true } => {

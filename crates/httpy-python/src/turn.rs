@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-/// How long a worker has had the interpreter. A turn is half a switch interval, so that it is over before CPython would
+/// How long a worker or an event loop has been at something. A turn is half a switch interval, so that it is over before CPython would
 /// take the interpreter away in the middle of a handler.
+#[derive(Debug)]
 pub(crate) struct Turn {
     pub(crate) interval: Duration,
     pub(crate) begun: Instant,

@@ -19,6 +19,8 @@ use crate::park;
 pub(crate) struct Uploads {
     /// `httpy_rs.Body`
     body: Py<PyAny>,
+    /// `httpy_rs.AsyncBody`
+    async_body: Py<PyAny>,
     /// `httpy_rs.BodyError`
     error: Py<PyType>,
 }
@@ -36,8 +38,9 @@ struct Shared {
     state: Mutex<State>,
 }
 
+/// How far an upload has come.
 #[derive(Debug)]
-enum State {
+pub(crate) enum State {
     /// Chunks may still come.
     Open(Reader<UploadFault>),
     /// All have come.
@@ -52,7 +55,8 @@ impl Uploads {
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
         let module = py.import("httpy_rs._body")?;
         let error = module.getattr("BodyError")?.cast_into::<PyType>()?.unbind();
-        Ok(Self { body: module.getattr("Body")?.unbind(), error })
+        let (body, async_body) = (module.getattr("Body")?.unbind(), module.getattr("AsyncBody")?.unbind());
+        Ok(Self { body, async_body, error })
     }
 
     /// A `Body` of `upload` for the handler that is called for `ticket` on this thread.
@@ -86,8 +90,39 @@ impl Uploads {
     }
 }
 
+impl Uploads {
+    /// An `AsyncBody` whose chunks `next` gives.
+    ///
+    /// # Errors
+    ///
+    /// What CPython raises when it has no memory left.
+    pub(crate) fn open_async<'py>(&self, next: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.async_body.bind(next.py()).call1((next,))
+    }
+
+    /// What a handler gets that reads on when there is no more.
+    pub(crate) fn error(&self, py: Python<'_>, fault: &UploadFault) -> PyErr {
+        PyErr::from_type(self.error.bind(py).clone(), (fault.text.clone(), fault.status))
+    }
+
+    /// Whether it is what [`error`](Self::error) makes.
+    pub(crate) fn is_error(&self, py: Python<'_>, error: &PyErr) -> bool {
+        error.is_instance(py, self.error.bind(py))
+    }
+}
+
+/// What a reader gave, as the next chunk, none at the end, or why there is no more.
+pub(crate) fn read(next: Option<Result<Bytes, Broken<UploadFault>>>) -> Result<Option<Bytes>, UploadFault> {
+    match next {
+        Some(Ok(chunk)) => Ok(Some(chunk)),
+        None => Ok(None),
+        Some(Err(Broken::Failed(fault))) => Err(fault),
+        Some(Err(Broken::Dropped)) => Err(UploadFault { status: 400, text: "the client has gone".to_owned() }),
+    }
+}
+
 /// The chunks of any upload.
-fn reader(upload: Upload) -> Reader<UploadFault> {
+pub(crate) fn reader(upload: Upload) -> Reader<UploadFault> {
     match upload {
         Upload::Stream(reader) => reader,
         Upload::Whole(body) => {
@@ -128,14 +163,8 @@ impl Shared {
             let next = park::wait(due, |context| reader.poll_next(context));
             (reader, next)
         });
-        let failed = |status, text: &str| Err(UploadFault { status, text: text.to_owned() });
-        let next = match next {
-            Some(Some(Ok(chunk))) => Ok(Some(chunk)),
-            Some(None) => Ok(None),
-            Some(Some(Err(Broken::Failed(fault)))) => Err(fault),
-            Some(Some(Err(Broken::Dropped))) => failed(400, "the client has gone"),
-            None => failed(408, "the request's body did not come in the time that the call had"),
-        };
+        let late = || "the request's body did not come in the time that the call had".to_owned();
+        let next = next.map_or_else(|| Err(UploadFault { status: 408, text: late() }), read);
         *self.lock() = match &next {
             Ok(Some(_)) => State::Open(reader),
             Ok(None) => State::Ended,

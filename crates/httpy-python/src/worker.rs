@@ -148,10 +148,10 @@ impl Worker<'_> {
         answer: &mut Answer,
     ) -> Ended {
         let crew = self.crew;
-        if target.0 >= self.targets.len() {
+        if target.index >= self.targets.len() {
             self.targets = crew.shared.targets.all();
         }
-        let Some(target) = self.targets.get(target.0) else {
+        let Some(target) = self.targets.get(target.index) else {
             return Ended::Whole(Outcome::Panicked("a job for a handler that was never loaded".to_owned()));
         };
         call(py, &crew.interpreter, &crew.shared, target, ticket, body, answer)
@@ -185,7 +185,7 @@ pub(crate) fn call(
         if interpreter.is_forked_child() {
             fork::end_child(py, result);
         }
-        match convert::returned(&result?)? {
+        match convert::returned(&result?, false)? {
             Found::Outcome(outcome) => Ok(Ended::Whole(outcome)),
             Found::Stream(returned, body) => {
                 let interval = interpreter.switch_interval();

@@ -174,14 +174,15 @@ impl Error {
         self.is_load(LoadErrorKind::NotCallable)
     }
 
-    /// The handler cannot take six positional arguments, or the init function takes any.
+    /// The handler cannot take six positional arguments, or the init or shutdown function takes any.
     pub fn is_signature(&self) -> bool {
-        self.is_load(LoadErrorKind::Signature) || self.is_load(LoadErrorKind::InitSignature)
+        let kinds = [LoadErrorKind::Signature, LoadErrorKind::InitSignature, LoadErrorKind::ShutdownSignature];
+        kinds.into_iter().any(|kind| self.is_load(kind))
     }
 
-    /// The function is an `async def`, which this version does not call.
-    pub fn is_async_handler(&self) -> bool {
-        self.is_load(LoadErrorKind::AsyncHandler)
+    /// The function is a generator function, async or not: one that streams returns its generator as the body.
+    pub fn is_generator_handler(&self) -> bool {
+        self.is_load(LoadErrorKind::GeneratorHandler)
     }
 
     /// The init function raised.

@@ -98,7 +98,7 @@ pub(crate) fn notice(notice: &Notice) {
     let handler = notice.target();
     let admitted = |route| LOG.admit((handler, "overdue", route), Instant::now());
     match notice {
-        Notice::Overdue { call, .. } => {
+        Notice::Overdue { call, .. } | Notice::Cancelled { call, .. } => {
             if let Some(left_out) = admitted(call.route.as_deref()) {
                 tracing::warn!(target: "httpy", handler, left_out, "{notice}");
             }
@@ -112,6 +112,9 @@ pub(crate) fn notice(notice: &Notice) {
             if let Some(left_out) = LOG.admit((handler, "stalled"), Instant::now()) {
                 tracing::warn!(target: "httpy", handler, left_out, "{notice}");
             }
+        }
+        Notice::Uncancelled { .. } | Notice::Blocked { .. } | Notice::Left { .. } => {
+            tracing::warn!(target: "httpy", handler, "{notice}");
         }
         Notice::Returned { .. } => tracing::info!(target: "httpy", handler, "{notice}"),
         _ => tracing::error!(target: "httpy", handler, "{notice}"),

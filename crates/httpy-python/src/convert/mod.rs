@@ -8,5 +8,5 @@ mod text;
 
 pub(crate) use argument::{arguments, body};
 pub(crate) use name::Names;
-pub(crate) use result::{Found, chunk, returned};
+pub(crate) use result::{Found, chunk, is_coroutine, returned};
 pub(crate) use text::bytes;

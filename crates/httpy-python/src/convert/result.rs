@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use httpy_core::{BodyKind, Content, ContractFailure, Fields, MAX_HEADER_LINES, Outcome, Returned, check_status};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{
     PyAnyMethods, PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyIterator, PyList, PyMemoryView, PyString, PyTuple,
@@ -39,13 +40,13 @@ pub(crate) enum Found<'py> {
     Stream(Returned, Bound<'py, PyAny>),
 }
 
-/// What the handler's result is.
+/// What the handler's result is; `on_loop` it may have an async iterator as its body.
 ///
 /// # Errors
 ///
 /// What CPython raised on the way: out of memory, or an exception that belongs to another thread's interruption.
-pub(crate) fn returned<'py>(result: &Bound<'py, PyAny>) -> PyResult<Found<'py>> {
-    match read(result) {
+pub(crate) fn returned<'py>(result: &Bound<'py, PyAny>, on_loop: bool) -> PyResult<Found<'py>> {
+    match read(result, on_loop) {
         Ok((returned, None)) => Ok(Found::Outcome(Outcome::Returned(returned))),
         Ok((returned, Some(iterator))) => Ok(Found::Stream(returned, iterator)),
         Err(Refusal::Contract(failure)) => Ok(Found::Outcome(Outcome::Contract(failure))),
@@ -69,8 +70,13 @@ pub(crate) fn chunk(chunk: &Bound<'_, PyAny>, number: u64) -> PyResult<Result<By
     }
 }
 
-fn read<'py>(result: &Bound<'py, PyAny>) -> Result<(Returned, Option<Bound<'py, PyAny>>), Refusal> {
+fn read<'py>(result: &Bound<'py, PyAny>, on_loop: bool) -> Result<(Returned, Option<Bound<'py, PyAny>>), Refusal> {
     let Ok(tuple) = result.cast::<PyTuple>() else {
+        if is_coroutine(result) {
+            // Else Python warns that it was never awaited, some time, somewhere. It has not begun, so that nothing can fail.
+            result.call_method0("close")?;
+            return Err(ContractFailure::coroutine().into());
+        }
         return Err(ContractFailure::not_a_tuple(&type_name(result)).into());
     };
     if tuple.len() != 3 {
@@ -78,10 +84,17 @@ fn read<'py>(result: &Bound<'py, PyAny>) -> Result<(Returned, Option<Bound<'py, 
     }
     let (status, body, headers) = (tuple.get_item(0)?, tuple.get_item(1)?, tuple.get_item(2)?);
     let status = check_status(integer(tuple, &status)?)?;
-    let (whole, kind) = content(tuple, &body)?;
+    let (whole, kind) = content(tuple, &body, on_loop)?;
     let Lines { fields, count } = lines(tuple, &headers)?;
     let returned = Returned { status, body: Content::Whole(whole), kind, headers: fields, header_lines: count };
     Ok((returned, (kind == BodyKind::Iterator).then_some(body)))
+}
+
+/// Whether it is what an `async def` function gives.
+pub(crate) fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: 1. The bound reference proves that the object lives and that this thread is attached. 2. The call only looks at
+    // its type.
+    unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
 }
 
 fn integer(tuple: &Bound<'_, PyTuple>, status: &Bound<'_, PyAny>) -> Result<i64, Refusal> {
@@ -94,7 +107,7 @@ fn integer(tuple: &Bound<'_, PyTuple>, status: &Bound<'_, PyAny>) -> Result<i64,
 }
 
 /// The body's bytes and kind; no bytes of an iterator.
-fn content(tuple: &Bound<'_, PyTuple>, body: &Bound<'_, PyAny>) -> Result<(Bytes, BodyKind), Refusal> {
+fn content(tuple: &Bound<'_, PyTuple>, body: &Bound<'_, PyAny>, on_loop: bool) -> Result<(Bytes, BodyKind), Refusal> {
     let found = binary(body).map_err(|error| match text::unencodable(body.py(), &error) {
         Some((code_point, index)) => ContractFailure::body_text(code_point, index).into(),
         None => Refusal::Raised(error),
@@ -108,9 +121,17 @@ fn content(tuple: &Bound<'_, PyTuple>, body: &Bound<'_, PyAny>) -> Result<(Bytes
     if body.cast::<PyIterator>().is_ok() {
         return Ok((Bytes::new(), BodyKind::Iterator));
     }
-    let is_async = body.get_type().hasattr("__anext__")? || body.get_type().hasattr("__aiter__")?;
+    let is_async = is_async_iterator(body)?;
+    if is_async && on_loop {
+        return Ok((Bytes::new(), BodyKind::Iterator));
+    }
     let refuse = if is_async { ContractFailure::async_body } else { ContractFailure::body_type };
     Err(refuse(&type_names(tuple), &type_name(body)).into())
+}
+
+/// Whether it is to be iterated with `async for`.
+fn is_async_iterator(body: &Bound<'_, PyAny>) -> PyResult<bool> {
+    body.get_type().hasattr("__aiter__")
 }
 
 /// The bytes of what holds them, and what it is; none where it holds none.

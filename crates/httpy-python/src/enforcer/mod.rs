@@ -191,7 +191,7 @@ impl Watched {
     }
 }
 
-/// What is to be said of a call.
+/// What is to be said of a call past its deadline, or one that blocks.
 pub(crate) fn overdue(crew: &Crew, target: TargetId, ticket: &Ticket) -> Overdue {
     Overdue {
         target: crew.name(target),

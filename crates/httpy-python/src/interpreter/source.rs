@@ -19,6 +19,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_contract.py",
     "_deadline.py",
     "_embed.py",
+    "_event_loop.py",
     "_event_stream.py",
     "_exception.py",
     "_load.py",

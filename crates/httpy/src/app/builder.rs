@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -13,6 +13,7 @@ use httpy_python::{Listener, Runtime};
 use serde::Serialize;
 
 use super::gate::Gate;
+use super::shutdown::Shutdown;
 use super::{Inner, Limits, Membership, PyApp, Shared};
 use crate::config::Workers;
 use crate::failure::Choice;
@@ -39,9 +40,17 @@ impl PyAppBuilder {
     }
 
     /// The init function, `"module:attribute"`: called once, without arguments, before any request; returns
-    /// `{"route": ["METHOD", ...]}` or `None`. Defaults to none.
+    /// `{"route": ["METHOD", ...]}` or `None`. An `async def` runs on the event loop. Defaults to none.
     pub fn init(mut self, target: impl Into<String>) -> Self {
         self.config.init = Some(target.into());
+        self
+    }
+
+    /// The shutdown function, `"module:attribute"`: called once, without arguments, by [`PyApp::shutdown`], after serving and
+    /// before `atexit`; what it raises is logged. An `async def` runs on the event loop, and has 5 s. An app that is dropped
+    /// without a shutdown does not call it. Defaults to none.
+    pub fn shutdown_function(mut self, target: impl Into<String>) -> Self {
+        self.config.shutdown_function = Some(target.into());
         self
     }
 
@@ -160,6 +169,36 @@ impl PyAppBuilder {
         self
     }
 
+    /// How many event loops there are for `async def` handlers, each on a thread of its own; started when the first such
+    /// handler is loaded. A call goes to the one with the fewest. More than one pays on free-threaded builds only, where they
+    /// run at the same time. Shared by all apps of the process. Defaults to 1.
+    pub fn event_loops(mut self, loops: usize) -> Self {
+        self.config.event_loops = loops;
+        self
+    }
+
+    /// Whether the event loops are uvloop's: with true they are where it can be imported, else asyncio's own. Shared by all
+    /// apps of the process. Defaults to true.
+    pub fn uvloop(mut self, uvloop: bool) -> Self {
+        self.config.uvloop = uvloop;
+        self
+    }
+
+    /// How many calls of `async def` handlers are under way at once, on each event loop, whichever app they are of. What goes
+    /// beyond waits in its app's queue. Shared by all apps of the process. Defaults to 10,000.
+    pub fn in_flight(mut self, calls: usize) -> Self {
+        self.config.in_flight = calls;
+        self
+    }
+
+    /// An event loop that has not come round for so long, while calls are under way, is told of in the log, once, with the
+    /// stack of what blocks it: a handler that computes, or waits without `await`. When that handler's deadline has passed, it
+    /// is interrupted as a worker is. Shared by all apps of the process. Defaults to 1 s.
+    pub fn loop_blocked_after(mut self, time: Duration) -> Self {
+        self.config.loop_blocked_after = time;
+        self
+    }
+
     /// What the host has found out about a request (the user, the tenant, the request's id), for
     /// `httpy_rs.request().extras`: `extra` is called for every request, and the fields of the struct or map that it gives
     /// appear there. `None` and `()` add nothing; of several extras with one name the later wins. Clients cannot forge
@@ -230,6 +269,8 @@ impl PyAppBuilder {
             Some(init) => runtime.run_init(init.clone(), paths.clone()).map_err(Error::not_loaded)?,
             None => Vec::new(),
         };
+        let load = |name: String| runtime.load_shutdown(name.clone(), paths.clone()).map(|function| Shutdown { name, function });
+        let shutdown = config.shutdown_function.clone().map(load).transpose().map_err(Error::not_loaded)?;
         if config.debug {
             tracing::warn!(target: "httpy", "debug is on: every client sees the tracebacks of {}", config.target);
         }
@@ -252,7 +293,7 @@ impl PyAppBuilder {
         });
         let service = PyService::new(Arc::clone(&shared), id, config.target, reads_stream);
         let routes = RouteMap::new(routes);
-        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, ended: OnceLock::new() }) })
+        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, shutdown: Mutex::new(shutdown), ended: OnceLock::new() }) })
     }
 }
 

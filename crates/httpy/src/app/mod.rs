@@ -9,7 +9,7 @@ mod snapshot;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 pub use self::builder::PyAppBuilder;
 use self::gate::Gate;
 pub use self::probe::Probe;
+use self::shutdown::Shutdown;
 pub use self::shutdown::shutdown_signal;
 pub use self::snapshot::{Snapshot, WorkerHealth};
 use crate::failure::Choice;
@@ -41,6 +42,8 @@ struct Inner {
     service: PyService,
     routes: RouteMap,
     paths: Vec<PathBuf>,
+    /// Until the first shutdown.
+    shutdown: Mutex<Option<Shutdown>>,
     /// True when Python has ended, for all who wait for that; set by the first shutdown.
     ended: OnceLock<watch::Receiver<bool>>,
 }

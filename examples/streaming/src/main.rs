@@ -32,11 +32,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
-    let python = PyApp::builder("feed:feed")
-        .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
-        .body_limit(LARGEST_UPLOAD)
-        .build()?;
-    let upload = python.handler("upload:upload")?.with_deadline(UPLOAD_DEADLINE);
+    let python = PyApp::builder("feed:feed").path(concat!(env!("CARGO_MANIFEST_DIR"), "/python")).build()?;
+    let upload = python.handler("upload:upload")?.with_body_limit(LARGEST_UPLOAD).with_deadline(UPLOAD_DEADLINE);
     let download = python.handler("download:download")?.with_limit(DOWNLOADS);
 
     let app = Router::new()

@@ -150,7 +150,7 @@ where
         if body.is_end_stream() {
             return Ok(Self::Ready { call: Some(call), slot, body: Upload::default() });
         }
-        let body = Collect::new(body, service.app.limits.body, service.app.budget.clone())?;
+        let body = Collect::new(body, service.body_limit, service.app.budget.clone())?;
         Ok(Self::Reading { body, call: Some(Box::new(call)), waits: slot.is_some(), slot })
     }
 

@@ -58,13 +58,15 @@ pub(super) struct Inner {
     pub(super) routes: Option<Routes>,
     pub(super) deadline: Duration,
     pub(super) max_wait: Duration,
+    /// Bytes of a request's body.
+    pub(super) body_limit: usize,
     pub(super) limit: Option<Limit>,
 }
 
 impl PyService {
     pub(crate) fn new(app: Arc<Shared>, id: TargetId, target: String, reads_stream: bool) -> Self {
-        let (deadline, max_wait) = (app.limits.deadline, app.limits.max_wait);
-        Inner { app, id, target, reads_stream, routes: None, deadline, max_wait, limit: None }.into()
+        let (deadline, max_wait, body_limit) = (app.limits.deadline, app.limits.max_wait, app.limits.body);
+        Inner { app, id, target, reads_stream, routes: None, deadline, max_wait, body_limit, limit: None }.into()
     }
 
     /// A service of the same handler that matches routes by itself.
@@ -101,6 +103,16 @@ impl PyService {
         let deadline = deadline.min(LONGEST);
         let max_wait = self.inner.app.limits.max_wait.min(deadline);
         Inner { deadline, max_wait, ..Inner::clone(&self.inner) }.into()
+    }
+
+    /// This service with a limit of its own for the bytes of a request's body, instead of
+    /// [the app's](crate::PyAppBuilder::body_limit): uploads that a handler reads as a stream (`httpy_rs.Body`) may be
+    /// as large as they like, since they are never held. A body that is read whole has to fit into the app's
+    /// [`body_budget`](crate::PyAppBuilder::body_budget) as well, and is answered with 503 where it does not. A limit of jobs
+    /// stays shared with the service that this one was made of. Defaults to the app's limit.
+    #[must_use = "the limit is that of the service which is returned"]
+    pub fn with_body_limit(self, bytes: usize) -> Self {
+        Inner { body_limit: bytes, ..Inner::clone(&self.inner) }.into()
     }
 
     /// Calls the handler like [`Service::call`], but gives the failure as it is instead of a response. It is logged all the

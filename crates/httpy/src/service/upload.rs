@@ -42,16 +42,16 @@ impl Pump {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let limits = &service.app.limits;
-        if body.size_hint().lower() > limits.body as u64 {
-            return Err(too_large(limits.body));
+        let (limit, between) = (service.body_limit, service.app.limits.body_timeout);
+        if body.size_hint().lower() > limit as u64 {
+            return Err(too_large(limit));
         }
         let (writer, reader) = stream(STREAM_BYTES);
         if body.is_end_stream() {
             writer.end();
             return Ok((None, reader));
         }
-        let work: Work = Box::pin(run(body, writer, limits.body, limits.body_timeout));
+        let work: Work = Box::pin(run(body, writer, limit, between));
         Ok((Some(Self { work: Mutex::new(Some(work)) }), reader))
     }
 

@@ -48,9 +48,10 @@ def test_an_iterator_gives_the_chunks_as_they_come() -> None:
 @pytest.mark.parametrize("size", range(1, 12))
 def test_read_gives_as_many_bytes_as_asked_for_and_fewer_only_at_the_end(size: int) -> None:
     found = body(*CHUNKS, None)
-    parts = [part for part in iter(lambda: found.read(size), b"")]
+    parts = list(iter(lambda: found.read(size), b""))
     assert parts == [WHOLE[start : start + size] for start in range(0, len(WHOLE), size)]
-    assert found.read(size) == b"" and list(found) == []
+    assert found.read(size) == b""
+    assert list(found) == []
 
 
 @pytest.mark.parametrize("size", [-1, -7])
@@ -71,7 +72,7 @@ def test_both_ways_of_reading_can_be_mixed() -> None:
 def test_what_came_before_an_error_can_still_be_read() -> None:
     found = body(b"abc", BodyError("broke off", 400))
     for _ in range(2):
-        with pytest.raises(BodyError, match="^broke off$") as raised:
+        with pytest.raises(BodyError, match=r"^broke off$") as raised:
             found.read()
         assert raised.value.status == 400
     assert found.read(2) == b"ab"
@@ -96,4 +97,5 @@ def test_an_async_body_raises_too() -> None:
 
 def test_nobody_has_gone_where_there_is_no_server() -> None:
     assert httpy_rs.client_gone() is False
-    assert isinstance(BodyError("x"), OSError) and BodyError("x").status == 400
+    assert isinstance(BodyError("x"), OSError)
+    assert BodyError("x").status == 400

@@ -118,7 +118,7 @@ impl Shared {
                 return Err(PyRuntimeError::new_err("the request's body was read after its call had ended"));
             }
             // Taken out, so that nothing is locked while this thread waits. It is the only one that comes here.
-            open => match std::mem::replace(open, State::Ended) {
+            open @ State::Open(_) => match std::mem::replace(open, State::Ended) {
                 State::Open(reader) => reader,
                 _ => return Ok(Ok(None)),
             },

@@ -56,9 +56,9 @@ impl Drop for Open {
 /// A body in chunks. Not whole before its end has come out.
 #[derive(Debug)]
 pub(super) struct Streamed {
-    // Before `open`: the handler hears that its reader has gone, and may have ended before the other one asks.
-    reader: Reader<Fault>,
+    // Dropped before the reader: an iterator that is closed for want of one finds that its client has gone.
     open: Open,
+    reader: Reader<Fault>,
     heartbeat: Option<Heartbeat>,
     /// As long as the handler has said that the body is.
     length: Option<u64>,
@@ -81,8 +81,8 @@ impl Streamed {
         // One more byte would be one too many.
         let heartbeat = heartbeat.filter(|_| length.is_none());
         Self {
-            reader,
             open,
+            reader,
             heartbeat,
             length,
             sent: 0,

@@ -1,6 +1,7 @@
 //! What a client gets of a body that is an iterator.
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use httpy_tests::app::{App, ask, get};
 use httpy_tests::client::{Connection, request};
@@ -147,6 +148,47 @@ async fn a_content_length_is_kept_and_enforced() {
     }
     let answer = turn.app.ask(get("/200?length=x")).await;
     assert!(answer.message().ends_with("Content-Length \"x\" with an iterator as body: expected a number of bytes"));
+}
+
+const COUNTED: &str = "
+def handle(method, path, params, query, headers, body):
+    return 200, chunks(path, query), {'Content-Length': '6'}
+
+def chunks(path, query):
+    try:
+        yield 'abc'
+        yield 'def'
+        if path == '/':
+            pass_gate(query['gate'][0])
+        if path == '/wrong':
+            yield 'g'
+        if path == '/raises':
+            raise ValueError('late')
+        seen.append('went on')
+    except GeneratorExit:
+        seen.append('closed')
+        raise
+";
+
+#[tokio::test]
+async fn an_iterator_with_a_content_length_runs_to_its_end_before_its_client_has_everything() {
+    let turn = Turn::begin(COUNTED).await;
+    let mut response = turn.call("/").await;
+    assert_eq!(text(&mut response).await, "abc");
+    let held = turn.gate.arrival().await;
+    // Its last chunk has come, but a server that had sent it would let go of the rest.
+    assert!(next(&mut response).now_or_never().is_none());
+    assert_eq!(http_body::Body::size_hint(response.body()).exact(), Some(3));
+    drop(held);
+    assert_eq!(text(&mut response).await, "def");
+    assert!(next(&mut response).await.is_none());
+    turn.wait_for("went on").await;
+
+    for (path, before) in [("/wrong", "abc"), ("/raises", "abc")] {
+        let mut wrong = turn.call(path).await;
+        let (found, _) = fault(&mut wrong).await;
+        assert_eq!(found, before, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -62,7 +62,11 @@ pub(super) struct Streamed {
     heartbeat: Option<Heartbeat>,
     /// As long as the handler has said that the body is.
     length: Option<u64>,
-    sent: u64,
+    /// What has come out of the reader.
+    bytes: u64,
+    /// The chunk with which the body is as long as it has to be, kept back until the iterator has ended: a server that has
+    /// sent so much drops the body, and the iterator would be closed as if its client had left.
+    last: Option<Bytes>,
     /// The request's body, which the handler may still read.
     pump: Option<Pump>,
     /// Rings when there was no chunk for too long; set while one is waited for.
@@ -85,7 +89,8 @@ impl Streamed {
             reader,
             heartbeat,
             length,
-            sent: 0,
+            bytes: 0,
+            last: None,
             pump,
             timer: None,
             waits: false,
@@ -96,11 +101,13 @@ impl Streamed {
     }
 
     pub(super) fn is_end(&self) -> bool {
-        self.ended || (self.reader.is_end() && self.length.is_none_or(|length| length == self.sent))
+        let complete = self.length.is_none_or(|length| length == self.bytes) && self.last.is_none();
+        self.ended || (self.reader.is_end() && complete)
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, |length| SizeHint::with_exact(length.saturating_sub(self.sent)))
+        let sent = self.bytes - self.last.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        self.length.map_or_else(SizeHint::default, |length| SizeHint::with_exact(length.saturating_sub(sent)))
     }
 
     pub(super) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
@@ -138,11 +145,17 @@ impl Streamed {
             match self.reader.poll_next(context) {
                 Poll::Ready(Some(Ok(chunk))) => {
                     self.waits = false;
-                    self.sent += chunk.len() as u64;
-                    return Poll::Ready(self.check(self.length.is_some_and(|length| self.sent > length), Some(chunk)));
+                    self.bytes += chunk.len() as u64;
+                    if self.length != Some(self.bytes) {
+                        let wrong = self.length.is_some_and(|length| self.bytes > length);
+                        return Poll::Ready(self.check(wrong, Some(chunk)));
+                    }
+                    self.last = Some(chunk);
+                    continue;
                 }
                 Poll::Ready(None) => {
-                    return Poll::Ready(self.check(self.length.is_some_and(|length| self.sent < length), None));
+                    let last = self.last.take();
+                    return Poll::Ready(self.check(self.length.is_some_and(|length| self.bytes < length), last));
                 }
                 Poll::Ready(Some(Err(broken))) => return Poll::Ready(Err(self.broken(broken))),
                 Poll::Pending => {}
@@ -190,7 +203,7 @@ impl Streamed {
         let Some(length) = self.length.filter(|_| wrong) else { return Ok(next) };
         let failure = match next {
             Some(_) => ContractFailure::stream_too_long(length),
-            None => ContractFailure::stream_too_short(length, self.sent),
+            None => ContractFailure::stream_too_short(length, self.bytes),
         };
         let target = &self.open.service.target;
         let error = Error::contract(target, &failure);

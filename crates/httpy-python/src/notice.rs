@@ -171,8 +171,7 @@ impl fmt::Display for Notice {
             }
             Self::Left { tasks } => write!(
                 f,
-                "{} tasks did not end when they were cancelled at the end of their event loop, and are left behind: {}",
-                tasks.len(),
+                "tasks were left behind at the end of their event loop, as they did not end when they were cancelled: {}",
                 tasks.join(", ")
             ),
             Self::LoopFailed { name, exception } => {

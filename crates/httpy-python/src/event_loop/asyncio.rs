@@ -43,7 +43,6 @@ struct Names {
     create_future: Py<PyString>,
     set_result: Py<PyString>,
     set_exception: Py<PyString>,
-    context: Py<PyTuple>,
 }
 
 /// How the first step of a task is run at once.
@@ -88,7 +87,6 @@ impl Asyncio {
                 create_future: string("create_future"),
                 set_result: string("set_result"),
                 set_exception: string("set_exception"),
-                context: PyTuple::new(py, ["context"])?.unbind(),
             },
         })
     }
@@ -141,7 +139,7 @@ impl Asyncio {
                 };
                 // What it raises is the task's as well, and found there.
                 let context = its_context.map_or(context, |its_context| Context::of(its_context.into_bound(py)));
-                drop(context.run(|| step.bind(py).call0()));
+                drop(context.run(|| Ok(step.bind(py).call0()))?);
                 Ok((task, context))
             }
         }
@@ -190,16 +188,9 @@ impl Asyncio {
         task.call_method0(self.names.result.bind(task.py()))
     }
 
-    /// Has `done` called with the task when it has ended.
-    pub(super) fn when_done<'py>(
-        &self,
-        task: &Bound<'py, PyAny>,
-        done: &Bound<'py, PyAny>,
-        context: &Context<'py>,
-    ) -> PyResult<()> {
-        let py = task.py();
-        let name = self.names.add_done_callback.bind(py);
-        keyword::method(name, [task, done, context.as_any()], self.names.context.bind(py)).map(drop)
+    /// Has `done` called with the task when it has ended; not in its context, which what comes then enters anew.
+    pub(super) fn when_done(&self, task: &Bound<'_, PyAny>, done: &Bound<'_, PyAny>) -> PyResult<()> {
+        task.call_method1(self.names.add_done_callback.bind(task.py()), (done,)).map(drop)
     }
 
     /// Where a task that does not run just now waits, for `Deadline::show`.

@@ -64,7 +64,7 @@ impl Driver {
                 let before = self.event_loop.calls().go_on(number, &task, context.as_any());
                 drop(before);
                 let done = self.done.get().ok_or_else(|| PyRuntimeError::new_err("the loop has ended"));
-                let Err(error) = done.and_then(|done| self.asyncio.when_done(&task, done.bind(py), &context)) else {
+                let Err(error) = done.and_then(|done| self.asyncio.when_done(&task, done.bind(py))) else {
                     return;
                 };
                 // Out of memory: it would run on with nobody to hear of its end.

@@ -2,7 +2,7 @@
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::PyTuple;
 
 /// Calls `callable` with `arguments`, of which the last ones have the names in `keywords`.
 ///
@@ -26,32 +26,6 @@ pub(super) fn call<'py, const N: usize>(
     unsafe {
         let result = ffi::PyObject_Vectorcall(callable.as_ptr(), pointers.as_ptr(), positional, keywords.as_ptr());
         Bound::from_owned_ptr_or_err(callable.py(), result)
-    }
-}
-
-/// Calls a method of the first of `arguments` with the others, of which the last ones have the names in `keywords`.
-///
-/// # Errors
-///
-/// What it raises.
-///
-/// # Panics
-///
-/// When there are not more arguments than names.
-pub(super) fn method<'py, const N: usize>(
-    name: &Bound<'py, PyString>,
-    arguments: [&Bound<'py, PyAny>; N],
-    keywords: &Bound<'py, PyTuple>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let positional = positional(N, keywords);
-    assert!(positional > 0, "a method of nothing");
-    let pointers = arguments.map(Bound::as_ptr);
-    // SAFETY: 1. `name` is a `str`; it and all of `arguments` live for the call, and show that this thread is attached. 2. The
-    // pointer is to `positional` arguments, at least one, with those of `keywords` behind them, N in all. 3. `keywords` is a
-    // tuple of `str`. 4. The call gives a new reference, or null with an exception set.
-    unsafe {
-        let result = ffi::PyObject_VectorcallMethod(name.as_ptr(), pointers.as_ptr(), positional, keywords.as_ptr());
-        Bound::from_owned_ptr_or_err(name.py(), result)
     }
 }
 

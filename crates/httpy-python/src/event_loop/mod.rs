@@ -129,6 +129,10 @@ impl EventLoops {
     pub(crate) fn cancel(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
         let Some(seat) = ticket.seat() else { return false };
         let Some(event_loop) = self.all().get(EventLoop::index_of(seat)) else { return false };
+        if answered {
+            // By the caller's clock its time is up.
+            ticket.set_due(Some(Instant::now()));
+        }
         event_loop.inbox.cancel(Cancel { target, ticket: Arc::clone(ticket), answered });
         self.watch.hurry(answered);
         true

@@ -120,3 +120,46 @@ async fn what_is_no_event_breaks_the_stream_off_and_is_named_in_the_log() {
     let expected = "event 2 has the key 'name': expected only data, event, id, retry, comment";
     assert!(line.message.contains(expected), "{}", line.message);
 }
+
+/// The same on the event loop, which a feed does not hold.
+const ASYNC_SOURCE: &str = "
+import asyncio, httpy_rs
+seen = []
+
+async def handle(method, path, params, query, headers, body):
+    return httpy_rs.sse(events(query['gate'][0]))
+
+async def events(gate):
+    try:
+        yield {'id': path_of_the_request()}
+        reader, writer = await asyncio.open_connection('127.0.0.1', int(gate))
+        await reader.read(1)
+        writer.close()
+        yield {'data': 'second'}
+        await asyncio.Event().wait()
+    finally:
+        seen.append('closed')
+        reader, writer = await asyncio.open_connection('127.0.0.1', int(gate))
+        writer.close()
+
+def path_of_the_request():
+    return httpy_rs.request().target.partition('?')[0]
+";
+
+#[tokio::test]
+async fn an_async_feed_is_sent_with_heartbeats_and_closed_as_soon_as_its_client_has_left() {
+    let (app, gate) = (App::new(ASYNC_SOURCE), Gate::new().await);
+    let mut feed = Feed::open(&app, &gate, "feed").await;
+    assert_eq!(feed.response.headers()["content-type"], "text/event-stream");
+    assert_eq!(feed.event().await, "id: /feed\n\n");
+    let held = gate.arrival().await;
+    time::pause();
+    assert_eq!(feed.event().await, ": \n\n");
+    time::resume();
+    drop(held);
+    assert_eq!(feed.event().await, "data: second\n\n");
+    drop(feed);
+    // Where its `finally` is, long before any limit.
+    drop(gate.arrival().await);
+    assert_eq!(log::lines(&app.module), []);
+}

@@ -59,14 +59,16 @@ class Browser:
 
     def wait_until(self, condition):
         """Waits until an expression holds, looked at again whenever the page changes."""
-        self.run(
-            f"""new Promise(resolve => {{
-                const look = () => {{ if ({condition}) {{ observer.disconnect(); resolve(); }} }};
-                const observer = new MutationObserver(look);
-                observer.observe(document, {{subtree: true, childList: true, characterData: true, attributes: true}});
-                look();
-            }})"""
-        )
+        script = f"""new Promise(resolve => {{
+            const look = () => {{ if ({condition}) {{ observer.disconnect(); resolve(); }} }};
+            const observer = new MutationObserver(look);
+            observer.observe(document, {{subtree: true, childList: true, characterData: true, attributes: true}});
+            look();
+        }})"""
+        try:
+            self.run(script)
+        except BrowserError as error:
+            raise BrowserError(f"{error}, while this was waited for: {condition}") from error
 
     def choose_file(self, selector, file):
         """Puts a file into the page's `<input type=file>`."""

@@ -81,7 +81,8 @@ class _Reply:
             if _is(result, CoroutineType):
                 result.close()
                 self._fail(
-                    "a coroutine that was never awaited: expected a tuple (status, body, headers); await it in an async def"
+                    "a coroutine that was never awaited: expected a tuple (status, body, headers); await it in an "
+                    "async def"
                 )
             self._fail(f"{_type_name(result)}: expected a tuple (status, body, headers)")
         items: Tuple[Any, ...] = (*tuple.__iter__(result),)

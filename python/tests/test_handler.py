@@ -230,7 +230,7 @@ class Wrapper:
     ],
 )
 def test_what_gives_a_coroutine_is_async(handler: Any) -> None:
-    assert check_handler("worker:handler", handler) is False
+    assert check_handler("worker:handler", handler) == "text"
     assert is_async(handler)
 
 
@@ -247,9 +247,10 @@ class Evil:
         raise SystemExit(name)
 
 
-@pytest.mark.parametrize("handler", [text, decorated(text), functools.partial(text), wraps_itself, Evil(), len])
-def test_what_gives_none_is_not(handler: Any) -> None:
-    assert not is_async(handler)
+def test_what_gives_none_is_not() -> None:
+    # Not as parameters, which pytest would ask for their names.
+    for handler in (text, decorated(text), functools.partial(text), wraps_itself, Evil(), len):
+        assert not is_async(handler), type(handler)
 
 
 def generator(method: Any, path: Any, params: Any, query: Any, headers: Any, body: Any) -> Any:

@@ -64,7 +64,9 @@ impl Targets {
         // Equal and not only the same: a bound method is another object each time. Compared without the lock, since that
         // may run code of the app; only Python's main thread ever adds.
         let same = |known: &Target| {
-            known.name == target.name && known.executor == target.executor && known.handler.bind(py).eq(target.handler.bind(py)).unwrap_or(false)
+            known.name == target.name
+                && known.executor == target.executor
+                && known.handler.bind(py).eq(target.handler.bind(py)).unwrap_or(false)
         };
         let executor = target.executor;
         if let Some(index) = self.all().iter().position(|known| same(known)) {

@@ -66,11 +66,7 @@ type Step = (Py<PyAny>, Option<Py<PyAny>>);
 
 impl Asyncio {
     /// A loop of this thread's and what belongs to it. `is_in_first_step` tells whether a call is in its first step.
-    pub(super) fn new(
-        py: Python<'_>,
-        prefer_uvloop: bool,
-        is_in_first_step: &Bound<'_, PyAny>,
-    ) -> PyResult<Self> {
+    pub(super) fn new(py: Python<'_>, prefer_uvloop: bool, is_in_first_step: &Bound<'_, PyAny>) -> PyResult<Self> {
         let ours = py.import("httpy_rs._event_loop")?;
         let asyncio = py.import("asyncio")?;
         let event_loop = ours.getattr("new_loop")?.call1((prefer_uvloop, is_in_first_step))?.unbind();
@@ -216,7 +212,9 @@ impl FirstStep {
     fn new(py: Python<'_>) -> PyResult<Self> {
         let version = py.version_info();
         if version >= (3, 12) {
-            return Ok(Self::Eager { keywords: PyTuple::new(py, ["loop", "name", "context", "eager_start"])?.unbind() });
+            return Ok(Self::Eager {
+                keywords: PyTuple::new(py, ["loop", "name", "context", "eager_start"])?.unbind(),
+            });
         }
         let takes_context = version >= (3, 11);
         let names: &[&str] = if takes_context { &["loop", "name", "context"] } else { &["loop", "name"] };

@@ -29,8 +29,8 @@ use httpy_core::{Job, Seat, TargetId, Ticket};
 use pyo3::prelude::*;
 
 use self::call::Calls;
-use self::inbox::{Cancel, Inbox};
 use self::driver::Driver;
+use self::inbox::{Cancel, Inbox};
 use self::watch::Watch;
 use crate::deadline::ThreadId;
 use crate::pool::Crew;

@@ -69,7 +69,9 @@ impl Driver {
         let (driver, ticket, thread) = (Arc::downgrade(self), Arc::downgrade(ticket), ThreadId::current());
         let next = PyCFunction::new_closure(py, Some(c"next_chunk"), None, move |arguments, _| {
             if ThreadId::current() != thread {
-                return Err(PyRuntimeError::new_err("the request's body was read on another thread than its handler's"));
+                return Err(PyRuntimeError::new_err(
+                    "the request's body was read on another thread than its handler's",
+                ));
             }
             let (driver, ticket) = of_call(&driver, &ticket)?;
             driver.next_chunk(arguments.py(), number, &ticket)

@@ -269,7 +269,9 @@ impl PyAppBuilder {
             Some(init) => runtime.run_init(init.clone(), paths.clone()).map_err(Error::not_loaded)?,
             None => Vec::new(),
         };
-        let load = |name: String| runtime.load_shutdown(name.clone(), paths.clone()).map(|function| Shutdown { name, function });
+        let load = |name: String| {
+            runtime.load_shutdown(name.clone(), paths.clone()).map(|function| Shutdown { name, function })
+        };
         let shutdown = config.shutdown_function.clone().map(load).transpose().map_err(Error::not_loaded)?;
         if config.debug {
             tracing::warn!(target: "httpy", "debug is on: every client sees the tracebacks of {}", config.target);
@@ -293,7 +295,16 @@ impl PyAppBuilder {
         });
         let service = PyService::new(Arc::clone(&shared), id, config.target, reads_stream);
         let routes = RouteMap::new(routes);
-        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, shutdown: Mutex::new(shutdown), ended: OnceLock::new() }) })
+        Ok(PyApp {
+            inner: Arc::new(Inner {
+                shared,
+                service,
+                routes,
+                paths,
+                shutdown: Mutex::new(shutdown),
+                ended: OnceLock::new(),
+            }),
+        })
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use httpy_python::ShutdownFunction;

@@ -6,10 +6,9 @@ function that gives the next one, `None` at the end.
 
 from __future__ import annotations
 
-from collections import deque
-
 TYPE_CHECKING = False  # `typing` itself is too heavy to import here
 if TYPE_CHECKING:
+    from collections import deque
     from typing import AsyncIterator, Awaitable, Callable, Iterator
 
 
@@ -37,6 +36,8 @@ class _Buffer:
     __slots__ = ("_chunks", "_size", "_start")
 
     def __init__(self) -> None:
+        from collections import deque  # only handlers that read a stream pay for it
+
         self._chunks: deque[bytes] = deque()
         self._size = 0
         # So many bytes of the first chunk were read.
@@ -83,8 +84,8 @@ class Body(_Buffer):
 
     A handler gets it that annotates its sixth parameter so; an `async def` gets an `AsyncBody`. It is called as soon as
     the request's head is there. The client sends no faster than the body is read; what a handler leaves unread is
-    dropped. Can be read while the handler runs, and by the iterator that it returns, on the same thread: after that, and
-    on other threads, reading raises `RuntimeError`.
+    dropped. It can be read while the handler runs, and by the iterator that it returns, on the same thread; after that,
+    and on other threads, reading raises `RuntimeError`.
     """
 
     __slots__ = ("_next",)

@@ -80,13 +80,13 @@ def shield() -> _Shield:
 def remaining() -> float | None:
     """Seconds until the deadline of the request that is being handled in this context; never negative.
 
-    In an iterator that is a reply's body, the time left for the next chunk. `None` where there is no deadline: outside of
-    a request, in a thread without the request's context (`request()` says how a thread gets it), and for events with a
-    heartbeat.
+    In an iterator that is a reply's body, the time left for the next chunk. `None` where there is no deadline: outside
+    of a request, in a thread without the request's context (`request()` says how a thread gets it), and for events with
+    a heartbeat.
     """
     token = _request.current_token()
-    if token is not None:
-        return None if _seconds_left is None else _seconds_left(token)
+    if token is not None and _seconds_left is not None:
+        return _seconds_left(token)
     current = _request._current.get(None)
     if type(current) is _request.Request and current.deadline is not None:
         return max(0.0, current.deadline - time.monotonic())

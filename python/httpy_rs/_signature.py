@@ -147,14 +147,14 @@ def _kind(annotation: object, function: object) -> str | None:
 
 
 def _look_up(name: str, function: object) -> object:
-    """What a name with dots is where the function was written, without running anything; ours where nobody knows it.
+    """What a name is where the function was written, dots followed through modules alone, so that nothing runs.
 
-    Who imports a class for annotations alone (`if TYPE_CHECKING`) leaves no trace of it.
+    Who imports for annotations alone (`if TYPE_CHECKING`) leaves no trace of it: such a name is taken for ours.
     """
     first, *rest = name.split(".")
     names = _globals(function)
     if first not in names:
-        return Body
+        return Body if first == "httpy_rs" or not rest else None
     found: object = names[first]
     for part in rest:
         found = vars(found).get(part) if isinstance(found, ModuleType) else None
@@ -162,14 +162,16 @@ def _look_up(name: str, function: object) -> object:
 
 
 def _globals(function: Any) -> dict[str, Any]:
+    while isinstance(function, functools.partial):
+        function = function.func
     try:
-        while isinstance(function, functools.partial):
-            function = function.func
         function = inspect.unwrap(function)
-        for called in (function, getattr(function, "__func__", None), getattr(type(function), "__call__", None)):
+        # An object that is no function is called through its type.
+        for called in (function, inspect.getattr_static(type(function), "__call__", None)):
+            # Of a bound method, too.
             names = getattr(called, "__globals__", None)
             if isinstance(names, dict):
                 return names
     except Exception:  # whatever the user's own objects do
-        pass
+        return {}
     return {}

@@ -10,6 +10,7 @@ from typing import Any, Callable
 
 import pytest
 
+import httpy_rs
 from httpy_rs._load import LoadError, check_handler, load_handler
 from httpy_rs._signature import is_async
 
@@ -73,6 +74,13 @@ def converting(function: Any) -> Any:
     return wrapper
 
 
+def own_body() -> Any:
+    """A handler in a module that has a `Body` of its own."""
+    names: dict[str, Any] = {"Body": str}
+    exec("def handler(method, path, params, query, headers, body: 'Body'): ...", names)
+    return names["handler"]
+
+
 class Bound:
     def method(self, method: Any, path: Any, params: Any, query: Any, headers: Any, body: bytes) -> Any: ...
 
@@ -86,52 +94,62 @@ class Bound:
 
 
 @pytest.mark.parametrize(
-    ("handler", "wants_bytes"),
+    ("handler", "wants"),
     [
-        (text, False),
-        (as_class, True),
-        (as_name, True),
-        (positional_only, True),
-        (with_default, True),
-        (rest_bytes, True),
-        (fifth_bytes, False),
-        (unknown_names, True),
-        (evaluated(bytes), True),
-        (evaluated("bytes"), True),
-        (evaluated("'bytes'"), True),
-        (evaluated(str), False),
-        (evaluated(bytearray), False),
-        (decorated(as_class), True),
-        (decorated(decorated(as_class)), True),
-        (decorated(text), False),
-        (converting(as_class), False),
-        (functools.partial(with_model, 1), True),
-        (functools.partial(with_option, option=1), True),
-        (functools.partial(decorated(with_option), option=1), True),
-        (functools.partial(text), False),
-        (Bound().method, True),
-        (Bound.of_class, True),
-        (Bound.static, True),
-        (Bound(), True),
-        (decorated(Bound()), True),
-        (lambda *arguments: None, False),
+        (text, "text"),
+        (as_class, "bytes"),
+        (as_name, "bytes"),
+        (positional_only, "bytes"),
+        (with_default, "bytes"),
+        (rest_bytes, "bytes"),
+        (fifth_bytes, "text"),
+        (unknown_names, "bytes"),
+        (evaluated(bytes), "bytes"),
+        (evaluated("bytes"), "bytes"),
+        (evaluated("'bytes'"), "bytes"),
+        (evaluated(str), "text"),
+        (evaluated(bytearray), "text"),
+        (decorated(as_class), "bytes"),
+        (decorated(decorated(as_class)), "bytes"),
+        (decorated(text), "text"),
+        (converting(as_class), "text"),
+        (functools.partial(with_model, 1), "bytes"),
+        (functools.partial(with_option, option=1), "bytes"),
+        (functools.partial(decorated(with_option), option=1), "bytes"),
+        (functools.partial(text), "text"),
+        (Bound().method, "bytes"),
+        (Bound.of_class, "bytes"),
+        (Bound.static, "bytes"),
+        (Bound(), "bytes"),
+        (decorated(Bound()), "bytes"),
+        (lambda *arguments: None, "text"),
+        (evaluated(httpy_rs.Body), "stream"),
+        (evaluated(httpy_rs.AsyncBody), "stream"),
+        (evaluated("httpy_rs.Body"), "stream"),
+        (evaluated("'httpy_rs.AsyncBody'"), "stream"),
+        (evaluated("Body"), "stream"),
+        (evaluated("httpy_rs.typing.Body"), "text"),
+        (evaluated("Model.Body"), "text"),
+        (decorated(evaluated(httpy_rs.Body)), "stream"),
+        (own_body(), "text"),
+        (functools.partial(own_body()), "text"),
     ],
 )
-def test_whether_the_sixth_parameter_is_annotated_bytes(handler: Any, wants_bytes: bool) -> None:
-    assert check_handler("worker:handler", handler) is wants_bytes
+def test_how_the_body_is_wanted_is_what_the_sixth_parameter_is_annotated(handler: Any, wants: str) -> None:
+    assert check_handler("worker:handler", handler) == wants
 
 
 def test_a_handler_is_loaded_with_what_it_wants(write: Write) -> None:
     write("plain.py", "def handler(method, path, params, query, headers, body: bytes): ...\n")
-    handler, wants_bytes = load_handler("plain:handler", [])
+    handler, wants, on_loop = load_handler("plain:handler", [])
     assert handler.__name__ == "handler"
-    assert wants_bytes is True
+    assert wants == "bytes"
 
 
 def test_a_handler_without_a_signature_is_accepted() -> None:
     with pytest.raises(ValueError, match="signature"):
         inspect.signature(dict.pop)
-    assert check_handler("builtins:dict.pop", dict.pop) is False
+    assert check_handler("builtins:dict.pop", dict.pop) == "text"
 
 
 def test_a_signature_that_raises_is_accepted() -> None:
@@ -142,11 +160,11 @@ def test_a_signature_that_raises_is_accepted() -> None:
 
         def __call__(self, *arguments: Any) -> Any: ...
 
-    assert check_handler("worker:handler", Odd()) is False
+    assert check_handler("worker:handler", Odd()) == "text"
 
 
 def test_an_injecting_wrapper_is_judged_by_what_is_called() -> None:
-    assert check_handler("worker:handler", decorated(with_model)) is False
+    assert check_handler("worker:handler", decorated(with_model)) == "text"
 
 
 @pytest.mark.parametrize(

@@ -142,18 +142,20 @@ impl Shared {
     ///
     /// `RuntimeError` where the stream must not be read.
     fn next(&self, py: Python<'_>, ticket: &Ticket) -> PyResult<Result<Option<Bytes>, UploadFault>> {
-        // Without this, a thread of the handler's could wait here when the call has long ended.
-        if ThreadId::current() != self.thread {
-            return Err(PyRuntimeError::new_err("the request's body was read on another thread than its handler's"));
-        }
         let mut reader = match &mut *self.lock() {
-            State::Ended => return Ok(Ok(None)),
-            State::Failed(fault) => return Ok(Err(fault.clone())),
             State::Closed => {
                 return Err(PyRuntimeError::new_err("the request's body was read after its call had ended"));
             }
+            // Else a thread of the handler's could wait here when the call has long ended.
+            _ if ThreadId::current() != self.thread => {
+                return Err(PyRuntimeError::new_err(
+                    "the request's body was read on another thread than its handler's",
+                ));
+            }
+            State::Ended => return Ok(Ok(None)),
+            State::Failed(fault) => return Ok(Err(fault.clone())),
             // Taken out, so that nothing is locked while this thread waits. It is the only one that comes here.
-            open => match std::mem::replace(open, State::Ended) {
+            open @ State::Open(_) => match std::mem::replace(open, State::Ended) {
                 State::Open(reader) => reader,
                 _ => return Ok(Ok(None)),
             },

@@ -61,9 +61,7 @@ struct State {
 struct Watched {
     ticket: Weak<Ticket>,
     target: TargetId,
-    limit: Duration,
-    /// Its head was answered.
-    streaming: bool,
+    limit: Limit,
     /// Whether its client was answered with 504, which is to be seen in the log.
     answered: bool,
     /// When it is overdue.
@@ -113,8 +111,7 @@ impl Enforcer {
         let watched = Watched {
             ticket: Arc::downgrade(ticket),
             target,
-            limit: ticket.limit(),
-            streaming: ticket.is_streaming(),
+            limit: Limit { time: ticket.limit(), streaming: ticket.is_streaming() },
             answered,
             from,
             next: from,
@@ -154,13 +151,21 @@ impl Enforcer {
 /// A call that was answered with 504 and ended by itself.
 pub(crate) struct Ended {
     pub(crate) target: TargetId,
-    limit: Duration,
+    limit: Limit,
+}
+
+/// How long a call was allowed to take.
+#[derive(Clone, Copy)]
+struct Limit {
+    time: Duration,
+    /// For one chunk, as its head was answered.
     streaming: bool,
 }
 
 impl Ended {
     pub(crate) fn notice(self, target: String) -> Notice {
-        Notice::Late { target, limit: self.limit, streaming: self.streaming }
+        let Limit { time, streaming } = self.limit;
+        Notice::Late { target, limit: time, streaming }
     }
 }
 
@@ -176,11 +181,7 @@ impl Watched {
 
     /// What the log has still to hear of a call that is over.
     fn ended(self) -> Option<Ended> {
-        (self.answered && self.interrupted.is_none()).then_some(Ended {
-            target: self.target,
-            limit: self.limit,
-            streaming: self.streaming,
-        })
+        (self.answered && self.interrupted.is_none()).then_some(Ended { target: self.target, limit: self.limit })
     }
 
     /// When its worker counts as lost. Not before it has had a chance to hear of the interruption: it may have waited for

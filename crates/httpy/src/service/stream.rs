@@ -56,9 +56,9 @@ impl Drop for Open {
 /// A body in chunks. Not whole before its end has come out.
 #[derive(Debug)]
 pub(super) struct Streamed {
-    // Before `open`: the handler hears that its reader has gone, and may have ended before the other one asks.
-    reader: Reader<Fault>,
+    // Dropped before the reader: an iterator that is closed for want of one finds that its client has gone.
     open: Open,
+    reader: Reader<Fault>,
     heartbeat: Option<Heartbeat>,
     /// As long as the handler has said that the body is.
     length: Option<u64>,
@@ -70,6 +70,8 @@ pub(super) struct Streamed {
     waits: bool,
     /// Resolves when the app is forced to stop.
     forced: Option<Pin<Box<OwnedNotified>>>,
+    /// Why the body breaks off, when that is known.
+    fault: Option<Error>,
     ended: bool,
 }
 
@@ -78,7 +80,19 @@ impl Streamed {
         let Chunks { reader, heartbeat } = chunks;
         // One more byte would be one too many.
         let heartbeat = heartbeat.filter(|_| length.is_none());
-        Self { reader, open, heartbeat, length, sent: 0, pump, timer: None, waits: false, forced: None, ended: false }
+        Self {
+            open,
+            reader,
+            heartbeat,
+            length,
+            sent: 0,
+            pump,
+            timer: None,
+            waits: false,
+            forced: None,
+            fault: None,
+            ended: false,
+        }
     }
 
     pub(super) fn is_end(&self) -> bool {
@@ -93,9 +107,22 @@ impl Streamed {
         if self.ended {
             return Poll::Ready(None);
         }
-        let next = ready!(self.poll_next(context)).transpose();
-        self.ended = !matches!(next, Some(Ok(_)));
-        Poll::Ready(next)
+        if let Some(error) = self.fault.take() {
+            self.ended = true;
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(self.poll_next(context)) {
+            Ok(next) => {
+                self.ended = next.is_none();
+                Poll::Ready(next.map(Ok))
+            }
+            Err(error) => {
+                // A server forgets what it has not written when it hears of an error, and writes when it has to wait.
+                self.fault = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {

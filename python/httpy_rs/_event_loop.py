@@ -10,8 +10,7 @@ import asyncio
 import concurrent.futures
 import os
 import time
-from functools import partial
-from typing import Any, Awaitable, Callable, List, Tuple
+from typing import Any, Awaitable, Callable, Coroutine, List, Tuple
 
 from httpy_rs._deadline import DeadlineExceeded
 from httpy_rs._exception import FRAME_LIMIT, attempt, clean
@@ -44,7 +43,7 @@ def new_loop(prefer_uvloop: bool, is_in_first_step: Callable[[], bool]) -> async
 
 def _uvloop() -> asyncio.AbstractEventLoop | None:
     try:
-        import uvloop  # type: ignore[import-not-found,unused-ignore]
+        import uvloop  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         return None
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
@@ -84,22 +83,22 @@ def close(loop: asyncio.AbstractEventLoop, limit: float) -> list[str]:
             for task in tasks:
                 task.cancel()
             # Those that begin others as they end are found in the next round.
-            _complete(loop, partial(asyncio.wait, tasks, timeout=min(seconds, 1.0)))
-        seconds = max(0.0, ends - time.monotonic())
-        _complete(loop, lambda: asyncio.wait_for(loop.shutdown_asyncgens(), seconds))
+            _complete(loop, asyncio.wait(tasks, timeout=min(seconds, 1.0)))
+        _complete(loop, asyncio.wait_for(loop.shutdown_asyncgens(), max(0.0, ends - time.monotonic())))
     finally:
         asyncio.set_event_loop(None)
         loop.close()
     return left
 
 
-def _complete(loop: asyncio.AbstractEventLoop, work: Callable[[], Any]) -> None:
+def _complete(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> None:
     try:
-        loop.run_until_complete(work())
-    except BaseException as exception:  # a `SystemExit` of a task; a timeout
-        if isinstance(exception, Exception) and not isinstance(exception, asyncio.TimeoutError):
-            context = {"message": "ending the loop", "exception": exception}
-            attempt(lambda: loop.call_exception_handler(context), None)
+        loop.run_until_complete(work)
+    except asyncio.TimeoutError:
+        pass
+    except BaseException as exception:  # a `SystemExit` of a task
+        context = {"message": "the event loop failed as it ended", "exception": exception}
+        attempt(lambda: loop.call_exception_handler(context), None)
 
 
 async def send(
@@ -207,7 +206,6 @@ def task_frames(task: asyncio.Task[Any]) -> Frames:
             if frame is not None:
                 frames.append((frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name))
                 break
-        waits = (
-            getattr(waits, "cr_await", None) or getattr(waits, "gi_yieldfrom", None) or getattr(waits, "ag_await", None)
-        )
+        awaited = (getattr(waits, name, None) for name in ("cr_await", "gi_yieldfrom", "ag_await"))
+        waits = next(filter(None, awaited), None)
     return frames

@@ -9,7 +9,7 @@ import functools
 import inspect
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, Callable
 
 from httpy_rs._body import AsyncBody, Body
 from httpy_rs._exception import attempt
@@ -75,7 +75,7 @@ def is_async(function: Any) -> bool:
 def is_generator(function: Any) -> bool:
     """Whether the result of a call is a generator, async or not."""
     kinds = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-    return attempt(lambda: any(is_kind(called) for called in _called(function) for is_kind in kinds), False)
+    return any(_is(is_one, called) for called in _called(function) for is_one in kinds)
 
 
 def _called(function: Any) -> tuple[Any, Any]:
@@ -91,8 +91,12 @@ def _wrapped(function: Any) -> Any:
     return getattr(function, "__wrapped__", None)
 
 
+def _is(kind: Callable[[Any], bool], function: Any) -> bool:
+    return attempt(lambda: kind(function), False)  # what is asked for its attributes may raise anything
+
+
 def _is_coroutine_function(function: Any) -> bool:
-    if attempt(lambda: inspect.iscoroutinefunction(function), False):
+    if _is(inspect.iscoroutinefunction, function):
         return True
     # How functions were marked before `inspect.markcoroutinefunction`, and in libraries still are.
     coroutines = sys.modules.get("asyncio.coroutines")

@@ -5,6 +5,8 @@ Only for type checkers and readers; the rules themselves are kept in `httpy_rs._
 
 from typing import AsyncIterator, Awaitable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple, TypedDict, Union
 
+from httpy_rs._body import Body as RequestBody
+
 __all__ = [
     "AsyncHandler",
     "Body",
@@ -21,6 +23,7 @@ __all__ = [
     "ReplyHeaders",
     "RouteMap",
     "Status",
+    "StreamHandler",
 ]
 
 Params = Dict[str, List[str]]
@@ -82,6 +85,15 @@ class BytesHandler(Protocol):
     """A handler whose sixth parameter is annotated `bytes`: it gets the body as it was sent."""
 
     def __call__(self, method: str, path: str, params: Params, query: Query, headers: Headers, body: bytes, /) -> Reply:
+        """Answers one request; may be called on several threads at once."""
+
+
+class StreamHandler(Protocol):
+    """A handler whose sixth parameter is annotated `httpy_rs.Body`: it reads the body as it comes."""
+
+    def __call__(
+        self, method: str, path: str, params: Params, query: Query, headers: Headers, body: RequestBody, /
+    ) -> Reply:
         """Answers one request; may be called on several threads at once."""
 
 

@@ -14,7 +14,8 @@ from http import HTTPStatus
 from typing import Any, AsyncIterator, Iterator
 import httpy_rs
 from httpy_rs.typing import (
-    AsyncHandler, BytesHandler, Event, Handler, Headers, Init, Params, Query, Reply, ReplyHeaders, RouteMap
+    AsyncHandler, BytesHandler, Event, Handler, Headers, Init, Params, Query, Reply, ReplyHeaders, RouteMap,
+    StreamHandler
 )
 
 def by_alias(method: str, path: str, params: Params, query: Query, headers: Headers, body: str) -> Reply:
@@ -42,6 +43,19 @@ def untyped(method, path, params, query, headers, body):  # type: ignore[no-unty
 
 def with_bytes(m: str, p: str, params: Params, q: Query, h: Headers, body: bytes) -> Reply:
     return 200, body, {}
+
+def counting(m: str, p: str, params: Params, q: Query, h: Headers, body: httpy_rs.Body) -> Reply:
+    first: bytes = body.read(2)
+    return 200, str(sum(len(chunk) for chunk in body) + len(first)), {}
+
+def echo(m: str, p: str, params: Params, q: Query, h: Headers, body: httpy_rs.Body) -> Reply:
+    return 200, body, {}
+
+async def async_counting(m: str, p: str, params: Params, q: Query, h: Headers, body: httpy_rs.AsyncBody) -> Reply:
+    size = len(await body.read(2))
+    async for chunk in body:
+        size += len(chunk)
+    return 200, str(size), {}
 
 def init() -> RouteMap:
     return {"/": ["GET"]}
@@ -88,6 +102,7 @@ class Callable:
 handlers: list[Handler] = [by_alias, by_hand, plain, built, single, untyped, streaming, mixing, events, Callable()]
 async_handlers: list[AsyncHandler] = [async_events, async_plain]
 bytes_handler: BytesHandler = with_bytes
+stream_handlers: list[StreamHandler] = [counting, echo]
 inits: list[Init] = [init, init_by_hand, init_tuples, init_none]
 """
 

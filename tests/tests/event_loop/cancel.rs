@@ -167,13 +167,15 @@ async fn a_loop_that_is_blocked_in_c_code_is_told_of_and_goes_on_when_that_retur
 
 #[tokio::test]
 async fn a_loop_that_no_call_blocks_is_told_of_too() {
-    let source = format!("{SOURCE}
+    let source = format!(
+        "{SOURCE}
 async def behind(port):
     block_at_gate(port)
 async def leave_behind(port):
     leave_behind.task = asyncio.ensure_future(behind(port))
     await pass_gate(port)
-");
+"
+    );
     let turn = Turn::with(&source, |builder| builder.loop_blocked_after(Duration::from_millis(50))).await;
     let call = turn.call("/leave_behind");
     let held = turn.gate.arrival().await;

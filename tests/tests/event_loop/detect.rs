@@ -45,8 +45,7 @@ def future(*arguments):
 ",
     )
     .await;
-    let attributes =
-        ["handle", "partial", "method", "instance", "wrapped", "answers_itself", "awaitable", "future"];
+    let attributes = ["handle", "partial", "method", "instance", "wrapped", "answers_itself", "awaitable", "future"];
     for attribute in attributes {
         let answer = ask(turn.app.handler(attribute), get("/")).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, "httpy-loop-1"), "{attribute}");

@@ -28,7 +28,8 @@ def handle(method, path, params, query, headers, body):
 "
     );
     let turn = Turn::begin(&source.replace(SOURCE, "")).await;
-    let routes: Vec<_> = turn.app.python.routes().iter().map(|(route, methods)| (route.to_owned(), methods.to_vec())).collect();
+    let routes: Vec<_> =
+        turn.app.python.routes().iter().map(|(route, methods)| (route.to_owned(), methods.to_vec())).collect();
     assert_eq!(routes, [("/hello/:name".to_owned(), vec!["GET".to_owned(), "httpy-loop-1".to_owned()])]);
 }
 
@@ -73,7 +74,8 @@ atexit.register(print, 'at exit')
         child.signal("INT").await;
         let ended = child.wait().await;
         ended.assert_code(0);
-        let said: Vec<&str> = ended.stdout.lines().filter(|line| line.contains("stopped on") || *line == "at exit").collect();
+        let said: Vec<&str> =
+            ended.stdout.lines().filter(|line| line.contains("stopped on") || *line == "at exit").collect();
         assert_eq!(said, [&format!("stopped on {thread}"), "at exit"], "{ended:?}");
         assert!(!ended.stderr.contains("WARN") && !ended.stderr.contains("ERROR"), "{ended:?}");
     }
@@ -86,7 +88,8 @@ async fn what_a_shutdown_function_raises_is_logged_and_the_end_goes_on() {
         ("def", "sys.exit(3)", "stop raised SystemExit: 3"),
         ("async def", "await asyncio.sleep(3600)", "stop raised TimeoutError: it did not end within 5.0 s"),
     ] {
-        let source = format!("import atexit\natexit.register(print, 'at exit')\n{definition} stop():\n    {body}\n{HANDLER}");
+        let source =
+            format!("import atexit\natexit.register(print, 'at exit')\n{definition} stop():\n    {body}\n{HANDLER}");
         let child = server(&source).start().await;
         child.signal("INT").await;
         let ended = child.wait().await;
@@ -228,14 +231,16 @@ async def handle(method, path, params, query, headers, body):
 
 #[tokio::test]
 async fn a_pool_that_is_dropped_ends_its_loop_and_the_next_one_has_another() {
-    let source = format!("{HANDLER}
+    let source = format!(
+        "{HANDLER}
 async def ident(method, path, params, query, headers, body):
     handle.task = asyncio.create_task(asyncio.sleep(3600))
     return 200, str(id(asyncio.get_running_loop())), {{}}
 loops = lambda: [thread for thread in threading.enumerate() if thread.name.startswith('httpy-loop')]
 async def count(method, path, params, query, headers, body):
     return 200, str(len(loops())), {{}}
-");
+"
+    );
     for _ in 0..5 {
         let turn = Turn::begin(&source).await;
         let ident = turn.app.handler("ident");

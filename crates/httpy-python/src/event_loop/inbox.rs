@@ -119,12 +119,6 @@ impl Inbox {
         self.lock().closed
     }
 
-    /// How many jobs wait.
-    #[cfg(test)]
-    fn waiting(&self) -> usize {
-        self.lock().jobs.len()
-    }
-
     /// The loop's side, first in each round: what was rung until now is being seen to.
     pub(super) fn hear(&self) {
         self.wake.clear();

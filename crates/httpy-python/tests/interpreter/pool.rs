@@ -37,7 +37,17 @@ impl Running {
             NOTICED.notify_all();
         };
         let lost_after = Duration::from_millis(1);
-        let options = PoolOptions { min: 1, max: 1, stack_size: 8 << 20, replacements: 1, lost_after };
+        let options = PoolOptions {
+            min: 1,
+            max: 1,
+            stack_size: 8 << 20,
+            replacements: 1,
+            lost_after,
+            event_loops: 1,
+            uvloop: false,
+            in_flight: 1,
+            loop_blocked_after: lost_after,
+        };
         let pool = runtime.pool(options, Listener { late: |_, _| {}, notice }).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("pool_app.py"), source).unwrap();

@@ -1,6 +1,7 @@
 """Starts every example on a free port, asks its routes, and stops it with Ctrl-C, which must end it with exit code 0.
 
-Run by `scripts/check-examples`, which sets PYO3_PYTHON. Waits for the line on which an example says where it listens.
+Run by `scripts/check-examples`, which sets PYO3_PYTHON, and CHROMIUM where there is one: then the page of
+examples/streaming is opened too. Waits for the line on which an example says where it listens.
 """
 
 import http.client
@@ -13,6 +14,9 @@ import sys
 import threading
 from pathlib import Path
 from queue import Empty, Queue
+
+import streaming_page
+from browser import BrowserError
 
 # Example → (method, target, expected status, text that the body must contain).
 EXAMPLES = {
@@ -32,7 +36,17 @@ EXAMPLES = {
         ("GET", "/livez", 200, "alive"),
         ("GET", "/unknown", 404, ""),
     ],
+    "streaming": [
+        ("GET", "/", 200, "Live feed"),
+        ("POST", "/upload", 200, '"bytes": 0'),
+        ("GET", "/download?mib=2", 200, "abc"),
+        ("GET", "/download?mib=many", 400, "expected mib="),
+        ("DELETE", "/feed", 405, ""),
+    ],
 }
+
+# Example → what a browser checks of its page, which raises what is wrong.
+PAGES = {"streaming": streaming_page.check}
 
 # No check is made to pass by these: they only end a run that hangs.
 START_LIMIT, ANSWER_LIMIT, STOP_LIMIT = 60, 30, 30
@@ -118,20 +132,32 @@ def ask(address, method, target, expected_status, expected_text):
         raise Failed(f"{method} {target}: expected {expected_status} {expected_text!r}, got {response.status} {body!r}")
 
 
+def look(name, address):
+    """Opens the page of an example that has one, where there is a browser; says what came of it."""
+    if name not in PAGES:
+        return ""
+    program = os.environ.get("CHROMIUM")
+    if not program:
+        return "page NOT opened (no browser), "
+    PAGES[name](program, "http://{}:{}/".format(*address), ANSWER_LIMIT)
+    return "page as expected in a browser, "
+
+
 def check(name, program):
     server = Server(program)
     try:
         address = server.address()
         for request in EXAMPLES[name]:
             ask(address, *request)
+        seen = look(name, address)
         server.stop()
-    except Failed as failure:
+    except (Failed, BrowserError) as failure:
         server.process.kill()
         server.process.wait()
         print(f"example {name}: {failure}")
         print("".join(f"  | {line}" for line in server.printed))
         return False
-    print(f"example {name}: {len(EXAMPLES[name])} answers as expected, exit code 0 after Ctrl-C")
+    print(f"example {name}: {len(EXAMPLES[name])} answers as expected, {seen}exit code 0 after Ctrl-C")
     return True
 
 

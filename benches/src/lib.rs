@@ -7,7 +7,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use httpy::{PyApp, PyService};
-use httpy_core::{BodyKind, Fields, Returned};
+use httpy_core::{BodyKind, Content, Fields, Returned};
 use httpy_python::bench::Attached;
 use httpy_python::{Runtime, interpreter::Options};
 
@@ -79,5 +79,5 @@ pub fn returned() -> Returned {
     let mut headers = Fields::with_capacity(1, 256);
     headers.push(b"X-Test", b"1");
     let body = Bytes::from_static(b"hello");
-    Returned { status: StatusCode::OK, body, kind: BodyKind::Text, headers, header_lines: 1 }
+    Returned { status: StatusCode::OK, body: Content::Whole(body), kind: BodyKind::Text, headers, header_lines: 1 }
 }

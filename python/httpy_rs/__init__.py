@@ -1,13 +1,29 @@
 """httpy: Python handlers inside axum and tower.
 
 Handlers need nothing from here. `request()` says what a handler's six arguments cannot; `remaining()` says how much
-time is left, `shield()` holds the deadline off and `DeadlineExceeded` is what it raises. `httpy_rs.typing` holds the
-contract's types and `httpy_rs.testing` calls a handler in plain pytest. This module is imported at every start of the
-server, so it stays light: what costs time to import lives in the submodules.
+time is left, `shield()` holds the deadline off and `DeadlineExceeded` is what it raises; `sse()` replies with a stream
+of events, `Body` is a request's body as it comes, and `client_gone()` says whether anybody still waits.
+`httpy_rs.typing` holds the contract's types and `httpy_rs.testing` calls a handler in plain pytest. This module is
+imported at every start of the server, so it stays light: what costs time to import lives in the submodules.
 """
 
+from httpy_rs._body import AsyncBody, Body, BodyError
+from httpy_rs._client import client_gone
 from httpy_rs._deadline import DeadlineExceeded, remaining, shield
 from httpy_rs._request import Request, request
+from httpy_rs._sse import sse
 from httpy_rs._version import __version__
 
-__all__ = ["DeadlineExceeded", "Request", "__version__", "remaining", "request", "shield"]
+__all__ = [
+    "AsyncBody",
+    "Body",
+    "BodyError",
+    "DeadlineExceeded",
+    "Request",
+    "__version__",
+    "client_gone",
+    "remaining",
+    "request",
+    "shield",
+    "sse",
+]

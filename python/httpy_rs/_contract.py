@@ -1,13 +1,15 @@
 """`check_reply`: the contract's rules for what a handler returns, in Python.
 
 The server has its own copy in Rust; `tests/vectors/replies.json` holds the two together. Objects are judged by their
-real type (a mock's `__class__` does not count) and read past what a subclass overrides, as the server does.
+real type (a mock's `__class__` does not count) and read past what a subclass overrides, as the server does. What a body
+that is an iterator may yield stands in `_chunk`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, List, NamedTuple, NoReturn, Tuple
+from types import CoroutineType
+from typing import Any, List, NamedTuple, NoReturn, Optional, Tuple
 
 HEADER_LINE_LIMIT = 1024
 NAME_LIMIT = 65_535  # bytes
@@ -15,6 +17,7 @@ QUOTE_LIMIT = 64  # bytes of a client's or handler's text in a message
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+PEP_383 = "expected text that encodes as UTF-8 (surrogates U+DC80 to U+DCFF stand for bytes, PEP 383)"
 NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that stand for no byte
 BEYOND_LATIN_1 = re.compile(r"[^\x00-\xff]")
 DIGITS = re.compile(r"[0-9]+")
@@ -28,31 +31,57 @@ Lines = List[Tuple[str, str]]
 
 
 class ContractFailure(AssertionError):
-    """A handler returned what the contract does not allow; its text is the line in the server's log."""
+    """A handler returned, or yielded, what the contract does not allow; its text is the line in the server's log."""
 
 
 class CheckedReply(NamedTuple):
-    """What the server sends for a reply; where there is no `Content-Length` here, it adds the body's length."""
+    """What the server sends for a reply; without a `Content-Length` here it adds the one of a whole body."""
 
     status: int
     headers: List[Tuple[str, str]]
     body: bytes
     warnings: List[str]
+    stream: Any
+    """The iterator, plain or async, whose chunks are the body; `None` where `body` is all of it."""
+    length: Optional[int]
+    """How many bytes the stream has to have, where the handler has said so."""
 
 
-def check_reply(target: str, method: str, result: object) -> CheckedReply:
-    """What goes out for `result`, returned by `target` for a request of `method`.
+def check_reply(target: str, method: str, result: object, *, is_async: bool = False) -> CheckedReply:
+    """What goes out for `result`, returned by `target` for a request of `method`; awaited, where that `is_async`.
 
-    Raises `ContractFailure` with the server's message.
+    An iterator that the reply has no place for is left as it is: who has the result closes it. Raises `ContractFailure`
+    with the server's message.
     """
-    return _Reply(target, result).checked(method)
+    return _Reply(target, result, is_async).checked(method)
+
+
+def body_stream(result: Any) -> Any:
+    """The iterator, plain or async, that stands as body in what a handler returned; `None` where there is none."""
+    if _is(result, tuple):
+        items: Tuple[Any, ...] = (*tuple.__iter__(result),)
+        if len(items) == 3 and is_iterator(items[1]):
+            return items[1]
+    return None
+
+
+def is_iterator(value: object) -> bool:
+    """Whether `value` can stand as a body in chunks: an iterator, or an async one."""
+    return _has(value, "__next__") or is_async_iterator(value)
+
+
+def is_async_iterator(value: object) -> bool:
+    """Whether `value` is an async iterator, or gives one."""
+    return _has(value, "__anext__") or _has(value, "__aiter__")
 
 
 class _Reply:
     """One reply on its way through the rules, in the contract's order: types and encodings first, then meanings."""
 
-    def __init__(self, target: str, result: object) -> None:
+    def __init__(self, target: str, result: object, is_async: bool) -> None:
         self.target = target
+        self.is_async = is_async
+        self.stream: Any = None
         status, body, headers = self._items(result)
         self.status = self._status(status)
         self.body = self._body(body)
@@ -65,19 +94,29 @@ class _Reply:
         warnings: List[str] = []
         headers = self._without_hop_by_hop(self._content_length(method), warnings)
         body_kept = self.status not in WITHOUT_BODY
-        if self.body and not body_kept:
-            warnings.append(f"a body of {len(self.body)} bytes with status {self.status} was dropped")
+        if not body_kept and (self.body or self.stream is not None):
+            what = f"a body of {len(self.body)} bytes" if self.stream is None else "an iterator as body"
+            warnings.append(f"{what} with status {self.status} was dropped")
         if self.body and body_kept and not any(name.lower() == "content-type" for name, _ in headers):
             headers.append(("Content-Type", self.default_type))
-        body = self.body if body_kept and method != "HEAD" else b""
-        return CheckedReply(self.status, headers, body, warnings)
+        if not body_kept or method == "HEAD":
+            return CheckedReply(self.status, headers, b"", warnings, None, None)
+        lengths = [value for name, value in headers if name.lower() == "content-length" and self.stream is not None]
+        length = int(lengths[0].lstrip("0") or "0") if lengths else None
+        return CheckedReply(self.status, headers, self.body, warnings, self.stream, length)
 
     def _fail(self, what: str) -> NoReturn:
         raise ContractFailure(f"{self.target} returned {what}")
 
     def _items(self, result: Any) -> Tuple[Any, ...]:
         if not _is(result, tuple):
-            self._fail(f"{_type_name(result)}: expected a tuple (status, body, headers)")
+            if _is(result, CoroutineType):
+                result.close()
+                self._fail(
+                    "a coroutine that was never awaited: expected a tuple (status, body, headers); await it in an "
+                    "async def"
+                )
+            self._fail(f"{type_name(result)}: expected a tuple (status, body, headers)")
         items: Tuple[Any, ...] = (*tuple.__iter__(result),)
         self.types = _types(items)
         if len(items) != 3:
@@ -86,7 +125,7 @@ class _Reply:
 
     def _status(self, status: Any) -> int:
         if not _is(status, int) or _is(status, bool):
-            self._fail(f"{self.types}: expected status to be an int, found {_type_name(status)}")
+            self._fail(f"{self.types}: expected status to be an int, found {type_name(status)}")
         value = int.__int__(status)
         if not -(2**63) <= value < 2**63:
             self._fail("a status beyond 64 bits: expected 200 to 999")
@@ -98,29 +137,35 @@ class _Reply:
         if body is None:
             return b""
         if _is(body, str):
-            bad = NO_BYTE.search(_exact(body))
+            bad = NO_BYTE.search(exact(body))
             if bad:
-                self._fail(
-                    f"a body with U+{ord(bad.group()):04X} at index {bad.start()}: expected text that encodes as UTF-8 "
-                    "(surrogates U+DC80 to U+DCFF stand for bytes, PEP 383)"
-                )
-            return _exact(body).encode("utf-8", "surrogateescape")
-        if not (_is(body, bytes) or _is(body, bytearray) or _is(body, memoryview)):
+                self._fail(f"a body with U+{ord(bad.group()):04X} at index {bad.start()}: {PEP_383}")
+            return exact(body).encode("utf-8", "surrogateescape")
+        if is_binary(body):
+            return memoryview(body).tobytes()
+        if not is_iterator(body):
             self._fail(
-                f"{self.types}: expected body to be str, bytes, bytearray, memoryview or None, found {_type_name(body)}"
+                f"{self.types}: expected body to be str, bytes, bytearray, memoryview or None, or an iterator of str "
+                f"or bytes, found {type_name(body)}"
             )
-        return memoryview(body).tobytes()
+        if not self.is_async and is_async_iterator(body):
+            self._fail(
+                f"{self.types}: expected a plain iterator as body, as the handler is no async def, found "
+                f"{type_name(body)}"
+            )
+        self.stream = body
+        return b""
 
     def _lines(self, headers: Any) -> Lines:
         if headers is None:
             return []
         if not _is(headers, dict):
-            self._fail(f"{self.types}: expected headers to be a dict or None, found {_type_name(headers)}")
+            self._fail(f"{self.types}: expected headers to be a dict or None, found {type_name(headers)}")
         lines: Lines = []
         for name, values in dict.items(headers):
             if not _is(name, str):
-                self._fail(f"a header name of type {_type_name(name)}: expected str")
-            name = _exact(name)
+                self._fail(f"a header name of type {type_name(name)}: expected str")
+            name = exact(name)
             lines.extend((name, value) for value in self._values(name, values))
         return lines
 
@@ -132,17 +177,17 @@ class _Reply:
         elif _is(values, tuple):
             found = [*tuple.__iter__(values)]
         else:
-            self._fail(f"header {_quote(name)} of type {_type_name(values)}: expected str or a list or tuple of str")
+            self._fail(f"header {_quote(name)} of type {type_name(values)}: expected str or a list or tuple of str")
         for value in found:
             if not _is(value, str):
-                self._fail(f"header {_quote(name)} with an item of type {_type_name(value)}: expected str")
-            bad = BEYOND_LATIN_1.search(_exact(value))
+                self._fail(f"header {_quote(name)} with an item of type {type_name(value)}: expected str")
+            bad = BEYOND_LATIN_1.search(exact(value))
             if bad:
                 self._fail(
                     f"header {_quote(name)} with U+{ord(bad.group()):04X} at index {bad.start()}: expected latin-1 "
                     "text; encode other text first, for example with urllib.parse.quote"
                 )
-        return [_exact(value) for value in found]
+        return [exact(value) for value in found]
 
     def _check_lines(self) -> None:
         # The server keeps no more lines than that, and so judges no others.
@@ -169,11 +214,19 @@ class _Reply:
         if given:
             self._check_content_length(given[0][1], equal=method != "HEAD" and self.status != 304)
             return self.lines
-        if method == "HEAD" and self.status != 304:
+        if method == "HEAD" and self.status != 304 and self.stream is None:
             return [*others, ("Content-Length", str(len(self.body)))]
         return others
 
     def _check_content_length(self, value: str, *, equal: bool) -> None:
+        if self.stream is not None:
+            # Nobody knows yet how long the body is, but what counts its bytes has 64 bits.
+            number = value.lstrip("0")
+            if not DIGITS.fullmatch(value) or (equal and (len(number) > 20 or int(number or "0") >= 2**64)):
+                self._fail(
+                    f"Content-Length {_quote(value, 'latin-1')} with an iterator as body: expected a number of bytes"
+                )
+            return
         # Compared as text: a number may be longer than what `int` reads.
         right = not equal or (value.lstrip("0") or "0") == str(len(self.body))
         if not DIGITS.fullmatch(value) or not right:
@@ -193,18 +246,28 @@ def _is(value: object, kind: type) -> bool:
     return issubclass(type(value), kind)
 
 
-def _exact(text: str) -> str:
+def is_binary(value: object) -> bool:
+    """Whether `value` is of a type whose bytes are sent as they are."""
+    return _is(value, bytes) or _is(value, bytearray) or _is(value, memoryview)
+
+
+def _has(value: object, name: str) -> bool:
+    """Whether the type of `value` has a method of this name, whatever the value itself says."""
+    return any(name in vars(kind) for kind in type.mro(type(value)))
+
+
+def exact(text: str) -> str:
     """A `str` of the same characters, whatever a subclass overrides."""
     return str.__str__(text)
 
 
-def _type_name(value: object) -> str:
+def type_name(value: object) -> str:
     name: str = type.__dict__["__name__"].__get__(type(value))
     return name
 
 
 def _types(items: Tuple[Any, ...]) -> str:
-    names = [_type_name(item) for item in items[:8]]
+    names = [type_name(item) for item in items[:8]]
     if len(items) > len(names):
         names.append("...")
     return f"({', '.join(names)})"

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # Set by the server. The first two count the shields of the call that runs on this thread, and do nothing on others.
 _enter: Callable[[], None] | None = None
 _leave: Callable[[], None] | None = None
-# From the token of a request to the seconds until its deadline.
-_seconds_left: Callable[[object], float] | None = None
+# From the token of a request to the seconds until its deadline, if it has one.
+_seconds_left: Callable[[object], float | None] | None = None
 
 
 class DeadlineExceeded(BaseException):
@@ -80,12 +80,14 @@ def shield() -> _Shield:
 def remaining() -> float | None:
     """Seconds until the deadline of the request that is being handled in this context; never negative.
 
-    `None` where there is no deadline: outside of a request, and in a thread without the request's context. `request()`
-    says how a thread gets it.
+    In an iterator that is a reply's body, the time left for the next chunk. `None` where there is no deadline: outside
+    of a request, in a thread without the request's context (`request()` says how a thread gets it), and for events with
+    a heartbeat.
     """
+    token = _request.current_token()
+    if token is not None and _seconds_left is not None:
+        return _seconds_left(token)
     current = _request._current.get(None)
-    if type(current) is _request.Request:
-        return None if current.deadline is None else max(0.0, current.deadline - time.monotonic())
-    if current is None or _seconds_left is None:
-        return None
-    return _seconds_left(current)
+    if type(current) is _request.Request and current.deadline is not None:
+        return max(0.0, current.deadline - time.monotonic())
+    return None

@@ -13,7 +13,7 @@ from importlib.machinery import PathFinder
 from typing import Any, Callable, List, Sequence, Tuple
 
 from httpy_rs._exception import attempt, clean, describe, user_frames
-from httpy_rs._signature import Signature, is_async
+from httpy_rs._signature import Signature, is_async, is_generator
 
 ARGUMENTS = "(method, path, params, query, headers, body)"
 
@@ -47,41 +47,60 @@ def load_attribute(target: str, paths: Sequence[str]) -> Any:
     return found
 
 
-def load_handler(target: str, paths: Sequence[str]) -> Tuple[Callable[..., Any], bool]:
-    """The handler that `target` names, and whether it wants its body as `bytes`.
+def load_handler(target: str, paths: Sequence[str]) -> Tuple[Callable[..., Any], str, bool]:
+    """The handler that `target` names, how it wants its body (`text`, `bytes` or `stream`), and whether it is async.
 
     Raises `LoadError`: the kinds of `load_attribute`, and those of `check_handler`.
     """
     handler = load_attribute(target, paths)
-    return handler, check_handler(target, handler)
+    return handler, check_handler(target, handler), is_async(handler)
 
 
-def check_handler(target: str, handler: object) -> bool:
-    """Whether `handler` wants its body as `bytes`.
+def check_handler(target: str, handler: object) -> str:
+    """How `handler` wants its body: `text`, `bytes` or `stream`.
 
-    Raises `LoadError` of the kinds `not_callable`, `async_handler`, `signature`.
+    Raises `LoadError` of the kinds `not_callable`, `generator_handler`, `signature`.
     """
     signature = _signature(target, handler)
     if not signature.accepts(6):
         raise LoadError("signature", f"{target} takes {signature}: expected six positional arguments {ARGUMENTS}")
-    return signature.last_is_bytes(6)
+    return signature.body_kind(6)
 
 
-def run_init(target: str, paths: Sequence[str]) -> List[Tuple[str, List[str]]]:
+def load_init(target: str, paths: Sequence[str]) -> Tuple[Callable[[], Any], bool]:
+    """The init function that `target` names, and whether it is async.
+
+    Raises `LoadError`: the kinds of `load_attribute`, and `not_callable`, `generator_handler`, `init_signature`.
+    """
+    return _load_plain(target, paths, "init_signature")
+
+
+def load_shutdown(target: str, paths: Sequence[str]) -> Tuple[Callable[[], Any], bool]:
+    """The shutdown function that `target` names, and whether it is async.
+
+    Raises `LoadError`: the kinds of `load_attribute`, and `not_callable`, `generator_handler`, `shutdown_signature`.
+    """
+    return _load_plain(target, paths, "shutdown_signature")
+
+
+def run_init(target: str, init: Callable[[], Any]) -> List[Tuple[str, List[str]]]:
     """Calls the init function that `target` names; its routes with their methods, in its order.
 
-    Raises `LoadError`: the kinds of `load_attribute`, and `not_callable`, `async_handler`, `init_signature`,
-    `init_exception`, `init_result`.
+    Raises `LoadError` of the kinds `init_exception`, `init_result`.
     """
-    init = load_attribute(target, paths)
-    signature = _signature(target, init)
-    if not signature.accepts(0):
-        raise LoadError("init_signature", f"{target} takes {signature}: expected a function without arguments")
     try:
         result = init()
     except BaseException as exception:
         raise LoadError("init_exception", f"{target} raised {_summary(exception)}") from exception
     return _routes(target, result)
+
+
+def _load_plain(target: str, paths: Sequence[str], kind: str) -> Tuple[Callable[[], Any], bool]:
+    function = load_attribute(target, paths)
+    signature = _signature(target, function)
+    if not signature.accepts(0):
+        raise LoadError(kind, f"{target} takes {signature}: expected a function without arguments")
+    return function, is_async(function)
 
 
 def _parse(target: str) -> Tuple[str, str]:
@@ -161,9 +180,11 @@ def _attribute(owner: object, name: str, place: str, target: str) -> Any:
 def _signature(target: str, function: object) -> Signature:
     if not callable(function):
         raise LoadError("not_callable", f"{target} is of type {_type_name(function)}: expected a function")
-    if is_async(function):
+    if is_generator(function):
         raise LoadError(
-            "async_handler", f"{target} is an async function: expected a plain one, async def is not supported yet"
+            "generator_handler",
+            f"{target} is a generator function: expected one that returns; a handler that streams returns "
+            "(status, generator(), headers), with the generator as its body",
         )
     return Signature(function)
 

@@ -26,7 +26,7 @@ _describe: Callable[[object], Described] | None = None
 class Request:
     """One request, as far as a handler's six arguments do not tell it. Not to be changed."""
 
-    __slots__ = ("client", "deadline", "extras", "http_version", "route", "scheme", "target")
+    __slots__ = ("_token", "client", "deadline", "extras", "http_version", "route", "scheme", "target")
 
     target: str
     """Path and query as the client sent them, still percent-encoded: `/hello/a%20b?x=1`."""
@@ -60,6 +60,8 @@ class Request:
         self.http_version = http_version
         self.deadline = deadline
         self.extras = extras
+        # The server's own, for what changes while the request is handled.
+        self._token: object = None
 
     def __repr__(self) -> str:
         fields = ", ".join(
@@ -90,9 +92,16 @@ def request() -> Request:
     made = Request(
         target, route, client, scheme, http_version, time.monotonic() + seconds_left, _read_extras(extras_json)
     )
+    made._token = current
     # The second ask in the same context finds the `Request` itself.
     _current.set(made)
     return made
+
+
+def current_token() -> object:
+    """The server's token of the request that is being handled in this context; `None` where there is none."""
+    current = _current.get(None)
+    return current._token if type(current) is Request else current
 
 
 def _read_extras(text: str | None) -> dict[str, Any]:

@@ -8,7 +8,14 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from typing import Any
+from types import ModuleType
+from typing import Any, Callable
+
+from httpy_rs._body import AsyncBody, Body
+from httpy_rs._exception import attempt
+
+# More wrappers than this around one function are taken for a circle.
+_WRAPPED_LIMIT = 100
 
 
 class Signature:
@@ -31,8 +38,8 @@ class Signature:
         """Whether a call with `count` positional arguments and no others can bind."""
         return self._found is None or _parameter_of_last(self._found, count) is not False
 
-    def last_is_bytes(self, count: int) -> bool:
-        """Whether the parameter that gets the last of `count` positional arguments is annotated `bytes`.
+    def body_kind(self, count: int) -> str:
+        """How the last of `count` positional arguments is annotated: `text`, `bytes`, or `stream` for `httpy_rs.Body`.
 
         Where a wrapper (`functools.wraps`) does not say, the function that it wraps does.
         """
@@ -40,25 +47,61 @@ class Signature:
             parameter = found is not None and _parameter_of_last(found, count)
             if not isinstance(parameter, inspect.Parameter):
                 continue
-            if _is_bytes(parameter.annotation):
-                return True
+            kind = _kind(parameter.annotation, self._function)
+            if kind is not None:
+                return kind
             # A wrapper's `*arguments: Any` is for all of them and says nothing about this one.
             is_own = parameter.kind is not inspect.Parameter.VAR_POSITIONAL
             if is_own and parameter.annotation is not inspect.Parameter.empty:
-                return False
-        return False
+                return "text"
+        return "text"
 
 
 def is_async(function: Any) -> bool:
-    """Whether a call makes a coroutine.
+    """Whether the result of a call is to be awaited.
 
-    A plain wrapper around a coroutine function is not one: running the coroutine is what it may be for.
+    A plain wrapper around a coroutine function (`functools.wraps`) counts as one: it may return the coroutine, or the
+    result itself.
     """
+    seen = 0
+    while function is not None and seen < _WRAPPED_LIMIT:
+        seen += 1
+        if any(_is_coroutine_function(called) for called in _called(function)):
+            return True
+        function = attempt(lambda: _wrapped(function), None)  # noqa: B023 - called at once
+    return False
+
+
+def is_generator(function: Any) -> bool:
+    """Whether the result of a call is a generator, async or not."""
+    kinds = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return any(_is(is_one, called) for called in _called(function) for is_one in kinds)
+
+
+def _called(function: Any) -> tuple[Any, Any]:
+    """The function itself, and what its type is called through: an object that is no function."""
     while isinstance(function, functools.partial):
         function = function.func
-    # An object that is no function is called through its type.
-    called = inspect.getattr_static(type(function), "__call__", None)
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+    return function, inspect.getattr_static(type(function), "__call__", None)
+
+
+def _wrapped(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__wrapped__", None)
+
+
+def _is(kind: Callable[[Any], bool], function: Any) -> bool:
+    return attempt(lambda: kind(function), False)  # what is asked for its attributes may raise anything
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    if _is(inspect.iscoroutinefunction, function):
+        return True
+    # How functions were marked before `inspect.markcoroutinefunction`, and in libraries still are.
+    coroutines = sys.modules.get("asyncio.coroutines")
+    mark = getattr(coroutines, "_is_coroutine", None)
+    return mark is not None and attempt(lambda: getattr(function, "_is_coroutine", None), None) is mark
 
 
 def _read(function: Any, *, follow_wrapped: bool) -> inspect.Signature | None:
@@ -89,8 +132,46 @@ def _parameter_of_last(found: inspect.Signature, count: int) -> inspect.Paramete
     return True
 
 
-def _is_bytes(annotation: object) -> bool:
+def _kind(annotation: object, function: object) -> str | None:
     if isinstance(annotation, str):
         # A quoted annotation under `from __future__ import annotations` carries its quotes.
-        return annotation.strip(" '\"") in ("bytes", "builtins.bytes")
-    return annotation is bytes
+        text = annotation.strip(" '\"")
+        if text in ("bytes", "builtins.bytes"):
+            return "bytes"
+        if text.rpartition(".")[2] not in ("Body", "AsyncBody"):
+            return None
+        annotation = _look_up(text, function)
+    if annotation is bytes:
+        return "bytes"
+    return "stream" if annotation is Body or annotation is AsyncBody else None
+
+
+def _look_up(name: str, function: object) -> object:
+    """What a name is where the function was written, dots followed through modules alone, so that nothing runs.
+
+    Who imports for annotations alone (`if TYPE_CHECKING`) leaves no trace of it: such a name is taken for ours.
+    """
+    first, *rest = name.split(".")
+    names = _globals(function)
+    if first not in names:
+        return Body if first == "httpy_rs" or not rest else None
+    found: object = names[first]
+    for part in rest:
+        found = vars(found).get(part) if isinstance(found, ModuleType) else None
+    return found
+
+
+def _globals(function: Any) -> dict[str, Any]:
+    while isinstance(function, functools.partial):
+        function = function.func
+    try:
+        function = inspect.unwrap(function)
+        # An object that is no function is called through its type.
+        for called in (function, inspect.getattr_static(type(function), "__call__", None)):
+            # Of a bound method, too.
+            names = getattr(called, "__globals__", None)
+            if isinstance(names, dict):
+                return names
+    except Exception:  # whatever the user's own objects do
+        return {}
+    return {}

@@ -8,83 +8,36 @@
         assert response.status == 200
         assert response.text == "hello you"
 
-What only a server can do is not here: limits of bodies, deadlines, queues, and the answer 500 to a failure, which is
-raised instead. The arguments' rules stand in `_arguments`, those of the reply in `_contract`.
+It calls `async def` handlers too, and reads bodies that are iterators to their end; `acall` is for tests that are
+`async def` themselves. What only a server can do is not here: limits of bodies, deadlines, queues, heartbeats, and the
+answer 500 to a failure, which is raised instead. The arguments' rules stand in `_arguments`, those of the reply in
+`_contract` and `_chunk`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
-import json
-import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Mapping, Optional, Tuple, Union
 
-from httpy_rs import _request
-from httpy_rs._arguments import RequestHeaders, arguments
-from httpy_rs._contract import ContractFailure, check_reply
-from httpy_rs._load import LoadError, check_handler, load_handler
-from httpy_rs._pattern import Pattern
+from httpy_rs._arguments import RequestHeaders
+from httpy_rs._call import Call
+from httpy_rs._contract import ContractFailure
+from httpy_rs._event_stream import ReceivedEvent, ReceivedEvents
+from httpy_rs._load import LoadError
+from httpy_rs._response import Response, ResponseHeaders
+from httpy_rs._upload import Sent
 
-__all__ = ["ContractFailure", "LoadError", "Response", "ResponseHeaders", "call"]
-
-
-class ResponseHeaders:
-    """The headers of a response, in order; names in any case."""
-
-    def __init__(self, lines: List[Tuple[str, str]]) -> None:
-        self._lines = lines
-
-    def get(self, name: str, default: Optional[str] = None) -> Optional[str]:
-        """The first value of `name`, or `default`."""
-        return next(iter(self.get_list(name)), default)
-
-    def get_list(self, name: str) -> List[str]:
-        """All values of `name` in order; empty when there is no such header."""
-        return [value for other, value in self._lines if other.lower() == name.lower()]
-
-    def __getitem__(self, name: str) -> str:
-        for value in self.get_list(name):
-            return value
-        raise KeyError(name)
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool(self.get_list(name))
-
-    def __iter__(self) -> Iterator[Tuple[str, str]]:
-        """Name and value of each line, names as the handler spelt them."""
-        return iter(self._lines)
-
-    def __len__(self) -> int:
-        """How many lines there are."""
-        return len(self._lines)
-
-    def __repr__(self) -> str:
-        return f"ResponseHeaders({self._lines!r})"
-
-
-class Response:
-    """What a client would get. `Content-Length` is among the headers where the handler gave it, and for `HEAD`."""
-
-    __slots__ = ("body", "headers", "status", "warnings")
-
-    def __init__(self, status: int, headers: ResponseHeaders, body: bytes, warnings: List[str]) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-        self.warnings = warnings
-        """What the server would warn about in its log, without the target's name."""
-
-    @property
-    def text(self) -> str:
-        """The body as UTF-8; bytes that are not UTF-8 as lone surrogates (PEP 383)."""
-        return self.body.decode("utf-8", "surrogateescape")
-
-    def json(self) -> Any:
-        """The body read as JSON; raises `ValueError` when it is none."""
-        return json.loads(self.body)
-
-    def __repr__(self) -> str:
-        return f"Response(status={self.status}, headers={self.headers!r}, body={self.body!r})"
+__all__ = [
+    "ContractFailure",
+    "LoadError",
+    "ReceivedEvent",
+    "ReceivedEvents",
+    "Response",
+    "ResponseHeaders",
+    "acall",
+    "call",
+]
 
 
 def call(
@@ -94,55 +47,79 @@ def call(
     *,
     route: Optional[str] = None,
     headers: RequestHeaders = None,
-    body: Union[str, bytes] = b"",
+    body: Sent = b"",
     extras: Optional[Mapping[str, Any]] = None,
     client: Optional[Tuple[str, int]] = ("127.0.0.1", 50000),
     scheme: str = "http",
     http_version: str = "1.1",
     deadline: Optional[float] = 30.0,
+    leave_after: Optional[int] = None,
 ) -> Response:
     """Calls `handler`, a function or its target `"module:attribute"`, and returns the response a client would get.
 
     - `path`: as a client sends it, percent-encoded, with its query.
     - `route`: the pattern (`/hello/{name}`, `/hello/:name`, `/{*rest}`) that fills the params; none by default.
     - `headers`: name to one value or a list of values, or pairs of name and value; only `Host` is added.
-    - `body`: `str` is sent as UTF-8.
+    - `body`: `str` is sent as UTF-8. An iterable of `str` or `bytes` is sent in these chunks, which is what a handler
+      sees that reads an `httpy_rs.Body`; what the iterable raises, `httpy_rs.BodyError` for one, is raised there.
     - `extras`, `client`, `scheme`, `http_version`: what `httpy_rs.request()` tells; extras pass through JSON as they do
       in the server.
     - `deadline`: seconds from now until the deadline that `httpy_rs.request()` and `httpy_rs.remaining()` tell; nothing
       is interrupted.
+    - `leave_after`: the client leaves when it has got so many chunks of a body that is an iterator, and the iterator is
+      closed: what never ends needs this. By default the client stays to the end.
+
+    An `async def` handler, and an async iterator that it returns, run on an event loop of their own.
 
     Raises `ContractFailure` for a reply that the contract forbids, `LoadError` for a handler that the server would not
-    start with, `ValueError` for a request that would not reach it, and whatever the handler raises.
+    start with, `ValueError` for a request that would not reach it, `RuntimeError` for an async handler where an event
+    loop runs already, and whatever the handler, its iterator or the iterator's `close()` raises.
     """
-    if isinstance(handler, str):
-        target = handler
-        function, wants_bytes = load_handler(target, [])
-    else:
-        target, function = _target(handler), handler
-        wants_bytes = check_handler(target, function)
-    pattern = None if route is None else Pattern(route)
-    given = arguments(method, path, pattern, headers, body, wants_bytes=wants_bytes)
-    known: Dict[str, Any] = json.loads(json.dumps(dict(extras or {})))
-    request = _request.Request(
-        path,
-        None if pattern is None else pattern.template,
-        client,
-        scheme,
-        http_version,
-        None if deadline is None else time.monotonic() + deadline,
-        known,
+    prepared = Call(
+        handler, method, path, route, headers, body, extras, client, scheme, http_version, deadline, leave_after
     )
+    if not prepared.is_async:
+        return contextvars.Context().run(prepared.run)
+    if _is_loop_running():
+        raise RuntimeError(
+            f"httpy_rs.testing.call cannot run {prepared.target}, which is async, where an event loop is running "
+            "already: use `await httpy_rs.testing.acall(...)`, with the same arguments"
+        )
+    return contextvars.Context().run(lambda: asyncio.run(prepared.run_async()))
 
-    def run() -> object:
-        _request._current.set(request)
-        return function(*given)
 
-    reply = check_reply(target, method, contextvars.Context().run(run))
-    return Response(reply.status, ResponseHeaders(reply.headers), reply.body, reply.warnings)
+async def acall(
+    handler: Union[Callable[..., Any], str],
+    method: str = "GET",
+    path: str = "/",
+    *,
+    route: Optional[str] = None,
+    headers: RequestHeaders = None,
+    body: Sent = b"",
+    extras: Optional[Mapping[str, Any]] = None,
+    client: Optional[Tuple[str, int]] = ("127.0.0.1", 50000),
+    scheme: str = "http",
+    http_version: str = "1.1",
+    deadline: Optional[float] = 30.0,
+    leave_after: Optional[int] = None,
+) -> Response:
+    """`call` for tests that are `async def`: the same arguments, response and failures.
+
+    An async handler runs on the loop of the test, in a task and a context of its own; a plain one beside it on another
+    thread, as in the server.
+    """
+    prepared = Call(
+        handler, method, path, route, headers, body, extras, client, scheme, http_version, deadline, leave_after
+    )
+    context = contextvars.Context()
+    if not prepared.is_async:
+        return await asyncio.get_running_loop().run_in_executor(None, context.run, prepared.run)
+    return await context.run(lambda: asyncio.ensure_future(prepared.run_async()))
 
 
-def _target(handler: Any) -> str:
-    """`module:qualname` of a function; of its type where it has no name of its own, like a partial."""
-    named = handler if hasattr(handler, "__qualname__") else type(handler)
-    return f"{named.__module__}:{named.__qualname__}"
+def _is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

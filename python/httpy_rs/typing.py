@@ -3,11 +3,16 @@
 Only for type checkers and readers; the rules themselves are kept in `httpy_rs._contract` and by the server.
 """
 
-from typing import Dict, List, Mapping, Optional, Protocol, Tuple, Union
+from typing import AsyncIterator, Awaitable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple, TypedDict, Union
+
+from httpy_rs._body import Body as RequestBody
 
 __all__ = [
+    "AsyncHandler",
     "Body",
     "BytesHandler",
+    "Chunk",
+    "Event",
     "Handler",
     "HeaderValue",
     "Headers",
@@ -18,6 +23,7 @@ __all__ = [
     "ReplyHeaders",
     "RouteMap",
     "Status",
+    "StreamHandler",
 ]
 
 Params = Dict[str, List[str]]
@@ -32,8 +38,12 @@ Headers = Dict[str, List[str]]
 Status = int
 """200 to 999, `http.HTTPStatus` too; never a `bool`."""
 
-Body = Union[str, bytes, bytearray, memoryview, None]
-"""Text goes out as UTF-8; `None` is the empty body."""
+Chunk = Union[str, bytes, bytearray, memoryview]
+"""A part of a body; text goes out as UTF-8."""
+
+Body = Union[Chunk, None, Iterator[Chunk], AsyncIterator[Chunk]]
+"""The whole body, `None` for an empty one; or an iterator, whose chunks are sent as they come. An async one is for
+`async def` handlers."""
 
 HeaderValue = Union[str, List[str], Tuple[str, ...]]
 """One value of a header, or several, as latin-1 text."""
@@ -49,6 +59,21 @@ RouteMap = Dict[str, List[str]]
 """Route pattern to methods: `{"/hello/:name": ["GET"]}`."""
 
 
+class Event(TypedDict, total=False):
+    """An event for `httpy_rs.sse()`, with at least one of these; a type needs data."""
+
+    data: object
+    """`str`; anything else is sent as JSON."""
+    event: str
+    """Its type; "message" when there is none."""
+    id: Union[str, int]
+    """What a client that connects again sends as `Last-Event-ID`."""
+    retry: int
+    """Milliseconds after which a client connects again."""
+    comment: str
+    """What no client shows."""
+
+
 class Handler(Protocol):
     """A handler whose body is text: UTF-8, other bytes as lone surrogates (PEP 383)."""
 
@@ -61,6 +86,24 @@ class BytesHandler(Protocol):
 
     def __call__(self, method: str, path: str, params: Params, query: Query, headers: Headers, body: bytes, /) -> Reply:
         """Answers one request; may be called on several threads at once."""
+
+
+class StreamHandler(Protocol):
+    """A handler whose sixth parameter is annotated `httpy_rs.Body`: it reads the body as it comes."""
+
+    def __call__(
+        self, method: str, path: str, params: Params, query: Query, headers: Headers, body: RequestBody, /
+    ) -> Reply:
+        """Answers one request; may be called on several threads at once."""
+
+
+class AsyncHandler(Protocol):
+    """A handler that is an `async def`; its body may be `bytes` too."""
+
+    def __call__(
+        self, method: str, path: str, params: Params, query: Query, headers: Headers, body: str, /
+    ) -> Awaitable[Reply]:
+        """Answers one request, on the event loop; many calls are under way at once."""
 
 
 class Init(Protocol):

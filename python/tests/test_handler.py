@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any, Callable
 
 import pytest
 
+import httpy_rs
 from httpy_rs._load import LoadError, check_handler, load_handler
+from httpy_rs._signature import is_async
 
 Failure = Callable[[Callable[[], Any]], LoadError]
 Write = Callable[..., Path]
@@ -71,6 +74,13 @@ def converting(function: Any) -> Any:
     return wrapper
 
 
+def own_body() -> Any:
+    """A handler in a module that has a `Body` of its own."""
+    names: dict[str, Any] = {"Body": str}
+    exec("def handler(method, path, params, query, headers, body: 'Body'): ...", names)
+    return names["handler"]
+
+
 class Bound:
     def method(self, method: Any, path: Any, params: Any, query: Any, headers: Any, body: bytes) -> Any: ...
 
@@ -84,52 +94,62 @@ class Bound:
 
 
 @pytest.mark.parametrize(
-    ("handler", "wants_bytes"),
+    ("handler", "wants"),
     [
-        (text, False),
-        (as_class, True),
-        (as_name, True),
-        (positional_only, True),
-        (with_default, True),
-        (rest_bytes, True),
-        (fifth_bytes, False),
-        (unknown_names, True),
-        (evaluated(bytes), True),
-        (evaluated("bytes"), True),
-        (evaluated("'bytes'"), True),
-        (evaluated(str), False),
-        (evaluated(bytearray), False),
-        (decorated(as_class), True),
-        (decorated(decorated(as_class)), True),
-        (decorated(text), False),
-        (converting(as_class), False),
-        (functools.partial(with_model, 1), True),
-        (functools.partial(with_option, option=1), True),
-        (functools.partial(decorated(with_option), option=1), True),
-        (functools.partial(text), False),
-        (Bound().method, True),
-        (Bound.of_class, True),
-        (Bound.static, True),
-        (Bound(), True),
-        (decorated(Bound()), True),
-        (lambda *arguments: None, False),
+        (text, "text"),
+        (as_class, "bytes"),
+        (as_name, "bytes"),
+        (positional_only, "bytes"),
+        (with_default, "bytes"),
+        (rest_bytes, "bytes"),
+        (fifth_bytes, "text"),
+        (unknown_names, "bytes"),
+        (evaluated(bytes), "bytes"),
+        (evaluated("bytes"), "bytes"),
+        (evaluated("'bytes'"), "bytes"),
+        (evaluated(str), "text"),
+        (evaluated(bytearray), "text"),
+        (decorated(as_class), "bytes"),
+        (decorated(decorated(as_class)), "bytes"),
+        (decorated(text), "text"),
+        (converting(as_class), "text"),
+        (functools.partial(with_model, 1), "bytes"),
+        (functools.partial(with_option, option=1), "bytes"),
+        (functools.partial(decorated(with_option), option=1), "bytes"),
+        (functools.partial(text), "text"),
+        (Bound().method, "bytes"),
+        (Bound.of_class, "bytes"),
+        (Bound.static, "bytes"),
+        (Bound(), "bytes"),
+        (decorated(Bound()), "bytes"),
+        (lambda *arguments: None, "text"),
+        (evaluated(httpy_rs.Body), "stream"),
+        (evaluated(httpy_rs.AsyncBody), "stream"),
+        (evaluated("httpy_rs.Body"), "stream"),
+        (evaluated("'httpy_rs.AsyncBody'"), "stream"),
+        (evaluated("Body"), "stream"),
+        (evaluated("httpy_rs.typing.Body"), "text"),
+        (evaluated("Model.Body"), "text"),
+        (decorated(evaluated(httpy_rs.Body)), "stream"),
+        (own_body(), "text"),
+        (functools.partial(own_body()), "text"),
     ],
 )
-def test_whether_the_sixth_parameter_is_annotated_bytes(handler: Any, wants_bytes: bool) -> None:
-    assert check_handler("worker:handler", handler) is wants_bytes
+def test_how_the_body_is_wanted_is_what_the_sixth_parameter_is_annotated(handler: Any, wants: str) -> None:
+    assert check_handler("worker:handler", handler) == wants
 
 
 def test_a_handler_is_loaded_with_what_it_wants(write: Write) -> None:
     write("plain.py", "def handler(method, path, params, query, headers, body: bytes): ...\n")
-    handler, wants_bytes = load_handler("plain:handler", [])
+    handler, wants, on_loop = load_handler("plain:handler", [])
     assert handler.__name__ == "handler"
-    assert wants_bytes is True
+    assert (wants, on_loop) == ("bytes", False)
 
 
 def test_a_handler_without_a_signature_is_accepted() -> None:
     with pytest.raises(ValueError, match="signature"):
         inspect.signature(dict.pop)
-    assert check_handler("builtins:dict.pop", dict.pop) is False
+    assert check_handler("builtins:dict.pop", dict.pop) == "text"
 
 
 def test_a_signature_that_raises_is_accepted() -> None:
@@ -140,11 +160,11 @@ def test_a_signature_that_raises_is_accepted() -> None:
 
         def __call__(self, *arguments: Any) -> Any: ...
 
-    assert check_handler("worker:handler", Odd()) is False
+    assert check_handler("worker:handler", Odd()) == "text"
 
 
 def test_an_injecting_wrapper_is_judged_by_what_is_called() -> None:
-    assert check_handler("worker:handler", decorated(with_model)) is False
+    assert check_handler("worker:handler", decorated(with_model)) == "text"
 
 
 @pytest.mark.parametrize(
@@ -189,6 +209,27 @@ def async_wrapper(function: Any) -> Any:
     return wrapper
 
 
+def marked(function: Any) -> Any:
+    """A plain function that is marked as one that gives a coroutine."""
+
+    def wrapper(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    if hasattr(inspect, "markcoroutinefunction"):
+        return inspect.markcoroutinefunction(wrapper)
+    wrapper._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return wrapper
+
+
+class Wrapper:
+    """A decorator that is a class."""
+
+    def __init__(self, function: Any) -> None:
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any: ...
+
+
 @pytest.mark.parametrize(
     "handler",
     [
@@ -199,13 +240,50 @@ def async_wrapper(function: Any) -> Any:
         AsyncCall().method,
         async_wrapper(text),
         async_wrapper(async_handler),
+        decorated(async_handler),
+        functools.partial(decorated(decorated(async_handler))),
+        Wrapper(async_handler),
+        marked(async_handler),
+        functools.partial(marked(async_handler)),
     ],
 )
-def test_an_async_handler_is_refused(failure: Failure, handler: Any) -> None:
+def test_what_gives_a_coroutine_is_async(handler: Any) -> None:
+    assert check_handler("worker:handler", handler) == "text"
+    assert is_async(handler)
+
+
+def wraps_itself(*arguments: Any) -> Any: ...
+
+
+wraps_itself.__wrapped__ = wraps_itself  # type: ignore[attr-defined]
+
+
+class Evil:
+    def __call__(self, *arguments: Any) -> Any: ...
+
+    def __getattr__(self, name: str) -> Any:
+        raise SystemExit(name)
+
+
+def test_what_gives_none_is_not() -> None:
+    # Not as parameters, which pytest would ask for their names.
+    for handler in (text, decorated(text), functools.partial(text), wraps_itself, Evil(), len):
+        assert not is_async(handler), type(handler)
+
+
+def generator(method: Any, path: Any, params: Any, query: Any, headers: Any, body: Any) -> Any:
+    yield 5
+
+
+async def async_generator(method: Any, path: Any, params: Any, query: Any, headers: Any, body: Any) -> Any:
+    yield 5
+
+
+@pytest.mark.parametrize("handler", [generator, async_generator, functools.partial(generator)])
+def test_a_generator_function_is_refused_with_what_it_should_be(failure: Failure, handler: Any) -> None:
     found = failure(lambda: check_handler("worker:handler", handler))
-    assert found.kind == "async_handler"
-    assert "async def is not supported yet" in found.message
-
-
-def test_a_plain_wrapper_that_runs_an_async_function_is_accepted() -> None:
-    assert check_handler("worker:handler", decorated(async_handler)) is False
+    assert found.kind == "generator_handler"
+    assert found.message == (
+        "worker:handler is a generator function: expected one that returns; a handler that streams returns (status, "
+        "generator(), headers), with the generator as its body"
+    )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, List, Tuple
 
 import pytest
 
-from httpy_rs._load import LoadError, run_init
+from httpy_rs._load import LoadError, load_init, load_shutdown
+from httpy_rs._load import run_init as call_init
 
 Failure = Callable[[Callable[[], Any]], LoadError]
 Write = Callable[..., Path]
+
+
+def run_init(target: str, paths: List[str]) -> List[Tuple[str, List[str]]]:
+    return call_init(target, load_init(target, paths)[0])
 
 
 def test_routes_come_in_the_order_of_the_dict(write: Write) -> None:
@@ -79,9 +84,18 @@ def test_an_init_result_of_another_form_is_refused(failure: Failure, write: Writ
     assert found.message == f"result:init returned {message}"
 
 
-def test_an_async_init_is_refused(failure: Failure, write: Write) -> None:
-    write("async_init.py", "async def init(): ...\n")
-    assert failure(lambda: run_init("async_init:init", [])).kind == "async_handler"
+def test_an_async_init_is_known_as_one(write: Write) -> None:
+    write("async_init.py", "async def init(): ...\ndef plain(): ...\n")
+    assert load_init("async_init:init", [])[1] is True
+    assert load_init("async_init:plain", [])[1] is False
+
+
+def test_a_shutdown_function_takes_no_arguments(failure: Failure, write: Write) -> None:
+    write("stop.py", "async def stop(): ...\ndef takes(app): ...\n")
+    assert load_shutdown("stop:stop", [])[1] is True
+    found = failure(lambda: load_shutdown("stop:takes", []))
+    assert found.kind == "shutdown_signature"
+    assert found.message == "stop:takes takes (app): expected a function without arguments"
 
 
 def test_an_init_that_cannot_be_called_is_refused(failure: Failure) -> None:

@@ -109,6 +109,7 @@ def test_importing_httpy_rs_is_light() -> None:
         [sys.executable, "-I", "-S", "-c", program, package], capture_output=True, text=True, check=True
     )
     loaded = set(run.stdout.split())
-    package_itself = {"httpy_rs", "httpy_rs._deadline", "httpy_rs._request", "httpy_rs._version"}
+    parts = ("_body", "_client", "_deadline", "_request", "_sse", "_version")
+    package_itself = {"httpy_rs", *(f"httpy_rs.{part}" for part in parts)}
     assert package_itself <= loaded
     assert loaded <= {"__future__", "_contextvars", "contextvars"} | package_itself

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{Request, StatusCode};
 use httpy::{Error, ResponseBody, default_response};
-use httpy_tests::app::{Answer, App, get, post};
+use httpy_tests::app::{Answer, App, ask, get, post};
 use httpy_tests::client::{self, Connection, exchange, request};
 use httpy_tests::gate::Gate;
 use httpy_tests::log;
@@ -187,6 +187,26 @@ async fn a_body_over_the_limit_is_answered_with_413_with_and_without_a_length() 
 
     let answer = app.ask(post("/", "a".repeat(11))).await;
     assert!(answer.error.is_some_and(|error| error.is_body_too_large()));
+}
+
+#[tokio::test]
+async fn a_service_may_have_a_limit_of_its_own_for_bodies() {
+    let source = format!(
+        "import httpy_rs\n{LENGTH}\ndef stream(method, path, params, query, headers, body: httpy_rs.Body):\n    \
+         return 200, str(len(body.read())), {{}}\n"
+    );
+    let app = App::with(&source, |builder| builder.body_limit(10).body_budget(1000));
+    for handler in ["handle", "stream"] {
+        let service = app.handler(handler).with_body_limit(20);
+        assert_eq!(ask(service.clone(), post("/", "a".repeat(20))).await.text(), "20");
+        assert_eq!(ask(service.clone(), post("/", "a".repeat(21))).await.status, 413);
+        assert_eq!(ask(service.with_body_limit(5), post("/", "a".repeat(6))).await.status, 413);
+        assert_eq!(ask(app.handler(handler), post("/", "a".repeat(11))).await.status, 413);
+    }
+    // Only what is read whole has to fit into the budget of all.
+    let long = || post("/", "a".repeat(2000));
+    assert_eq!(ask(app.handler("stream").with_body_limit(2000), long()).await.text(), "2000");
+    assert_eq!(ask(app.handler("handle").with_body_limit(2000), long()).await.status, 503);
 }
 
 #[tokio::test]

@@ -83,8 +83,9 @@ async fn a_handler_that_cannot_take_six_arguments_is_told_with_what_it_takes() {
 }
 
 #[tokio::test]
-async fn an_async_handler_is_refused() {
-    fails(Server::new(&format!("async {HANDLER}")), "async_handler", &["is an async function"]).await;
+async fn a_generator_function_is_refused() {
+    let source = "async def handle(method, path, params, query, headers, body):\n    yield 5\n";
+    fails(Server::new(source), "generator_handler", &["is a generator function: expected one that returns"]).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use crate::{BodyKind, Reply, Returned};
+use crate::{BodyKind, Content, Reply, Returned};
 
 /// More header lines than this in one reply are a contract failure.
 pub const MAX_HEADER_LINES: usize = 1024;
@@ -40,7 +40,7 @@ pub enum Rule {
     Tuple,
     /// An `int` from 200 to 999.
     Status,
-    /// `str` that encodes, or bytes, or `None`.
+    /// `str` that encodes, or bytes, or `None`, or an iterator.
     Body,
     /// A `dict` or `None`.
     Headers,
@@ -56,6 +56,10 @@ pub enum Rule {
     HopByHop,
     /// None with this status.
     NoBody,
+    /// A chunk of a streamed body: `str` that encodes, or bytes.
+    Chunk,
+    /// A streamed body as long as its `Content-Length` says.
+    StreamLength,
 }
 
 /// Something that the handler returned and that was left out of the reply.
@@ -84,6 +88,11 @@ impl ContractFailure {
     pub fn rule(&self) -> Rule {
         self.rule
     }
+
+    /// What the handler did with what is displayed: it returned it, or yielded it.
+    pub fn verb(&self) -> &'static str {
+        if matches!(self.rule, Rule::Chunk | Rule::StreamLength) { "yielded" } else { "returned" }
+    }
 }
 
 /// The messages for wrong types; `types` are the names of the items' types.
@@ -91,6 +100,14 @@ impl ContractFailure {
     /// Not a tuple at all.
     pub fn not_a_tuple(found: &str) -> Self {
         Self::new(Rule::Tuple, format!("{found}: expected a tuple (status, body, headers)"))
+    }
+
+    /// The coroutine of an `async def`: from a handler that is none itself, or in place of what it gives.
+    pub fn coroutine() -> Self {
+        Self::new(
+            Rule::Tuple,
+            "a coroutine that was never awaited: expected a tuple (status, body, headers); await it in an async def",
+        )
     }
 
     /// A tuple of another length; `types` names the first eight items at most.
@@ -117,8 +134,46 @@ impl ContractFailure {
         let types = types.join(", ");
         Self::new(
             Rule::Body,
-            format!("({types}): expected body to be str, bytes, bytearray, memoryview or None, found {found}"),
+            format!(
+                "({types}): expected body to be str, bytes, bytearray, memoryview or None, or an iterator of str or bytes, \
+                 found {found}"
+            ),
         )
+    }
+
+    /// An async iterator as the body of a handler that is no `async def`.
+    pub fn async_body(types: &[String], found: &str) -> Self {
+        let types = types.join(", ");
+        Self::new(
+            Rule::Body,
+            format!("({types}): expected a plain iterator as body, as the handler is no async def, found {found}"),
+        )
+    }
+
+    /// A chunk of another type; chunks are counted from 1.
+    pub fn chunk_type(found: &str, number: u64) -> Self {
+        Self::new(Rule::Chunk, format!("{found} (chunk {number}): expected str, bytes, bytearray or memoryview"))
+    }
+
+    /// A `str` chunk with a surrogate that stands for no byte.
+    pub fn chunk_text(code_point: u32, index: usize, number: u64) -> Self {
+        Self::new(
+            Rule::Chunk,
+            format!(
+                "a str with U+{code_point:04X} at index {index} (chunk {number}): expected text that encodes as UTF-8 \
+                 (surrogates U+DC80 to U+DCFF stand for bytes, PEP 383)"
+            ),
+        )
+    }
+
+    /// A streamed body that ended before its `Content-Length`.
+    pub fn stream_too_short(length: u64, bytes: u64) -> Self {
+        Self::new(Rule::StreamLength, format!("{bytes} bytes in all: expected {length}, as its Content-Length says"))
+    }
+
+    /// A streamed body that goes on after its `Content-Length`.
+    pub fn stream_too_long(length: u64) -> Self {
+        Self::new(Rule::StreamLength, format!("more than {length} bytes: expected as many as its Content-Length says"))
     }
 
     /// A `str` body with a surrogate that stands for no byte.
@@ -197,27 +252,44 @@ impl Returned {
     pub fn check(self, method: &Method) -> Result<Reply, ContractFailure> {
         let status = self.status;
         let given = Given::read(&self)?;
-        let length = given.content_length(status, method, self.body.len())?;
+        let size = match &self.body {
+            Content::Whole(bytes) => Some(bytes.len()),
+            Content::Stream(_) => None,
+        };
+        let length = given.content_length(status, method, size)?;
         let Given { mut headers, mut warnings, .. } = given;
 
-        let bodyless = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
-        if bodyless && !self.body.is_empty() {
-            let text = format!("a body of {} bytes with status {} was dropped", self.body.len(), status.as_u16());
+        let bodyless = forbids_body(status);
+        if bodyless && size != Some(0) {
+            let what = size.map_or_else(|| "an iterator as body".to_owned(), |size| format!("a body of {size} bytes"));
+            let text = format!("{what} with status {} was dropped", status.as_u16());
             warnings.push(Warning { rule: Rule::NoBody, text });
         }
-        if !bodyless && !self.body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
+        if !bodyless && size.is_some_and(|size| size > 0) && !headers.contains_key(CONTENT_TYPE) {
             let default = match self.kind {
                 BodyKind::Text => HeaderValue::from_static("text/plain; charset=utf-8"),
-                BodyKind::Binary | BodyKind::Absent => HeaderValue::from_static("application/octet-stream"),
+                _ => HeaderValue::from_static("application/octet-stream"),
             };
             headers.insert(CONTENT_TYPE, default);
         }
+        let allows_body = allows_body(method, status);
+        let number = length.as_ref().filter(|_| allows_body && size.is_none());
+        let number = number.and_then(|length| length.to_str().ok()?.parse().ok());
         if let Some(length) = length {
             headers.insert(CONTENT_LENGTH, length);
         }
-        let body = if bodyless || method == Method::HEAD { Bytes::new() } else { self.body };
-        Ok(Reply { status, headers, body, warnings })
+        let body = if allows_body { self.body } else { Content::Whole(Bytes::new()) };
+        Ok(Reply { status, headers, body, length: number, warnings })
     }
+}
+
+/// Whether a reply with `status` to `method` has a body. Where it has none, an iterator is closed and not iterated.
+pub fn allows_body(method: &Method, status: StatusCode) -> bool {
+    method != Method::HEAD && !forbids_body(status)
+}
+
+fn forbids_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// A status that may be returned.
@@ -285,12 +357,12 @@ impl Given {
     }
 
     /// The `Content-Length` that goes out, where the handler gave one that is kept or the reply is to `HEAD`; hyper
-    /// adds it everywhere else.
+    /// adds it everywhere else. How long a streamed `body` is, nobody knows yet.
     fn content_length(
         &self,
         status: StatusCode,
         method: &Method,
-        body: usize,
+        body: Option<usize>,
     ) -> Result<Option<HeaderValue>, ContractFailure> {
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
             return Ok(None);
@@ -303,20 +375,22 @@ impl Given {
         }
         let head = method == Method::HEAD;
         let Some(given) = self.lengths.first() else {
-            return Ok((head && status != StatusCode::NOT_MODIFIED).then(|| HeaderValue::from(body)));
+            return Ok(body.filter(|_| head && status != StatusCode::NOT_MODIFIED).map(HeaderValue::from));
         };
         let digits = !given.is_empty() && given.as_bytes().iter().all(u8::is_ascii_digit);
         let free = head || status == StatusCode::NOT_MODIFIED;
         // A number beyond 64 bits equals no body.
-        let equal = || given.to_str().ok().and_then(|digits| digits.parse().ok()) == Some(body);
-        if digits && (free || equal()) {
+        let number = || given.to_str().ok().and_then(|digits| digits.parse::<u64>().ok());
+        let right = || number().is_some_and(|number| body.is_none_or(|body| number == body as u64));
+        if digits && (free || right()) {
             return Ok(Some(given.clone()));
         }
         let given = Quoted(given.as_bytes());
-        Err(ContractFailure::new(
-            Rule::ContentLength,
-            format!("Content-Length {given} with a body of {body} bytes: expected them to be equal"),
-        ))
+        let text = match body {
+            Some(body) => format!("Content-Length {given} with a body of {body} bytes: expected them to be equal"),
+            None => format!("Content-Length {given} with an iterator as body: expected a number of bytes"),
+        };
+        Err(ContractFailure::new(Rule::ContentLength, text))
     }
 }
 

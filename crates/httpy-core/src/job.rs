@@ -2,14 +2,27 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::{Outcome, Ticket};
+use crate::{Outcome, Ticket, Upload};
 
-/// The number of a loaded handler in its interpreter's table.
+/// A loaded handler: which one of its interpreter's table, and what runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TargetId(pub usize);
+pub struct TargetId {
+    /// Its place in the table.
+    pub index: usize,
+    /// Who takes its jobs.
+    pub executor: Executor,
+}
+
+/// What runs a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Executor {
+    /// A worker thread, which is in one call at a time.
+    Worker,
+    /// An event loop, on which any number of `async def` handlers are under way.
+    EventLoop,
+}
 
 /// One call with everything that must end when it ends.
 ///
@@ -21,7 +34,7 @@ pub struct Job {
     pub target: TargetId,
     /// The call, shared with the response future.
     pub ticket: Arc<Ticket>,
-    /// Where the outcome goes; closed when the caller has gone.
+    /// Where the outcome goes, or, where its body is a stream, the head; closed when the caller has gone.
     pub answer: oneshot::Sender<Outcome>,
     /// Given back when the job is taken, also that of a call whose caller has gone: until then it takes up its place.
     pub slot: OwnedSemaphorePermit,
@@ -33,8 +46,8 @@ pub struct Job {
 /// before that, it is given up at once, while the job still stands in the queue.
 #[derive(Debug, Default)]
 pub struct Freight {
-    /// The whole body; not a part of the call, since it is gone once Python has its copy.
-    pub body: Bytes,
+    /// The body; not a part of the call, since a whole one is gone once Python has its copy.
+    pub body: Upload,
     /// What is given back when the job ends.
     pub permits: Permits,
 }
@@ -42,7 +55,8 @@ pub struct Freight {
 /// What the end of a job gives back.
 #[derive(Debug, Default)]
 pub struct Permits {
-    /// The body's share of the byte budget: Python's copy lives until the job ends.
+    /// A whole body's share of the byte budget: Python's copy lives until the job ends. What a stream holds is bounded
+    /// by [`STREAM_BYTES`](crate::STREAM_BYTES).
     pub bytes: Option<OwnedSemaphorePermit>,
     /// One of the jobs that a service may have, where it has a limit of its own.
     pub limit: Option<OwnedSemaphorePermit>,

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod content;
 mod contract;
 mod exception;
 mod fields;
@@ -18,11 +19,12 @@ mod stream;
 mod ticket;
 
 pub use call::{Call, Details};
-pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, check_status};
+pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, UploadFault};
+pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body, check_status};
 pub use exception::Exception;
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
-pub use job::{Freight, Job, Permits, TargetId};
+pub use job::{Executor, Freight, Job, Permits, TargetId};
 pub use outcome::{BodyKind, Outcome, Reply, Returned};
 pub use queue::{Lost, Queue, Seat, Seats, Take, Wait};
 pub use stream::{Broken, Gone, Reader, Writer, stream};

@@ -1,9 +1,8 @@
 //! `Outcome`: what became of a call, on its way up; `Returned`: what the handler gave, types checked, rules not yet.
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{ContractFailure, Exception, Fields, Warning};
+use crate::{Content, ContractFailure, Exception, Fields, UploadFault, Warning};
 
 /// What became of a call.
 #[derive(Debug)]
@@ -14,6 +13,8 @@ pub enum Outcome {
     Contract(ContractFailure),
     /// The handler raised.
     Raised(Exception),
+    /// The handler let pass that the request's body, which it read as a stream, did not come to its end.
+    Upload(UploadFault),
     /// Our own code panicked; the worker goes on.
     Panicked(String),
 }
@@ -23,8 +24,8 @@ pub enum Outcome {
 pub struct Returned {
     /// The status, made by [`check_status`](crate::check_status).
     pub status: StatusCode,
-    /// The body's bytes.
-    pub body: Bytes,
+    /// The body.
+    pub body: Content,
     /// What the body was in Python.
     pub kind: BodyKind,
     /// The header lines as given: names as UTF-8, values as latin-1, lists spread out; the first
@@ -43,6 +44,8 @@ pub enum BodyKind {
     Binary,
     /// `None`
     Absent,
+    /// An iterator, sync or async.
+    Iterator,
 }
 
 /// A reply that keeps every rule of the contract and of HTTP.
@@ -52,8 +55,10 @@ pub struct Reply {
     pub status: StatusCode,
     /// The header lines, the default `Content-Type` included.
     pub headers: HeaderMap,
-    /// The body that goes out; empty where the method or the status forbids one.
-    pub body: Bytes,
+    /// The body that goes out; whole and empty where the method or the status forbids one.
+    pub body: Content,
+    /// What a streamed body has to be long, where the handler has said so.
+    pub length: Option<u64>,
     /// What was dropped.
     pub warnings: Vec<Warning>,
 }

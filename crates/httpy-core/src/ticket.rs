@@ -13,6 +13,9 @@
 //! does not leave *interrupting* by itself, and the enforcer sends nothing in any other stage. What the worker finds in
 //! *interrupted* it takes back before it does anything else.
 //!
+//! A call whose reply is streamed runs on after its head was answered: then its deadline is over, and each chunk has its
+//! own time ([`Ticket::begin_chunks`]).
+//!
 //! The stage, the seat of the worker, and how many shields are open stand in one atomic word: entering a shield and
 //! interrupting cannot both win. The normal path costs two changes of that word, one to take the call and one to finish.
 
@@ -33,8 +36,12 @@ pub struct Ticket {
     pub call: Call,
     /// When the call's clock was started: as it was put into the queue.
     pub pushed: Instant,
-    /// When the call's time is up.
+    /// When the call's time is up, unless its head is answered by then.
     pub deadline: Instant,
+    /// How long Python may take for a chunk of a streamed body, and a client to make room for one.
+    pub chunk_timeout: Duration,
+    /// See [`due`](Self::due). Taken once per chunk, and hardly ever contended.
+    due: Mutex<Option<Instant>>,
     /// Never contended: the stage says who may take it.
     freight: Mutex<Option<Freight>>,
 }
@@ -76,6 +83,10 @@ const DONE: u64 = 5;
 const DUE: u64 = 1 << 4;
 /// The worker counts as lost.
 const LOST: u64 = 1 << 5;
+/// The head is answered, the body is on its way.
+const STREAMING: u64 = 1 << 6;
+/// Nobody waits for the answer any more, or for the rest of it.
+const GONE: u64 = 1 << 7;
 /// Open shields, in the bits from here up to the seat. One that would not fit any more is not counted.
 const SHIELD: u64 = 1 << 8;
 const SHIELDS: u64 = (1 << 32) - SHIELD;
@@ -95,8 +106,22 @@ const fn runs(word: u64) -> bool {
 
 impl Ticket {
     /// A ticket of a call that waits.
-    pub const fn new(call: Call, pushed: Instant, deadline: Instant, freight: Freight) -> Self {
-        Self { word: AtomicU64::new(WAITING), call, pushed, deadline, freight: Mutex::new(Some(freight)) }
+    pub const fn new(
+        call: Call,
+        pushed: Instant,
+        deadline: Instant,
+        chunk_timeout: Duration,
+        freight: Freight,
+    ) -> Self {
+        Self {
+            word: AtomicU64::new(WAITING),
+            call,
+            pushed,
+            deadline,
+            chunk_timeout,
+            due: Mutex::new(Some(deadline)),
+            freight: Mutex::new(Some(freight)),
+        }
     }
 
     /// The worker's side: true, once, when the call still waits; from then on it runs at `seat`, and its freight is the
@@ -138,9 +163,40 @@ impl Ticket {
         runs(word).then(|| seat(word))
     }
 
-    /// How long the call may take in all.
+    /// How long the call may take until its head is answered; then, how long it may take for a chunk.
     pub fn limit(&self) -> Duration {
-        self.deadline.saturating_duration_since(self.pushed)
+        if self.is_streaming() { self.chunk_timeout } else { self.deadline.saturating_duration_since(self.pushed) }
+    }
+
+    /// The worker's side: the head is about to be answered. From now on it is the chunks that have a time limit.
+    pub fn begin_chunks(&self) {
+        self.word.fetch_or(STREAMING, Ordering::AcqRel);
+    }
+
+    /// Whether the head is answered, so that only chunks of the body are still to come.
+    pub fn is_streaming(&self) -> bool {
+        self.load() & STREAMING != 0
+    }
+
+    /// When the handler is late: the deadline first, then the end of what it may take for the next chunk; none where it may
+    /// take as long as it likes.
+    pub fn due(&self) -> Option<Instant> {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves [`due`](Self::due).
+    pub fn set_due(&self, due: Option<Instant>) {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
+    }
+
+    /// The caller's side: nobody waits for the answer of a call that runs any more, or for the rest of it.
+    pub fn set_gone(&self) {
+        self.change(|word| runs(word).then_some(word | GONE));
+    }
+
+    /// Whether nobody waits any more for a call that was taken.
+    pub fn is_gone(&self) -> bool {
+        self.load() & GONE != 0
     }
 
     /// The worker's side: ends the call, when no Python code of it runs any more. To be repeated for as long as it is
@@ -222,176 +278,4 @@ const fn seat(word: u64) -> Seat {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Barrier;
-    use std::thread;
-
-    use bytes::Bytes;
-    use http::{Method, Uri, Version};
-
-    use super::*;
-    use crate::{Details, Fields, Headers};
-
-    const SEAT: Seat = Seat(70_000);
-
-    fn waiting() -> Ticket {
-        let call = Call {
-            method: Method::GET,
-            uri: Uri::from_static("/"),
-            decoded_path: None,
-            params: Fields::new(),
-            query: Fields::new(),
-            headers: Headers::default(),
-            details: Details {
-                target: Uri::from_static("/"),
-                route: None,
-                client: None,
-                scheme: "http",
-                version: Version::HTTP_11,
-                extras: None,
-            },
-        };
-        let now = Instant::now();
-        let freight = Freight { body: Bytes::from_static(b"body"), ..Freight::default() };
-        Ticket::new(call, now, now + Duration::from_secs(3), freight)
-    }
-
-    fn running() -> Ticket {
-        let ticket = waiting();
-        assert!(ticket.take(SEAT));
-        ticket
-    }
-
-    fn interrupted() -> Ticket {
-        let ticket = running();
-        assert_eq!(ticket.begin_interruption(), Interruption::Begun);
-        ticket.end_interruption();
-        ticket
-    }
-
-    #[test]
-    fn a_taken_call_cannot_be_withdrawn_and_tells_its_seat_while_it_runs() {
-        let ticket = waiting();
-        assert_eq!(ticket.seat(), None);
-        assert!(ticket.take(SEAT));
-        assert!(ticket.is_taken() && !ticket.is_done());
-        assert_eq!(ticket.seat(), Some(SEAT));
-        assert!(!ticket.withdraw());
-        assert!(!ticket.take(SEAT));
-        assert_eq!(ticket.finish(), Finish::Free);
-        assert!(ticket.is_taken() && ticket.is_done());
-        assert_eq!(ticket.seat(), None);
-        assert_eq!(ticket.limit(), Duration::from_secs(3));
-    }
-
-    #[test]
-    fn a_withdrawn_call_never_runs() {
-        let ticket = waiting();
-        assert!(ticket.withdraw());
-        assert!(!ticket.take(SEAT) && !ticket.withdraw());
-        assert!(!ticket.is_taken() && !ticket.is_done());
-        assert!(ticket.unload().body.is_empty(), "its freight is given up at once");
-    }
-
-    #[test]
-    fn the_freight_of_a_taken_call_is_the_workers_once() {
-        let ticket = running();
-        assert!(!ticket.withdraw());
-        assert_eq!(ticket.unload().body, "body");
-        assert!(ticket.unload().body.is_empty());
-    }
-
-    #[test]
-    fn only_a_call_that_runs_is_interrupted_or_lost() {
-        for ticket in [waiting(), running()] {
-            ticket.withdraw();
-            ticket.finish();
-            assert_eq!(ticket.begin_interruption(), Interruption::Over);
-            assert!(!ticket.lose());
-            assert!(!ticket.shield() && !ticket.unshield());
-        }
-    }
-
-    #[test]
-    fn a_worker_does_not_leave_while_an_interruption_is_being_sent() {
-        let ticket = running();
-        assert_eq!(ticket.begin_interruption(), Interruption::Begun);
-        assert!(ticket.is_interrupting());
-        assert_eq!(ticket.finish(), Finish::Interrupting);
-        ticket.end_interruption();
-        assert!(!ticket.is_interrupting());
-        assert_eq!(ticket.finish(), Finish::Interrupted { lost: false });
-        assert_eq!(ticket.begin_interruption(), Interruption::Over);
-    }
-
-    #[test]
-    fn an_interrupted_call_can_be_interrupted_again_and_lost() {
-        let ticket = interrupted();
-        assert_eq!(ticket.begin_interruption(), Interruption::Begun);
-        ticket.end_interruption();
-        assert!(ticket.lose());
-        assert_eq!(ticket.finish(), Finish::Interrupted { lost: true });
-    }
-
-    #[test]
-    fn a_shield_holds_the_interruption_off_until_the_outermost_is_left() {
-        let ticket = running();
-        assert!(!ticket.shield() && !ticket.shield());
-        assert_eq!(ticket.begin_interruption(), Interruption::Shielded);
-        assert!(!ticket.unshield(), "one is still open");
-        assert!(ticket.unshield());
-        assert_eq!(ticket.seat(), Some(SEAT), "the count of shields does not run into it");
-        assert!(!ticket.unshield(), "it strikes once, and there is none to be left");
-        assert_eq!(ticket.finish(), Finish::Interrupted { lost: false });
-    }
-
-    #[test]
-    fn a_call_that_ends_in_its_shield_was_interrupted_all_the_same() {
-        let ticket = running();
-        ticket.shield();
-        ticket.begin_interruption();
-        assert_eq!(ticket.finish(), Finish::Interrupted { lost: false });
-    }
-
-    #[test]
-    fn a_shield_that_is_entered_after_an_interruption_says_so() {
-        let ticket = interrupted();
-        assert!(ticket.shield());
-        assert_eq!(ticket.begin_interruption(), Interruption::Shielded);
-        assert!(ticket.unshield());
-    }
-
-    #[test]
-    fn shields_without_end_leave_the_seat_alone() {
-        let ticket = running();
-        ticket.word.fetch_or(SHIELDS, Ordering::Relaxed);
-        ticket.shield();
-        assert_eq!(ticket.seat(), Some(SEAT));
-    }
-
-    #[test]
-    fn whoever_comes_first_an_interruption_is_never_sent_to_a_worker_that_has_left() {
-        for _ in 0..2_000 {
-            let (ticket, start) = (running(), Barrier::new(2));
-            let (finish, sent) = thread::scope(|scope| {
-                let enforcer = scope.spawn(|| {
-                    start.wait();
-                    let begun = ticket.begin_interruption() == Interruption::Begun;
-                    let sent = begun && !ticket.is_done();
-                    ticket.end_interruption();
-                    assert_eq!(begun, sent, "the worker left while it was held");
-                    sent
-                });
-                start.wait();
-                let finish = loop {
-                    match ticket.finish() {
-                        Finish::Interrupting => thread::yield_now(),
-                        finish => break finish,
-                    }
-                };
-                (finish, enforcer.join().unwrap())
-            });
-            assert_eq!(finish == Finish::Free, !sent, "the worker knows of each one that was sent");
-        }
-    }
-}
+mod tests;

@@ -8,11 +8,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use httpy_core::{Call, Freight, Outcome, TargetId, Ticket};
+use httpy_core::{Call, Freight, Outcome, TargetId, Ticket, Upload};
 use pyo3::prelude::*;
 
-use crate::load::Target;
+use crate::answer::{Answer, Ended};
+use crate::load::{Target, Wants};
 use crate::runtime::{Runtime, Shared};
 use crate::{convert, worker};
 
@@ -42,7 +42,11 @@ impl Attached {
     pub fn new(runtime: Arc<Runtime>, target: TargetId, call: Call) -> Option<Self> {
         let target = runtime.shared.targets.get(target)?;
         let now = Instant::now();
-        Some(Self { runtime, target, ticket: Arc::new(Ticket::new(call, now, now, Freight::default())) })
+        Some(Self {
+            runtime,
+            target,
+            ticket: Arc::new(Ticket::new(call, now, now, Duration::ZERO, Freight::default())),
+        })
     }
 
     /// How long `times` times `piece` take in all.
@@ -65,7 +69,10 @@ impl Attached {
     fn repeat(&self, py: Python<'_>, piece: Piece, times: u64) -> PyResult<Duration> {
         let Shared { names, .. } = &*self.runtime.shared;
         let handler = self.target.handler.bind(py);
-        let arguments = || convert::arguments(py, names, &self.ticket.call, &[], self.target.wants_bytes);
+        let arguments = || {
+            let body = convert::body(py, &[], self.target.wants == Wants::Bytes)?;
+            convert::arguments(py, names, &self.ticket.call, body)
+        };
         match piece {
             Piece::Arguments => repeat(times, arguments),
             Piece::Handler => {
@@ -74,7 +81,7 @@ impl Attached {
             }
             Piece::Result => {
                 let result = handler.call1(arguments()?)?;
-                repeat(times, || convert::returned(&result))
+                repeat(times, || convert::returned(&result, false))
             }
             Piece::All => repeat(times, || Ok(self.call(py))),
         }
@@ -82,7 +89,12 @@ impl Attached {
 
     fn call(&self, py: Python<'_>) -> Outcome {
         let runtime = &*self.runtime;
-        worker::outcome(py, runtime.interpreter(), &runtime.shared, &self.target, &self.ticket, Bytes::new())
+        let (body, answer) = (Upload::default(), &mut Answer::Closed);
+        let ended = worker::call(py, runtime.interpreter(), &runtime.shared, &self.target, &self.ticket, body, answer);
+        match ended {
+            Ended::Whole(outcome) => outcome,
+            Ended::Streamed(_) => Outcome::Panicked("a streamed body, of which nothing is measured".to_owned()),
+        }
     }
 }
 

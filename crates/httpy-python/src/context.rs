@@ -34,6 +34,10 @@ impl Current {
                 Ok(describe_token(&arguments.get_item(0)?)?.unbind())
             })?;
         module.setattr("_describe", describe)?;
+        let is_gone = PyCFunction::new_closure(py, Some(c"is_gone"), None, |arguments, _| -> PyResult<bool> {
+            with_ticket(&arguments.get_item(0)?, Ticket::is_gone)
+        })?;
+        py.import("httpy_rs._client")?.setattr("_is_gone", is_gone)?;
         Ok(Self { variable: module.getattr("_current")?.unbind() })
     }
 
@@ -48,35 +52,79 @@ impl Current {
         ticket: &Arc<Ticket>,
         work: impl FnOnce() -> PyResult<R>,
     ) -> PyResult<R> {
-        let _entered = Entered::new(py)?;
+        Context::new(py)?.run(|| {
+            self.set(py, ticket)?;
+            work()
+        })
+    }
+
+    /// Makes `ticket` the request of this thread's current context.
+    ///
+    /// # Errors
+    ///
+    /// What CPython raises when it has no memory left.
+    pub(crate) fn set(&self, py: Python<'_>, ticket: &Arc<Ticket>) -> PyResult<()> {
         let token = PyCapsule::new_with_value(py, Arc::clone(ticket), TOKEN)?;
         // SAFETY: 1. `variable` is a `ContextVar`: it comes from our own module. 2. `py` proves that this thread is attached.
         // 3. The call gives a new reference to a token, or null with an exception set.
         let _previous =
             unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContextVar_Set(self.variable.as_ptr(), token.as_ptr()))? };
+        Ok(())
+    }
+}
+
+/// A `contextvars` context.
+#[derive(Debug)]
+pub(crate) struct Context<'py>(Bound<'py, PyAny>);
+
+impl<'py> Context<'py> {
+    /// An empty one.
+    ///
+    /// # Errors
+    ///
+    /// What CPython raises when it has no memory left.
+    pub(crate) fn new(py: Python<'py>) -> PyResult<Self> {
+        // SAFETY: 1. `py` proves that this thread is attached. 2. The call gives a new reference to a context, or null with an
+        // exception set.
+        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New()).map(Self) }
+    }
+
+    /// One that somebody else has made; entering what is none fails.
+    pub(crate) fn of(context: Bound<'py, PyAny>) -> Self {
+        Self(context)
+    }
+
+    /// The object itself.
+    pub(crate) fn as_any(&self) -> &Bound<'py, PyAny> {
+        &self.0
+    }
+
+    /// Runs `work` as this thread's current context.
+    ///
+    /// # Errors
+    ///
+    /// When it is entered already, and what `work` gives.
+    pub(crate) fn run<R>(&self, work: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+        let _entered = Entered::new(&self.0)?;
         work()
     }
 }
 
-/// A fresh context that is this thread's current one until it is dropped.
-struct Entered<'py>(Bound<'py, PyAny>);
+/// A context that is this thread's current one until it is dropped.
+struct Entered<'a, 'py>(&'a Bound<'py, PyAny>);
 
-impl<'py> Entered<'py> {
-    fn new(py: Python<'py>) -> PyResult<Self> {
-        // SAFETY: 1. `py` proves that this thread is attached. 2. The first call gives a new reference to a context, or null
-        // with an exception set. 3. A context that was just made has not been entered, so that the second call can only
-        // fail by an exception.
-        unsafe {
-            let context = Bound::from_owned_ptr_or_err(py, ffi::PyContext_New())?;
-            if ffi::PyContext_Enter(context.as_ptr()) != 0 {
-                return Err(PyErr::fetch(py));
-            }
-            Ok(Self(context))
+impl<'a, 'py> Entered<'a, 'py> {
+    fn new(context: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+        // SAFETY: 1. The bound reference proves that this thread is attached and that the object lives. 2. What is no context,
+        // or one that is entered, is refused with an exception.
+        if unsafe { ffi::PyContext_Enter(context.as_ptr()) } != 0 {
+            return Err(PyErr::fetch(context.py()));
         }
+        Ok(Self(context))
     }
 }
 
-impl Drop for Entered<'_> {
+impl Drop for Entered<'_, '_> {
     fn drop(&mut self) {
         // SAFETY: 1. The bound reference proves that this thread is attached and that the context lives. 2. The context was
         // entered by this thread. 3. An exception that is set is taken away again.
@@ -89,13 +137,13 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// The deadline of a token's call.
+/// When a token's call is late.
 ///
 /// # Errors
 ///
 /// When it is no token of ours.
-pub(crate) fn deadline(token: &Bound<'_, PyAny>) -> PyResult<Instant> {
-    with_ticket(token, |ticket| ticket.deadline)
+pub(crate) fn due(token: &Bound<'_, PyAny>) -> PyResult<Option<Instant>> {
+    with_ticket(token, Ticket::due)
 }
 
 fn describe_token<'py>(token: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {

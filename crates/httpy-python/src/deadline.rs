@@ -64,9 +64,9 @@ impl Deadline {
             Ok(())
         })?;
         let seconds_left =
-            PyCFunction::new_closure(py, Some(c"seconds_left"), None, |arguments, _| -> PyResult<f64> {
-                let deadline = context::deadline(&arguments.get_item(0)?)?;
-                Ok(deadline.saturating_duration_since(Instant::now()).as_secs_f64())
+            PyCFunction::new_closure(py, Some(c"seconds_left"), None, |arguments, _| -> PyResult<Option<f64>> {
+                let due = context::due(&arguments.get_item(0)?)?;
+                Ok(due.map(|due| due.saturating_duration_since(Instant::now()).as_secs_f64()))
             })?;
         module.setattr("_enter", enter)?;
         module.setattr("_leave", leave)?;

@@ -3,6 +3,7 @@
 //! Only this crate knows PyO3, and only plain data leaves it. Everything that belongs to one interpreter hangs on one
 //! [`Runtime`]; nothing Python is kept in a `static`.
 
+mod answer;
 mod attach;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
@@ -11,16 +12,21 @@ mod context;
 mod convert;
 mod deadline;
 mod enforcer;
+mod event_loop;
 mod exception;
 mod fork;
 pub mod interpreter;
 mod load;
 mod notice;
+mod park;
 mod pool;
 mod runtime;
+mod stream;
+mod turn;
+mod upload;
 mod worker;
 
 pub use load::{LoadError, LoadErrorKind};
 pub use notice::{Notice, Overdue};
 pub use pool::{Health, Listener, Pool, PoolOptions};
-pub use runtime::Runtime;
+pub use runtime::{Runtime, ShutdownFunction};

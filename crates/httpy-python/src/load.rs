@@ -5,10 +5,12 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use httpy_core::{Exception, TargetId};
+use httpy_core::{Exception, Executor, TargetId};
+use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyString};
 
 use crate::exception::Describe;
 
@@ -16,9 +18,33 @@ use crate::exception::Describe;
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) name: String,
+    /// The name as the one of its tasks.
+    pub(crate) label: Py<PyString>,
     pub(crate) handler: Py<PyAny>,
-    /// Whether its sixth parameter is annotated `bytes`.
-    pub(crate) wants_bytes: bool,
+    /// As what its sixth parameter is annotated.
+    pub(crate) wants: Wants,
+    pub(crate) executor: Executor,
+}
+
+/// How a handler gets its request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// As `str`.
+    Text,
+    /// As `bytes`.
+    Bytes,
+    /// As `httpy_rs.Body`, an async handler as `httpy_rs.AsyncBody`.
+    Stream,
+}
+
+impl Wants {
+    fn named(name: &str) -> Self {
+        match name {
+            "bytes" => Self::Bytes,
+            "stream" => Self::Stream,
+            _ => Self::Text,
+        }
+    }
 }
 
 /// The loaded handlers of one interpreter. Grows only by functions that are not in it yet.
@@ -31,21 +57,24 @@ impl Targets {
     }
 
     pub(crate) fn get(&self, target: TargetId) -> Option<Arc<Target>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(target.0).cloned()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(target.index).cloned()
     }
 
     fn add(&self, py: Python<'_>, target: Target) -> TargetId {
         // Equal and not only the same: a bound method is another object each time. Compared without the lock, since that
         // may run code of the app; only Python's main thread ever adds.
         let same = |known: &Target| {
-            known.name == target.name && known.handler.bind(py).eq(target.handler.bind(py)).unwrap_or(false)
+            known.name == target.name
+                && known.executor == target.executor
+                && known.handler.bind(py).eq(target.handler.bind(py)).unwrap_or(false)
         };
-        if let Some(found) = self.all().iter().position(|known| same(known)) {
-            return TargetId(found);
+        let executor = target.executor;
+        if let Some(index) = self.all().iter().position(|known| same(known)) {
+            return TargetId { index, executor };
         }
         let mut targets = self.0.write().unwrap_or_else(PoisonError::into_inner);
         targets.push(Arc::new(target));
-        TargetId(targets.len() - 1)
+        TargetId { index: targets.len() - 1, executor }
     }
 }
 
@@ -67,14 +96,16 @@ pub enum LoadErrorKind {
     NotCallable,
     /// Cannot take six positional arguments.
     Signature,
-    /// `async def`.
-    AsyncHandler,
+    /// A generator function, async or not.
+    GeneratorHandler,
     /// The init function takes arguments.
     InitSignature,
     /// The init function raised.
     InitException,
     /// The init function returned something else than routes.
     InitResult,
+    /// The shutdown function takes arguments.
+    ShutdownSignature,
     /// Anything that is our own mistake or that app code did to the interpreter.
     Internal,
 }
@@ -89,10 +120,11 @@ impl LoadErrorKind {
             "module_conflict" => Self::ModuleConflict,
             "not_callable" => Self::NotCallable,
             "signature" => Self::Signature,
-            "async_handler" => Self::AsyncHandler,
+            "generator_handler" => Self::GeneratorHandler,
             "init_signature" => Self::InitSignature,
             "init_exception" => Self::InitException,
             "init_result" => Self::InitResult,
+            "shutdown_signature" => Self::ShutdownSignature,
             _ => Self::Internal,
         }
     }
@@ -142,33 +174,108 @@ pub(crate) fn handler(
     target: &str,
     paths: &[PathBuf],
 ) -> Result<TargetId, LoadError> {
-    call_loader(py, describe, "load_handler", target, paths)
-        .map(|(handler, wants_bytes)| targets.add(py, Target { name: target.to_owned(), handler, wants_bytes }))
+    let paths = as_str(paths);
+    let loaded = call_loader(py, describe, "load_handler", (target, paths.as_slice()));
+    let (handler, wants, is_async): (Py<PyAny>, String, bool) = loaded?;
+    let (label, wants, executor) = (PyString::new(py, target).unbind(), Wants::named(&wants), executor(is_async));
+    Ok(targets.add(py, Target { name: target.to_owned(), label, handler, wants, executor }))
 }
 
-/// Calls an init function; its patterns with their methods, as given.
-pub(crate) fn init(
-    py: Python<'_>,
-    describe: &Describe,
-    target: &str,
-    paths: &[PathBuf],
-) -> Result<Vec<(String, Vec<String>)>, LoadError> {
-    call_loader(py, describe, "run_init", target, paths)
+/// A function without arguments that is called at the start or at the end.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    name: String,
+    function: Py<PyAny>,
+    is_async: bool,
 }
 
-fn call_loader<R>(
-    py: Python<'_>,
+/// Which function without arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Init,
+    Shutdown,
+}
+
+impl Plain {
+    /// Loads the function `target`.
+    pub(crate) fn load(
+        py: Python<'_>,
+        describe: &Describe,
+        moment: Moment,
+        target: &str,
+        paths: &[PathBuf],
+    ) -> Result<Self, LoadError> {
+        let loader = match moment {
+            Moment::Init => "load_init",
+            Moment::Shutdown => "load_shutdown",
+        };
+        let paths = as_str(paths);
+        let loaded = call_loader(py, describe, loader, (target, paths.as_slice()));
+        loaded.map(|(function, is_async)| Self { name: target.to_owned(), function, is_async })
+    }
+
+    /// Whether it is to be called on an event loop.
+    pub(crate) fn is_async(&self) -> bool {
+        self.is_async
+    }
+
+    /// Calls it as an init function, here or on `event_loop`: its patterns with their methods, as given.
+    pub(crate) fn run_init(
+        &self,
+        py: Python<'_>,
+        describe: &Describe,
+        event_loop: Option<Py<PyAny>>,
+    ) -> Result<Vec<(String, Vec<String>)>, LoadError> {
+        let function = self.bound(py, event_loop, None).map_err(|error| load_error(py, describe, &error))?;
+        call_loader(py, describe, "run_init", (self.name.as_str(), function))
+    }
+
+    /// Calls it as a shutdown function, here or on `event_loop`, where it has until `limit` is over: what it raised.
+    pub(crate) fn run_shutdown(
+        &self,
+        py: Python<'_>,
+        describe: &Describe,
+        event_loop: Option<Py<PyAny>>,
+        limit: Duration,
+    ) -> Option<Exception> {
+        let called = self.bound(py, event_loop, Some(limit)).and_then(|function| function.call0());
+        called.err().map(|error| describe.describe(py, &error))
+    }
+
+    /// The function as one that can be called on this thread.
+    fn bound<'py>(
+        &self,
+        py: Python<'py>,
+        event_loop: Option<Py<PyAny>>,
+        limit: Option<Duration>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let function = self.function.bind(py).clone();
+        let Some(event_loop) = event_loop else { return Ok(function) };
+        let call = py.import("httpy_rs._event_loop")?.getattr("call")?;
+        let limit = limit.map(|limit| limit.as_secs_f64());
+        py.import("functools")?.getattr("partial")?.call1((call, event_loop, function, limit))
+    }
+}
+
+fn executor(is_async: bool) -> Executor {
+    if is_async { Executor::EventLoop } else { Executor::Worker }
+}
+
+/// As `str`: the import system passes over entries that are `Path`s.
+fn as_str(paths: &[PathBuf]) -> Vec<&OsStr> {
+    paths.iter().map(|path| path.as_os_str()).collect()
+}
+
+fn call_loader<'py, R>(
+    py: Python<'py>,
     describe: &Describe,
     function: &str,
-    target: &str,
-    paths: &[PathBuf],
+    arguments: impl PyCallArgs<'py>,
 ) -> Result<R, LoadError>
 where
-    R: for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>,
+    R: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
 {
-    // As `str`: the import system passes over entries that are `Path`s.
-    let paths: Vec<&OsStr> = paths.iter().map(|path| path.as_os_str()).collect();
-    let load = || py.import("httpy_rs._load")?.getattr(function)?.call1((target, paths.as_slice()))?.extract();
+    let load = || py.import("httpy_rs._load")?.getattr(function)?.call1(arguments)?.extract();
     load().map_err(|error: PyErr| load_error(py, describe, &error))
 }
 

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use httpy_core::Exception;
+
 /// One line of the log; `Display` is its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -16,11 +18,20 @@ pub enum Notice {
         /// It is in a shield, and is interrupted as it leaves it.
         shielded: bool,
     },
-    /// A call was answered with 504, and ended by itself before it could be interrupted.
+    /// A call was answered with 504, or its response broken off, and ended by itself before it could be interrupted.
     Late {
         /// The handler's target.
         target: String,
         /// How long the call was allowed to take.
+        limit: Duration,
+        /// Its head was answered.
+        streaming: bool,
+    },
+    /// A client took nothing of a streamed response for too long: it breaks off.
+    Stalled {
+        /// The handler's target.
+        target: String,
+        /// For how long.
         limit: Duration,
     },
     /// A worker does not come back from its call, and counts as lost.
@@ -46,6 +57,41 @@ pub enum Notice {
         /// What kept it.
         call: Overdue,
     },
+    /// A call on an event loop whose deadline has passed is cancelled.
+    Cancelled {
+        /// What it does.
+        call: Overdue,
+        /// Where it waits, as a traceback prints it; none where too many were asked for at once.
+        stack: Option<String>,
+    },
+    /// A call goes on though it was cancelled a while ago.
+    Uncancelled {
+        /// What it does.
+        call: Overdue,
+    },
+    /// An event loop does not come round, because something on it does not wait.
+    Blocked {
+        /// The loop's thread.
+        name: String,
+        /// For how long.
+        blocked_for: Duration,
+        /// The call that blocks it; none where it is a task that a handler left behind, or a callback.
+        call: Option<Overdue>,
+        /// The Python frames of its thread, as a traceback prints them.
+        stack: String,
+    },
+    /// Tasks of an event loop did not end when they were cancelled at the loop's end, and were left behind.
+    Left {
+        /// Their names.
+        tasks: Vec<String>,
+    },
+    /// An event loop could not be run, or not be closed: app code has broken `asyncio`.
+    LoopFailed {
+        /// The loop's thread.
+        name: String,
+        /// What was raised.
+        exception: Exception,
+    },
     /// Calls cannot be interrupted, because other code does not give the interpreter up.
     Held {
         /// For how long.
@@ -62,8 +108,10 @@ pub struct Overdue {
     pub target: String,
     /// The route that matched.
     pub route: Option<String>,
-    /// How long the call was allowed to take.
+    /// How long the call was allowed to take; for one chunk of its body where it is `streaming`.
     pub limit: Duration,
+    /// Its head was answered.
+    pub streaming: bool,
     /// How long ago it was put into the queue.
     pub elapsed: Duration,
 }
@@ -72,9 +120,18 @@ impl Notice {
     /// The handler's target, where the notice is about one.
     pub fn target(&self) -> &str {
         match self {
-            Self::Overdue { call, .. } | Self::Lost { call, .. } | Self::Returned { call, .. } => &call.target,
-            Self::Late { target, .. } => target,
-            Self::Spent { .. } | Self::Held { .. } => "",
+            Self::Overdue { call, .. }
+            | Self::Cancelled { call, .. }
+            | Self::Uncancelled { call }
+            | Self::Blocked { call: Some(call), .. }
+            | Self::Lost { call, .. }
+            | Self::Returned { call, .. } => &call.target,
+            Self::Late { target, .. } | Self::Stalled { target, .. } => target,
+            Self::Blocked { call: None, .. }
+            | Self::Left { .. }
+            | Self::LoopFailed { .. }
+            | Self::Spent { .. }
+            | Self::Held { .. } => "",
         }
     }
 }
@@ -83,13 +140,50 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Overdue { call, stack, shielded } => {
-                write!(f, "{} did not answer within {:?}", call.target, call.limit)?;
+                let late = if call.streaming { "did not yield a chunk" } else { "did not answer" };
+                write!(f, "{} {late} within {:?}", call.target, call.limit)?;
                 let what = if *shielded { "it is interrupted when it leaves its shield" } else { "it is interrupted" };
                 write!(f, "; {what}, after {:.1?}", call.elapsed)?;
                 route(f, call)?;
                 frames(f, Some(stack))
             }
-            Self::Late { target, limit } => write!(f, "{target} did not answer within {limit:?}"),
+            Self::Cancelled { call, stack } => {
+                let Overdue { target, limit, elapsed, .. } = call;
+                write!(f, "{target} did not answer within {limit:?}; it is cancelled, after {elapsed:.1?}")?;
+                route(f, call)?;
+                stack.as_ref().map_or(Ok(()), |stack| frames(f, Some(stack)))
+            }
+            Self::Uncancelled { call } => {
+                write!(f, "{} goes on though it was cancelled, after {:.1?}", call.target, call.elapsed)?;
+                route(f, call)?;
+                f.write_str(": it counts as in flight until it ends")
+            }
+            Self::Blocked { name, blocked_for, call, stack } => {
+                write!(f, "{name} has been blocked for {blocked_for:.1?}, and with it every async handler on it, by ")?;
+                match call {
+                    Some(call) => {
+                        write!(f, "{}, after {:.1?}", call.target, call.elapsed)?;
+                        route(f, call)?;
+                    }
+                    None => f.write_str("what is no call's own task")?,
+                }
+                frames(f, Some(stack))
+            }
+            Self::Left { tasks } => write!(
+                f,
+                "tasks were left behind at the end of their event loop, as they did not end when they were cancelled: {}",
+                tasks.join(", ")
+            ),
+            Self::LoopFailed { name, exception } => {
+                write!(f, "{name} has failed: {exception}\n{}", exception.traceback().trim_end())
+            }
+            Self::Late { target, limit, streaming: false } => write!(f, "{target} did not answer within {limit:?}"),
+            Self::Late { target, limit, streaming: true } => {
+                write!(f, "{target} did not yield a chunk within {limit:?}")
+            }
+            Self::Stalled { target, limit } => {
+                write!(f, "the client of {target} took nothing for {limit:?}: its response breaks off")
+            }
             Self::Lost { worker, call, left } => {
                 let Overdue { target, elapsed, .. } = call;
                 write!(f, "worker {worker} is lost: {target} has been in its call for {elapsed:.1?}")?;
@@ -145,6 +239,7 @@ mod tests {
             target: "worker:handle".to_owned(),
             route: Some("/slow/{id}".to_owned()),
             limit: Duration::from_secs(1),
+            streaming: false,
             elapsed: Duration::from_millis(6040),
         }
     }

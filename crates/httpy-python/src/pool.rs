@@ -5,11 +5,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use httpy_core::{Job, Outcome, Queue, Seat, Seats, TargetId, Ticket};
+use httpy_core::{Executor, Job, Outcome, Queue, Seat, Seats, TargetId, Ticket};
+use pyo3::prelude::*;
 
 use crate::enforcer::{Ended, Enforcer, Threads};
+use crate::event_loop::EventLoops;
 use crate::interpreter::Interpreter;
 use crate::notice::Notice;
 use crate::runtime::Shared;
@@ -31,6 +33,14 @@ pub struct PoolOptions {
     pub replacements: usize,
     /// A worker that has not come back from its call so long after the deadline is lost.
     pub lost_after: Duration,
+    /// Event loops, where `async def` handlers run.
+    pub event_loops: usize,
+    /// Whether they are uvloop's where that can be imported.
+    pub uvloop: bool,
+    /// Calls under way at most, on each of them.
+    pub in_flight: usize,
+    /// A loop that has not come round for so long is blocked.
+    pub loop_blocked_after: Duration,
 }
 
 /// How the workers are.
@@ -63,6 +73,7 @@ pub(crate) struct Crew {
     pub(crate) shared: Arc<Shared>,
     pub(crate) enforcer: Enforcer,
     pub(crate) threads: Threads,
+    pub(crate) event_loops: EventLoops,
     options: PoolOptions,
     listener: Listener,
 }
@@ -86,7 +97,9 @@ impl Pool {
         let seats = Seats { min: options.min, max: options.max, spare: options.replacements };
         let queue = Queue::new(seats, RETIRE_AFTER, exclusive);
         let (enforcer, threads) = (Enforcer::new(seats.all(), options.lost_after), Threads::new(seats.all()));
-        let pool = Self { crew: Arc::new(Crew { queue, interpreter, shared, enforcer, threads, options, listener }) };
+        let event_loops = EventLoops::default();
+        let crew = Crew { queue, interpreter, shared, enforcer, threads, event_loops, options, listener };
+        let pool = Self { crew: Arc::new(crew) };
         Enforcer::start(&pool.crew, options.stack_size)?;
         for seat in pool.crew.queue.first_seats() {
             Crew::start(&pool.crew, seat)?;
@@ -94,21 +107,28 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Puts a job into the queue. Never blocks.
+    /// Puts a job to those that run it. Never blocks.
     ///
     /// # Errors
     ///
     /// The job, when the pool is closed.
     pub fn push(&self, job: Job) -> Result<(), Box<Job>> {
+        if job.target.executor == Executor::EventLoop {
+            return self.crew.event_loops.push(job).map_err(Box::new);
+        }
         if let Some(seat) = self.crew.queue.push(job).map_err(Box::new)? {
             Crew::start_or_log(&self.crew, seat);
         }
         Ok(())
     }
 
-    /// Frees the worker of a call that nobody waits for any more: at the call's deadline its handler is interrupted. True
-    /// when the call still runs; with `answered`, its 504 will be in the log then. Never blocks.
+    /// Frees the worker of a call that nobody waits for any more: at the call's deadline its handler is interrupted; an async
+    /// one is cancelled at once. True when the call still runs; with `answered`, its 504 will be in the log then. Never
+    /// blocks.
     pub fn enforce(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
+        if target.executor == Executor::EventLoop {
+            return self.crew.event_loops.cancel(target, ticket, answered);
+        }
         let (watched, ended) = self.crew.enforcer.watch(target, ticket, answered);
         if let Some(ended) = ended {
             self.crew.notify_ended(ended);
@@ -131,6 +151,34 @@ impl Pool {
         self.crew.options
     }
 
+    /// Starts the event loops where they do not run yet.
+    ///
+    /// # Blocking
+    ///
+    /// Until they run. Must not be called attached.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, in one sentence.
+    pub(crate) fn start_event_loops(&self) -> Result<(), String> {
+        self.crew.event_loops.start(&self.crew)
+    }
+
+    /// An event loop that runs, as Python's object.
+    pub(crate) fn event_loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.crew.event_loops.any(py)
+    }
+
+    /// Ends the event loops.
+    ///
+    /// # Blocking
+    ///
+    /// Until they have ended, but not beyond `until`. Must not be called attached.
+    pub(crate) fn end_event_loops(&self, until: Instant) {
+        self.crew.event_loops.close(Some(until));
+        self.crew.event_loops.wait(until);
+    }
+
     pub(crate) fn set_exclusive(&self, exclusive: bool) {
         self.crew.queue.set_exclusive(exclusive);
     }
@@ -140,6 +188,13 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.crew.queue.close();
         self.crew.enforcer.close();
+        self.crew.event_loops.close(None);
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crew").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -181,6 +236,12 @@ impl Crew {
             let late = self.listener.late;
             self.interpreter.later(move || late(&target.name, outcome));
         }
+    }
+
+    /// Says something to the operator from Python's main thread, so that who says it need not detach.
+    pub(crate) fn notify_later(&self, notice: Notice) {
+        let listener = self.listener;
+        self.interpreter.later(move || (listener.notice)(&notice));
     }
 
     pub(crate) fn options(&self) -> PoolOptions {

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::time::{Duration, Instant};
 
-use httpy_core::TargetId;
+use httpy_core::{Executor, TargetId};
 use pyo3::prelude::*;
 
 use crate::context::Current;
@@ -13,11 +13,16 @@ use crate::convert::Names;
 use crate::deadline::Deadline;
 use crate::exception::Describe;
 use crate::interpreter::{ExitReport, Interpreter, MainError, Options, StartError};
-use crate::load::{self, LoadError, LoadErrorKind, Targets};
+use crate::load::{self, LoadError, LoadErrorKind, Moment, Plain, Targets, Wants};
 use crate::pool::{Listener, Pool, PoolOptions};
+use crate::stream::Streams;
+use crate::upload::Uploads;
 
 /// CPython is global to the process, and with it everything that is made once per interpreter.
 static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
+
+/// The event loops get so long to end, however long the shutdown function took.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// The Python objects that workers use, of one interpreter.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) describe: Describe,
     pub(crate) current: Current,
     pub(crate) deadline: Deadline,
+    pub(crate) streams: Streams,
+    pub(crate) uploads: Uploads,
     pub(crate) targets: Targets,
     /// An empty function: CPython gives way to threads that wait before it runs one.
     pub(crate) pause: Py<PyAny>,
@@ -38,11 +45,18 @@ impl Shared {
             describe: Describe::new(py)?,
             current: Current::new(py)?,
             deadline: Deadline::new(py)?,
+            streams: Streams::new(py)?,
+            uploads: Uploads::new(py)?,
             targets: Targets::default(),
             pause: py.import("httpy_rs._embed")?.getattr("pause")?.unbind(),
         })
     }
 }
+
+/// A function that an app wants called at its end. Dropped without having been given to [`Runtime::shut_down`], it is not
+/// called.
+#[derive(Debug)]
+pub struct ShutdownFunction(Plain);
 
 /// The running interpreter with what all apps share of it.
 #[derive(Debug)]
@@ -142,7 +156,16 @@ impl Runtime {
         let loaded =
             self.on_main(move |py, shared| load::handler(py, &shared.describe, &shared.targets, &target, &paths));
         self.look_at_gil();
-        loaded
+        let loaded = loaded?;
+        if loaded.executor == Executor::EventLoop {
+            self.start_event_loops()?;
+        }
+        Ok(loaded)
+    }
+
+    /// Whether a loaded handler reads its request's body as a stream.
+    pub fn reads_stream(&self, target: TargetId) -> bool {
+        self.shared.targets.get(target).is_some_and(|target| target.wants == Wants::Stream)
     }
 
     /// Calls the init function `target`: patterns and their methods, as given.
@@ -155,9 +178,31 @@ impl Runtime {
     ///
     /// Each [`LoadErrorKind`] says when.
     pub fn run_init(&self, target: String, paths: Vec<PathBuf>) -> Result<Vec<(String, Vec<String>)>, LoadError> {
-        let routes = self.on_main(move |py, shared| load::init(py, &shared.describe, &target, &paths));
+        let init = self.on_main(move |py, shared| Plain::load(py, &shared.describe, Moment::Init, &target, &paths));
+        let init = init.and_then(|init| Ok((self.pool_of(&init)?, init)));
+        let routes = init.and_then(|(pool, init)| {
+            self.on_main(move |py, shared| init.run_init(py, &shared.describe, event_loop(py, pool.as_deref())))
+        });
         self.look_at_gil();
         routes
+    }
+
+    /// Loads the shutdown function `target`, for [`shut_down`](Self::shut_down).
+    ///
+    /// # Blocking
+    ///
+    /// Until Python's main thread has imported it.
+    ///
+    /// # Errors
+    ///
+    /// Each [`LoadErrorKind`] says when.
+    pub fn load_shutdown(&self, target: String, paths: Vec<PathBuf>) -> Result<ShutdownFunction, LoadError> {
+        let loaded =
+            self.on_main(move |py, shared| Plain::load(py, &shared.describe, Moment::Shutdown, &target, &paths));
+        self.look_at_gil();
+        let function = loaded?;
+        self.pool_of(&function)?;
+        Ok(ShutdownFunction(function))
     }
 
     /// Takes an app off the count that [`start`](Self::start) put it on.
@@ -166,16 +211,53 @@ impl Runtime {
         self.leave_locked();
     }
 
-    /// Takes an app off the count, and when it was the last one ends Python's part: threads, `atexit`, buffers; see
-    /// [`Interpreter::exit`]. False when it was not the last one, and `done` is not called.
-    pub fn shut_down(&self, limit: Duration, done: impl FnOnce(ExitReport) + Send + 'static) -> bool {
+    /// Takes an app off the count and calls its shutdown function. When it was the last one, Python's part ends: the event
+    /// loops, then threads, `atexit`, buffers; see [`Interpreter::exit`]. Function and loops get `limit`, the threads as
+    /// much again. Then `done` hears of all that, on Python's main thread, detached. Never blocks.
+    pub fn shut_down(
+        &self,
+        limit: Duration,
+        function: Option<ShutdownFunction>,
+        done: impl FnOnce(ExitReport) + Send + 'static,
+    ) {
         // Under the lock of `start`: no app can come between the count and the end.
         let _runtime = lock_runtime();
         let last = self.leave_locked();
+        let (pool, shared) = (self.lock_pool().upgrade(), Arc::clone(&self.shared));
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.interpreter.submit(move |py| {
+            let ends = Instant::now() + limit;
+            let raised = function.and_then(|ShutdownFunction(function)| {
+                let event_loop = function.is_async().then(|| event_loop(py, pool.as_deref())).flatten();
+                function.run_shutdown(py, &shared.describe, event_loop, limit)
+            });
+            if let Some(pool) = pool.filter(|_| last) {
+                py.detach(|| pool.end_event_loops(ends.max(Instant::now() + LEAST)));
+            }
+            // There is room, and the one who takes it comes next on this thread.
+            drop(sender.send(raised));
+        });
+        let done = move |report| done(ExitReport { shutdown: receiver.recv().ok().flatten(), ..report });
         if last {
             self.interpreter.exit(limit, done);
+        } else {
+            self.interpreter.submit(move |py| py.detach(|| done(ExitReport::default())));
         }
-        last
+    }
+
+    /// The event loops run from now on.
+    fn start_event_loops(&self) -> Result<Arc<Pool>, LoadError> {
+        let started = self.lock_pool().upgrade().ok_or_else(|| "there is no pool".to_owned());
+        let started = started.and_then(|pool| pool.start_event_loops().map(|()| pool));
+        started.map_err(|error| {
+            let message = format!("the event loop could not be started: {error}");
+            LoadError { kind: LoadErrorKind::Internal, message, exception: None }
+        })
+    }
+
+    /// The pool whose event loops run `function`, where it is async.
+    fn pool_of(&self, function: &Plain) -> Result<Option<Arc<Pool>>, LoadError> {
+        function.is_async().then(|| self.start_event_loops()).transpose()
     }
 
     fn leave_locked(&self) -> bool {
@@ -211,17 +293,25 @@ impl Runtime {
     }
 }
 
+fn event_loop(py: Python<'_>, pool: Option<&Pool>) -> Option<Py<PyAny>> {
+    pool?.event_loop(py)
+}
+
 fn lock_runtime() -> MutexGuard<'static, Option<Arc<Runtime>>> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn differs(first: PoolOptions, second: PoolOptions) -> StartError {
     type Show = fn(PoolOptions) -> String;
-    let shown: [(&str, Show); 4] = [
+    let shown: [(&str, Show); 8] = [
         ("number of workers", |options| format!("{}..={}", options.min, options.max)),
         ("workers' stack size", |options| format!("{} bytes", options.stack_size)),
         ("number of replacements for lost workers", |options| options.replacements.to_string()),
         ("time after which a worker is lost", |options| format!("{:?}", options.lost_after)),
+        ("number of event loops", |options| options.event_loops.to_string()),
+        ("choice of uvloop", |options| options.uvloop.to_string()),
+        ("number of calls in flight on an event loop", |options| options.in_flight.to_string()),
+        ("time after which an event loop is blocked", |options| format!("{:?}", options.loop_blocked_after)),
     ];
     let pairs = shown.map(|(what, show)| (what, show(first), show(second)));
     let found = pairs.into_iter().find(|(_, first, second)| first != second);

@@ -1,24 +1,27 @@
-//! The worker loop: take a job, call the handler, answer, still attached; detach only to wait.
+//! The worker loop: take a job, call the handler, answer, send the body where it is an iterator, still attached; detach only
+//! to wait.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
-use httpy_core::{Finish, Freight, Job, Outcome, Seat, Take, TargetId, Ticket, Wait};
+use httpy_core::{Fault, Finish, Freight, Job, Outcome, Seat, Take, TargetId, Ticket, Upload, Wait};
 use pyo3::prelude::*;
 
+use crate::answer::{Answer, Ended, Streamed};
 use crate::attach::attach;
-use crate::convert;
+use crate::convert::{self, Found};
 use crate::deadline;
 use crate::enforcer;
 use crate::fork;
 use crate::interpreter::{Interpreter, panic_message};
-use crate::load::Target;
+use crate::load::{Target, Wants};
 use crate::notice::Notice;
 use crate::pool::Crew;
 use crate::runtime::Shared;
+use crate::stream::Sending;
+use crate::turn::Turn;
 
 /// One worker thread's own data.
 struct Worker<'a> {
@@ -70,7 +73,8 @@ impl Worker<'_> {
             if self.crew.queue.step_down(seat, now) {
                 return Take::Wait;
             }
-            turn.give_way(py, &self.crew.shared.pause);
+            // No call is in the way of what is raised here.
+            drop(turn.give_way(py, &self.crew.shared.pause));
         }
         self.crew.queue.take(seat)
     }
@@ -94,17 +98,19 @@ impl Worker<'_> {
             return;
         }
         let Freight { body, permits } = ticket.unload();
-        let call = AssertUnwindSafe(|| self.call(py, target, &ticket, body));
-        let outcome = deadline::during(&ticket, || catch_unwind(call))
-            .unwrap_or_else(|payload| Outcome::Panicked(panic_message(payload.as_ref())));
+        let mut answer = Answer::Open(answer);
+        let call = AssertUnwindSafe(|| self.call(py, target, &ticket, body, &mut answer));
+        let ended = deadline::during(&ticket, || catch_unwind(call))
+            .unwrap_or_else(|payload| Ended::Whole(Outcome::Panicked(panic_message(payload.as_ref()))));
         let interrupted = self.finish(py, target, &ticket, seat);
-        // Both before the answer: the response future then is the last owner and frees what its thread allocated; and a
-        // client that has its answer finds the bytes of its body, and its service's limit, given back.
+        if matches!(&ended, Ended::Streamed(Streamed { fault: Some(Fault::Stalled), .. })) {
+            let notice = Notice::Stalled { target: self.crew.name(target), limit: ticket.limit() };
+            py.detach(|| self.crew.notify(&notice));
+        }
+        // Both before the end of the answer: the response future then is the last owner and frees what its thread allocated;
+        // and a client that has its answer finds the bytes of its body, and its service's limit, given back.
         drop((ticket, permits));
-        // What an interrupted call ends with is the deadline's doing, and the log has it.
-        if let Err(outcome) = answer.send(outcome)
-            && (!interrupted || matches!(outcome, Outcome::Panicked(_)))
-        {
+        for outcome in answer.end(ended, interrupted) {
             self.crew.report_late(target, outcome);
         }
     }
@@ -133,64 +139,64 @@ impl Worker<'_> {
         self.crew.notify(&Notice::Returned { worker: seat.number(), call });
     }
 
-    fn call(&mut self, py: Python<'_>, target: TargetId, ticket: &Arc<Ticket>, body: Bytes) -> Outcome {
+    fn call(
+        &mut self,
+        py: Python<'_>,
+        target: TargetId,
+        ticket: &Arc<Ticket>,
+        body: Upload,
+        answer: &mut Answer,
+    ) -> Ended {
         let crew = self.crew;
-        if target.0 >= self.targets.len() {
+        if target.index >= self.targets.len() {
             self.targets = crew.shared.targets.all();
         }
-        let Some(target) = self.targets.get(target.0) else {
-            return Outcome::Panicked("a job for a handler that was never loaded".to_owned());
+        let Some(target) = self.targets.get(target.index) else {
+            return Ended::Whole(Outcome::Panicked("a job for a handler that was never loaded".to_owned()));
         };
-        outcome(py, &crew.interpreter, &crew.shared, target, ticket, body)
+        call(py, &crew.interpreter, &crew.shared, target, ticket, body, answer)
     }
 }
 
-/// Calls the handler of `target` for `ticket` in a context of its own.
-pub(crate) fn outcome(
+/// Calls the handler of `target` for `ticket` in a context of its own, and answers the head where its body is an iterator,
+/// which then is run here.
+pub(crate) fn call(
     py: Python<'_>,
     interpreter: &Interpreter,
     shared: &Shared,
     target: &Target,
     ticket: &Arc<Ticket>,
-    body: Bytes,
-) -> Outcome {
-    let outcome = shared.current.run(py, ticket, || {
-        let arguments = convert::arguments(py, &shared.names, &ticket.call, &body, target.wants_bytes)?;
-        // Python has its own copy.
-        drop(body);
+    body: Upload,
+    answer: &mut Answer,
+) -> Ended {
+    let mut upload = None;
+    let ended = shared.current.run(py, ticket, || {
+        let body = match (target.wants, body) {
+            (Wants::Stream, body) => {
+                let (body, receiver) = shared.uploads.open(py, ticket, body)?;
+                upload = Some(receiver);
+                body
+            }
+            (wants, Upload::Whole(body)) => convert::body(py, &body, wants == Wants::Bytes)?,
+            (_, Upload::Stream(_)) => return Ok(Ended::Whole(Outcome::Panicked("a stream nobody wants".to_owned()))),
+        };
+        let arguments = convert::arguments(py, &shared.names, &ticket.call, body)?;
         let result = target.handler.bind(py).call1(arguments);
         if interpreter.is_forked_child() {
             fork::end_child(py, result);
         }
-        convert::returned(&result?)
+        match convert::returned(&result?, false)? {
+            Found::Outcome(outcome) => Ok(Ended::Whole(outcome)),
+            Found::Stream(returned, body) => {
+                let interval = interpreter.switch_interval();
+                let sending = Sending { shared, ticket, upload: upload.as_ref(), interval, body };
+                sending.send(answer, returned).map(Ended::Streamed)
+            }
+        }
     });
-    outcome.unwrap_or_else(|error| Outcome::Raised(shared.describe.describe(py, &error)))
-}
-
-/// How long a worker has had the interpreter. A turn is half a switch interval, so that it is over before CPython would
-/// take the interpreter away in the middle of a handler.
-struct Turn {
-    interval: Duration,
-    begun: Instant,
-}
-
-impl Turn {
-    fn new(interval: Duration) -> Self {
-        Self { interval, begun: Instant::now() }
-    }
-
-    /// The time, when the turn is over.
-    fn over(&self) -> Option<Instant> {
-        let now = Instant::now();
-        (now.duration_since(self.begun) >= self.interval / 2).then_some(now)
-    }
-
-    /// Lets threads of Python's own run, if there are any that wait: CPython looks for them only between bytecodes, which a
-    /// row of handlers in C never reaches. Detaching for a moment would not do: the same thread takes the interpreter back
-    /// at once, and those who wait begin their interval anew.
-    fn give_way(&mut self, py: Python<'_>, pause: &Py<PyAny>) {
-        // An empty function of Python's; it fails only when a signal or another thread interrupts it.
-        drop(pause.bind(py).call0());
-        *self = Self::new(self.interval);
-    }
+    ended.unwrap_or_else(|error| {
+        let fault = upload.as_ref().and_then(|upload| upload.fault_behind(py, &error));
+        let raised = || Outcome::Raised(shared.describe.describe(py, &error));
+        Ended::Whole(fault.map_or_else(raised, Outcome::Upload))
+    })
 }

@@ -27,6 +27,9 @@ pub struct Config {
     /// The init function, `"module:attribute"`. Defaults to none.
     #[serde(default)]
     pub init: Option<String>,
+    /// The shutdown function, `"module:attribute"`. Defaults to none.
+    #[serde(default)]
+    pub shutdown_function: Option<String>,
     /// Folders for `sys.path`. Defaults to none.
     #[serde(default)]
     pub path: Vec<PathBuf>,
@@ -54,6 +57,9 @@ pub struct Config {
     /// From the first wait for a body to its end. Defaults to 30 s.
     #[serde(default = "body_timeout", with = "humantime_serde")]
     pub body_timeout: Duration,
+    /// From the wait for a chunk of a streamed body to its coming. Defaults to 30 s.
+    #[serde(default = "chunk_timeout", with = "humantime_serde")]
+    pub chunk_timeout: Duration,
     /// All bodies together that are being read or wait, in bytes. Defaults to 256 MiB.
     #[serde(default = "body_budget")]
     pub body_budget: usize,
@@ -69,6 +75,18 @@ pub struct Config {
     /// Lost workers that are replaced. Defaults to 16.
     #[serde(default = "replacements")]
     pub replacements: usize,
+    /// Event loops for `async def` handlers. Defaults to 1.
+    #[serde(default = "event_loops")]
+    pub event_loops: usize,
+    /// Whether they are uvloop's. Defaults to true: where it can be imported.
+    #[serde(default = "uvloop")]
+    pub uvloop: bool,
+    /// Calls of `async def` handlers that are under way at once, on each event loop. Defaults to 10,000.
+    #[serde(default = "in_flight")]
+    pub in_flight: usize,
+    /// From an event loop's last round until it counts as blocked. Defaults to 1 s.
+    #[serde(default = "loop_blocked_after", with = "humantime_serde")]
+    pub loop_blocked_after: Duration,
     /// Whether failures are answered with their traceback. Defaults to false.
     #[serde(default)]
     pub debug: bool,
@@ -124,6 +142,9 @@ const MIB: usize = 1024 * 1024;
 const MOST_WORKERS: usize = 1024;
 /// A moment further away cannot be told on every clock.
 pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// A call's place among those in flight has to fit into its ticket.
+const MOST_IN_FLIGHT: usize = 1_000_000;
+const MOST_LOOPS: usize = 64;
 const MOST_INTERVAL: Duration = Duration::from_secs(60);
 const MOST_STACK: usize = 1024 * MIB;
 /// Below this CPython's own start of a thread may not fit.
@@ -153,6 +174,10 @@ fn body_timeout() -> Duration {
     Duration::from_secs(30)
 }
 
+fn chunk_timeout() -> Duration {
+    Duration::from_secs(30)
+}
+
 fn body_budget() -> usize {
     256 * MIB
 }
@@ -169,12 +194,29 @@ fn replacements() -> usize {
     16
 }
 
+fn event_loops() -> usize {
+    1
+}
+
+fn uvloop() -> bool {
+    true
+}
+
+fn in_flight() -> usize {
+    10_000
+}
+
+fn loop_blocked_after() -> Duration {
+    Duration::from_secs(1)
+}
+
 impl Config {
     /// All defaults, for the handler `target` (`"module:attribute"`).
     pub fn new(target: impl Into<String>) -> Self {
         Self {
             target: target.into(),
             init: None,
+            shutdown_function: None,
             path: Vec::new(),
             venv: None,
             workers: Workers::default(),
@@ -184,11 +226,16 @@ impl Config {
             max_wait: None,
             body_limit: body_limit(),
             body_timeout: body_timeout(),
+            chunk_timeout: chunk_timeout(),
             body_budget: body_budget(),
             switch_interval: None,
             stack_size: stack_size(),
             lost_after: lost_after(),
             replacements: replacements(),
+            event_loops: event_loops(),
+            uvloop: uvloop(),
+            in_flight: in_flight(),
+            loop_blocked_after: loop_blocked_after(),
             debug: false,
         }
     }
@@ -206,6 +253,7 @@ impl Config {
             (max_wait.is_zero(), "max_wait: 0 s would refuse every call".to_owned()),
             (max_wait > *deadline, format!("max_wait: {max_wait:?} is longer than the deadline of {deadline:?}")),
             (self.body_timeout.is_zero(), "body_timeout: 0 s would refuse every body".to_owned()),
+            (self.chunk_timeout.is_zero(), "chunk_timeout: 0 s would break off every stream".to_owned()),
             (
                 body_limit > body_budget,
                 format!(
@@ -228,7 +276,20 @@ impl Config {
                 self.replacements > MOST_WORKERS,
                 format!("replacements: {}, expected at most {MOST_WORKERS}", self.replacements),
             ),
+            (
+                !(1..=MOST_LOOPS).contains(&self.event_loops),
+                format!("event_loops: {}, expected 1 to {MOST_LOOPS}", self.event_loops),
+            ),
+            (
+                !(1..=MOST_IN_FLIGHT).contains(&self.in_flight),
+                format!("in_flight: {}, expected 1 to {MOST_IN_FLIGHT}", self.in_flight),
+            ),
+            (
+                self.loop_blocked_after.is_zero() || self.loop_blocked_after > LONGEST,
+                format!("loop_blocked_after: {:?}, expected more than 0 s and at most a year", self.loop_blocked_after),
+            ),
             (self.body_timeout > LONGEST, format!("body_timeout: {:?}, expected at most a year", self.body_timeout)),
+            (self.chunk_timeout > LONGEST, format!("chunk_timeout: {:?}, expected at most a year", self.chunk_timeout)),
             (
                 self.switch_interval.is_some_and(|interval| interval > MOST_INTERVAL),
                 format!("switch_interval: more than {MOST_INTERVAL:?}"),
@@ -256,6 +317,10 @@ impl Config {
             stack_size: self.stack_size,
             replacements: self.replacements,
             lost_after: self.lost_after,
+            event_loops: self.event_loops,
+            uvloop: self.uvloop,
+            in_flight: self.in_flight,
+            loop_blocked_after: self.loop_blocked_after,
         }
     }
 }

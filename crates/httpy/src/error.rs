@@ -48,6 +48,7 @@ pub(crate) enum Kind {
     Overloaded,
     ShuttingDown,
     Deadline,
+    Stalled,
     NotFound,
     /// With the value of `Allow`.
     MethodNotAllowed(HeaderValue),
@@ -88,7 +89,11 @@ impl Error {
     }
 
     pub(crate) fn contract(target: &str, failure: &ContractFailure) -> Self {
-        Self::new(Kind::Contract(failure.rule()), format!("{target} returned {failure}"))
+        Self::new(Kind::Contract(failure.rule()), format!("{target} {} {failure}", failure.verb()))
+    }
+
+    pub(crate) fn panicked(target: &str, text: &str) -> Self {
+        Self::new(Kind::Internal, format!("httpy panicked while it called {target}: {text}"))
     }
 
     pub(crate) fn shutting_down() -> Self {
@@ -169,14 +174,15 @@ impl Error {
         self.is_load(LoadErrorKind::NotCallable)
     }
 
-    /// The handler cannot take six positional arguments, or the init function takes any.
+    /// The handler cannot take six positional arguments, or the init or shutdown function takes any.
     pub fn is_signature(&self) -> bool {
-        self.is_load(LoadErrorKind::Signature) || self.is_load(LoadErrorKind::InitSignature)
+        let kinds = [LoadErrorKind::Signature, LoadErrorKind::InitSignature, LoadErrorKind::ShutdownSignature];
+        kinds.into_iter().any(|kind| self.is_load(kind))
     }
 
-    /// The function is an `async def`, which this version does not call.
-    pub fn is_async_handler(&self) -> bool {
-        self.is_load(LoadErrorKind::AsyncHandler)
+    /// The function is a generator function, async or not: one that streams returns its generator as the body.
+    pub fn is_generator_handler(&self) -> bool {
+        self.is_load(LoadErrorKind::GeneratorHandler)
     }
 
     /// The init function raised.
@@ -243,9 +249,15 @@ impl Error {
         self.0.kind == Kind::ShuttingDown
     }
 
-    /// The deadline passed while the handler ran: 504.
+    /// The deadline passed while the handler ran: 504. Of a streamed response whose head is out: Python took too long for a
+    /// chunk, and the body breaks off.
     pub fn is_deadline(&self) -> bool {
         self.0.kind == Kind::Deadline
+    }
+
+    /// The client of a streamed response took nothing for too long: its body breaks off.
+    pub fn is_stalled(&self) -> bool {
+        self.0.kind == Kind::Stalled
     }
 
     /// No route of [`fallback`](crate::PyApp::fallback) matches: 404.

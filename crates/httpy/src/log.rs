@@ -67,7 +67,7 @@ pub(crate) fn failure(target: &str, error: &Error) {
     let place = exception.map_or("", Exception::place);
     let Some(left_out) = LOG.admit((target, error.kind(), place), Instant::now()) else { return };
     match (error.kind(), exception) {
-        (Kind::Overloaded | Kind::ShuttingDown | Kind::Deadline, _) => {
+        (Kind::Overloaded | Kind::ShuttingDown | Kind::Deadline | Kind::Stalled, _) => {
             tracing::warn!(target: "httpy", handler = target, left_out, "{error}");
         }
         (_, Some(exception)) => {
@@ -98,7 +98,7 @@ pub(crate) fn notice(notice: &Notice) {
     let handler = notice.target();
     let admitted = |route| LOG.admit((handler, "overdue", route), Instant::now());
     match notice {
-        Notice::Overdue { call, .. } => {
+        Notice::Overdue { call, .. } | Notice::Cancelled { call, .. } => {
             if let Some(left_out) = admitted(call.route.as_deref()) {
                 tracing::warn!(target: "httpy", handler, left_out, "{notice}");
             }
@@ -107,6 +107,14 @@ pub(crate) fn notice(notice: &Notice) {
             if let Some(left_out) = admitted(None) {
                 tracing::warn!(target: "httpy", handler, left_out, "{notice}");
             }
+        }
+        Notice::Stalled { .. } => {
+            if let Some(left_out) = LOG.admit((handler, "stalled"), Instant::now()) {
+                tracing::warn!(target: "httpy", handler, left_out, "{notice}");
+            }
+        }
+        Notice::Uncancelled { .. } | Notice::Blocked { .. } | Notice::Left { .. } => {
+            tracing::warn!(target: "httpy", handler, "{notice}");
         }
         Notice::Returned { .. } => tracing::info!(target: "httpy", handler, "{notice}"),
         _ => tracing::error!(target: "httpy", handler, "{notice}"),

@@ -100,7 +100,7 @@ fn log(error: &Error) {
         ("module_conflict", error.is_module_conflict()),
         ("not_callable", error.is_not_callable()),
         ("signature", error.is_signature()),
-        ("async_handler", error.is_async_handler()),
+        ("generator_handler", error.is_generator_handler()),
         ("init_exception", error.is_init_exception()),
         ("init_result", error.is_init_result()),
         ("routes", error.is_routes()),

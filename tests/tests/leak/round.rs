@@ -11,6 +11,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderName, HeaderValue, Request};
+use http_body_util::BodyExt;
 use httpy::{PyApp, PyService};
 use httpy_tests::app::{Answer, Server, ask, get, post, serve};
 use httpy_tests::client::{Connection, exchange, request};
@@ -18,6 +19,7 @@ use httpy_tests::gate::{Gate, Held};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tower::ServiceExt;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::census;
@@ -76,12 +78,39 @@ def hold(method, path, params, query, headers, body):
         raise ValueError('late')
     return 200, 'held', {}
 
+def stream(method, path, params, query, headers, body):
+    def chunks():
+        try:
+            yield 'a'
+            yield b'b' * 1000
+            if path == '/int':
+                yield 3
+            if path == '/raise':
+                raise ValueError('in the middle')
+            while path == '/endless':
+                yield b'c' * 65536
+            if path == '/hold':
+                pass_gate(query['gate'][0])
+        finally:
+            if path == '/close':
+                raise ValueError('in close')
+    if path == '/events':
+        return httpy_rs.sse(chunks() for _ in range(0))
+    return 200, chunks(), FIELDS
+
+def upload(method, path, params, query, headers, body: httpy_rs.Body):
+    if path == '/echo':
+        return 200, body, None
+    if path == '/some':
+        return 200, body.read(2), None
+    return 200, str(sum(len(chunk) for chunk in body)), None
+
 def vector(expression):
     def handler(method, path, params, query, headers, body):
         return eval(expression, {'http': http})
     return handler
 
-HANDLERS = [handle, text, take_bytes, raising, hold]
+HANDLERS = [handle, text, take_bytes, raising, hold, stream, upload]
 RESULTS = [STATUS, TEXT, FIELDS]
 ";
 
@@ -95,6 +124,8 @@ pub(crate) struct Calls {
     take_bytes: PyService,
     raising: PyService,
     hold: PyService,
+    stream: PyService,
+    upload: PyService,
     /// Each vector of `replies.json` as a handler, with its method and whether it is a contract failure.
     vectors: Vec<(PyService, String, bool)>,
     gate: Gate,
@@ -145,6 +176,8 @@ impl Calls {
             take_bytes: load("take_bytes"),
             raising: load("raising"),
             hold: load("hold"),
+            stream: load("stream"),
+            upload: load("upload"),
             vectors,
             gate: Gate::new().await,
             server,
@@ -163,6 +196,7 @@ impl Calls {
             self.refused().await;
             self.vectors().await;
             self.held().await;
+            self.streamed().await;
             self.over_connections().await;
         }
         self.count.get()
@@ -282,6 +316,42 @@ impl Calls {
             drop(held);
             self.expect(200, ask(self.text.clone(), get("/"))).await;
         }
+    }
+
+    async fn streamed(&self) {
+        for _ in 0..TIMES {
+            for (path, complete) in
+                [("/", true), ("/events", true), ("/close", false), ("/int", false), ("/raise", false)]
+            {
+                self.read(self.stream.clone(), get(path), complete).await;
+            }
+            for path in ["/count", "/echo", "/some"] {
+                self.read(self.upload.clone(), post(path, "uploaded"), true).await;
+            }
+            let parts = [Ok(Bytes::from("abc")), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
+            self.expect(400, ask(self.upload.clone(), post("/count", Body::from_stream(stream::iter(parts))))).await;
+            self.leave(ask(self.upload.clone(), post("/count", endless()))).await;
+            // Left between two chunks.
+            self.count.set(self.count.get() + 1);
+            let Ok(response) = self.stream.clone().oneshot(get("/endless")).await;
+            let mut body = response.into_body();
+            body.frame().await.unwrap().unwrap();
+        }
+        // Left while Python is busy with a chunk.
+        self.count.set(self.count.get() + 1);
+        let Ok(response) = self.stream.clone().oneshot(get(&format!("/hold?gate={}", self.gate.port))).await;
+        let held = self.gate.arrival().await;
+        drop(response);
+        drop(held);
+    }
+
+    /// Reads a body to its end, or until it breaks off.
+    async fn read(&self, service: PyService, request: Request<Body>, complete: bool) {
+        self.count.set(self.count.get() + 1);
+        let Ok(response) = service.oneshot(request).await;
+        assert_eq!(response.status(), 200);
+        let read = response.into_body().collect().await;
+        assert_eq!(read.is_ok(), complete, "{:?}", read.err());
     }
 
     async fn over_connections(&self) {

@@ -16,7 +16,7 @@ pub(crate) type Arguments<'py> = (
     Bound<'py, PyAny>,
 );
 
-/// The arguments of `call`; the body as `bytes` where the handler asks for that.
+/// The arguments of `call`, with its body as the handler wants it.
 ///
 /// # Errors
 ///
@@ -25,10 +25,8 @@ pub(crate) fn arguments<'py>(
     py: Python<'py>,
     names: &Names,
     call: &Call,
-    body: &[u8],
-    as_bytes: bool,
+    body: Bound<'py, PyAny>,
 ) -> PyResult<Arguments<'py>> {
-    let body = if as_bytes { text::bytes(py, body)?.into_any() } else { text::utf8(py, body)?.into_any() };
     Ok((
         names.method(py, &call.method),
         text::utf8(py, call.path())?,
@@ -37,6 +35,15 @@ pub(crate) fn arguments<'py>(
         headers(py, names, &call.headers)?,
         body,
     ))
+}
+
+/// A whole body as `str` or, `as_bytes`, as `bytes`.
+///
+/// # Errors
+///
+/// What CPython raises when it has no memory left.
+pub(crate) fn body<'py>(py: Python<'py>, body: &[u8], as_bytes: bool) -> PyResult<Bound<'py, PyAny>> {
+    Ok(if as_bytes { text::bytes(py, body)?.into_any() } else { text::utf8(py, body)?.into_any() })
 }
 
 /// Names to the lists of their values, in the order in which each name came first.

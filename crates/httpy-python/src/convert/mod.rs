@@ -6,6 +6,7 @@ mod name;
 mod result;
 mod text;
 
-pub(crate) use argument::arguments;
+pub(crate) use argument::{arguments, body};
 pub(crate) use name::Names;
-pub(crate) use result::returned;
+pub(crate) use result::{Found, chunk, is_coroutine, returned};
+pub(crate) use text::bytes;

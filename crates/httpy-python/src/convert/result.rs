@@ -2,10 +2,12 @@
 //! the HTTP side.
 
 use bytes::Bytes;
-use httpy_core::{BodyKind, ContractFailure, Fields, MAX_HEADER_LINES, Outcome, Returned, check_status};
+use httpy_core::{BodyKind, Content, ContractFailure, Fields, MAX_HEADER_LINES, Outcome, Returned, check_status};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyAnyMethods, PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PyString, PyTuple, PyType,
+    PyAnyMethods, PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyIterator, PyList, PyMemoryView, PyString, PyTuple,
+    PyType,
 };
 
 use super::text;
@@ -30,21 +32,51 @@ impl From<PyErr> for Refusal {
     }
 }
 
-/// The handler's result as an outcome.
+/// What a handler returned.
+pub(crate) enum Found<'py> {
+    /// An outcome with all of its body.
+    Outcome(Outcome),
+    /// A head, in which the body is still to be put, and an iterator of its chunks.
+    Stream(Returned, Bound<'py, PyAny>),
+}
+
+/// What the handler's result is; `on_loop` it may have an async iterator as its body.
 ///
 /// # Errors
 ///
 /// What CPython raised on the way: out of memory, or an exception that belongs to another thread's interruption.
-pub(crate) fn returned(result: &Bound<'_, PyAny>) -> PyResult<Outcome> {
-    match read(result) {
-        Ok(returned) => Ok(Outcome::Returned(returned)),
-        Err(Refusal::Contract(failure)) => Ok(Outcome::Contract(failure)),
+pub(crate) fn returned<'py>(result: &Bound<'py, PyAny>, on_loop: bool) -> PyResult<Found<'py>> {
+    match read(result, on_loop) {
+        Ok((returned, None)) => Ok(Found::Outcome(Outcome::Returned(returned))),
+        Ok((returned, Some(iterator))) => Ok(Found::Stream(returned, iterator)),
+        Err(Refusal::Contract(failure)) => Ok(Found::Outcome(Outcome::Contract(failure))),
         Err(Refusal::Raised(error)) => Err(error),
     }
 }
 
-fn read(result: &Bound<'_, PyAny>) -> Result<Returned, Refusal> {
+/// The bytes of a chunk, the `number`th of its body.
+///
+/// # Errors
+///
+/// What CPython raised on the way, and inside of that what is wrong with the chunk.
+pub(crate) fn chunk(chunk: &Bound<'_, PyAny>, number: u64) -> PyResult<Result<Bytes, ContractFailure>> {
+    match binary(chunk) {
+        Ok(Some((bytes, _))) => Ok(Ok(bytes)),
+        Ok(None) => Ok(Err(ContractFailure::chunk_type(&type_name(chunk), number))),
+        Err(error) => match text::unencodable(chunk.py(), &error) {
+            Some((code_point, index)) => Ok(Err(ContractFailure::chunk_text(code_point, index, number))),
+            None => Err(error),
+        },
+    }
+}
+
+fn read<'py>(result: &Bound<'py, PyAny>, on_loop: bool) -> Result<(Returned, Option<Bound<'py, PyAny>>), Refusal> {
     let Ok(tuple) = result.cast::<PyTuple>() else {
+        if is_coroutine(result) {
+            // Else Python warns that it was never awaited, some time, somewhere. It has not begun, so that nothing can fail.
+            result.call_method0("close")?;
+            return Err(ContractFailure::coroutine().into());
+        }
         return Err(ContractFailure::not_a_tuple(&type_name(result)).into());
     };
     if tuple.len() != 3 {
@@ -52,9 +84,17 @@ fn read(result: &Bound<'_, PyAny>) -> Result<Returned, Refusal> {
     }
     let (status, body, headers) = (tuple.get_item(0)?, tuple.get_item(1)?, tuple.get_item(2)?);
     let status = check_status(integer(tuple, &status)?)?;
-    let (body, kind) = content(tuple, &body)?;
+    let (whole, kind) = content(tuple, &body, on_loop)?;
     let Lines { fields, count } = lines(tuple, &headers)?;
-    Ok(Returned { status, body, kind, headers: fields, header_lines: count })
+    let returned = Returned { status, body: Content::Whole(whole), kind, headers: fields, header_lines: count };
+    Ok((returned, (kind == BodyKind::Iterator).then_some(body)))
+}
+
+/// Whether it is what an `async def` function gives.
+pub(crate) fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: 1. The bound reference proves that the object lives and that this thread is attached. 2. The call only looks at
+    // its type.
+    unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
 }
 
 fn integer(tuple: &Bound<'_, PyTuple>, status: &Bound<'_, PyAny>) -> Result<i64, Refusal> {
@@ -66,28 +106,55 @@ fn integer(tuple: &Bound<'_, PyTuple>, status: &Bound<'_, PyAny>) -> Result<i64,
     }
 }
 
-fn content(tuple: &Bound<'_, PyTuple>, body: &Bound<'_, PyAny>) -> Result<(Bytes, BodyKind), Refusal> {
-    let bytes = if let Ok(text) = body.cast::<PyString>() {
-        let bytes = text::encode(text).map_err(|error| match text::unencodable(body.py(), &error) {
-            Some((code_point, index)) => ContractFailure::body_text(code_point, index).into(),
-            None => Refusal::Raised(error),
-        })?;
-        return Ok((bytes, BodyKind::Text));
-    } else if let Ok(bytes) = body.cast::<PyBytes>() {
-        text::copy_bytes(bytes)
-    } else if body.is_none() {
+/// The body's bytes and kind; no bytes of an iterator.
+fn content(tuple: &Bound<'_, PyTuple>, body: &Bound<'_, PyAny>, on_loop: bool) -> Result<(Bytes, BodyKind), Refusal> {
+    let found = binary(body).map_err(|error| match text::unencodable(body.py(), &error) {
+        Some((code_point, index)) => ContractFailure::body_text(code_point, index).into(),
+        None => Refusal::Raised(error),
+    })?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    if body.is_none() {
         return Ok((Bytes::new(), BodyKind::Absent));
-    } else if let Ok(array) = body.cast::<PyByteArray>() {
+    }
+    if body.cast::<PyIterator>().is_ok() {
+        return Ok((Bytes::new(), BodyKind::Iterator));
+    }
+    let is_async = is_async_iterator(body)?;
+    if is_async && on_loop {
+        return Ok((Bytes::new(), BodyKind::Iterator));
+    }
+    let refuse = if is_async { ContractFailure::async_body } else { ContractFailure::body_type };
+    Err(refuse(&type_names(tuple), &type_name(body)).into())
+}
+
+/// Whether it is to be iterated with `async for`.
+fn is_async_iterator(body: &Bound<'_, PyAny>) -> PyResult<bool> {
+    body.get_type().hasattr("__aiter__")
+}
+
+/// The bytes of what holds them, and what it is; none where it holds none.
+///
+/// # Errors
+///
+/// `UnicodeEncodeError` of a `str` that does not encode, and what CPython raises when it has no memory left.
+fn binary(object: &Bound<'_, PyAny>) -> PyResult<Option<(Bytes, BodyKind)>> {
+    let bytes = if let Ok(text) = object.cast::<PyString>() {
+        return Ok(Some((text::encode(text)?, BodyKind::Text)));
+    } else if let Ok(bytes) = object.cast::<PyBytes>() {
+        text::copy_bytes(bytes)
+    } else if let Ok(array) = object.cast::<PyByteArray>() {
         // Copied by CPython first: another thread may write into the array or resize it. Through a view, since `bytes` would
         // ask a subclass for its `__bytes__`.
         let copy = PyMemoryView::from(array)?.call_method0("tobytes")?;
-        text::copy_bytes(copy.cast::<PyBytes>().map_err(PyErr::from)?)
-    } else if body.is_instance_of::<PyMemoryView>() {
-        text::copy_bytes(body.call_method0("tobytes")?.cast::<PyBytes>().map_err(PyErr::from)?)
+        text::copy_bytes(copy.cast::<PyBytes>()?)
+    } else if object.is_instance_of::<PyMemoryView>() {
+        text::copy_bytes(object.call_method0("tobytes")?.cast::<PyBytes>()?)
     } else {
-        return Err(ContractFailure::body_type(&type_names(tuple), &type_name(body)).into());
+        return Ok(None);
     };
-    Ok((bytes, BodyKind::Binary))
+    Ok(Some((bytes, BodyKind::Binary)))
 }
 
 /// Header lines: no more are kept than a reply may have, the others are only counted.

@@ -38,7 +38,7 @@ pub(super) fn utf8<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, Py
 }
 
 /// A `bytes` object; a large one is filled detached.
-pub(super) fn bytes<'py>(py: Python<'py>, from: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+pub(crate) fn bytes<'py>(py: Python<'py>, from: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     if from.len() < LARGE {
         return Ok(PyBytes::new(py, from));
     }

@@ -61,7 +61,7 @@ struct State {
 struct Watched {
     ticket: Weak<Ticket>,
     target: TargetId,
-    limit: Duration,
+    limit: Limit,
     /// Whether its client was answered with 504, which is to be seen in the log.
     answered: bool,
     /// When it is overdue.
@@ -106,11 +106,12 @@ impl Enforcer {
     /// Watches a call that nobody waits for. False when it does not run any more. Where it takes the place of another one
     /// that is over, of which the log has still to hear, that comes back.
     pub(crate) fn watch(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> (bool, Option<Ended>) {
-        let from = if answered { Instant::now() } else { ticket.deadline };
+        // Where it may take as long as it likes, there is somebody who waits.
+        let from = ticket.due().filter(|_| !answered).unwrap_or_else(Instant::now);
         let watched = Watched {
             ticket: Arc::downgrade(ticket),
             target,
-            limit: ticket.limit(),
+            limit: Limit { time: ticket.limit(), streaming: ticket.is_streaming() },
             answered,
             from,
             next: from,
@@ -150,12 +151,21 @@ impl Enforcer {
 /// A call that was answered with 504 and ended by itself.
 pub(crate) struct Ended {
     pub(crate) target: TargetId,
-    limit: Duration,
+    limit: Limit,
+}
+
+/// How long a call was allowed to take.
+#[derive(Clone, Copy)]
+struct Limit {
+    time: Duration,
+    /// For one chunk, as its head was answered.
+    streaming: bool,
 }
 
 impl Ended {
     pub(crate) fn notice(self, target: String) -> Notice {
-        Notice::Late { target, limit: self.limit }
+        let Limit { time, streaming } = self.limit;
+        Notice::Late { target, limit: time, streaming }
     }
 }
 
@@ -182,12 +192,13 @@ impl Watched {
     }
 }
 
-/// What is to be said of a call.
+/// What is to be said of a call past its deadline, or one that blocks.
 pub(crate) fn overdue(crew: &Crew, target: TargetId, ticket: &Ticket) -> Overdue {
     Overdue {
         target: crew.name(target),
         route: ticket.call.details.route.clone(),
         limit: ticket.limit(),
+        streaming: ticket.is_streaming(),
         elapsed: ticket.pushed.elapsed(),
     }
 }

@@ -81,8 +81,8 @@ impl Embed {
         let result =
             self.module.bind(py).call_method1("shut_down", (limit.as_secs_f64(),)).and_then(|report| report.extract());
         match result {
-            Ok((threads, errors)) => ExitReport { threads, errors },
-            Err(error) => ExitReport { threads: Vec::new(), errors: vec![error.to_string()] },
+            Ok((threads, errors)) => ExitReport { threads, errors, shutdown: None },
+            Err(error) => ExitReport { errors: vec![error.to_string()], ..ExitReport::default() },
         }
     }
 }

@@ -27,6 +27,7 @@ use std::{
     time::Duration,
 };
 
+use httpy_core::Exception;
 use pyo3::prelude::*;
 
 pub(crate) use self::main_thread::panic_message;
@@ -66,6 +67,8 @@ pub struct ExitReport {
     pub threads: Vec<String>,
     /// Tracebacks of what raised, in order.
     pub errors: Vec<String>,
+    /// What the app's shutdown function raised.
+    pub shutdown: Option<Exception>,
 }
 
 /// The running interpreter.
@@ -168,6 +171,11 @@ impl Interpreter {
     /// Returns false, and drops `work`, when 1024 or more pieces of work are in line.
     pub fn later(&self, work: impl FnOnce() + Send + 'static) -> bool {
         self.inbox.push_later(Work::Detached(Box::new(work)))
+    }
+
+    /// Runs `work` attached on the main thread, after everything that is in line there. Never blocks.
+    pub(crate) fn submit(&self, work: impl for<'py> FnOnce(Python<'py>) + Send + 'static) {
+        self.inbox.push(Work::Attached(Box::new(work)));
     }
 
     /// Does what CPython does at its end, on the main thread, short of finalising: waits for threads that Python code

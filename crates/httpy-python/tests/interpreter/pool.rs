@@ -37,7 +37,17 @@ impl Running {
             NOTICED.notify_all();
         };
         let lost_after = Duration::from_millis(1);
-        let options = PoolOptions { min: 1, max: 1, stack_size: 8 << 20, replacements: 1, lost_after };
+        let options = PoolOptions {
+            min: 1,
+            max: 1,
+            stack_size: 8 << 20,
+            replacements: 1,
+            lost_after,
+            event_loops: 1,
+            uvloop: false,
+            in_flight: 1,
+            loop_blocked_after: lost_after,
+        };
         let pool = runtime.pool(options, Listener { late: |_, _| {}, notice }).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("pool_app.py"), source).unwrap();
@@ -67,7 +77,7 @@ impl Running {
             details,
         };
         let now = Instant::now();
-        let ticket = Arc::new(Ticket::new(call, now, now, Freight::default()));
+        let ticket = Arc::new(Ticket::new(call, now, now, Duration::from_secs(30), Freight::default()));
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (answer, outcome) = oneshot::channel();
         let job = Job { target: self.target, ticket: Arc::clone(&ticket), answer, slot };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -13,6 +13,7 @@ use httpy_python::{Listener, Runtime};
 use serde::Serialize;
 
 use super::gate::Gate;
+use super::shutdown::Shutdown;
 use super::{Inner, Limits, Membership, PyApp, Shared};
 use crate::config::Workers;
 use crate::failure::Choice;
@@ -39,9 +40,17 @@ impl PyAppBuilder {
     }
 
     /// The init function, `"module:attribute"`: called once, without arguments, before any request; returns
-    /// `{"route": ["METHOD", ...]}` or `None`. Defaults to none.
+    /// `{"route": ["METHOD", ...]}` or `None`. An `async def` runs on the event loop. Defaults to none.
     pub fn init(mut self, target: impl Into<String>) -> Self {
         self.config.init = Some(target.into());
+        self
+    }
+
+    /// The shutdown function, `"module:attribute"`: called once, without arguments, by [`PyApp::shutdown`], after serving and
+    /// before `atexit`; what it raises is logged. An `async def` runs on the event loop, and has 5 s. An app that is dropped
+    /// without a shutdown does not call it. Defaults to none.
+    pub fn shutdown_function(mut self, target: impl Into<String>) -> Self {
+        self.config.shutdown_function = Some(target.into());
         self
     }
 
@@ -81,7 +90,9 @@ impl PyAppBuilder {
         self
     }
 
-    /// How long a call may take from its push into the queue, after the body was read, to its answer. Past it the client
+    /// How long a call may take from its push into the queue, after the body was read, to its answer, or to the head of a
+    /// streamed one (then [`chunk_timeout`](Self::chunk_timeout) holds). A handler that reads its body as a stream
+    /// (`httpy_rs.Body`) has to do so in that time. Past it the client
     /// gets 504, or 503 when the handler was not even called. A handler that runs is interrupted then: it gets the exception
     /// `httpy_rs.DeadlineExceeded`, unless it is in a `httpy_rs.shield()`, and its stack goes to the log. What is not Python
     /// code is not interrupted before it returns; see [`lost_after`](Self::lost_after). Defaults to 30 s.
@@ -103,14 +114,24 @@ impl PyAppBuilder {
         self
     }
 
-    /// How long a client may take to send its body before it is answered with 408. Defaults to 30 s.
+    /// How long a client may take to send its body before it is answered with 408; where the handler reads it as a stream
+    /// (`httpy_rs.Body`), how long between two parts of it. Defaults to 30 s.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.config.body_timeout = timeout;
         self
     }
 
+    /// How long Python may take for each chunk of a streamed response, once its head is out: from then on the deadline is
+    /// over. Past it the response breaks off, and the handler is interrupted as by its deadline. As long may a client take
+    /// nothing while Python waits for it; past that the response breaks off too, and its iterator is closed. Python may take
+    /// as long as it likes for events with a heartbeat (`httpy_rs.sse()`). Defaults to 30 s.
+    pub fn chunk_timeout(mut self, timeout: Duration) -> Self {
+        self.config.chunk_timeout = timeout;
+        self
+    }
+
     /// The bytes of all bodies together that are being read, wait or are worked on; what goes beyond is answered with 503.
-    /// Defaults to 256 MiB.
+    /// Streams do not count, of which at most 256 KiB and one chunk are on their way at a time. Defaults to 256 MiB.
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.config.body_budget = bytes;
         self
@@ -145,6 +166,36 @@ impl PyAppBuilder {
     /// there are fewer workers than [`workers`](Self::workers) allows. Shared by all apps of the process. Defaults to 16.
     pub fn replacements(mut self, workers: usize) -> Self {
         self.config.replacements = workers;
+        self
+    }
+
+    /// How many event loops there are for `async def` handlers, each on a thread of its own; started when the first such
+    /// handler is loaded. A call goes to the one with the fewest. More than one pays on free-threaded builds only, where they
+    /// run at the same time. Shared by all apps of the process. Defaults to 1.
+    pub fn event_loops(mut self, loops: usize) -> Self {
+        self.config.event_loops = loops;
+        self
+    }
+
+    /// Whether the event loops are uvloop's: with true they are where it can be imported, else asyncio's own. Shared by all
+    /// apps of the process. Defaults to true.
+    pub fn uvloop(mut self, uvloop: bool) -> Self {
+        self.config.uvloop = uvloop;
+        self
+    }
+
+    /// How many calls of `async def` handlers are under way at once, on each event loop, whichever app they are of. What goes
+    /// beyond waits in its app's queue. Shared by all apps of the process. Defaults to 10,000.
+    pub fn in_flight(mut self, calls: usize) -> Self {
+        self.config.in_flight = calls;
+        self
+    }
+
+    /// An event loop that has not come round for so long, while calls are under way, is told of in the log, once, with the
+    /// stack of what blocks it: a handler that computes, or waits without `await`. When that handler's deadline has passed, it
+    /// is interrupted as a worker is. Shared by all apps of the process. Defaults to 1 s.
+    pub fn loop_blocked_after(mut self, time: Duration) -> Self {
+        self.config.loop_blocked_after = time;
         self
     }
 
@@ -213,10 +264,15 @@ impl PyAppBuilder {
             tracing::warn!(target: "httpy", "{warning}");
         }
         let id = runtime.load_handler(config.target.clone(), paths.clone()).map_err(Error::not_loaded)?;
+        let reads_stream = runtime.reads_stream(id);
         let routes = match &config.init {
             Some(init) => runtime.run_init(init.clone(), paths.clone()).map_err(Error::not_loaded)?,
             None => Vec::new(),
         };
+        let load = |name: String| {
+            runtime.load_shutdown(name.clone(), paths.clone()).map(|function| Shutdown { name, function })
+        };
+        let shutdown = config.shutdown_function.clone().map(load).transpose().map_err(Error::not_loaded)?;
         if config.debug {
             tracing::warn!(target: "httpy", "debug is on: every client sees the tracebacks of {}", config.target);
         }
@@ -231,14 +287,24 @@ impl PyAppBuilder {
                 max_wait: config.max_wait(),
                 body: config.body_limit,
                 body_timeout: config.body_timeout,
+                chunk_timeout: config.chunk_timeout,
             },
             extras,
             failure_response: failure_response.map_or(Choice::Default { debug: config.debug }, Choice::Own),
             membership,
         });
-        let service = PyService::new(Arc::clone(&shared), id, config.target);
+        let service = PyService::new(Arc::clone(&shared), id, config.target, reads_stream);
         let routes = RouteMap::new(routes);
-        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, ended: OnceLock::new() }) })
+        Ok(PyApp {
+            inner: Arc::new(Inner {
+                shared,
+                service,
+                routes,
+                paths,
+                shutdown: Mutex::new(shutdown),
+                ended: OnceLock::new(),
+            }),
+        })
     }
 }
 

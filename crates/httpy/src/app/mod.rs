@@ -9,7 +9,7 @@ mod snapshot;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 pub use self::builder::PyAppBuilder;
 use self::gate::Gate;
 pub use self::probe::Probe;
+use self::shutdown::Shutdown;
 pub use self::shutdown::shutdown_signal;
 pub use self::snapshot::{Snapshot, WorkerHealth};
 use crate::failure::Choice;
@@ -41,6 +42,8 @@ struct Inner {
     service: PyService,
     routes: RouteMap,
     paths: Vec<PathBuf>,
+    /// Until the first shutdown.
+    shutdown: Mutex<Option<Shutdown>>,
     /// True when Python has ended, for all who wait for that; set by the first shutdown.
     ended: OnceLock<watch::Receiver<bool>>,
 }
@@ -65,6 +68,7 @@ pub(crate) struct Limits {
     pub(crate) max_wait: Duration,
     pub(crate) body: usize,
     pub(crate) body_timeout: Duration,
+    pub(crate) chunk_timeout: Duration,
 }
 
 /// An app's place among those that use the interpreter, left once: at shutdown, or when the last service is dropped.
@@ -121,7 +125,8 @@ impl PyApp {
             .runtime
             .load_handler(target.clone(), self.inner.paths.clone())
             .map_err(Error::not_loaded)?;
-        Ok(PyService::new(Arc::clone(shared), id, target))
+        let reads_stream = shared.membership.runtime.reads_stream(id);
+        Ok(PyService::new(Arc::clone(shared), id, target, reads_stream))
     }
 
     /// The init function's result as it came, order kept; empty without an init function.

@@ -3,10 +3,11 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use httpy_python::ShutdownFunction;
 use httpy_python::interpreter::ExitReport;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,11 +15,12 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::PyApp;
+use crate::Error;
 
 /// The last answers get so long to be written, before the connections are left behind.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// Python's own threads get so long to end.
+/// The shutdown function with the event loops gets so long, and then Python's own threads.
 const THREADS: Duration = Duration::from_secs(5);
 /// And with them the functions that are registered for the exit, before the process goes on without them.
 const EXIT: Duration = Duration::from_secs(10);
@@ -92,9 +94,11 @@ impl PyApp {
         }
     }
 
-    /// Ends the app, after serving: new calls are answered with 503, pending ones too. When it was the last app of the
-    /// process, Python ends as a program does: threads that are no daemons are waited for (5 s), `atexit` runs, stdout and
-    /// stderr are flushed. After that no app can be built any more.
+    /// Ends the app, after serving: new calls are answered with 503, pending ones too, and the
+    /// [shutdown function](crate::PyAppBuilder::shutdown_function) is called. When it was the last app of the process, Python
+    /// ends as a program does: tasks that are left on the event loops are cancelled (5 s with the shutdown function), threads
+    /// that are no daemons are waited for (5 s), `atexit` runs, stdout and stderr are flushed. After that no app can be built
+    /// any more.
     ///
     /// Takes 10 s at most, whatever Python code does: what is left over then is named in the log. Idempotent; every call
     /// returns when Python has ended.
@@ -117,19 +121,32 @@ impl PyApp {
         let (sender, receiver) = watch::channel(false);
         let membership = &self.inner.shared.membership;
         let sender = Arc::new(sender);
+        let shutdown = self.inner.shutdown.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (name, function) = shutdown.map(|Shutdown { name, function }| (name, function)).unzip();
         let done = Arc::clone(&sender);
         let report = move |report| {
-            log(report);
+            log(name.as_deref().unwrap_or_default(), report);
             done.send_replace(true);
         };
-        if !(membership.leaves() && membership.runtime.shut_down(THREADS, report)) {
+        if membership.leaves() {
+            membership.runtime.shut_down(THREADS, function, report);
+        } else {
             sender.send_replace(true);
         }
         receiver
     }
 }
 
-fn log(report: ExitReport) {
+/// The function that is called at the end of an app.
+pub(super) struct Shutdown {
+    pub(super) name: String,
+    pub(super) function: ShutdownFunction,
+}
+
+fn log(function: &str, report: ExitReport) {
+    if let Some(exception) = report.shutdown {
+        crate::log::failure(function, &Error::raised(function, exception));
+    }
     for thread in report.threads {
         tracing::warn!(target: "httpy", thread, "a thread that Python code started still runs at the exit");
     }

@@ -98,8 +98,7 @@ where
                 (Some(permit), None) => *this.held = Some(permit),
             }
             if so_far == 0 {
-                // A small frame is a piece of a large buffer of the server's, which it would keep alive.
-                *this.first = if data.len() < SMALL { Bytes::copy_from_slice(&data) } else { data };
+                *this.first = compact(data);
             } else {
                 if this.rest.is_empty() {
                     this.rest.extend_from_slice(this.first);
@@ -110,12 +109,17 @@ where
     }
 }
 
-fn too_large(limit: usize) -> Error {
+/// A small frame is a piece of a large buffer of the server's, which it would keep alive.
+pub(super) fn compact(data: Bytes) -> Bytes {
+    if data.len() < SMALL { Bytes::copy_from_slice(&data) } else { data }
+}
+
+pub(super) fn too_large(limit: usize) -> Error {
     Error::new(Kind::BodyTooLarge, format!("the request's body is over the limit of {limit} bytes"))
 }
 
 /// A body that ended with an error: the client's connection, or a limit that a layer around us set.
-fn broken(error: BoxError) -> Error {
+pub(super) fn broken(error: BoxError) -> Error {
     let mut causes = std::iter::successors(Some(&*error as &(dyn std::error::Error + 'static)), |error| error.source());
     if causes.any(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
         return Error::new(Kind::BodyTooLarge, "the request's body is over the limit that a layer set");

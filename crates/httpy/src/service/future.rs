@@ -1,4 +1,5 @@
-//! The response futures: read the body, push the job, wait for the outcome, with one clock; let go of the call.
+//! The response futures: read the body, push the job, wait for the outcome, with one clock; let go of the call, or hand it
+//! over to a streamed body.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use httpy_core::{Call, Freight, Job, Outcome, Permits, Ticket};
+use httpy_core::{Call, Content, Freight, Job, Outcome, Permits, Reply, Ticket, Upload};
 use pin_project_lite::pin_project;
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -20,9 +21,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::BoxError;
 
 use super::body::Collect;
-use super::response::{judge, response};
+use super::response::judge;
 use super::service::Inner;
 use super::slot::Wait;
+use super::stream::{Open, Streamed};
+use super::upload::Pump;
 use super::{PyService, ResponseBody, prepare, slot};
 use crate::error::Kind;
 use crate::{Error, log};
@@ -44,7 +47,7 @@ impl<B> ResponseFuture<B> {
 
 impl<B> Future for ResponseFuture<B>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     type Output = Result<Response<ResponseBody>, Infallible>;
@@ -70,6 +73,8 @@ pin_project! {
         // Resolves when the app is forced to stop.
         #[pin]
         forced: Option<OwnedNotified>,
+        // Carries the request's body to a handler that reads it as a stream.
+        pump: Option<Pump>,
     }
 
     impl<B> PinnedDrop for CallFuture<B> {
@@ -96,7 +101,7 @@ pin_project! {
         },
         // The body was slow to come, and the slot is somebody else's by now.
         Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
-        Ready { call: Option<Call>, slot: Option<OwnedSemaphorePermit> },
+        Ready { call: Option<Call>, slot: Option<OwnedSemaphorePermit>, body: Upload },
         Waiting { answer: oneshot::Receiver<Outcome>, ticket: Arc<Ticket> },
         Done,
     }
@@ -104,7 +109,7 @@ pin_project! {
 
 impl<B> CallFuture<B>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     /// The call of `request` with the slot that `service` was ready with, or with why it was ready without one.
@@ -113,28 +118,39 @@ where
         slot: Result<Option<OwnedSemaphorePermit>, Error>,
         request: Request<B>,
     ) -> Self {
-        let state = slot.and_then(|slot| State::new(&service, slot, request));
+        let mut pump = None;
+        let state = slot.and_then(|slot| State::new(&service, slot, request, &mut pump));
         let state = state.unwrap_or_else(|error| State::Refused { error: Some(error) });
-        Self { service, state, timer: None, forced: None }
+        Self { service, state, timer: None, forced: None, pump }
     }
 }
 
 impl<B> State<B>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    fn new(service: &PyService, slot: Option<OwnedSemaphorePermit>, request: Request<B>) -> Result<Self, Error> {
+    fn new(
+        service: &PyService,
+        slot: Option<OwnedSemaphorePermit>,
+        request: Request<B>,
+        pump: &mut Option<Pump>,
+    ) -> Result<Self, Error> {
         let service = &*service.inner;
         if service.app.gate.is_closed() {
             return Err(Error::shutting_down());
         }
         let (parts, body) = request.into_parts();
         let call = prepare::call(service, parts)?;
-        if body.is_end_stream() {
-            return Ok(Self::Ready { call: Some(call), slot });
+        if service.reads_stream {
+            let (work, reader) = Pump::new(service, body)?;
+            *pump = work;
+            return Ok(Self::Ready { call: Some(call), slot, body: Upload::Stream(reader) });
         }
-        let body = Collect::new(body, service.app.limits.body, service.app.budget.clone())?;
+        if body.is_end_stream() {
+            return Ok(Self::Ready { call: Some(call), slot, body: Upload::default() });
+        }
+        let body = Collect::new(body, service.body_limit, service.app.budget.clone())?;
         Ok(Self::Reading { body, call: Some(Box::new(call)), waits: slot.is_some(), slot })
     }
 
@@ -143,7 +159,7 @@ where
         service: &PyService,
         call: Call,
         slot: Option<OwnedSemaphorePermit>,
-        body: Bytes,
+        body: Upload,
         bytes: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, Error> {
         let service = &*service.inner;
@@ -159,7 +175,7 @@ where
         let pushed = Instant::now().into_std();
         let deadline = pushed + service.deadline;
         let freight = Freight { body, permits: Permits { bytes, limit } };
-        let ticket = Arc::new(Ticket::new(call, pushed, deadline, freight));
+        let ticket = Arc::new(Ticket::new(call, pushed, deadline, service.app.limits.chunk_timeout, freight));
         let (answer, outcome) = oneshot::channel();
         let job = Job { target: service.id, ticket: Arc::clone(&ticket), answer, slot };
         match service.app.pool.push(job) {
@@ -171,14 +187,14 @@ where
 
 impl<B> Future for CallFuture<B>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     type Output = Result<Response<ResponseBody>, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let result = ready!(poll(this.service, this.state.as_mut(), this.timer, this.forced, context));
+        let result = ready!(poll(this.service, this.state.as_mut(), this.timer, this.forced, this.pump, context));
         let late = matches!(&result, Err(error) if error.is_deadline());
         // An app that is forced to stop answers without having asked whether the call still waits.
         let enforced = matches!(leave(this.service, this.state.as_ref().get_ref(), late), Left::Running);
@@ -197,10 +213,11 @@ fn poll<B>(
     mut state: Pin<&mut State<B>>,
     mut timer: Pin<&mut Option<Sleep>>,
     mut forced: Pin<&mut Option<OwnedNotified>>,
+    pump: &mut Option<Pump>,
     context: &mut Context<'_>,
 ) -> Poll<Result<Response<ResponseBody>, Error>>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let app = &service.inner.app;
@@ -209,9 +226,9 @@ where
             StateProject::Refused { error } => {
                 return Poll::Ready(Err(error.take().unwrap_or_else(ended)));
             }
-            StateProject::Ready { call, slot } => {
-                let (call, slot) = (call.take().ok_or_else(ended)?, slot.take());
-                state.set(State::push(service, call, slot, Bytes::new(), None)?);
+            StateProject::Ready { call, slot, body } => {
+                let (call, slot, body) = (call.take().ok_or_else(ended)?, slot.take(), mem::take(body));
+                state.set(State::push(service, call, slot, body, None)?);
             }
             StateProject::Reading { body, call, slot, waits } => {
                 if let Poll::Ready(read) = body.poll(context) {
@@ -222,7 +239,7 @@ where
                         let slot = slot::wait(Arc::clone(&service.inner));
                         state.set(State::Queueing { slot, call: Some(call), body, bytes });
                     } else {
-                        state.set(State::push(service, *call, slot, body, bytes)?);
+                        state.set(State::push(service, *call, slot, Upload::Whole(body), bytes)?);
                     }
                     continue;
                 }
@@ -238,13 +255,19 @@ where
             StateProject::Queueing { slot, call, body, bytes } => {
                 let slot = ready!(slot.as_mut().poll(context))?;
                 let (call, body, bytes) = (*call.take().ok_or_else(ended)?, mem::take(body), bytes.take());
-                state.set(State::push(service, call, Some(slot), body, bytes)?);
+                state.set(State::push(service, call, Some(slot), Upload::Whole(body), bytes)?);
             }
             StateProject::Waiting { answer, ticket } => {
                 if let Poll::Ready(outcome) = Pin::new(answer).poll(context) {
                     let target = &service.inner.target;
                     let outcome = outcome.map_err(|_| lost(target, ticket))?;
-                    return Poll::Ready(judge(target, &ticket.call.method, outcome).map(response));
+                    let response = answered(service, ticket, pump, outcome);
+                    // Nothing is left to let go of: the call has ended, or belongs to its response's body.
+                    state.set(State::Done);
+                    return Poll::Ready(response);
+                }
+                if let Some(pump) = pump {
+                    pump.poll(context);
                 }
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
                 poll_forced(service, forced.as_mut(), context)?;
@@ -285,11 +308,35 @@ fn leave<B>(service: &PyService, state: &State<B>, answered: bool) -> Left {
     match state {
         State::Waiting { ticket, .. } if ticket.is_done() => Left::Over,
         State::Waiting { ticket, .. } if ticket.withdraw() => Left::Waiting,
-        State::Waiting { ticket, .. } if service.inner.app.pool.enforce(service.inner.id, ticket, answered) => {
-            Left::Running
+        State::Waiting { ticket, .. } => {
+            ticket.set_gone();
+            let runs = service.inner.app.pool.enforce(service.inner.id, ticket, answered);
+            if runs { Left::Running } else { Left::Over }
         }
         _ => Left::Over,
     }
+}
+
+/// The response to a call that was answered, whole or by its head.
+fn answered(
+    service: &PyService,
+    ticket: &Arc<Ticket>,
+    pump: &mut Option<Pump>,
+    outcome: Outcome,
+) -> Result<Response<ResponseBody>, Error> {
+    let streams = matches!(&outcome, Outcome::Returned(returned) if matches!(returned.body, Content::Stream(_)));
+    // Before the head is judged: where it is refused, the handler hears that nobody wants the rest.
+    let open = streams.then(|| Open::new(Arc::clone(&service.inner), Arc::clone(ticket)));
+    let Reply { status, headers, body, length, .. } = judge(&service.inner.target, &ticket.call.method, outcome)?;
+    let body = match (body, open) {
+        (Content::Stream(chunks), Some(open)) => ResponseBody::stream(Streamed::new(chunks, length, open, pump.take())),
+        (Content::Whole(whole), _) => whole.into(),
+        (Content::Stream(_), None) => ResponseBody::default(),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
 }
 
 /// An error when the app is forced to stop; else this task is woken when that happens.

@@ -1,4 +1,4 @@
-//! `PyService` and what a request goes through in it: prepared, its body read, answered.
+//! `PyService` and what a request goes through in it: prepared, its body read or carried along, answered whole or in chunks.
 
 mod body;
 mod future;
@@ -8,6 +8,8 @@ mod response;
 #[expect(clippy::module_inception, reason = "the file of `PyService` is called as in every tower crate")]
 mod service;
 mod slot;
+mod stream;
+mod upload;
 
 pub(crate) use body::Budget;
 pub use future::{CallFuture, ResponseFuture};

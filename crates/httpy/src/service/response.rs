@@ -1,30 +1,61 @@
-//! From an `Outcome` to a response; `ResponseBody`.
+//! From an `Outcome` to a reply; `ResponseBody`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Method, Response};
+use http::Method;
 use http_body::{Body, Frame, SizeHint};
 use httpy_core::{Outcome, Reply};
 use tower::BoxError;
 
-use crate::error::Kind;
+use super::stream::Streamed;
+use super::upload;
 use crate::{Error, log};
 
-/// The body of a response from Python.
+/// The body of a response from Python: whole, or in chunks where the handler returned an iterator.
 ///
-/// Its error is a [`BoxError`], because bodies that are streamed can fail; whole ones, as handlers return them now, never
-/// do.
+/// One in chunks has a length only where the handler gave a `Content-Length`. It fails, with an [`Error`] in the
+/// [`BoxError`], where it cannot come to its end: the iterator raised, yielded something that is no chunk, or took longer
+/// than [`chunk_timeout`](crate::PyAppBuilder::chunk_timeout); it is not as long as its `Content-Length`; the client took
+/// nothing for too long; the app was forced to stop. The server then aborts the connection, so that the client can tell. A
+/// whole body never fails.
+///
+/// # Cancellation
+///
+/// Dropped before its end, it tells the handler that the client has gone (`httpy_rs.client_gone()`); the iterator is closed at
+/// its next chunk, and interrupted when it does not come to that within `chunk_timeout`.
+///
+/// # Panics
+///
+/// One in chunks needs a tokio runtime with its timer.
 #[derive(Debug, Default)]
 pub struct ResponseBody {
-    whole: Bytes,
+    content: Outgoing,
+}
+
+#[derive(Debug)]
+enum Outgoing {
+    Whole(Bytes),
+    Stream(Box<Streamed>),
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self::Whole(Bytes::new())
+    }
+}
+
+impl ResponseBody {
+    pub(super) fn stream(streamed: Streamed) -> Self {
+        Self { content: Outgoing::Stream(Box::new(streamed)) }
+    }
 }
 
 impl<T: Into<Bytes>> From<T> for ResponseBody {
     /// A whole body.
     fn from(whole: T) -> Self {
-        Self { whole: whole.into() }
+        Self { content: Outgoing::Whole(whole.into()) }
     }
 }
 
@@ -32,17 +63,30 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let whole = std::mem::take(&mut self.whole);
-        Poll::Ready((!whole.is_empty()).then(|| Ok(Frame::data(whole))))
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.content {
+            Outgoing::Whole(whole) => {
+                let whole = std::mem::take(whole);
+                Poll::Ready((!whole.is_empty()).then(|| Ok(Frame::data(whole))))
+            }
+            Outgoing::Stream(streamed) => {
+                streamed.poll_chunk(context).map(|next| Some(next?.map(Frame::data).map_err(BoxError::from)))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.whole.is_empty()
+        match &self.content {
+            Outgoing::Whole(whole) => whole.is_empty(),
+            Outgoing::Stream(streamed) => streamed.is_end(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.whole.len() as u64)
+        match &self.content {
+            Outgoing::Whole(whole) => SizeHint::with_exact(whole.len() as u64),
+            Outgoing::Stream(streamed) => streamed.size_hint(),
+        }
     }
 }
 
@@ -56,19 +100,11 @@ pub(crate) fn judge(target: &str, method: &Method, outcome: Outcome) -> Result<R
         Outcome::Returned(returned) => returned.check(method).map_err(|failure| Error::contract(target, &failure))?,
         Outcome::Contract(failure) => return Err(Error::contract(target, &failure)),
         Outcome::Raised(exception) => return Err(Error::raised(target, exception)),
-        Outcome::Panicked(text) => {
-            return Err(Error::new(Kind::Internal, format!("httpy panicked while it called {target}: {text}")));
-        }
+        Outcome::Upload(fault) => return Err(upload::error(fault)),
+        Outcome::Panicked(text) => return Err(Error::panicked(target, &text)),
     };
     for warning in &reply.warnings {
         log::warning(target, warning);
     }
     Ok(reply)
-}
-
-pub(super) fn response(reply: Reply) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::from(reply.body));
-    *response.status_mut() = reply.status;
-    *response.headers_mut() = reply.headers;
-    response
 }

@@ -52,17 +52,21 @@ pub(super) struct Inner {
     pub(super) app: Arc<Shared>,
     pub(super) id: TargetId,
     pub(super) target: String,
+    /// The handler reads its body as a stream.
+    pub(super) reads_stream: bool,
     /// The routes that are matched here instead of by axum.
     pub(super) routes: Option<Routes>,
     pub(super) deadline: Duration,
     pub(super) max_wait: Duration,
+    /// Bytes of a request's body.
+    pub(super) body_limit: usize,
     pub(super) limit: Option<Limit>,
 }
 
 impl PyService {
-    pub(crate) fn new(app: Arc<Shared>, id: TargetId, target: String) -> Self {
-        let (deadline, max_wait) = (app.limits.deadline, app.limits.max_wait);
-        Inner { app, id, target, routes: None, deadline, max_wait, limit: None }.into()
+    pub(crate) fn new(app: Arc<Shared>, id: TargetId, target: String, reads_stream: bool) -> Self {
+        let (deadline, max_wait, body_limit) = (app.limits.deadline, app.limits.max_wait, app.limits.body);
+        Inner { app, id, target, reads_stream, routes: None, deadline, max_wait, body_limit, limit: None }.into()
     }
 
     /// A service of the same handler that matches routes by itself.
@@ -81,7 +85,8 @@ impl PyService {
     /// # Ok(app) }
     /// ```
     ///
-    /// A job counts until its handler has returned, also when its client was answered with 504 long before. A call that is
+    /// A job counts until its handler has returned, and where that returned an iterator, until that is closed; also when its
+    /// client was answered with 504 long before. A call that is
     /// abandoned in the queue stops counting at once. All clones share the limit; the service that this one was made of does
     /// not, and a limit that it has is replaced. With 0 every call is refused. Defaults to none: the app's queue and workers
     /// are the limit.
@@ -100,6 +105,16 @@ impl PyService {
         Inner { deadline, max_wait, ..Inner::clone(&self.inner) }.into()
     }
 
+    /// This service with a limit of its own for the bytes of a request's body, instead of
+    /// [the app's](crate::PyAppBuilder::body_limit): uploads that a handler reads as a stream (`httpy_rs.Body`) may be
+    /// as large as they like, since they are never held. A body that is read whole has to fit into the app's
+    /// [`body_budget`](crate::PyAppBuilder::body_budget) as well, and is answered with 503 where it does not. A limit of jobs
+    /// stays shared with the service that this one was made of. Defaults to the app's limit.
+    #[must_use = "the limit is that of the service which is returned"]
+    pub fn with_body_limit(self, bytes: usize) -> Self {
+        Inner { body_limit: bytes, ..Inner::clone(&self.inner) }.into()
+    }
+
     /// Calls the handler like [`Service::call`], but gives the failure as it is instead of a response. It is logged all the
     /// same. It takes its place in the queue itself: a full one is an error, whatever the app's
     /// [`on_full`](crate::PyAppBuilder::on_full).
@@ -109,7 +124,7 @@ impl PyService {
     /// Every way in which a call fails, told apart by the predicates of [`Error`](crate::Error).
     pub fn try_call<B>(&self, request: Request<B>) -> CallFuture<B>
     where
-        B: Body<Data = Bytes>,
+        B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         CallFuture::new(self.clone(), Ok(None), request)
@@ -150,5 +165,11 @@ where
 impl fmt::Debug for PyService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PyService").field("target", &self.inner.target).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("target", &self.target).finish_non_exhaustive()
     }
 }

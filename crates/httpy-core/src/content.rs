@@ -1,0 +1,101 @@
+//! `Content`: a reply's body, whole or in chunks, and why one in chunks may break off; `Upload`: a request's body, likewise.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{ContractFailure, Exception, Outcome, Reader};
+
+/// So many bytes of one streamed body lie between the client and Python, in either direction, and one chunk more.
+pub const STREAM_BYTES: usize = 256 * 1024;
+
+/// The body of a reply.
+#[derive(Debug)]
+pub enum Content {
+    /// All of it.
+    Whole(Bytes),
+    /// As it comes.
+    Stream(Chunks),
+}
+
+/// A reply's body on its way.
+#[derive(Debug)]
+pub struct Chunks {
+    /// Where the chunks come out.
+    pub reader: Reader<Fault>,
+    /// What is sent when no chunk comes. Without one, Python may not take longer than the ticket's
+    /// [`chunk_timeout`](crate::Ticket::chunk_timeout) for a chunk; with one, it may.
+    pub heartbeat: Option<Heartbeat>,
+}
+
+/// What goes out when there was no chunk for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// After so long without a chunk.
+    pub every: Duration,
+    /// This is sent.
+    pub bytes: Bytes,
+}
+
+/// Why a reply's body breaks off. Whoever breaks it off has it logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The iterator raised.
+    Raised(Exception),
+    /// The iterator yielded something that the contract does not allow.
+    Contract(ContractFailure),
+    /// Our own code panicked.
+    Panicked(String),
+    /// The iterator let pass that the request's body did not come to its end.
+    Upload(UploadFault),
+    /// The iterator took too long for a chunk, or went on after its client had gone, and was interrupted.
+    Interrupted,
+    /// The client took nothing for too long.
+    Stalled,
+}
+
+impl Fault {
+    /// What is to be logged of it like a call that ended so; none where the log has it by other ways.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Raised(exception) => Some(Outcome::Raised(exception.clone())),
+            Self::Contract(failure) => Some(Outcome::Contract(failure.clone())),
+            Self::Panicked(text) => Some(Outcome::Panicked(text.clone())),
+            Self::Upload(fault) => Some(Outcome::Upload(fault.clone())),
+            Self::Interrupted | Self::Stalled => None,
+        }
+    }
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub enum Upload {
+    /// All of it.
+    Whole(Bytes),
+    /// As it comes, for a handler that asks for that.
+    Stream(Reader<UploadFault>),
+}
+
+impl Default for Upload {
+    fn default() -> Self {
+        Self::Whole(Bytes::new())
+    }
+}
+
+/// Why a request's body that is streamed does not come to its end. `Display` is what the handler is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadFault {
+    /// The status with which the client is answered where the handler has no other answer.
+    pub status: u16,
+    /// What went wrong, in one sentence.
+    pub text: String,
+}
+
+impl fmt::Display for UploadFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for UploadFault {}

@@ -1,0 +1,202 @@
+//! The stages of a call, and what each side finds in them.
+
+use std::sync::Barrier;
+use std::thread;
+
+use bytes::Bytes;
+use http::{Method, Uri, Version};
+
+use super::*;
+use crate::{Details, Fields, Headers, Upload};
+
+const SEAT: Seat = Seat(70_000);
+
+fn waiting() -> Ticket {
+    let call = Call {
+        method: Method::GET,
+        uri: Uri::from_static("/"),
+        decoded_path: None,
+        params: Fields::new(),
+        query: Fields::new(),
+        headers: Headers::default(),
+        details: Details {
+            target: Uri::from_static("/"),
+            route: None,
+            client: None,
+            scheme: "http",
+            version: Version::HTTP_11,
+            extras: None,
+        },
+    };
+    let now = Instant::now();
+    let freight = Freight { body: Upload::Whole(Bytes::from_static(b"body")), ..Freight::default() };
+    Ticket::new(call, now, now + Duration::from_secs(3), Duration::from_secs(2), freight)
+}
+
+fn running() -> Ticket {
+    let ticket = waiting();
+    assert!(ticket.take(SEAT));
+    ticket
+}
+
+fn body(ticket: &Ticket) -> Bytes {
+    match ticket.unload().body {
+        Upload::Whole(body) => body,
+        Upload::Stream(_) => panic!("not what was loaded"),
+    }
+}
+
+fn interrupted() -> Ticket {
+    let ticket = running();
+    assert_eq!(ticket.begin_interruption(), Interruption::Begun);
+    ticket.end_interruption();
+    ticket
+}
+
+#[test]
+fn a_taken_call_cannot_be_withdrawn_and_tells_its_seat_while_it_runs() {
+    let ticket = waiting();
+    assert_eq!(ticket.seat(), None);
+    assert!(ticket.take(SEAT));
+    assert!(ticket.is_taken() && !ticket.is_done());
+    assert_eq!(ticket.seat(), Some(SEAT));
+    assert!(!ticket.withdraw());
+    assert!(!ticket.take(SEAT));
+    assert_eq!(ticket.finish(), Finish::Free);
+    assert!(ticket.is_taken() && ticket.is_done());
+    assert_eq!(ticket.seat(), None);
+    assert_eq!(ticket.limit(), Duration::from_secs(3));
+}
+
+#[test]
+fn a_withdrawn_call_never_runs() {
+    let ticket = waiting();
+    assert!(ticket.withdraw());
+    assert!(!ticket.take(SEAT) && !ticket.withdraw());
+    assert!(!ticket.is_taken() && !ticket.is_done());
+    assert!(body(&ticket).is_empty(), "its freight is given up at once");
+}
+
+#[test]
+fn the_freight_of_a_taken_call_is_the_workers_once() {
+    let ticket = running();
+    assert!(!ticket.withdraw());
+    assert_eq!(body(&ticket), "body");
+    assert!(body(&ticket).is_empty());
+}
+
+#[test]
+fn only_a_call_that_runs_is_interrupted_or_lost() {
+    for ticket in [waiting(), running()] {
+        ticket.withdraw();
+        ticket.finish();
+        assert_eq!(ticket.begin_interruption(), Interruption::Over);
+        assert!(!ticket.lose());
+        assert!(!ticket.shield() && !ticket.unshield());
+    }
+}
+
+#[test]
+fn a_worker_does_not_leave_while_an_interruption_is_being_sent() {
+    let ticket = running();
+    assert_eq!(ticket.begin_interruption(), Interruption::Begun);
+    assert!(ticket.is_interrupting());
+    assert_eq!(ticket.finish(), Finish::Interrupting);
+    ticket.end_interruption();
+    assert!(!ticket.is_interrupting());
+    assert_eq!(ticket.finish(), Finish::Interrupted { lost: false });
+    assert_eq!(ticket.begin_interruption(), Interruption::Over);
+}
+
+#[test]
+fn an_interrupted_call_can_be_interrupted_again_and_lost() {
+    let ticket = interrupted();
+    assert_eq!(ticket.begin_interruption(), Interruption::Begun);
+    ticket.end_interruption();
+    assert!(ticket.lose());
+    assert_eq!(ticket.finish(), Finish::Interrupted { lost: true });
+}
+
+#[test]
+fn a_head_that_is_answered_leaves_each_chunk_its_own_time() {
+    let ticket = running();
+    assert_eq!(ticket.due(), Some(ticket.deadline));
+    ticket.begin_chunks();
+    assert!(ticket.is_streaming());
+    assert_eq!(ticket.limit(), Duration::from_secs(2));
+    ticket.set_due(None);
+    assert_eq!(ticket.due(), None);
+    assert_eq!((ticket.seat(), ticket.finish()), (Some(SEAT), Finish::Free));
+}
+
+#[test]
+fn only_a_call_that_runs_hears_that_its_client_has_gone() {
+    let ticket = waiting();
+    ticket.set_gone();
+    assert!(!ticket.is_gone() && ticket.take(SEAT));
+    ticket.set_gone();
+    assert!(ticket.is_gone());
+    assert_eq!((ticket.seat(), ticket.finish()), (Some(SEAT), Finish::Free));
+}
+
+#[test]
+fn a_shield_holds_the_interruption_off_until_the_outermost_is_left() {
+    let ticket = running();
+    assert!(!ticket.shield() && !ticket.shield());
+    assert_eq!(ticket.begin_interruption(), Interruption::Shielded);
+    assert!(!ticket.unshield(), "one is still open");
+    assert!(ticket.unshield());
+    assert_eq!(ticket.seat(), Some(SEAT), "the count of shields does not run into it");
+    assert!(!ticket.unshield(), "it strikes once, and there is none to be left");
+    assert_eq!(ticket.finish(), Finish::Interrupted { lost: false });
+}
+
+#[test]
+fn a_call_that_ends_in_its_shield_was_interrupted_all_the_same() {
+    let ticket = running();
+    ticket.shield();
+    ticket.begin_interruption();
+    assert_eq!(ticket.finish(), Finish::Interrupted { lost: false });
+}
+
+#[test]
+fn a_shield_that_is_entered_after_an_interruption_says_so() {
+    let ticket = interrupted();
+    assert!(ticket.shield());
+    assert_eq!(ticket.begin_interruption(), Interruption::Shielded);
+    assert!(ticket.unshield());
+}
+
+#[test]
+fn shields_without_end_leave_the_seat_alone() {
+    let ticket = running();
+    ticket.word.fetch_or(SHIELDS, Ordering::Relaxed);
+    ticket.shield();
+    assert_eq!(ticket.seat(), Some(SEAT));
+}
+
+#[test]
+fn whoever_comes_first_an_interruption_is_never_sent_to_a_worker_that_has_left() {
+    for _ in 0..2_000 {
+        let (ticket, start) = (running(), Barrier::new(2));
+        let (finish, sent) = thread::scope(|scope| {
+            let enforcer = scope.spawn(|| {
+                start.wait();
+                let begun = ticket.begin_interruption() == Interruption::Begun;
+                let sent = begun && !ticket.is_done();
+                ticket.end_interruption();
+                assert_eq!(begun, sent, "the worker left while it was held");
+                sent
+            });
+            start.wait();
+            let finish = loop {
+                match ticket.finish() {
+                    Finish::Interrupting => thread::yield_now(),
+                    finish => break finish,
+                }
+            };
+            (finish, enforcer.join().unwrap())
+        });
+        assert_eq!(finish == Finish::Free, !sent, "the worker knows of each one that was sent");
+    }
+}

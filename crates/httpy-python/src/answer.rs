@@ -1,0 +1,148 @@
+//! `Answer`: how a call is answered: at its end with its whole outcome, or first by its head and then chunk by chunk.
+
+use httpy_core::{Chunks, Content, Exception, Fault, Heartbeat, Outcome, Returned, STREAM_BYTES, Writer, stream};
+use tokio::sync::oneshot;
+
+/// Who waits for a call, and for what.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// For an outcome.
+    Open(oneshot::Sender<Outcome>),
+    /// For the rest of the body.
+    Streaming(Writer<Fault>),
+    /// Nobody, or for nothing any more.
+    Closed,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// With an outcome, as most do.
+    Whole(Outcome),
+    /// After its head was answered.
+    Streamed(Streamed),
+}
+
+/// How the body of a reply ended.
+#[derive(Debug, Default)]
+pub(crate) struct Streamed {
+    /// Why it broke off; none when it is complete, or nobody wants it any more.
+    pub(crate) fault: Option<Fault>,
+    /// What its `close()` raised.
+    pub(crate) closing: Option<Exception>,
+}
+
+impl Answer {
+    /// Whether nobody waits any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Open(answer) => answer.is_closed(),
+            Self::Streaming(writer) => writer.is_gone(),
+            Self::Closed => true,
+        }
+    }
+
+    /// Answers the head. Where the body's chunks go; none when nobody waits any more.
+    pub(crate) fn begin(&mut self, returned: Returned, heartbeat: Option<Heartbeat>) -> Option<&mut Writer<Fault>> {
+        let Self::Open(answer) = std::mem::replace(self, Self::Closed) else { return None };
+        let (writer, reader) = stream(STREAM_BYTES);
+        let body = Content::Stream(Chunks { reader, heartbeat });
+        answer.send(Outcome::Returned(Returned { body, ..returned })).ok()?;
+        *self = Self::Streaming(writer);
+        match self {
+            Self::Streaming(writer) => Some(writer),
+            _ => None,
+        }
+    }
+
+    /// Answers the end. What is to be logged here, since it is in no answer: what an `interrupted` call ends with is not,
+    /// that is the deadline's doing and the log has it.
+    pub(crate) fn end(self, ended: Ended, interrupted: bool) -> Vec<Outcome> {
+        let panicked = matches!(&ended, Ended::Whole(Outcome::Panicked(_)));
+        let told = |outcome: Option<Outcome>| outcome.filter(|_| !interrupted || panicked).into_iter();
+        match (self, ended) {
+            (Self::Open(answer), Ended::Whole(outcome)) => told(answer.send(outcome).err()).collect(),
+            (Self::Streaming(writer), ended) => {
+                let Streamed { fault, closing } = match ended {
+                    Ended::Streamed(streamed) => streamed,
+                    Ended::Whole(Outcome::Panicked(text)) => {
+                        Streamed { fault: Some(Fault::Panicked(text)), closing: None }
+                    }
+                    Ended::Whole(_) => Streamed::default(),
+                };
+                let outcome = fault.as_ref().and_then(Fault::outcome);
+                match fault {
+                    Some(_) if interrupted && !panicked => writer.fail(Fault::Interrupted),
+                    Some(fault) => writer.fail(fault),
+                    None => writer.end(),
+                }
+                told(outcome).chain(told(closing.map(Outcome::Raised))).collect()
+            }
+            (Self::Closed, Ended::Whole(outcome)) => told(Some(outcome)).collect(),
+            (_, Ended::Streamed(Streamed { closing, .. })) => told(closing.map(Outcome::Raised)).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use http::StatusCode;
+    use httpy_core::{BodyKind, Broken, Fields};
+
+    use super::*;
+
+    fn exception(name: &str) -> Exception {
+        Exception::new(name.to_owned(), String::new(), String::new(), String::new())
+    }
+
+    fn head() -> Returned {
+        let body = Content::Whole(bytes::Bytes::new());
+        Returned { status: StatusCode::OK, body, kind: BodyKind::Iterator, headers: Fields::new(), header_lines: 0 }
+    }
+
+    fn streamed(fault: Option<Fault>) -> Ended {
+        Ended::Streamed(Streamed { fault, closing: Some(exception("Closing")) })
+    }
+
+    /// What the reader of a body hears that ends so, and what is to be logged.
+    fn end(ended: Ended, interrupted: bool) -> (Option<Broken<Fault>>, usize) {
+        let (sender, mut receiver) = oneshot::channel();
+        let mut answer = Answer::Open(sender);
+        assert!(answer.begin(head(), None).is_some());
+        let Ok(Outcome::Returned(Returned { body: Content::Stream(mut chunks), .. })) = receiver.try_recv() else {
+            panic!("no head")
+        };
+        let told = answer.end(ended, interrupted).len();
+        let Poll::Ready(next) = chunks.reader.poll_next(&mut Context::from_waker(Waker::noop())) else {
+            panic!("no end")
+        };
+        (next.and_then(Result::err), told)
+    }
+
+    #[test]
+    fn a_body_ends_or_breaks_off_and_what_was_raised_is_told() {
+        let raised = Fault::Raised(exception("Raised"));
+        assert_eq!(end(streamed(None), false), (None, 1));
+        assert_eq!(end(streamed(Some(raised.clone())), false), (Some(Broken::Failed(raised)), 2));
+        let panicked = Fault::Panicked("why".to_owned());
+        let ended = Ended::Whole(Outcome::Panicked("why".to_owned()));
+        assert_eq!(end(ended, true), (Some(Broken::Failed(panicked)), 1));
+    }
+
+    #[test]
+    fn what_an_interrupted_call_raises_is_not_told() {
+        let raised = Fault::Raised(exception("Raised"));
+        assert_eq!(end(streamed(Some(raised)), true), (Some(Broken::Failed(Fault::Interrupted)), 0));
+    }
+
+    #[test]
+    fn a_head_that_nobody_waits_for_gives_no_place_for_chunks() {
+        let (sender, receiver) = oneshot::channel();
+        drop(receiver);
+        let mut answer = Answer::Open(sender);
+        assert!(answer.begin(head(), None).is_none());
+        assert_eq!(answer.end(streamed(None), false).len(), 1);
+    }
+}

@@ -1,0 +1,237 @@
+//! `Asyncio`: the Python objects that one loop's callbacks work with, and how a coroutine becomes a task whose first step
+//! has run.
+//!
+//! A handler that never waits is over after its first step, so that one is run at once: such a call costs neither a turn of
+//! the loop nor a callback at its end. From Python 3.12 on, tasks can be started that way (`eager_start`). Before, a task
+//! gives its first step to the loop's `call_soon` as it is made: for that moment this loop's own `call_soon` is one that
+//! keeps the step, and it is run right afterwards, in the context that was given along. Either way it is a task like any
+//! other, and the current one during the step.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyCFunction, PyDict, PyString, PyTuple};
+
+use super::keyword;
+use crate::context::Context;
+use crate::convert::is_coroutine;
+
+/// What one loop's callbacks work with.
+#[derive(Debug)]
+pub(super) struct Asyncio {
+    /// The loop.
+    pub(super) event_loop: Py<PyAny>,
+    /// `asyncio.Task`
+    task: Py<PyAny>,
+    first_step: FirstStep,
+    /// `httpy_rs._event_loop`'s functions.
+    wait_for: Py<PyAny>,
+    current_call: Py<PyAny>,
+    send: Py<PyAny>,
+    task_frames: Py<PyAny>,
+    names: Names,
+}
+
+#[derive(Debug)]
+struct Names {
+    done: Py<PyString>,
+    result: Py<PyString>,
+    add_done_callback: Py<PyString>,
+    call_soon: Py<PyString>,
+    create_future: Py<PyString>,
+    set_result: Py<PyString>,
+    set_exception: Py<PyString>,
+}
+
+/// How the first step of a task is run at once.
+#[derive(Debug)]
+enum FirstStep {
+    /// By asyncio itself: the names of the loop, the name, the context and `eager_start`.
+    Eager { keywords: Py<PyTuple> },
+    /// By us.
+    Kept {
+        /// The names of the loop, the name, and the context where a task takes one.
+        keywords: Py<PyTuple>,
+        takes_context: bool,
+        /// Stands in for the loop's `call_soon`.
+        keep: Py<PyAny>,
+        kept: Arc<Mutex<Option<Step>>>,
+    },
+}
+
+/// A step of a task, and the context to run it in.
+type Step = (Py<PyAny>, Option<Py<PyAny>>);
+
+impl Asyncio {
+    /// A loop of this thread's and what belongs to it. `is_in_first_step` tells whether a call is in its first step.
+    pub(super) fn new(py: Python<'_>, prefer_uvloop: bool, is_in_first_step: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let ours = py.import("httpy_rs._event_loop")?;
+        let asyncio = py.import("asyncio")?;
+        let event_loop = ours.getattr("new_loop")?.call1((prefer_uvloop, is_in_first_step))?.unbind();
+        let string = |text: &str| PyString::intern(py, text).unbind();
+        Ok(Self {
+            event_loop,
+            task: asyncio.getattr("Task")?.unbind(),
+            first_step: FirstStep::new(py)?,
+            wait_for: ours.getattr("wait_for")?.unbind(),
+            current_call: ours.getattr("current_call")?.unbind(),
+            send: ours.getattr("send")?.unbind(),
+            task_frames: ours.getattr("task_frames")?.unbind(),
+            names: Names {
+                done: string("done"),
+                result: string("result"),
+                add_done_callback: string("add_done_callback"),
+                call_soon: string("call_soon"),
+                create_future: string("create_future"),
+                set_result: string("set_result"),
+                set_exception: string("set_exception"),
+            },
+        })
+    }
+
+    /// What is to be awaited for `result` of a handler; none where that is the reply itself.
+    pub(super) fn coroutine<'py>(&self, result: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if is_coroutine(result) {
+            return Ok(Some(result.clone()));
+        }
+        if result.is_exact_instance_of::<PyTuple>() || !result.hasattr("__await__")? {
+            return Ok(None);
+        }
+        self.wait_for.bind(result.py()).call1((result,)).map(Some)
+    }
+
+    /// A task of `coroutine` with this name in `context`, whose first step has run; and the context that it really runs in:
+    /// before Python 3.11 tasks make a copy.
+    ///
+    /// # Errors
+    ///
+    /// What CPython raises when it has no memory left, and a `SystemExit` or `KeyboardInterrupt` of the first step.
+    pub(super) fn start<'py>(
+        &self,
+        coroutine: &Bound<'py, PyAny>,
+        name: &Bound<'py, PyAny>,
+        context: Context<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, Context<'py>)> {
+        let py = coroutine.py();
+        let (task, event_loop) = (self.task.bind(py), self.event_loop.bind(py));
+        match &self.first_step {
+            FirstStep::Eager { keywords } => {
+                let eager = PyBool::new(py, true);
+                let arguments = [coroutine, event_loop, name, context.as_any(), eager.as_any()];
+                Ok((keyword::call(task, arguments, keywords.bind(py))?, context))
+            }
+            FirstStep::Kept { keywords, takes_context, keep, kept } => {
+                let call_soon = self.names.call_soon.bind(py);
+                event_loop.setattr(call_soon, keep.bind(py))?;
+                let keywords = keywords.bind(py);
+                let made = if *takes_context {
+                    keyword::call(task, [coroutine, event_loop, name, context.as_any()], keywords)
+                } else {
+                    context.run(|| keyword::call(task, [coroutine, event_loop, name], keywords))
+                };
+                event_loop.delattr(call_soon)?;
+                let step = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let task = made?;
+                let Some((step, its_context)) = step else {
+                    return Err(PyRuntimeError::new_err("asyncio.Task did not ask for its first step"));
+                };
+                // What it raises is the task's as well, and found there.
+                let context = its_context.map_or(context, |its_context| Context::of(its_context.into_bound(py)));
+                drop(context.run(|| Ok(step.bind(py).call0()))?);
+                Ok((task, context))
+            }
+        }
+    }
+
+    /// What sends a body by `write`, and closes it; see `httpy_rs._event_loop.send`.
+    pub(super) fn send<'py>(
+        &self,
+        body: &Bound<'py, PyAny>,
+        write: &Bound<'py, PyAny>,
+        allowed: bool,
+        limit: Duration,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.send.bind(body.py()).call1((body, write, allowed, limit.as_secs_f64()))
+    }
+
+    /// A future of the loop's.
+    pub(super) fn future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.event_loop.bind(py).call_method0(self.names.create_future.bind(py))
+    }
+
+    /// Gives a future its result, unless it has one or was cancelled.
+    pub(super) fn resolve(&self, future: &Bound<'_, PyAny>, result: PyResult<Py<PyAny>>) -> PyResult<()> {
+        let py = future.py();
+        if self.is_done(future)? {
+            return Ok(());
+        }
+        match result {
+            Ok(result) => future.call_method1(self.names.set_result.bind(py), (result,)),
+            Err(error) => future.call_method1(self.names.set_exception.bind(py), (error,)),
+        }
+        .map(drop)
+    }
+
+    /// Whether a task or future has ended.
+    pub(super) fn is_done(&self, task: &Bound<'_, PyAny>) -> PyResult<bool> {
+        task.call_method0(self.names.done.bind(task.py()))?.is_truthy()
+    }
+
+    /// What a task that has ended gave.
+    ///
+    /// # Errors
+    ///
+    /// What it raised, `CancelledError` too.
+    pub(super) fn result<'py>(&self, task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        task.call_method0(self.names.result.bind(task.py()))
+    }
+
+    /// Has `done` called with the task when it has ended; not in its context, which what comes then enters anew.
+    pub(super) fn when_done(&self, task: &Bound<'_, PyAny>, done: &Bound<'_, PyAny>) -> PyResult<()> {
+        task.call_method1(self.names.add_done_callback.bind(task.py()), (done,)).map(drop)
+    }
+
+    /// Where a task that does not run just now waits, for `Deadline::show`.
+    pub(super) fn frames<'py>(&self, task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.task_frames.bind(task.py()).call1((task,))
+    }
+
+    /// The task that runs on the loop just now, or `None`, and the frames of its thread. From any thread.
+    pub(super) fn current<'py>(
+        &self,
+        py: Python<'py>,
+        thread: std::ffi::c_ulong,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        self.current_call.bind(py).call1((self.event_loop.bind(py), thread))?.extract()
+    }
+}
+
+impl FirstStep {
+    fn new(py: Python<'_>) -> PyResult<Self> {
+        let version = py.version_info();
+        if version >= (3, 12) {
+            return Ok(Self::Eager {
+                keywords: PyTuple::new(py, ["loop", "name", "context", "eager_start"])?.unbind(),
+            });
+        }
+        let takes_context = version >= (3, 11);
+        let names: &[&str] = if takes_context { &["loop", "name", "context"] } else { &["loop", "name"] };
+        let kept = Arc::new(Mutex::new(None));
+        let place = Arc::clone(&kept);
+        let keep = PyCFunction::new_closure(
+            py,
+            Some(c"call_soon"),
+            None,
+            move |arguments: &Bound<'_, PyTuple>, keywords: Option<&Bound<'_, PyDict>>| -> PyResult<()> {
+                let context = keywords.map(|keywords| keywords.get_item("context")).transpose()?.flatten();
+                let step = (arguments.get_item(0)?.unbind(), context.map(Bound::unbind));
+                place.lock().unwrap_or_else(PoisonError::into_inner).replace(step);
+                Ok(())
+            },
+        )?;
+        let keywords = PyTuple::new(py, names)?.unbind();
+        Ok(Self::Kept { keywords, takes_context, keep: keep.into_any().unbind(), kept })
+    }
+}

@@ -1,0 +1,233 @@
+//! `Driver`: one event loop's thread at work. When it is rung, it cancels what is to be cancelled, wakes what waits for a
+//! stream, and takes jobs and runs their first steps, for half a switch interval at most.
+//!
+//! A job's place in the queue is given back as soon as the job is here, so that a burst of them finds room; its ticket
+//! still waits then, and the caller may withdraw it until its own first step begins. How many may be here at once is an
+//! option, and what is beyond it stays in the inbox with its place in the queue. What becomes of a call after its first
+//! step is in `end.rs`.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use httpy_core::{Freight, Job, Outcome, TargetId, Ticket, Upload};
+use pyo3::prelude::*;
+use tokio::sync::oneshot;
+
+use super::EventLoop;
+use super::allowance::Allowance;
+use super::asyncio::Asyncio;
+use super::call::Call;
+use super::end::{Next, panicked};
+use super::inbox::{Cancel, Look};
+use super::upload::Receiving;
+use crate::answer::{Answer, Ended};
+use crate::context::Context;
+use crate::convert;
+use crate::enforcer;
+use crate::load::{Target, Wants};
+use crate::notice::Notice;
+use crate::pool::Crew;
+use crate::turn::Turn;
+
+/// One loop's thread at work.
+#[derive(Debug)]
+pub(super) struct Driver {
+    pub(super) crew: Arc<Crew>,
+    pub(super) event_loop: Arc<EventLoop>,
+    pub(super) asyncio: Asyncio,
+    /// Is called with each task that has ended.
+    pub(super) done: OnceLock<Py<PyAny>>,
+    ready: Mutex<VecDeque<Ready>>,
+    stacks: Allowance,
+}
+
+/// A job that has given its place in the queue back, and whose first step has not begun.
+#[derive(Debug)]
+struct Ready {
+    target: TargetId,
+    ticket: Arc<Ticket>,
+    answer: oneshot::Sender<Outcome>,
+}
+
+impl Driver {
+    pub(super) fn new(crew: Arc<Crew>, event_loop: Arc<EventLoop>, asyncio: Asyncio) -> Self {
+        let (done, ready) = (OnceLock::new(), Mutex::default());
+        Self { crew, event_loop, asyncio, done, ready, stacks: Allowance::default() }
+    }
+
+    /// Sees to what was rung for. False when the loop is to end.
+    pub(super) fn take(self: &Arc<Self>, py: Python<'_>) -> bool {
+        let (inbox, turn) = (&self.event_loop.inbox, self.turn());
+        inbox.hear();
+        loop {
+            self.event_loop.rounds.fetch_add(1, Ordering::Relaxed);
+            match inbox.look(self.vacant()) {
+                Look::Closed => return false,
+                Look::Nothing if self.ready().is_empty() => return true,
+                Look::Nothing => {}
+                Look::Some { jobs, cancels, woken } => {
+                    self.ready().extend(jobs.into_iter().map(|Job { target, ticket, answer, slot }| {
+                        drop(slot);
+                        Ready { target, ticket, answer }
+                    }));
+                    for cancel in &cancels {
+                        self.cancel(py, cancel);
+                    }
+                    for woken in &woken {
+                        self.wake(py, woken);
+                    }
+                }
+            }
+            loop {
+                if turn.over().is_some() {
+                    // Other callbacks and tasks of the loop come first now.
+                    inbox.put_off();
+                    return true;
+                }
+                let Some(ready) = self.next() else { break };
+                self.start(py, ready);
+            }
+        }
+    }
+
+    /// A turn that begins now.
+    pub(super) fn turn(&self) -> Turn {
+        Turn::new(self.crew.interpreter.switch_interval())
+    }
+
+    /// Gives up all calls that are left.
+    pub(super) fn end_all(&self) {
+        drop(mem::take(&mut *self.ready()));
+        let left = self.event_loop.calls().end_all();
+        for call in left {
+            call.ticket.finish();
+        }
+        self.event_loop.load.store(0, Ordering::SeqCst);
+    }
+
+    /// How many more calls may be here.
+    fn vacant(&self) -> usize {
+        let here = self.event_loop.calls().len() + self.ready().len();
+        self.crew.options().in_flight.saturating_sub(here)
+    }
+
+    fn next(&self) -> Option<Ready> {
+        self.ready().pop_front()
+    }
+
+    fn start(self: &Arc<Self>, py: Python<'_>, ready: Ready) {
+        let Ready { target, ticket, answer } = ready;
+        let (number, around, body) = {
+            let mut calls = self.event_loop.calls();
+            let number = calls.next();
+            // The order matters: a call that nobody waits for any more must not count as taken.
+            if answer.is_closed() || !ticket.take(self.event_loop.seat(number)) {
+                drop(calls);
+                return self.leave();
+            }
+            let Freight { body, permits } = ticket.unload();
+            calls.add(Call::new(target, Arc::clone(&ticket), Answer::Open(answer), permits));
+            (number, calls.start(number), body)
+        };
+        let next = catch_unwind(AssertUnwindSafe(|| self.first_step(py, number, target, &ticket, body)));
+        self.event_loop.calls().started(around);
+        self.proceed(py, number, &ticket, next.unwrap_or_else(|payload| Next::Ended(panicked(payload.as_ref()))));
+    }
+
+    fn first_step<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        number: usize,
+        target: TargetId,
+        ticket: &Arc<Ticket>,
+        body: Upload,
+    ) -> Next<'py> {
+        let Some(target) = self.crew.shared.targets.get(target) else {
+            let text = "a job for a handler that was never loaded".to_owned();
+            return Next::Ended(Ended::Whole(Outcome::Panicked(text)));
+        };
+        let next = self.try_first_step(py, number, &target, ticket, body);
+        next.unwrap_or_else(|error| Next::Ended(self.raised(py, number, &error)))
+    }
+
+    /// Calls the handler, and runs what it gives until it waits.
+    fn try_first_step<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        number: usize,
+        target: &Target,
+        ticket: &Arc<Ticket>,
+        body: Upload,
+    ) -> PyResult<Next<'py>> {
+        let shared = &self.crew.shared;
+        let context = Context::new(py)?;
+        let result = context.run(|| {
+            shared.current.set(py, ticket)?;
+            let body = match (target.wants, body) {
+                (Wants::Stream, body) => {
+                    let receiving = Receiving::new(body, self.turn());
+                    if let Some(call) = self.event_loop.calls().get(number) {
+                        call.receiving = Some(receiving);
+                    }
+                    self.async_body(py, number, ticket)?
+                }
+                (wants, Upload::Whole(body)) => convert::body(py, &body, wants == Wants::Bytes)?,
+                // Nobody sends one to a handler that has not asked for it.
+                (_, Upload::Stream(_)) => convert::body(py, &[], false)?,
+            };
+            let arguments = convert::arguments(py, &shared.names, &ticket.call, body)?;
+            target.handler.bind(py).call1(arguments)
+        });
+        let result = self.unforked(py, result)?;
+        let Some(coroutine) = self.asyncio.coroutine(&result)? else {
+            return self.returned(py, number, ticket, &result, context);
+        };
+        let (task, context) = self.asyncio.start(&coroutine, target.label.bind(py), context)?;
+        if !self.asyncio.is_done(&task)? {
+            return Ok(Next::GoesOn(task, context));
+        }
+        let result = self.unforked(py, self.asyncio.result(&task))?;
+        self.returned(py, number, ticket, &result, context)
+    }
+
+    /// Cancels a call, if it still runs. Python code runs in it: what the task waits for may be cancelled in turn.
+    fn cancel(&self, py: Python<'_>, cancel: &Cancel) {
+        let Cancel { target, ticket, answered } = cancel;
+        let task = ticket.seat().and_then(|seat| {
+            let (number, mut calls) = (EventLoop::number_of(seat), self.event_loop.calls());
+            let call = calls.of_ticket(number, ticket)?;
+            let task = call.task.as_ref().map(|(task, _)| task.clone_ref(py));
+            calls.cancel(number, *answered);
+            Some(task)
+        });
+        if *answered && !self.event_loop.calls().was_interrupted(ticket) {
+            self.crew.notify_later(match task.as_ref() {
+                None => Notice::Late {
+                    target: self.crew.name(*target),
+                    limit: ticket.limit(),
+                    streaming: ticket.is_streaming(),
+                },
+                Some(task) => Notice::Cancelled {
+                    call: enforcer::overdue(&self.crew, *target, ticket),
+                    stack: self.stack(py, task.as_ref()),
+                },
+            });
+        }
+        if let Some(Some(task)) = task {
+            // Fails only where app code has replaced what a task awaits.
+            drop(task.bind(py).call_method0("cancel"));
+        }
+    }
+
+    fn stack(&self, py: Python<'_>, task: Option<&Py<PyAny>>) -> Option<String> {
+        let task = task.filter(|_| self.stacks.take())?;
+        Some(self.crew.shared.deadline.show(py, self.asyncio.frames(task.bind(py))))
+    }
+
+    fn ready(&self) -> MutexGuard<'_, VecDeque<Ready>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,235 @@
+//! What becomes of a call on an event loop after a step: it goes on as a task, its reply's body begins to be sent, or it has
+//! ended and is answered.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use httpy_core::{Fault, Finish, Outcome, Returned, Ticket, allows_body};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use super::body::Sending;
+use super::call::{Call, Cancelled};
+use super::driver::Driver;
+use crate::answer::{Ended, Streamed};
+use crate::context::Context;
+use crate::convert::{self, Found};
+use crate::deadline;
+use crate::fork;
+use crate::interpreter::panic_message;
+use crate::notice::Notice;
+
+/// What a step of a call gave.
+pub(super) enum Next<'py> {
+    Ended(Ended),
+    /// This task goes on, in this context.
+    GoesOn(Bound<'py, PyAny>, Context<'py>),
+}
+
+impl Driver {
+    /// A task has ended.
+    pub(super) fn end_task(self: &Arc<Self>, task: &Bound<'_, PyAny>) {
+        let py = task.py();
+        let found = {
+            let mut calls = self.event_loop.calls();
+            calls.of_task(task).and_then(|number| {
+                let call = calls.get(number)?;
+                let context = Context::of(call.task.as_ref()?.1.bind(py).clone());
+                Some((number, Arc::clone(&call.ticket), call.sending.is_some(), context))
+            })
+        };
+        let Some((number, ticket, sends, context)) = found else { return };
+        let next = catch_unwind(AssertUnwindSafe(|| {
+            let result = self.unforked(py, self.asyncio.result(task));
+            let next = match result {
+                Ok(result) if sends => self.sent(py, number, &result).map(Next::Ended),
+                Ok(result) => self.returned(py, number, &ticket, &result, context),
+                Err(error) => Err(error),
+            };
+            next.unwrap_or_else(|error| {
+                Next::Ended(if sends { self.broken(py, &error) } else { self.raised(py, number, &error) })
+            })
+        }));
+        self.proceed(py, number, &ticket, next.unwrap_or_else(|payload| Next::Ended(panicked(payload.as_ref()))));
+    }
+
+    /// Goes on as `next` says.
+    pub(super) fn proceed(&self, py: Python<'_>, number: usize, ticket: &Arc<Ticket>, next: Next<'_>) {
+        let ended = match next {
+            Next::Ended(ended) => ended,
+            Next::GoesOn(task, context) => {
+                let before = self.event_loop.calls().go_on(number, &task, context.as_any());
+                drop(before);
+                let done = self.done.get().ok_or_else(|| PyRuntimeError::new_err("the loop has ended"));
+                let Err(error) = done.and_then(|done| self.asyncio.when_done(&task, done.bind(py))) else {
+                    return;
+                };
+                // Out of memory: it would run on with nobody to hear of its end.
+                drop(task.call_method0("cancel"));
+                self.raised(py, number, &error)
+            }
+        };
+        self.end(py, number, ticket, ended);
+    }
+
+    /// What the handler returned: the end, or the first step of its body, whose head is answered.
+    pub(super) fn returned<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        number: usize,
+        ticket: &Arc<Ticket>,
+        result: &Bound<'py, PyAny>,
+        context: Context<'py>,
+    ) -> PyResult<Next<'py>> {
+        match convert::returned(result, true)? {
+            Found::Outcome(outcome) => Ok(Next::Ended(Ended::Whole(outcome))),
+            Found::Stream(returned, body) => self.begin_body(py, number, ticket, returned, &body, context),
+        }
+    }
+
+    fn begin_body<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        number: usize,
+        ticket: &Arc<Ticket>,
+        returned: Returned,
+        body: &Bound<'py, PyAny>,
+        context: Context<'py>,
+    ) -> PyResult<Next<'py>> {
+        let heartbeat = self.crew.shared.streams.heartbeat(body)?;
+        let sending = Sending::new(heartbeat.is_none(), self.turn());
+        let allowed = allows_body(&ticket.call.method, returned.status);
+        let write = self.writer(py, number, ticket)?;
+        ticket.begin_chunks();
+        sending.begin_chunk(ticket);
+        let begun = self.event_loop.calls().get(number).is_some_and(|call| {
+            call.sending = Some(sending);
+            call.answer.begin(returned, heartbeat).is_some()
+        });
+        let around = self.event_loop.calls().start(number);
+        let next = (|| {
+            let send = self.asyncio.send(body, write.as_any(), allowed && begun, ticket.chunk_timeout)?;
+            let (task, context) = self.asyncio.start(&send, PyString::new(py, "httpy body").as_any(), context)?;
+            if !self.asyncio.is_done(&task)? {
+                return Ok(Next::GoesOn(task, context));
+            }
+            let result = self.unforked(py, self.asyncio.result(&task))?;
+            self.sent(py, number, &result).map(Next::Ended)
+        })();
+        self.event_loop.calls().started(around);
+        Ok(next.unwrap_or_else(|error: PyErr| Next::Ended(self.broken(py, &error))))
+    }
+
+    /// How a call ends whose head is answered, and whose body could not be sent.
+    fn broken(&self, py: Python<'_>, error: &PyErr) -> Ended {
+        let fault = Fault::Raised(self.crew.shared.describe.describe(py, error));
+        Ended::Streamed(Streamed { fault: Some(fault), closing: None })
+    }
+
+    /// How the sending of a body ended.
+    fn sent(&self, py: Python<'_>, number: usize, result: &Bound<'_, PyAny>) -> PyResult<Ended> {
+        type Raised<'py> = Option<Bound<'py, PyAny>>;
+        let (stalled, raised, closing): (bool, Raised<'_>, Raised<'_>) = result.extract()?;
+        let known = {
+            let mut calls = self.event_loop.calls();
+            calls.get(number).and_then(|call| call.sending.as_mut()?.fault.take())
+        };
+        let closing = closing.map(|closing| self.crew.shared.describe.describe(py, &PyErr::from_value(closing)));
+        let fault = known.or_else(|| stalled.then_some(Fault::Stalled)).or_else(|| {
+            let error = PyErr::from_value(raised?);
+            Some(match self.raised(py, number, &error) {
+                Ended::Whole(Outcome::Upload(fault)) => Fault::Upload(fault),
+                _ => Fault::Raised(self.crew.shared.describe.describe(py, &error)),
+            })
+        });
+        Ok(Ended::Streamed(Streamed { fault, closing }))
+    }
+
+    /// How a call ends that has raised.
+    pub(super) fn raised(&self, py: Python<'_>, number: usize, error: &PyErr) -> Ended {
+        let fault = self.crew.shared.uploads.is_error(py, error).then(|| {
+            let mut calls = self.event_loop.calls();
+            calls.get(number).and_then(|call| call.receiving.as_ref()?.fault())
+        });
+        Ended::Whole(match fault.flatten() {
+            Some(fault) => Outcome::Upload(fault),
+            None => Outcome::Raised(self.crew.shared.describe.describe(py, error)),
+        })
+    }
+
+    /// `result`, unless this is a process that the handler has forked, which ends here.
+    pub(super) fn unforked<'py>(
+        &self,
+        py: Python<'py>,
+        result: PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if self.crew.interpreter.is_forked_child() {
+            fork::end_child(py, result);
+        }
+        result
+    }
+
+    fn end(&self, py: Python<'_>, number: usize, ticket: &Arc<Ticket>, ended: Ended) {
+        let ended_call = {
+            let mut calls = self.event_loop.calls();
+            calls.of_ticket(number, ticket).is_some().then(|| calls.end(number)).flatten()
+        };
+        let Some(call) = ended_call else { return };
+        let Call { target, ticket: own, answer, permits, task, cancelled, sending, receiving } = call;
+        self.leave();
+        loop {
+            match own.finish() {
+                Finish::Free => break,
+                Finish::Interrupting => py.detach(thread::yield_now),
+                Finish::Interrupted { .. } => {
+                    deadline::take_back(py);
+                    break;
+                }
+            }
+        }
+        drop((task, sending, receiving));
+        if matches!(&ended, Ended::Streamed(Streamed { fault: Some(Fault::Stalled), .. })) {
+            self.crew.notify_later(Notice::Stalled { target: self.crew.name(target), limit: own.limit() });
+        }
+        // Both before the end of the answer: a client that has its answer finds the bytes of its body, and its service's
+        // limit, given back.
+        drop((own, permits));
+        let interrupted = cancelled.is_some_and(|cancelled| cancelled.answered);
+        let silent = |outcome: &Outcome| cancelled.is_some() && is_cancellation(outcome);
+        for outcome in answer.end(unless_cancelled(ended, cancelled), interrupted) {
+            if !silent(&outcome) {
+                self.crew.report_late(target, outcome);
+            }
+        }
+    }
+
+    /// One job less is here.
+    pub(super) fn leave(&self) {
+        self.event_loop.load.fetch_sub(1, Ordering::SeqCst);
+        self.event_loop.inbox.has_room();
+    }
+}
+
+/// A body that broke off because its call was cancelled broke off for no other reason.
+fn unless_cancelled(ended: Ended, cancelled: Option<Cancelled>) -> Ended {
+    match ended {
+        Ended::Streamed(Streamed { fault: Some(fault), closing })
+            if cancelled.is_some() && fault.outcome().is_some_and(|outcome| is_cancellation(&outcome)) =>
+        {
+            Ended::Streamed(Streamed { fault: Some(Fault::Interrupted), closing })
+        }
+        ended => ended,
+    }
+}
+
+/// Whether a call ended by being cancelled.
+fn is_cancellation(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Raised(exception) if exception.type_name() == "asyncio.exceptions.CancelledError")
+}
+
+pub(super) fn panicked(payload: &(dyn std::any::Any + Send)) -> Ended {
+    Ended::Whole(Outcome::Panicked(panic_message(payload)))
+}

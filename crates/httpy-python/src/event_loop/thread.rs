@@ -1,0 +1,99 @@
+//! The thread of an event loop: attached for its whole life, from the making of the loop to its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak, mpsc};
+use std::time::Instant;
+
+use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
+
+use super::asyncio::Asyncio;
+use super::driver::Driver;
+use super::{END, EventLoop};
+use crate::attach::attach;
+use crate::deadline::ThreadId;
+use crate::notice::Notice;
+use crate::pool::Crew;
+
+/// Runs `event_loop` until its inbox is closed. `started` hears once whether it runs.
+pub(super) fn run(crew: &Arc<Crew>, event_loop: &Arc<EventLoop>, started: &mpsc::SyncSender<Result<(), String>>) {
+    attach(|py| {
+        // App code may have broken `threading`; a loop without a name still works.
+        drop(crew.interpreter.name_thread(py, &event_loop.name()));
+        let left = match begin(py, crew, event_loop) {
+            Ok(driver) => {
+                event_loop.enter(ThreadId::current(), &driver);
+                // Its starter waits for just this.
+                drop(started.send(Ok(())));
+                let left = serve(py, &driver);
+                driver.end_all();
+                left
+            }
+            Err(error) => {
+                let exception = crew.shared.describe.describe(py, &error);
+                drop(started.send(Err(exception.to_string())));
+                Ok(Vec::new())
+            }
+        };
+        drop(crew.interpreter.forget_thread(py));
+        match left {
+            Ok(left) if left.is_empty() => {}
+            Ok(tasks) => crew.notify_later(Notice::Left { tasks }),
+            Err(error) => {
+                let exception = crew.shared.describe.describe(py, &error);
+                crew.notify_later(Notice::LoopFailed { name: event_loop.name(), exception });
+            }
+        }
+    });
+    event_loop.leave();
+}
+
+fn begin(py: Python<'_>, crew: &Arc<Crew>, event_loop: &Arc<EventLoop>) -> PyResult<Arc<Driver>> {
+    let also = Arc::downgrade(event_loop);
+    let is_in_first_step = PyCFunction::new_closure(py, Some(c"is_in_first_step"), None, move |_, _| {
+        also.upgrade().is_some_and(|event_loop| event_loop.calls().is_starting())
+    })?;
+    let asyncio = Asyncio::new(py, crew.options().uvloop, is_in_first_step.as_any())?;
+    let driver = Arc::new(Driver::new(Arc::clone(crew), Arc::clone(event_loop), asyncio));
+    let also = Arc::downgrade(&driver);
+    let done = PyCFunction::new_closure(py, Some(c"done"), None, move |arguments, _| -> PyResult<()> {
+        if let Some(driver) = also.upgrade() {
+            driver.end_task(&arguments.get_item(0)?);
+        }
+        Ok(())
+    })?;
+    // It was just made, and has none yet.
+    drop(driver.done.set(done.into_any().unbind()));
+    Ok(driver)
+}
+
+/// Runs the loop until the inbox is closed, then ends it: the names of the tasks that did not end in time.
+fn serve(py: Python<'_>, driver: &Arc<Driver>) -> PyResult<Vec<String>> {
+    let ours = py.import("httpy_rs._event_loop")?;
+    let event_loop = driver.asyncio.event_loop.bind(py);
+    let drain = drain(py, Arc::downgrade(driver))?;
+    let also = Arc::downgrade(driver);
+    let is_closed = PyCFunction::new_closure(py, Some(c"is_closed"), None, move |_, _| {
+        also.upgrade().is_none_or(|driver| driver.event_loop.inbox.is_closed())
+    })?;
+    let ran = ours.getattr("run")?.call1((event_loop, driver.event_loop.inbox.descriptor(), drain, is_closed));
+    // From here on it is not looked at from elsewhere any more.
+    driver.event_loop.retire();
+    let ends = driver.event_loop.ends().unwrap_or_else(|| Instant::now() + END);
+    let seconds = ends.saturating_duration_since(Instant::now()).as_secs_f64();
+    let left = ours.getattr("close")?.call1((event_loop, seconds)).and_then(|left| left.extract());
+    ran.and(left)
+}
+
+/// What the loop calls when it is rung.
+fn drain(py: Python<'_>, driver: Weak<Driver>) -> PyResult<Bound<'_, PyCFunction>> {
+    PyCFunction::new_closure(py, Some(c"drain"), None, move |arguments, _| -> PyResult<()> {
+        let py = arguments.py();
+        let Some(driver) = driver.upgrade() else { return Ok(()) };
+        // A panic of our own must not end the loop; the call that it was in has its answer.
+        if catch_unwind(AssertUnwindSafe(|| driver.take(py))).unwrap_or(true) {
+            return Ok(());
+        }
+        driver.asyncio.event_loop.bind(py).call_method0("stop").map(drop)
+    })
+}

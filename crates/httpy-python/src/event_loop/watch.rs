@@ -1,0 +1,234 @@
+//! `Watch`: the thread `httpy-loop-watch`, which knows when an event loop does not come round, and when a call goes on that
+//! was cancelled. It sleeps while no call is under way.
+//!
+//! A loop comes round when it looks into its inbox, and it is rung to do so a few times while the threshold passes. One that
+//! has not done so is blocked: by the call that is its current one, if any is. That is told once, with the stack of the
+//! loop's thread; and when that call's deadline has passed and nobody waits for it, its thread is interrupted, as a worker's
+//! is. The exception is sent to a thread, so it is kept to its call as well as can be: the call is looked up by a thread that
+//! is attached, and with a GIL nothing runs on the loop between that and the sending. It is raised where the loop's thread
+//! takes its next step, which is in the call that blocks it.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use httpy_core::Interruption;
+use pyo3::prelude::*;
+
+use super::EventLoop;
+use crate::attach::attach;
+use crate::enforcer;
+use crate::notice::Notice;
+use crate::pool::Crew;
+
+/// A loop whose current call may be overdue gets so long to come round by itself.
+const GRACE: Duration = Duration::from_millis(20);
+/// A call that was interrupted and goes on is interrupted again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
+/// The loops are not rung more often than this, nor less often.
+const RING_AFTER: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
+
+/// The bell of the thread.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    state: Mutex<State>,
+    bell: Condvar,
+    /// It looks, or was rung.
+    is_awake: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// A client was answered with 504: perhaps by a call that blocks its loop.
+    hurry: bool,
+    closed: bool,
+}
+
+/// What is known of one loop.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// How often it had come round when it was rung, and when that was.
+    rung: Option<(u64, Instant)>,
+    /// That it is blocked was told.
+    told: bool,
+    /// When its current call is to be looked at.
+    next: Option<Instant>,
+}
+
+impl Watch {
+    /// # Errors
+    ///
+    /// When the operating system gives no thread.
+    pub(super) fn start(crew: &Arc<Crew>) -> io::Result<()> {
+        let also = Arc::clone(crew);
+        let builder = thread::Builder::new().name("httpy-loop-watch".to_owned()).stack_size(crew.options().stack_size);
+        builder.spawn(move || run(&also)).map(drop)
+    }
+
+    /// A call was pushed: it is counted already.
+    pub(super) fn begin(&self) {
+        // After the count, as the thread says that it sleeps before it looks at the count.
+        if !self.is_awake.load(Ordering::SeqCst) {
+            self.ring(|_| ());
+        }
+    }
+
+    /// A call is cancelled, `overdue` or not.
+    pub(super) fn hurry(&self, overdue: bool) {
+        if overdue {
+            self.ring(|state| state.hurry = true);
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.ring(|state| state.closed = true);
+    }
+
+    fn ring(&self, why: impl FnOnce(&mut State)) {
+        why(&mut self.lock());
+        self.is_awake.store(true, Ordering::SeqCst);
+        self.bell.notify_one();
+    }
+
+    /// Sleeps until `until`, or until it is rung for a reason: true for a call that may be overdue. None when it is to end.
+    fn wait(&self, until: Option<Instant>) -> Option<bool> {
+        let mut state = self.lock();
+        while !state.closed && !state.hurry {
+            let Some(until) = until else {
+                if self.is_awake.load(Ordering::SeqCst) {
+                    break;
+                }
+                state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        (!state.closed).then(|| std::mem::take(&mut state.hurry))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn run(crew: &Arc<Crew>) {
+    let watch = &crew.event_loops.watch;
+    let threshold = crew.options().loop_blocked_after;
+    let pause = (threshold / 4).clamp(RING_AFTER[0], RING_AFTER[1]);
+    let mut known = vec![Known::default(); crew.options().event_loops];
+    let mut until = None;
+    while let Some(hurry) = watch.wait(until) {
+        let mut next = None;
+        for (event_loop, known) in crew.event_loops.all().iter().zip(&mut known) {
+            if event_loop.load.load(Ordering::SeqCst) == 0 {
+                *known = Known::default();
+                continue;
+            }
+            let now = Instant::now();
+            if hurry {
+                known.next = Some(known.next.map_or(now + GRACE, |next| next.min(now + GRACE)));
+            }
+            look(crew, event_loop, known, threshold, now);
+            let swallowed = tell_swallowed(crew, event_loop, now);
+            next = [next, Some(now + pause), known.next, swallowed].into_iter().flatten().min();
+        }
+        until = next;
+        if until.is_none() {
+            // Says that it sleeps first and counts second: between the two nothing is missed.
+            watch.is_awake.store(false, Ordering::SeqCst);
+            if crew.event_loops.all().iter().any(|event_loop| event_loop.load.load(Ordering::SeqCst) > 0) {
+                watch.is_awake.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+fn look(crew: &Crew, event_loop: &Arc<EventLoop>, known: &mut Known, threshold: Duration, now: Instant) {
+    let rounds = event_loop.rounds.load(Ordering::Relaxed);
+    let Some((_, since)) = known.rung.filter(|(then, _)| *then == rounds) else {
+        let next = known.next.filter(|next| *next > now);
+        *known = Known { rung: Some((rounds, now)), told: false, next };
+        event_loop.inbox.call();
+        return;
+    };
+    let blocked_for = now.saturating_duration_since(since);
+    let tells = !known.told && blocked_for >= threshold;
+    let strikes = known.next.is_some_and(|next| next <= now) && blocked_for >= GRACE;
+    if !tells && !strikes {
+        if known.next.is_some_and(|next| next <= now) {
+            known.next = Some(since + GRACE);
+        }
+        return;
+    }
+    // Attached only now, and perhaps for long: whoever holds the interpreter may be the one.
+    let (next, notices) = attach(|py| examine(py, crew, event_loop, rounds, tells.then_some(since)));
+    known.told |= tells;
+    known.next = next;
+    for notice in &notices {
+        crew.notify(notice);
+    }
+}
+
+/// Looks at what a blocked loop does: when to look again, and what is to be said. That it has been blocked since `tells`,
+/// or nothing of that.
+fn examine(
+    py: Python<'_>,
+    crew: &Crew,
+    event_loop: &EventLoop,
+    rounds: u64,
+    tells: Option<Instant>,
+) -> (Option<Instant>, Vec<Notice>) {
+    let mut notices = Vec::new();
+    let Some((thread, driver)) = event_loop.driver() else { return (None, notices) };
+    // App code can break `asyncio`, and with it all that could be said.
+    let Ok((task, frames)) = driver.asyncio.current(py, thread.0) else { return (None, notices) };
+    if event_loop.rounds.load(Ordering::Relaxed) != rounds {
+        return (None, notices);
+    }
+    let now = Instant::now();
+    let (mut next, mut call, mut interrupted) = (None, None, None);
+    {
+        let mut calls = event_loop.calls();
+        if let Some((number, current)) = calls.current((!task.is_none()).then_some(&task)) {
+            let (target, ticket) = (current.target, Arc::clone(&current.ticket));
+            let due = ticket.due();
+            let overdue = due.is_some_and(|due| due <= now) && current.answer.is_closed();
+            next = if overdue { Some(now + AGAIN) } else { due.map(|due| due.max(now + GRACE)) };
+            if overdue && ticket.begin_interruption() == Interruption::Begun {
+                crew.shared.deadline.send(py, thread);
+                ticket.end_interruption();
+                interrupted = calls.interrupt(number);
+            }
+            call = Some(enforcer::overdue(crew, target, &ticket));
+        }
+    }
+    // With the source lines, which takes a while: after the interruption.
+    let stack = || crew.shared.deadline.show(py, Ok(frames));
+    match (interrupted, call) {
+        // Its deadline was told of where it was interrupted before; this says no more.
+        (Some(true), Some(call)) => notices.push(Notice::Overdue { call, stack: stack(), shielded: false }),
+        (_, call) => {
+            if let Some(since) = tells {
+                let blocked_for = now.saturating_duration_since(since);
+                notices.push(Notice::Blocked { name: event_loop.name(), blocked_for, call, stack: stack() });
+            }
+        }
+    }
+    (next, notices)
+}
+
+/// Tells of calls that go on though they were cancelled; when there may be others.
+fn tell_swallowed(crew: &Crew, event_loop: &EventLoop, now: Instant) -> Option<Instant> {
+    let lost_after = crew.options().lost_after;
+    let (swallowed, next) = event_loop.calls().swallowed(now.checked_sub(lost_after)?);
+    for (target, ticket) in swallowed {
+        crew.notify(&Notice::Uncancelled { call: enforcer::overdue(crew, target, &ticket) });
+    }
+    next.map(|next| next + lost_after)
+}

@@ -1,0 +1,136 @@
+//! A reply's body as an iterator: run on the worker that called its handler, in the same context, chunk by chunk, and closed
+//! in the end, whatever that is.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use httpy_core::{Fault, Gone, Heartbeat, Returned, Ticket, Writer, allows_body};
+use pyo3::prelude::*;
+use pyo3::types::{PyIterator, PyType};
+
+use crate::answer::{Answer, Streamed};
+use crate::convert;
+use crate::park;
+use crate::runtime::Shared;
+use crate::turn::Turn;
+use crate::upload::Receiver;
+
+/// More than one of these in a second is no heartbeat; one per year is none.
+const HEARTBEATS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(365 * 24 * 60 * 60)];
+
+/// An empty comment and the end of an event, as `text/event-stream` has them.
+const HEARTBEAT: &[u8] = b": \n\n";
+
+/// What is known of streamed bodies, of one interpreter.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    /// `httpy_rs._sse.Events`
+    events: Py<PyType>,
+}
+
+impl Streams {
+    pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
+        Ok(Self { events: py.import("httpy_rs._sse")?.getattr("Events")?.cast_into::<PyType>()?.unbind() })
+    }
+
+    /// What is sent when `body` has no chunk for a while.
+    ///
+    /// # Errors
+    ///
+    /// What app code raises that has changed the class.
+    pub(crate) fn heartbeat(&self, body: &Bound<'_, PyAny>) -> PyResult<Option<Heartbeat>> {
+        if !body.is_instance(self.events.bind(body.py()))? {
+            return Ok(None);
+        }
+        let seconds: Option<f64> = body.getattr("heartbeat")?.extract()?;
+        let every = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let [least, most] = HEARTBEATS;
+        Ok(every.map(|every| Heartbeat { every: every.clamp(least, most), bytes: Bytes::from_static(HEARTBEAT) }))
+    }
+}
+
+/// A body that is about to be sent.
+pub(crate) struct Sending<'a, 'py> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) ticket: &'a Ticket,
+    /// What the body may read of its request.
+    pub(crate) upload: Option<&'a Receiver>,
+    /// Python's switch interval.
+    pub(crate) interval: Duration,
+    pub(crate) body: Bound<'py, PyAny>,
+}
+
+impl Sending<'_, '_> {
+    /// Answers the head, sends the body, and closes it. Blocks, detached, for as long as the client is slow.
+    ///
+    /// # Errors
+    ///
+    /// What is raised before the head is answered.
+    pub(crate) fn send(&self, answer: &mut Answer, returned: Returned) -> PyResult<Streamed> {
+        let Self { shared, ticket, body, .. } = self;
+        let py = body.py();
+        let heartbeat = shared.streams.heartbeat(body)?;
+        let limited = heartbeat.is_none();
+        let allowed = allows_body(&ticket.call.method, returned.status);
+        ticket.begin_chunks();
+        self.begin_chunk(limited);
+        let fault = match answer.begin(returned, heartbeat) {
+            Some(writer) if allowed => self.iterate(writer, limited).err(),
+            _ => None,
+        };
+        self.begin_chunk(true);
+        let closing = self.close().err().map(|error| shared.describe.describe(py, &error));
+        Ok(Streamed { fault, closing })
+    }
+
+    /// From now on Python has its time for one more chunk, or as long as it likes.
+    fn begin_chunk(&self, limited: bool) {
+        self.ticket.set_due(limited.then(|| Instant::now() + self.ticket.chunk_timeout));
+    }
+
+    /// Sends chunks until there is none, or nobody wants any more.
+    fn iterate(&self, writer: &mut Writer<Fault>, limited: bool) -> Result<(), Fault> {
+        let py = self.body.py();
+        let mut turn = Turn::new(self.interval);
+        let mut iterator = self.body.cast::<PyIterator>().map_err(|error| self.raised(&error.into()))?.clone();
+        for number in 1.. {
+            let Some(item) = iterator.next() else { break };
+            let item = item.map_err(|error| self.raised(&error))?;
+            let chunk = convert::chunk(&item, number).map_err(|error| self.raised(&error))?.map_err(Fault::Contract)?;
+            match writer.write(chunk) {
+                Err(Gone) => break,
+                Ok(false) => {
+                    drop(item);
+                    let until = Instant::now() + self.ticket.chunk_timeout;
+                    match py.detach(|| park::wait(Some(until), |context| writer.poll_ready(context))) {
+                        Some(Ok(())) => turn = Turn::new(self.interval),
+                        Some(Err(Gone)) => break,
+                        None => return Err(Fault::Stalled),
+                    }
+                }
+                Ok(true) if turn.over().is_some() => {
+                    turn.give_way(py, &self.shared.pause).map_err(|error| self.raised(&error))?;
+                }
+                Ok(true) => {}
+            }
+            self.begin_chunk(limited);
+        }
+        Ok(())
+    }
+
+    fn raised(&self, error: &PyErr) -> Fault {
+        let py = self.body.py();
+        match self.upload.and_then(|upload| upload.fault_behind(py, error)) {
+            Some(fault) => Fault::Upload(fault),
+            None => Fault::Raised(self.shared.describe.describe(py, error)),
+        }
+    }
+
+    /// Calls the body's `close()`, where it has one: a generator's `finally` then runs here and now.
+    fn close(&self) -> PyResult<()> {
+        match self.body.getattr_opt("close")? {
+            Some(close) => close.call0().map(drop),
+            None => Ok(()),
+        }
+    }
+}

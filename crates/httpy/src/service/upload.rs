@@ -1,0 +1,123 @@
+//! `Pump`: carries a request's body to a handler that reads it as a stream, as fast as that one reads and no faster.
+//!
+//! It runs as a part of the response: of its future first, and of a streamed body after that, so that a handler can answer
+//! while it still reads. What is on its way is bounded by [`STREAM_BYTES`], so that it takes nothing of the budget for bodies.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, PoisonError};
+use std::task::Context;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::Body;
+use http_body_util::BodyExt;
+use httpy_core::{Reader, STREAM_BYTES, UploadFault, Writer, stream};
+use tokio::time::timeout;
+use tower::BoxError;
+
+use super::body::{broken, compact, too_large};
+use super::service::Inner;
+use crate::Error;
+use crate::error::Kind;
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A request's body on its way. Dropped, it breaks off.
+pub(super) struct Pump {
+    /// Never locked: the mutex only makes `Sync` of what is polled through `&mut` alone. None when all is done.
+    work: Mutex<Option<Work>>,
+}
+
+impl Pump {
+    /// The pump of `body`, where it is not empty, and where its chunks come out.
+    ///
+    /// # Errors
+    ///
+    /// A body that says of itself that it is over the limit: none of it is read.
+    pub(super) fn new<B>(service: &Inner, body: B) -> Result<(Option<Self>, Reader<UploadFault>), Error>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (limit, between) = (service.body_limit, service.app.limits.body_timeout);
+        if body.size_hint().lower() > limit as u64 {
+            return Err(too_large(limit));
+        }
+        let (writer, reader) = stream(STREAM_BYTES);
+        if body.is_end_stream() {
+            writer.end();
+            return Ok((None, reader));
+        }
+        let work: Work = Box::pin(run(body, writer, limit, between));
+        Ok((Some(Self { work: Mutex::new(Some(work)) }), reader))
+    }
+
+    /// Goes on for as long as there is something to read and room for it.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) {
+        let work = self.work.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(going) = work
+            && going.as_mut().poll(context).is_ready()
+        {
+            // With it, the request's body.
+            *work = None;
+        }
+    }
+}
+
+async fn run<B>(body: B, mut writer: Writer<UploadFault>, limit: usize, between: Duration)
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let mut body = pin!(body);
+    let mut left = limit;
+    let error = loop {
+        // The handler has gone, and what it has not read is nobody's business.
+        if poll_fn(|context| writer.poll_ready(context)).await.is_err() {
+            return;
+        }
+        let data = match timeout(between, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Ok(Some(Err(error))) => break broken(error.into()),
+            Ok(None) => return writer.end(),
+            Err(_) => {
+                let text = format!("nothing of the request's body came for {between:?}");
+                break Error::new(Kind::BodyTimeout, text);
+            }
+        };
+        let Some(rest) = left.checked_sub(data.len()) else { break too_large(limit) };
+        left = rest;
+        if writer.write(compact(data)).is_err() {
+            return;
+        }
+    };
+    writer.fail(fault(&error));
+}
+
+fn fault(error: &Error) -> UploadFault {
+    let status = match error.kind() {
+        Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    UploadFault { status: status.as_u16(), text: error.to_string() }
+}
+
+/// The error of a call whose handler has no other answer to `fault`.
+pub(super) fn error(fault: UploadFault) -> Error {
+    let kind = match StatusCode::from_u16(fault.status) {
+        Ok(StatusCode::PAYLOAD_TOO_LARGE) => Kind::BodyTooLarge,
+        Ok(StatusCode::REQUEST_TIMEOUT) => Kind::BodyTimeout,
+        _ => Kind::BodyBroken,
+    };
+    Error::new(kind, fault.text)
+}
+
+impl fmt::Debug for Pump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pump").finish_non_exhaustive()
+    }
+}

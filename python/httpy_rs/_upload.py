@@ -1,0 +1,58 @@
+"""`Upload`: a request's body as a test gives it, read through the `Body` or `AsyncBody` that a handler asks for.
+
+For `httpy_rs.testing`. It holds handlers to what the server does: a body is read on the handler's thread, and while
+its call runs.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Iterable, Iterator, Optional, Union
+
+from httpy_rs._body import AsyncBody, Body
+
+Chunk = Union[str, bytes, bytearray, memoryview]
+Sent = Union[Chunk, Iterable[Chunk]]
+
+
+class Upload:
+    """The chunks of one request."""
+
+    def __init__(self, sent: Sent) -> None:
+        self._chunks = _chunks(sent)
+        self._thread: Optional[int] = None
+        self._ended = False
+
+    def whole(self) -> bytes:
+        """All of them at once, for handlers that want them so."""
+        return b"".join(self._chunks)
+
+    def body(self, *, is_async: bool) -> Union[Body, AsyncBody]:
+        """What a handler reads them from; its thread is the one that calls this."""
+        self._thread = threading.get_ident()
+        return AsyncBody(self._anext) if is_async else Body(self._next)
+
+    def end(self) -> None:
+        """The call has ended."""
+        self._ended = True
+
+    def _next(self) -> Optional[bytes]:
+        if threading.get_ident() != self._thread:
+            raise RuntimeError("the request's body was read on another thread than its handler's")
+        if self._ended:
+            raise RuntimeError("the request's body was read after its call had ended")
+        return next(self._chunks, None)
+
+    async def _anext(self) -> Optional[bytes]:
+        return self._next()
+
+
+def _chunks(sent: Sent) -> Iterator[bytes]:
+    """What was given as bytes, nothing empty."""
+    given: Iterable[Any] = [sent] if isinstance(sent, (str, bytes, bytearray, memoryview)) else sent
+    for number, chunk in enumerate(given, start=1):
+        if not isinstance(chunk, (str, bytes, bytearray, memoryview)):
+            raise TypeError(f"chunk {number} of the request's body is {type(chunk).__name__}: expected str or bytes")
+        data = chunk.encode("utf-8", "surrogateescape") if isinstance(chunk, str) else bytes(chunk)
+        if data:
+            yield data

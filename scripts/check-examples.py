@@ -118,6 +118,13 @@ def ask(address, method, target, expected_status, expected_text):
         raise Failed(f"{method} {target}: expected {expected_status} {expected_text!r}, got {response.status} {body!r}")
 
 
+def examine(program):
+    """`--doctor` prints its report and ends."""
+    done = subprocess.run([program, "--doctor"], capture_output=True, text=True, timeout=START_LIMIT, check=False)
+    if done.returncode != 0 or "sys.path" not in done.stdout or "Options" not in done.stdout:
+        raise Failed(f"--doctor: exit code {done.returncode}, {done.stdout!r} {done.stderr!r}")
+
+
 def check(name, program):
     server = Server(program)
     try:
@@ -125,13 +132,14 @@ def check(name, program):
         for request in EXAMPLES[name]:
             ask(address, *request)
         server.stop()
+        examine(program)
     except Failed as failure:
         server.process.kill()
         server.process.wait()
         print(f"example {name}: {failure}")
         print("".join(f"  | {line}" for line in server.printed))
         return False
-    print(f"example {name}: {len(EXAMPLES[name])} answers as expected, exit code 0 after Ctrl-C")
+    print(f"example {name}: {len(EXAMPLES[name])} answers as expected, exit code 0 after Ctrl-C, a report with --doctor")
     return True
 
 

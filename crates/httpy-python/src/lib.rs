@@ -10,6 +10,7 @@ pub mod bench;
 mod context;
 mod convert;
 mod deadline;
+mod doctor;
 mod enforcer;
 mod exception;
 mod fork;

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use crate::context::Current;
 use crate::convert::Names;
 use crate::deadline::Deadline;
+use crate::doctor;
 use crate::exception::Describe;
 use crate::interpreter::{ExitReport, Interpreter, MainError, Options, StartError};
 use crate::load::{self, LoadError, LoadErrorKind, Targets};
@@ -158,6 +159,29 @@ impl Runtime {
         let routes = self.on_main(move |py, shared| load::init(py, &shared.describe, &target, &paths));
         self.look_at_gil();
         routes
+    }
+
+    /// What there is to know about the interpreter, as one JSON object; `paths` are the folders that the app has put on
+    /// `sys.path`.
+    ///
+    /// # Blocking
+    ///
+    /// Until Python's main thread has looked.
+    ///
+    /// # Errors
+    ///
+    /// When app code has broken the interpreter so that it cannot look.
+    pub fn examine(&self, paths: Vec<PathBuf>) -> Result<String, LoadError> {
+        self.on_main(move |py, shared| {
+            doctor::examine(py, &paths).map_err(|error| {
+                let exception = shared.describe.describe(py, &error);
+                LoadError {
+                    kind: LoadErrorKind::Internal,
+                    message: format!("the interpreter could not be examined: {exception}"),
+                    exception: Some(exception),
+                }
+            })
+        })
     }
 
     /// Takes an app off the count that [`start`](Self::start) put it on.

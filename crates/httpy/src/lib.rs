@@ -178,7 +178,10 @@ mod log;
 mod route;
 mod service;
 
-pub use app::{Probe, PyApp, PyAppBuilder, Snapshot, WorkerHealth, shutdown_signal};
+pub use app::{
+    Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin, Probe, PyApp, PyAppBuilder, Snapshot,
+    WorkerHealth, shutdown_signal,
+};
 pub use config::{Config, OnFull, Workers};
 pub use error::Error;
 pub use failure::{FailureResponse, default_response};

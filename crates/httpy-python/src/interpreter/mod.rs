@@ -37,7 +37,7 @@ use self::{
 };
 pub use self::{
     error::{MainError, StartError},
-    library::{base_python, version},
+    library::{base_python, path as library_path, version},
 };
 
 /// CPython is global to the process, and so is what is known about it.

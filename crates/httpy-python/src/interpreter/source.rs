@@ -14,6 +14,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_arguments.py",
     "_contract.py",
     "_deadline.py",
+    "_doctor.py",
     "_embed.py",
     "_exception.py",
     "_load.py",

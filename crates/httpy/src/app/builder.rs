@@ -236,9 +236,9 @@ impl PyAppBuilder {
             failure_response: failure_response.map_or(Choice::Default { debug: config.debug }, Choice::Own),
             membership,
         });
-        let service = PyService::new(Arc::clone(&shared), id, config.target);
+        let service = PyService::new(Arc::clone(&shared), id, config.target.clone());
         let routes = RouteMap::new(routes);
-        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, ended: OnceLock::new() }) })
+        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, paths, config, ended: OnceLock::new() }) })
     }
 }
 

@@ -21,12 +21,14 @@ _current: ContextVar[object] = ContextVar("httpy_rs.request")
 
 # Set by the server: from a token to target, route, client, scheme, HTTP version, seconds left, extras as JSON.
 _describe: Callable[[object], Described] | None = None
+# Set by the server: from a token to the number of the request's span in the server's log.
+_span: Callable[[object], Optional[int]] | None = None
 
 
 class Request:
     """One request, as far as a handler's six arguments do not tell it. Not to be changed."""
 
-    __slots__ = ("client", "deadline", "extras", "http_version", "route", "scheme", "target")
+    __slots__ = ("_span", "client", "deadline", "extras", "http_version", "route", "scheme", "target")
 
     target: str
     """Path and query as the client sent them, still percent-encoded: `/hello/a%20b?x=1`."""
@@ -60,6 +62,7 @@ class Request:
         self.http_version = http_version
         self.deadline = deadline
         self.extras = extras
+        self._span: int | None = None
 
     def __repr__(self) -> str:
         fields = ", ".join(
@@ -90,6 +93,8 @@ def request() -> Request:
     made = Request(
         target, route, client, scheme, http_version, time.monotonic() + seconds_left, _read_extras(extras_json)
     )
+    if _span is not None:
+        made._span = _span(current)
     # The second ask in the same context finds the `Request` itself.
     _current.set(made)
     return made

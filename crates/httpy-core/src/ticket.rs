@@ -249,6 +249,7 @@ mod tests {
                 scheme: "http",
                 version: Version::HTTP_11,
                 extras: None,
+                span: None,
             },
         };
         let now = Instant::now();

@@ -16,6 +16,7 @@ mod exception;
 mod fork;
 pub mod interpreter;
 mod load;
+mod log;
 mod notice;
 mod pool;
 mod runtime;

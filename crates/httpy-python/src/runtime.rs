@@ -15,6 +15,7 @@ use crate::doctor;
 use crate::exception::Describe;
 use crate::interpreter::{ExitReport, Interpreter, MainError, Options, StartError};
 use crate::load::{self, LoadError, LoadErrorKind, Targets};
+use crate::log::Log;
 use crate::pool::{Listener, Pool, PoolOptions};
 
 /// CPython is global to the process, and with it everything that is made once per interpreter.
@@ -50,6 +51,7 @@ impl Shared {
 pub struct Runtime {
     interpreter: Arc<Interpreter>,
     pub(crate) shared: Arc<Shared>,
+    log: Log,
     pool: Mutex<Weak<Pool>>,
     /// How many apps use the interpreter. Changed under the lock of `RUNTIME`.
     apps: AtomicUsize,
@@ -70,6 +72,7 @@ impl Runtime {
         let mut runtime = lock_runtime();
         let interpreter = Interpreter::start(options)?;
         if let Some(running) = &*runtime {
+            running.log.check(options)?;
             running.apps.fetch_add(1, Ordering::Relaxed);
             return Ok(Arc::clone(running));
         }
@@ -77,8 +80,14 @@ impl Runtime {
             .on_main(|py| Shared::new(py).map_err(|error| error.to_string()))
             .unwrap_or_else(|error| Err(error.to_string()))
             .map_err(|message| StartError::Interpreter { message })?;
-        let started =
-            Arc::new(Self { interpreter, shared: Arc::new(shared), pool: Mutex::default(), apps: AtomicUsize::new(1) });
+        let log = Log::start(&interpreter, options)?;
+        let started = Arc::new(Self {
+            interpreter,
+            shared: Arc::new(shared),
+            log,
+            pool: Mutex::default(),
+            apps: AtomicUsize::new(1),
+        });
         *runtime = Some(Arc::clone(&started));
         Ok(started)
     }
@@ -191,13 +200,17 @@ impl Runtime {
     }
 
     /// Takes an app off the count, and when it was the last one ends Python's part: threads, `atexit`, buffers; see
-    /// [`Interpreter::exit`]. False when it was not the last one, and `done` is not called.
+    /// [`Interpreter::exit`]; and waits for what is logged until then, for at most `limit` again. False when it was not the last one, and `done` is not called.
     pub fn shut_down(&self, limit: Duration, done: impl FnOnce(ExitReport) + Send + 'static) -> bool {
         // Under the lock of `start`: no app can come between the count and the end.
         let _runtime = lock_runtime();
         let last = self.leave_locked();
         if last {
-            self.interpreter.exit(limit, done);
+            let flush = self.log.flush();
+            self.interpreter.exit(limit, move |report| {
+                flush(limit);
+                done(report);
+            });
         }
         last
     }

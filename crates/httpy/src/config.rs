@@ -69,7 +69,13 @@ pub struct Config {
     /// Lost workers that are replaced. Defaults to 16.
     #[serde(default = "replacements")]
     pub replacements: usize,
-    /// Whether failures are answered with their traceback. Defaults to false.
+    /// Whether what Python's `logging` takes becomes `tracing` events. Defaults to true.
+    #[serde(default)]
+    pub python_logging: Option<bool>,
+    /// Whether what Python code prints becomes `tracing` events. Defaults to false.
+    #[serde(default)]
+    pub capture_stdout: Option<bool>,
+    /// Whether failures are answered with a page about them. Defaults to false.
     #[serde(default)]
     pub debug: bool,
 }
@@ -189,6 +195,8 @@ impl Config {
             stack_size: stack_size(),
             lost_after: lost_after(),
             replacements: replacements(),
+            python_logging: None,
+            capture_stdout: None,
             debug: false,
         }
     }

@@ -57,6 +57,11 @@ pub struct Options {
     /// How long a thread that computes keeps the interpreter from others. Defaults to 1 ms; where Python
     /// ran already, to what is set there.
     pub switch_interval: Option<Duration>,
+    /// Whether what Python's `logging` takes becomes events of the host's log. Defaults to true, unless the root logger has a
+    /// handler already.
+    pub python_logging: Option<bool>,
+    /// Whether the lines of Python's standard streams do. Defaults to false.
+    pub capture_stdout: Option<bool>,
 }
 
 /// What was left when the interpreter was shut down.
@@ -168,6 +173,12 @@ impl Interpreter {
     /// Returns false, and drops `work`, when 1024 or more pieces of work are in line.
     pub fn later(&self, work: impl FnOnce() + Send + 'static) -> bool {
         self.inbox.push_later(Work::Detached(Box::new(work)))
+    }
+
+    /// Runs `work` attached on the main thread, some time. Never blocks. However often it is called, there is no limit to what
+    /// is in line: the caller sees to it that it is not called for each of what Python code does.
+    pub(crate) fn attached_later(&self, work: impl for<'py> FnOnce(Python<'py>) + Send + 'static) {
+        self.inbox.push(Work::Attached(Box::new(work)));
     }
 
     /// Does what CPython does at its end, on the main thread, short of finalising: waits for threads that Python code

@@ -18,6 +18,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_embed.py",
     "_exception.py",
     "_load.py",
+    "_logging.py",
     "_pattern.py",
     "_request.py",
     "_signature.py",

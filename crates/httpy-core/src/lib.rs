@@ -19,7 +19,7 @@ mod ticket;
 
 pub use call::{Call, Details};
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, check_status};
-pub use exception::Exception;
+pub use exception::{Exception, Frame, Link, Relation};
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
 pub use job::{Freight, Job, Permits, TargetId};

@@ -170,6 +170,13 @@ impl Runtime {
         routes
     }
 
+    /// From now on the exceptions of all handlers have their frames with source lines; see [`Exception::chain`].
+    ///
+    /// [`Exception::chain`]: httpy_core::Exception::chain
+    pub fn show_source(&self) {
+        self.shared.describe.show_source();
+    }
+
     /// What there is to know about the interpreter, as one JSON object; `paths` are the folders that the app has put on
     /// `sys.path`.
     ///

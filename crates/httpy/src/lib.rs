@@ -172,6 +172,7 @@ mod app;
 #[doc(hidden)]
 pub mod bench;
 mod config;
+mod debug_page;
 mod error;
 mod failure;
 mod log;
@@ -185,6 +186,6 @@ pub use app::{
 pub use config::{Config, OnFull, Workers};
 pub use error::Error;
 pub use failure::{FailureResponse, default_response};
-pub use httpy_core::Exception;
+pub use httpy_core::{Exception, Frame, Link, Relation};
 pub use route::RouteMap;
 pub use service::{CallFuture, PyService, ResponseBody, ResponseFuture};

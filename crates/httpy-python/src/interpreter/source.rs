@@ -22,6 +22,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_pattern.py",
     "_request.py",
     "_signature.py",
+    "_source.py",
     "_stack.py",
     "_version.py",
     "testing.py",

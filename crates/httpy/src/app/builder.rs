@@ -192,8 +192,11 @@ impl PyAppBuilder {
         self
     }
 
-    /// Whether failures are answered with their message and Python's traceback, for development: it shows the inside of
-    /// the app to every client. Without effect beside [`failure_response`](Self::failure_response). Defaults to false.
+    /// Whether failures are answered with all that is known of them, for development: the exception, its traceback with the
+    /// source lines around each frame, what the contract expects, and the request; as a page for browsers, as text for all
+    /// others. It shows the inside of the app to every client, which a warning says at start; what is named like a secret in
+    /// the request (`Authorization`, cookies, tokens, passwords) is left out. Without effect beside
+    /// [`failure_response`](Self::failure_response). Defaults to false.
     pub fn debug(mut self, debug: bool) -> Self {
         self.config.debug = debug;
         self
@@ -245,7 +248,12 @@ impl PyAppBuilder {
             None => Vec::new(),
         };
         if config.debug {
-            tracing::warn!(target: "httpy", "debug is on: every client sees the tracebacks of {}", config.target);
+            runtime.show_source();
+            tracing::warn!(
+                target: "httpy",
+                "debug is on: every client sees the exceptions of {}, with source lines: not for where others can reach it",
+                config.target
+            );
         }
         let shared = Arc::new(Shared {
             pool,

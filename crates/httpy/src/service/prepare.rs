@@ -53,7 +53,7 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
 }
 
 /// What the route captured, and its pattern.
-fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<String>), Error> {
+pub(super) fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<String>), Error> {
     let mut params = Fields::new();
     let template = match &service.routes {
         Some(routes) => match routes.find(&parts.method, parts.uri.path()) {

@@ -56,7 +56,7 @@ async fn a_browser_gets_a_page_with_the_exception_and_its_source_lines() {
         "<h1>ValueError</h1>",
         "<p class=\"message\">it broke</p>",
         "<code>    detail = &#39;the line before&#39;</code>",
-        "<li class=\"here\" value=\"4\"><code>    raise ValueError(what)</code></li>",
+        "<li class=\"here\"><i>4</i><code>    raise ValueError(what)</code></li>",
         "<b>fail</b>",
         "<b>handle</b>",
         "Traceback (most recent call last):",

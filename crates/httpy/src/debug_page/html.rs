@@ -143,7 +143,7 @@ fn frame(page: &mut String, frame: &Frame, open: bool) -> fmt::Result {
         page.push_str("<ol>");
         for (number, line) in (frame.first..).zip(&frame.source) {
             let class = if number == frame.line { " class=\"here\"" } else { "" };
-            write!(page, "<li{class} value=\"{number}\"><code>{}</code></li>", Html(line))?;
+            write!(page, "<li{class}><i>{number}</i><code>{}</code></li>", Html(line))?;
         }
         page.push_str("</ol>");
     }

@@ -103,6 +103,11 @@
 //! [`tracing`](https://docs.rs/tracing), target `httpy`: nothing is seen of it before the host installs a subscriber, with
 //! `tracing_subscriber::fmt::init()` for one.
 //!
+//! What Python code gives to `logging` is there too, target `python`, in the span of its request
+//! ([`PyAppBuilder::python_logging`]); what it prints, when [`PyAppBuilder::capture_stdout`] says so. With
+//! [`PyAppBuilder::debug`] a browser gets a page about each failure, with source lines and the request. [`PyApp::doctor`] looks
+//! at the embedded interpreter and says what looks wrong.
+//!
 //! # Workers
 //!
 //! A worker attaches to the interpreter once, for its whole life, and detaches only to wait; no tokio thread ever attaches, so

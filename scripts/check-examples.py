@@ -143,6 +143,13 @@ def look(name, address):
     return "page as expected in a browser, "
 
 
+def examine(program):
+    """`--doctor` prints its report and ends."""
+    done = subprocess.run([program, "--doctor"], capture_output=True, text=True, timeout=START_LIMIT, check=False)
+    if done.returncode != 0 or "sys.path" not in done.stdout or "Options" not in done.stdout:
+        raise Failed(f"--doctor: exit code {done.returncode}, {done.stdout!r} {done.stderr!r}")
+
+
 def check(name, program):
     server = Server(program)
     try:
@@ -151,13 +158,15 @@ def check(name, program):
             ask(address, *request)
         seen = look(name, address)
         server.stop()
+        examine(program)
     except (Failed, BrowserError) as failure:
         server.process.kill()
         server.process.wait()
         print(f"example {name}: {failure}")
         print("".join(f"  | {line}" for line in server.printed))
         return False
-    print(f"example {name}: {len(EXAMPLES[name])} answers as expected, {seen}exit code 0 after Ctrl-C")
+    answers = f"{len(EXAMPLES[name])} answers as expected"
+    print(f"example {name}: {answers}, {seen}exit code 0 after Ctrl-C, a report with --doctor")
     return True
 
 

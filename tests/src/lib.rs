@@ -9,4 +9,5 @@ pub mod child;
 pub mod client;
 pub mod gate;
 pub mod log;
+pub mod record;
 pub mod twin;

@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::routing;
 use http_body_util::Empty;
 use httpy::{
-    CallFuture, Config, Error, Exception, OnFull, Probe, PyApp, PyAppBuilder, PyService, ResponseBody, ResponseFuture,
-    RouteMap, Snapshot, WorkerHealth, Workers,
+    CallFuture, Config, Diagnosis, Error, Exception, OnFull, Probe, PyApp, PyAppBuilder, PyService, ResponseBody,
+    ResponseFuture, RouteMap, Snapshot, WorkerHealth, Workers,
 };
 use httpy_tests::app::{App, ask, get, serve};
 use httpy_tests::client;
@@ -31,6 +31,7 @@ fn every_public_type_goes_where_it_is_needed() {
     clone::<Probe>();
     clone::<Snapshot>();
     clone::<WorkerHealth>();
+    clone::<Diagnosis>();
     sync::<ResponseBody>();
     send::<PyAppBuilder>();
     send::<ResponseFuture<Empty<bytes::Bytes>>>();

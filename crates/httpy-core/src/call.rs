@@ -1,6 +1,7 @@
 //! `Call`: one request as plain data.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 
 use http::{Method, Uri, Version};
 
@@ -47,4 +48,6 @@ pub struct Details {
     pub version: Version,
     /// What the host found out about the request: one JSON object.
     pub extras: Option<String>,
+    /// The number of the request's span in the host's log; what it means is known to whoever writes the log.
+    pub span: Option<NonZeroU64>,
 }

@@ -9,19 +9,95 @@ pub struct Exception {
     text: Arc<Text>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Text {
     type_name: String,
     message: String,
     traceback: String,
     place: String,
+    chain: Vec<Link>,
+}
+
+/// One exception of a chain, with its frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Link {
+    /// How it led to the one before it.
+    pub relation: Relation,
+    /// Its type and its message.
+    pub title: String,
+    /// Where it was raised, the outermost frame first.
+    pub frames: Vec<Frame>,
+}
+
+/// How an exception led to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Relation {
+    /// It is the one that was raised in the end.
+    Raised,
+    /// The other one was raised from it.
+    Cause,
+    /// The other one was raised while it was handled.
+    Context,
+}
+
+/// A place in Python code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Frame {
+    /// The file's name.
+    pub file: String,
+    /// The line that ran.
+    pub line: u32,
+    /// The function.
+    pub function: String,
+    /// Whether it is the app's own code, and neither Python's nor installed.
+    pub own: bool,
+    /// The number of the first line in `source`.
+    pub first: u32,
+    /// Lines around the one that ran; empty where there is no source.
+    pub source: Vec<String>,
+}
+
+impl Link {
+    /// One of its parts.
+    pub fn new(relation: Relation, title: String, frames: Vec<Frame>) -> Self {
+        Self { relation, title, frames }
+    }
+}
+
+impl Frame {
+    /// A frame without source lines.
+    pub fn new(file: String, line: u32, function: String, own: bool) -> Self {
+        Self { file, line, function, own, first: line, source: Vec::new() }
+    }
+
+    /// With these lines around it.
+    #[must_use]
+    pub fn with_source(self, first: u32, source: Vec<String>) -> Self {
+        Self { first, source, ..self }
+    }
 }
 
 impl Exception {
     /// An exception from its parts: the type's name (`ValueError`, `app.errors.NotAllowed`), `str()` of the value, the
     /// traceback as Python prints it, and the innermost place (`worker.py:12`).
     pub fn new(type_name: String, message: String, traceback: String, place: String) -> Self {
-        Self { text: Arc::new(Text { type_name, message, traceback, place }) }
+        Self { text: Arc::new(Text { type_name, message, traceback, place, chain: Vec::new() }) }
+    }
+
+    /// With the frames and the source lines of the whole chain.
+    #[must_use]
+    pub fn with_chain(mut self, chain: Vec<Link>) -> Self {
+        Arc::make_mut(&mut self.text).chain = chain;
+        self
+    }
+
+    /// The exception with its frames and their source lines, and after it what it came from. Empty unless the process has an
+    /// app in debug.
+    pub fn chain(&self) -> &[Link] {
+        &self.text.chain
     }
 
     /// The type's name, with its module unless that is `builtins`.

@@ -21,7 +21,7 @@ mod ticket;
 pub use call::{Call, Details};
 pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, UploadFault};
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body, check_status};
-pub use exception::Exception;
+pub use exception::{Exception, Frame, Link, Relation};
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
 pub use job::{Executor, Freight, Job, Permits, TargetId};

@@ -3,6 +3,7 @@
 //! The token is a capsule around the call's [`Ticket`]. Nothing is computed from it until Python asks.
 
 use std::ffi::CStr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -144,6 +145,15 @@ impl Drop for Entered<'_, '_> {
 /// When it is no token of ours.
 pub(crate) fn due(token: &Bound<'_, PyAny>) -> PyResult<Option<Instant>> {
     with_ticket(token, Ticket::due)
+}
+
+/// The number of the span of a token's request.
+///
+/// # Errors
+///
+/// When it is no token of ours.
+pub(crate) fn span(token: &Bound<'_, PyAny>) -> PyResult<Option<NonZeroU64>> {
+    with_ticket(token, |ticket| ticket.call.details.span)
 }
 
 fn describe_token<'py>(token: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {

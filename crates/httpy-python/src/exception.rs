@@ -1,15 +1,32 @@
 //! `PyErr` to plain text. The words are made by `httpy_rs._exception`, which never raises on its own account.
 
-use httpy_core::Exception;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use httpy_core::{Exception, Frame, Link, Relation};
+use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 
 /// Describes exceptions of one interpreter.
 #[derive(Debug)]
-pub(crate) struct Describe(Py<PyAny>);
+pub(crate) struct Describe {
+    describe: Py<PyAny>,
+    /// Whether an app of the process shows source lines.
+    with_source: AtomicBool,
+}
+
+/// What `httpy_rs._source` gives for one exception of a chain, and for one frame of it.
+type Linked = (String, String, Vec<Framed>);
+type Framed = (String, u32, String, bool, u32, Vec<String>);
 
 impl Describe {
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
-        Ok(Self(py.import("httpy_rs._exception")?.getattr("describe")?.unbind()))
+        let describe = py.import("httpy_rs._exception")?.getattr("describe")?.unbind();
+        Ok(Self { describe, with_source: AtomicBool::new(false) })
+    }
+
+    /// From now on exceptions have their frames and source lines, which takes longer.
+    pub(crate) fn show_source(&self) {
+        self.with_source.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn describe(&self, py: Python<'_>, error: &PyErr) -> Exception {
@@ -18,9 +35,12 @@ impl Describe {
             // Before 3.12 CPython hands the two over apart; refused only by an exception that forbids all attributes.
             drop(value.setattr("__traceback__", traceback));
         }
-        let described = self.0.bind(py).call1((value,)).and_then(|parts| parts.extract());
+        let described = self.describe.bind(py).call1((value,)).and_then(|parts| parts.extract());
         match described {
-            Ok((type_name, message, traceback, place)) => Exception::new(type_name, message, traceback, place),
+            Ok((type_name, message, traceback, place)) => {
+                let exception = Exception::new(type_name, message, traceback, place);
+                if self.with_source.load(Ordering::Relaxed) { exception.with_chain(chain(value)) } else { exception }
+            }
             // Only when CPython itself is at its limits: out of memory, or interrupted just here.
             Err(_) => {
                 let name = error
@@ -31,4 +51,22 @@ impl Describe {
             }
         }
     }
+}
+
+/// The frames and lines of an exception and of what it came from; none where they cannot be had.
+fn chain(value: &Bound<'_, PyBaseException>) -> Vec<Link> {
+    let read = || value.py().import("httpy_rs._source")?.getattr("chain")?.call1((value,))?.extract();
+    let linked: Vec<Linked> = read().unwrap_or_else(|_: PyErr| Vec::new());
+    let frame = |(file, line, function, own, first, source): Framed| {
+        Frame::new(file, line, function, own).with_source(first, source)
+    };
+    let link = |(relation, title, frames): Linked| {
+        let relation = match relation.as_str() {
+            "cause" => Relation::Cause,
+            "context" => Relation::Context,
+            _ => Relation::Raised,
+        };
+        Link::new(relation, title, frames.into_iter().map(frame).collect())
+    };
+    linked.into_iter().map(link).collect()
 }

@@ -11,9 +11,11 @@ use pyo3::prelude::*;
 use crate::context::Current;
 use crate::convert::Names;
 use crate::deadline::Deadline;
+use crate::doctor;
 use crate::exception::Describe;
 use crate::interpreter::{ExitReport, Interpreter, MainError, Options, StartError};
 use crate::load::{self, LoadError, LoadErrorKind, Moment, Plain, Targets, Wants};
+use crate::log::Log;
 use crate::pool::{Listener, Pool, PoolOptions};
 use crate::stream::Streams;
 use crate::upload::Uploads;
@@ -63,6 +65,7 @@ pub struct ShutdownFunction(Plain);
 pub struct Runtime {
     interpreter: Arc<Interpreter>,
     pub(crate) shared: Arc<Shared>,
+    log: Log,
     pool: Mutex<Weak<Pool>>,
     /// How many apps use the interpreter. Changed under the lock of `RUNTIME`.
     apps: AtomicUsize,
@@ -83,6 +86,7 @@ impl Runtime {
         let mut runtime = lock_runtime();
         let interpreter = Interpreter::start(options)?;
         if let Some(running) = &*runtime {
+            running.log.check(options)?;
             running.apps.fetch_add(1, Ordering::Relaxed);
             return Ok(Arc::clone(running));
         }
@@ -90,8 +94,14 @@ impl Runtime {
             .on_main(|py| Shared::new(py).map_err(|error| error.to_string()))
             .unwrap_or_else(|error| Err(error.to_string()))
             .map_err(|message| StartError::Interpreter { message })?;
-        let started =
-            Arc::new(Self { interpreter, shared: Arc::new(shared), pool: Mutex::default(), apps: AtomicUsize::new(1) });
+        let log = Log::start(&interpreter, options)?;
+        let started = Arc::new(Self {
+            interpreter,
+            shared: Arc::new(shared),
+            log,
+            pool: Mutex::default(),
+            apps: AtomicUsize::new(1),
+        });
         *runtime = Some(Arc::clone(&started));
         Ok(started)
     }
@@ -205,6 +215,36 @@ impl Runtime {
         Ok(ShutdownFunction(function))
     }
 
+    /// From now on the exceptions of all handlers have their frames with source lines; see [`Exception::chain`].
+    ///
+    /// [`Exception::chain`]: httpy_core::Exception::chain
+    pub fn show_source(&self) {
+        self.shared.describe.show_source();
+    }
+
+    /// What there is to know about the interpreter, as one JSON object; `paths` are the folders that the app has put on
+    /// `sys.path`.
+    ///
+    /// # Blocking
+    ///
+    /// Until Python's main thread has looked.
+    ///
+    /// # Errors
+    ///
+    /// When app code has broken the interpreter so that it cannot look.
+    pub fn examine(&self, paths: Vec<PathBuf>) -> Result<String, LoadError> {
+        self.on_main(move |py, shared| {
+            doctor::examine(py, &paths).map_err(|error| {
+                let exception = shared.describe.describe(py, &error);
+                LoadError {
+                    kind: LoadErrorKind::Internal,
+                    message: format!("the interpreter could not be examined: {exception}"),
+                    exception: Some(exception),
+                }
+            })
+        })
+    }
+
     /// Takes an app off the count that [`start`](Self::start) put it on.
     pub fn leave(&self) {
         let _runtime = lock_runtime();
@@ -213,7 +253,8 @@ impl Runtime {
 
     /// Takes an app off the count and calls its shutdown function. When it was the last one, Python's part ends: the event
     /// loops, then threads, `atexit`, buffers; see [`Interpreter::exit`]. Function and loops get `limit`, the threads as
-    /// much again. Then `done` hears of all that, on Python's main thread, detached. Never blocks.
+    /// much again, and so does what is logged until then. Then `done` hears of all that, on Python's main thread, detached.
+    /// Never blocks.
     pub fn shut_down(
         &self,
         limit: Duration,
@@ -239,7 +280,11 @@ impl Runtime {
         });
         let done = move |report| done(ExitReport { shutdown: receiver.recv().ok().flatten(), ..report });
         if last {
-            self.interpreter.exit(limit, done);
+            let flush = self.log.flush();
+            self.interpreter.exit(limit, move |report| {
+                flush(limit);
+                done(report);
+            });
         } else {
             self.interpreter.submit(move |py| py.detach(|| done(ExitReport::default())));
         }

@@ -87,7 +87,13 @@ pub struct Config {
     /// From an event loop's last round until it counts as blocked. Defaults to 1 s.
     #[serde(default = "loop_blocked_after", with = "humantime_serde")]
     pub loop_blocked_after: Duration,
-    /// Whether failures are answered with their traceback. Defaults to false.
+    /// Whether what Python's `logging` takes becomes `tracing` events. Defaults to true.
+    #[serde(default)]
+    pub python_logging: Option<bool>,
+    /// Whether what Python code prints becomes `tracing` events. Defaults to false.
+    #[serde(default)]
+    pub capture_stdout: Option<bool>,
+    /// Whether failures are answered with a page about them. Defaults to false.
     #[serde(default)]
     pub debug: bool,
 }
@@ -236,6 +242,8 @@ impl Config {
             uvloop: uvloop(),
             in_flight: in_flight(),
             loop_blocked_after: loop_blocked_after(),
+            python_logging: None,
+            capture_stdout: None,
             debug: false,
         }
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
+use crate::debug_page::{self, Asked};
 use crate::error::Kind;
 use crate::{Error, ResponseBody};
 
@@ -70,6 +71,11 @@ pub fn default_response(error: &Error, debug: bool) -> Response<ResponseBody> {
     response
 }
 
+/// The short line that clients see of `error`.
+pub(crate) fn short(error: &Error) -> &'static str {
+    status(error.kind()).1
+}
+
 fn status(kind: &Kind) -> (StatusCode, &'static str) {
     match kind {
         Kind::BodyBroken => (StatusCode::BAD_REQUEST, "the request's body broke off"),
@@ -92,9 +98,16 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    pub(crate) fn response(&self, error: Error) -> Response<ResponseBody> {
+    /// Whether failures are answered with a page about them.
+    pub(crate) fn is_debug(&self) -> bool {
+        matches!(self, Self::Default { debug: true })
+    }
+
+    /// The response for `error`; what was asked is known only in debug.
+    pub(crate) fn response(&self, error: Error, asked: Option<&Asked>) -> Response<ResponseBody> {
         let mut response = match self {
-            Self::Default { debug } => default_response(&error, *debug),
+            Self::Default { debug: true } => debug_page::response(&error, asked),
+            Self::Default { debug: false } => default_response(&error, false),
             Self::Own(own) => own.response(&error),
         };
         response.extensions_mut().insert(error);

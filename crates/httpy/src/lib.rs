@@ -103,6 +103,11 @@
 //! [`tracing`](https://docs.rs/tracing), target `httpy`: nothing is seen of it before the host installs a subscriber, with
 //! `tracing_subscriber::fmt::init()` for one.
 //!
+//! What Python code gives to `logging` is there too, target `python`, in the span of its request
+//! ([`PyAppBuilder::python_logging`]); what it prints, when [`PyAppBuilder::capture_stdout`] says so. With
+//! [`PyAppBuilder::debug`] a browser gets a page about each failure, with source lines and the request. [`PyApp::doctor`] looks
+//! at the embedded interpreter and says what looks wrong.
+//!
 //! # Workers
 //!
 //! A worker attaches to the interpreter once, for its whole life, and detaches only to wait; no tokio thread ever attaches, so
@@ -172,16 +177,20 @@ mod app;
 #[doc(hidden)]
 pub mod bench;
 mod config;
+mod debug_page;
 mod error;
 mod failure;
 mod log;
 mod route;
 mod service;
 
-pub use app::{Probe, PyApp, PyAppBuilder, Snapshot, WorkerHealth, shutdown_signal};
+pub use app::{
+    Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin, Probe, PyApp, PyAppBuilder, Snapshot,
+    WorkerHealth, shutdown_signal,
+};
 pub use config::{Config, OnFull, Workers};
 pub use error::Error;
 pub use failure::{FailureResponse, default_response};
-pub use httpy_core::Exception;
+pub use httpy_core::{Exception, Frame, Link, Relation};
 pub use route::RouteMap;
 pub use service::{CallFuture, PyService, ResponseBody, ResponseFuture};

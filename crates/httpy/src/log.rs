@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroU64;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,12 @@ impl Log {
         places.insert(hasher.finish(), Place { logged: now, left_out: 0 });
         Some(0)
     }
+}
+
+/// The number of the span that this thread is in, for what Python logs on behalf of the request. The span itself is not kept
+/// alive: its request does that for as long as anybody waits for the answer, and what is logged later belongs to none.
+pub(crate) fn current_span() -> Option<NonZeroU64> {
+    tracing::dispatcher::get_default(|subscriber| subscriber.current_span().id().map(tracing::Id::into_non_zero_u64))
 }
 
 /// Logs a failed call of `target`. What the client did wrong is no more than a debug line.

@@ -1,6 +1,7 @@
 //! A native route, one Python service, and the routes that Python names itself, in one axum app.
 //!
 //! `HOST` and `PORT` choose where it listens, 127.0.0.1:8080 otherwise; `RUST_LOG` what it logs.
+//! With `--doctor` it looks at the embedded interpreter instead, and ends.
 
 use std::env;
 use std::time::Duration;
@@ -23,6 +24,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .init("worker:go_init")
         .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
         .build()?;
+    if env::args().any(|argument| argument == "--doctor") {
+        return examine(&python).await;
+    }
 
     let app = Router::new()
         .route("/native", get(|| async { "ok" }))
@@ -37,6 +41,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
         () = python.forced() => {}
     }
+    python.shutdown().await;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the report is for the person at the terminal")]
+async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}", python.doctor());
     python.shutdown().await;
     Ok(())
 }

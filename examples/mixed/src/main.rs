@@ -7,6 +7,7 @@
 //! - A middleware finds out who asks; Python gets the user as an extra, which no client can forge.
 //!
 //! `HOST` and `PORT` choose where it listens, 127.0.0.1:8080 otherwise; `RUST_LOG` what it logs.
+//! With `--doctor` it looks at the embedded interpreter instead, and ends.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -47,6 +48,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
         .extra(|parts| parts.extensions.get::<User>().cloned())
         .build()?;
+    if env::args().any(|argument| argument == "--doctor") {
+        return examine(&python).await;
+    }
 
     let app = router(&python)?;
     let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
@@ -58,6 +62,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
         () = python.forced() => {}
     }
+    python.shutdown().await;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the report is for the person at the terminal")]
+async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}", python.doctor());
     python.shutdown().await;
     Ok(())
 }

@@ -26,6 +26,7 @@ fn waiting() -> Ticket {
             scheme: "http",
             version: Version::HTTP_11,
             extras: None,
+            span: None,
         },
     };
     let now = Instant::now();

@@ -43,7 +43,7 @@ fn executable_above(library: &Path, names: &[String]) -> Option<PathBuf> {
 }
 
 /// The file that libpython was loaded from, links resolved.
-fn path() -> Option<PathBuf> {
+pub fn path() -> Option<PathBuf> {
     let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
     let symbol = ffi::Py_GetVersion as unsafe extern "C" fn() -> *const std::ffi::c_char;
     // SAFETY:

@@ -38,7 +38,7 @@ use self::{
 };
 pub use self::{
     error::{MainError, StartError},
-    library::{base_python, version},
+    library::{base_python, path as library_path, version},
 };
 
 /// CPython is global to the process, and so is what is known about it.
@@ -58,6 +58,11 @@ pub struct Options {
     /// How long a thread that computes keeps the interpreter from others. Defaults to 1 ms; where Python
     /// ran already, to what is set there.
     pub switch_interval: Option<Duration>,
+    /// Whether what Python's `logging` takes becomes events of the host's log. Defaults to true, unless the root logger has a
+    /// handler already.
+    pub python_logging: Option<bool>,
+    /// Whether the lines of Python's standard streams do. Defaults to false.
+    pub capture_stdout: Option<bool>,
 }
 
 /// What was left when the interpreter was shut down.
@@ -173,7 +178,8 @@ impl Interpreter {
         self.inbox.push_later(Work::Detached(Box::new(work)))
     }
 
-    /// Runs `work` attached on the main thread, after everything that is in line there. Never blocks.
+    /// Runs `work` attached on the main thread, after everything that is in line there. Never blocks. However often it is called,
+    /// there is no limit to what is in line: the caller sees to it that it is not called for each of what Python code does.
     pub(crate) fn submit(&self, work: impl for<'py> FnOnce(Python<'py>) + Send + 'static) {
         self.inbox.push(Work::Attached(Box::new(work)));
     }

@@ -66,6 +66,7 @@ impl Running {
             scheme: "http",
             version: Version::HTTP_11,
             extras: None,
+            span: None,
         };
         let call = Call {
             method: Method::GET,

@@ -221,8 +221,33 @@ impl PyAppBuilder {
         self
     }
 
-    /// Whether failures are answered with their message and Python's traceback, for development: it shows the inside of
-    /// the app to every client. Without effect beside [`failure_response`](Self::failure_response). Defaults to false.
+    /// Whether what Python code logs becomes `tracing` events, target `python`: message, `logger`, `place` (file and line),
+    /// `extra` (the record's own fields, as JSON), `exception`, inside of the request's span. Python's levels become
+    /// tracing's; what the subscriber does not take costs Python one comparison, and a level that is set in Python holds as
+    /// well. Events come from a thread of their own, which never attaches: a subscriber may be slow or wait for Python, and
+    /// when more than 4096 records wait for it, the next ones are dropped and counted. `logging.basicConfig` sets the level
+    /// only; when it names a file, a stream or handlers, the app has its own log instead. Without any subscriber, records go
+    /// to stderr as in any Python program. Shared by all apps of the process. Defaults to true; where Python ran already in
+    /// the process and its root logger has a handler, to false, since whoever added that handler has a log already.
+    pub fn python_logging(mut self, on: bool) -> Self {
+        self.config.python_logging = Some(on);
+        self
+    }
+
+    /// Whether the lines that Python code writes to `sys.stdout` and `sys.stderr` become `tracing` events of level INFO,
+    /// targets `python.stdout` and `python.stderr`. Lines of 8192 characters at most, longer ones in pieces; what C code
+    /// writes, and bytes written to `sys.stdout.buffer`, go where they went. Shared by all apps of the process. Defaults to
+    /// false: what is printed stays untouched.
+    pub fn capture_stdout(mut self, on: bool) -> Self {
+        self.config.capture_stdout = Some(on);
+        self
+    }
+
+    /// Whether failures are answered with all that is known of them, for development: the exception, its traceback with the
+    /// source lines around each frame, what the contract expects, and the request; as a page for browsers, as text for all
+    /// others. It shows the inside of the app to every client, which a warning says at start; what is named like a secret in
+    /// the request (`Authorization`, cookies, tokens, passwords) is left out. Without effect beside
+    /// [`failure_response`](Self::failure_response). Defaults to false.
     pub fn debug(mut self, debug: bool) -> Self {
         self.config.debug = debug;
         self
@@ -250,8 +275,13 @@ impl PyAppBuilder {
     pub fn build(self) -> Result<PyApp, Error> {
         let Self { config, extras, failure_response } = self;
         config.check()?;
-        let runtime = Runtime::start(&Options { venv: config.venv.clone(), switch_interval: config.switch_interval })
-            .map_err(|error| Error::not_started(&error))?;
+        let options = Options {
+            venv: config.venv.clone(),
+            switch_interval: config.switch_interval,
+            python_logging: config.python_logging,
+            capture_stdout: config.capture_stdout,
+        };
+        let runtime = Runtime::start(&options).map_err(|error| Error::not_started(&error))?;
         // Before anything of the app runs, so that a failed build leaves no app behind.
         let membership = Membership::new(Arc::clone(&runtime));
         let listener = Listener { late: log::late, notice: log::notice };
@@ -274,7 +304,12 @@ impl PyAppBuilder {
         };
         let shutdown = config.shutdown_function.clone().map(load).transpose().map_err(Error::not_loaded)?;
         if config.debug {
-            tracing::warn!(target: "httpy", "debug is on: every client sees the tracebacks of {}", config.target);
+            runtime.show_source();
+            tracing::warn!(
+                target: "httpy",
+                "debug is on: every client sees the exceptions of {}, with source lines: not for where others can reach it",
+                config.target
+            );
         }
         let shared = Arc::new(Shared {
             pool,
@@ -293,7 +328,7 @@ impl PyAppBuilder {
             failure_response: failure_response.map_or(Choice::Default { debug: config.debug }, Choice::Own),
             membership,
         });
-        let service = PyService::new(Arc::clone(&shared), id, config.target, reads_stream);
+        let service = PyService::new(Arc::clone(&shared), id, config.target.clone(), reads_stream);
         let routes = RouteMap::new(routes);
         Ok(PyApp {
             inner: Arc::new(Inner {
@@ -301,6 +336,7 @@ impl PyAppBuilder {
                 service,
                 routes,
                 paths,
+                config,
                 shutdown: Mutex::new(shutdown),
                 ended: OnceLock::new(),
             }),

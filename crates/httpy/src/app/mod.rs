@@ -1,6 +1,7 @@
 //! `PyApp`: loaded Python code, and everything that is mounted of it.
 
 mod builder;
+mod doctor;
 mod gate;
 mod probe;
 mod shutdown;
@@ -17,6 +18,7 @@ use httpy_python::{Pool, Runtime};
 use tokio::sync::watch;
 
 pub use self::builder::PyAppBuilder;
+pub use self::doctor::{Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin};
 use self::gate::Gate;
 pub use self::probe::Probe;
 use self::shutdown::Shutdown;
@@ -25,7 +27,7 @@ pub use self::snapshot::{Snapshot, WorkerHealth};
 use crate::failure::Choice;
 use crate::route::{Routes, mount};
 use crate::service::{Budget, Extra, Slots};
-use crate::{Error, PyService, RouteMap};
+use crate::{Config, Error, PyService, RouteMap};
 
 /// Loaded Python code: a handler, its routes, and the worker threads that call it.
 ///
@@ -42,6 +44,8 @@ struct Inner {
     service: PyService,
     routes: RouteMap,
     paths: Vec<PathBuf>,
+    /// As it was given.
+    config: Config,
     /// Until the first shutdown.
     shutdown: Mutex<Option<Shutdown>>,
     /// True when Python has ended, for all who wait for that; set by the first shutdown.

@@ -27,6 +27,7 @@ use super::slot::Wait;
 use super::stream::{Open, Streamed};
 use super::upload::Pump;
 use super::{PyService, ResponseBody, prepare, slot};
+use crate::debug_page::{Asked, Peek};
 use crate::error::Kind;
 use crate::{Error, log};
 
@@ -35,13 +36,15 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<B> {
         #[pin]
-        call: CallFuture<B>,
+        call: CallFuture<Peek<B>>,
+        // For the page about a failure, in debug.
+        asked: Option<Box<Asked>>,
     }
 }
 
 impl<B> ResponseFuture<B> {
-    pub(super) fn new(call: CallFuture<B>) -> Self {
-        Self { call }
+    pub(super) fn new(call: CallFuture<Peek<B>>, asked: Option<Box<Asked>>) -> Self {
+        Self { call, asked }
     }
 }
 
@@ -53,9 +56,11 @@ where
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut call = self.project().call;
+        let this = self.project();
+        let mut call = this.call;
         let result = ready!(call.as_mut().poll(context));
-        Poll::Ready(Ok(result.unwrap_or_else(|error| call.service.inner.app.failure_response.response(error))))
+        let choice = &call.service.inner.app.failure_response;
+        Poll::Ready(Ok(result.unwrap_or_else(|error| choice.response(error, this.asked.as_deref()))))
     }
 }
 

@@ -11,9 +11,9 @@ use httpy_core::{Call, Details, Fields, Headers};
 use serde_json::{Map, Value};
 
 use super::service::Inner;
-use crate::Error;
 use crate::error::Kind;
 use crate::route::{Match, captures, decode_path, query};
+use crate::{Error, log};
 
 /// What the host finds out about a request, serialised.
 pub(crate) type Extra = Box<dyn Fn(&Parts) -> Result<Value, serde_json::Error> + Send + Sync>;
@@ -44,6 +44,7 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
             scheme: if target.scheme() == Some(&Scheme::HTTPS) { "https" } else { "http" },
             version,
             extras,
+            span: log::current_span(),
             target,
         },
         method,
@@ -52,7 +53,7 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
 }
 
 /// What the route captured, and its pattern.
-fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<String>), Error> {
+pub(super) fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<String>), Error> {
     let mut params = Fields::new();
     let template = match &service.routes {
         Some(routes) => match routes.find(&parts.method, parts.uri.path()) {

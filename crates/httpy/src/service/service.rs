@@ -14,9 +14,10 @@ use tower::{BoxError, Service};
 
 use super::limit::Limit;
 use super::slot::Readiness;
-use super::{CallFuture, ResponseBody, ResponseFuture};
+use super::{CallFuture, ResponseBody, ResponseFuture, prepare};
 use crate::app::Shared;
 use crate::config::LONGEST;
+use crate::debug_page::Asked;
 use crate::route::Routes;
 
 /// One Python handler as a [`tower::Service`], to be mounted wherever a service fits: [`Router::route_service`], a tower
@@ -158,7 +159,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<B> {
         let slot = self.readiness.take();
-        ResponseFuture::new(CallFuture::new(self.clone(), slot, request))
+        let (head, body) = request.into_parts();
+        let is_debug = self.inner.app.failure_response.is_debug();
+        let asked = is_debug.then(|| Box::new(Asked::new(&head, prepare::route(&self.inner, &head).ok())));
+        let request = Request::from_parts(head, Asked::watch(asked.as_deref(), body));
+        ResponseFuture::new(CallFuture::new(self.clone(), slot, request), asked)
     }
 }
 

@@ -70,7 +70,7 @@
 //! | item | accepted |
 //! |---|---|
 //! | status | `int`, 200 to 999 |
-//! | body | `str` (as UTF-8), `bytes`, `bytearray`, `memoryview`, `None`; or an iterator of these, `None` left out |
+//! | body | `str` (as UTF-8), `bytes`, `bytearray`, `memoryview`, `None`; or an iterator of the first four |
 //! | headers | `dict` of `str` to `str`, or to a list or tuple of `str`; or `None` |
 //!
 //! Without a `Content-Type` a `str` is `text/plain; charset=utf-8` and bytes are `application/octet-stream`. Anything else is

@@ -17,8 +17,6 @@ const TIMES: usize = 8;
 
 /// Handlers to be put behind those of the workers.
 pub(crate) const SOURCE: &str = "
-import asyncio
-
 async def on_loop(method, path, params, query, headers, body):
     if path == '/wait':
         await asyncio.sleep(0)

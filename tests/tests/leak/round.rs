@@ -31,6 +31,7 @@ const QUEUE: usize = 4;
 const TIMES: usize = 10;
 
 const SOURCE: &str = "
+import asyncio
 import http
 import httpy_rs
 import linecache

@@ -20,6 +20,9 @@ use crate::worker;
 /// A worker that was idle for so long ends, down to the minimum.
 const RETIRE_AFTER: Duration = Duration::from_secs(10);
 
+/// An event loop whose tasks are left behind gets so long to say so, and to be closed.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// How the workers of a process are set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolOptions {
@@ -173,10 +176,10 @@ impl Pool {
     ///
     /// # Blocking
     ///
-    /// Until they have ended, but not beyond `until`. Must not be called attached.
+    /// Until they have ended, but not beyond `until`, when the tasks on them are left behind. Must not be called attached.
     pub(crate) fn end_event_loops(&self, until: Instant) {
         self.crew.event_loops.close(Some(until));
-        self.crew.event_loops.wait(until);
+        self.crew.event_loops.wait(until + LAST_WORDS);
     }
 
     pub(crate) fn set_exclusive(&self, exclusive: bool) {

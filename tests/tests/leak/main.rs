@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod census;
+mod on_loop;
 mod round;
 
 use std::fmt::Write as _;

@@ -22,7 +22,8 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::census;
+use crate::on_loop::OnLoop;
+use crate::{census, on_loop};
 
 const LIMIT: usize = 200_000;
 const QUEUE: usize = 4;
@@ -30,6 +31,7 @@ const QUEUE: usize = 4;
 const TIMES: usize = 10;
 
 const SOURCE: &str = "
+import asyncio
 import http
 import httpy_rs
 import linecache
@@ -126,6 +128,7 @@ pub(crate) struct Calls {
     hold: PyService,
     stream: PyService,
     upload: PyService,
+    on_loop: OnLoop,
     /// Each vector of `replies.json` as a handler, with its method and whether it is a contract failure.
     vectors: Vec<(PyService, String, bool)>,
     gate: Gate,
@@ -140,7 +143,7 @@ impl Calls {
         tracing_subscriber::fmt().with_writer(Discard).init();
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/replies.json");
         let list: Vec<Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-        let mut source = format!("{}{SOURCE}{}", Gate::SOURCE, census::SOURCE);
+        let mut source = format!("{}{SOURCE}{}{}", Gate::SOURCE, on_loop::SOURCE, census::SOURCE);
         for (number, vector) in list.iter().enumerate() {
             // A string in JSON is one in Python too.
             writeln!(source, "vector_{number} = vector({})", vector["returns"]).unwrap();
@@ -178,6 +181,7 @@ impl Calls {
             hold: load("hold"),
             stream: load("stream"),
             upload: load("upload"),
+            on_loop: OnLoop::new(&python, &module),
             vectors,
             gate: Gate::new().await,
             server,
@@ -197,13 +201,15 @@ impl Calls {
             self.vectors().await;
             self.held().await;
             self.streamed().await;
+            self.count.set(self.count.get() + self.on_loop.round().await);
             self.over_connections().await;
         }
         self.count.get()
     }
 
-    /// Waits until the worker and Python's main thread have done what they still had to do.
+    /// Waits until the event loop, the worker and Python's main thread have done what they still had to do.
     pub(crate) async fn settle(&self) {
+        self.on_loop.settle().await;
         self.expect(200, ask(self.text.clone(), get("/"))).await;
         let error = self.python.handler(format!("{}:missing", self.module)).unwrap_err();
         assert!(error.is_attribute_not_found());

@@ -17,7 +17,7 @@ use crate::pool::Crew;
 
 /// Runs `event_loop` until its inbox is closed. `started` hears once whether it runs.
 pub(super) fn run(crew: &Arc<Crew>, event_loop: &Arc<EventLoop>, started: &mpsc::SyncSender<Result<(), String>>) {
-    attach(|py| {
+    let notice = attach(|py| {
         // App code may have broken `threading`; a loop without a name still works.
         drop(crew.interpreter.name_thread(py, &event_loop.name()));
         let left = match begin(py, crew, event_loop) {
@@ -37,14 +37,17 @@ pub(super) fn run(crew: &Arc<Crew>, event_loop: &Arc<EventLoop>, started: &mpsc:
         };
         drop(crew.interpreter.forget_thread(py));
         match left {
-            Ok(left) if left.is_empty() => {}
-            Ok(tasks) => crew.notify_later(Notice::Left { tasks }),
+            Ok(tasks) => (!tasks.is_empty()).then_some(Notice::Left { tasks }),
             Err(error) => {
                 let exception = crew.shared.describe.describe(py, &error);
-                crew.notify_later(Notice::LoopFailed { name: event_loop.name(), exception });
+                Some(Notice::LoopFailed { name: event_loop.name(), exception })
             }
         }
     });
+    // Before the end is told: whoever waits for it may end the process.
+    if let Some(notice) = notice {
+        crew.notify(&notice);
+    }
     event_loop.leave();
 }
 

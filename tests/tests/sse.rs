@@ -1,7 +1,7 @@
 //! Server-sent events as a client gets them: one by one, with heartbeats in between for which no Python runs, and broken
 //! off where something is no event.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use axum::body::Body;
 use bytes::Bytes;

@@ -28,7 +28,6 @@ pub(super) fn install(
     let span = PyCFunction::new_closure(py, Some(c"span"), None, |arguments, _| -> PyResult<Option<NonZeroU64>> {
         context::span(&arguments.get_item(0)?)
     })?;
-    py.import("httpy_rs._request")?.setattr("_span", &span)?;
     let module = py.import("httpy_rs._logging")?;
     let sink = module.getattr("Sink")?.call1((push_record(py, line)?, push_line(py, line)?, span))?;
     if chosen.streams {

@@ -10,6 +10,8 @@ use pyo3::types::{PyIterator, PyType};
 
 use crate::answer::{Answer, Streamed};
 use crate::convert;
+use crate::fork;
+use crate::interpreter::Interpreter;
 use crate::park;
 use crate::runtime::Shared;
 use crate::turn::Turn;
@@ -51,12 +53,11 @@ impl Streams {
 
 /// A body that is about to be sent.
 pub(crate) struct Sending<'a, 'py> {
+    pub(crate) interpreter: &'a Interpreter,
     pub(crate) shared: &'a Shared,
     pub(crate) ticket: &'a Ticket,
     /// What the body may read of its request.
     pub(crate) upload: Option<&'a Receiver>,
-    /// Python's switch interval.
-    pub(crate) interval: Duration,
     pub(crate) body: Bound<'py, PyAny>,
 }
 
@@ -79,7 +80,7 @@ impl Sending<'_, '_> {
             _ => None,
         };
         self.begin_chunk(true);
-        let closing = self.close().err().map(|error| shared.describe.describe(py, &error));
+        let closing = self.alone(close(body)).err().map(|error| shared.describe.describe(py, &error));
         Ok(Streamed { fault, closing })
     }
 
@@ -91,11 +92,12 @@ impl Sending<'_, '_> {
     /// Sends chunks until there is none, or nobody wants any more.
     fn iterate(&self, writer: &mut Writer<Fault>, limited: bool) -> Result<(), Fault> {
         let py = self.body.py();
-        let mut turn = Turn::new(self.interval);
+        let interval = self.interpreter.switch_interval();
+        let mut turn = Turn::new(interval);
         let mut iterator = self.body.cast::<PyIterator>().map_err(|error| self.raised(&error.into()))?.clone();
         for number in 1.. {
-            let Some(item) = iterator.next() else { break };
-            let item = item.map_err(|error| self.raised(&error))?;
+            let next = self.alone(iterator.next().transpose()).map_err(|error| self.raised(&error))?;
+            let Some(item) = next else { break };
             let chunk = convert::chunk(&item, number).map_err(|error| self.raised(&error))?.map_err(Fault::Contract)?;
             match writer.write(chunk) {
                 Err(Gone) => break,
@@ -103,7 +105,7 @@ impl Sending<'_, '_> {
                     drop(item);
                     let until = Instant::now() + self.ticket.chunk_timeout;
                     match py.detach(|| park::wait(Some(until), |context| writer.poll_ready(context))) {
-                        Some(Ok(())) => turn = Turn::new(self.interval),
+                        Some(Ok(())) => turn = Turn::new(interval),
                         Some(Err(Gone)) => break,
                         None => return Err(Fault::Stalled),
                     }
@@ -126,11 +128,23 @@ impl Sending<'_, '_> {
         }
     }
 
-    /// Calls the body's `close()`, where it has one: a generator's `finally` then runs here and now.
-    fn close(&self) -> PyResult<()> {
-        match self.body.getattr_opt("close")? {
-            Some(close) => close.call0().map(drop),
-            None => Ok(()),
+    /// What Python code of the body's gave; in a child that it has forked, which must not answer, that ends the process.
+    fn alone<R>(&self, result: PyResult<R>) -> PyResult<R> {
+        if self.interpreter.is_forked_child() {
+            fork::end_child(self.body.py(), result.map(|_| self.body.clone()));
         }
+        result
+    }
+}
+
+/// Calls the body's `close()`, where it has one: a generator's `finally` then runs here and now.
+///
+/// # Errors
+///
+/// What that raises.
+pub(crate) fn close(body: &Bound<'_, PyAny>) -> PyResult<()> {
+    match body.getattr_opt("close")? {
+        Some(close) => close.call0().map(drop),
+        None => Ok(()),
     }
 }

@@ -20,7 +20,7 @@ use crate::load::{Target, Wants};
 use crate::notice::Notice;
 use crate::pool::Crew;
 use crate::runtime::Shared;
-use crate::stream::Sending;
+use crate::stream::{self, Sending};
 use crate::turn::Turn;
 
 /// One worker thread's own data.
@@ -187,9 +187,13 @@ pub(crate) fn call(
         }
         match convert::returned(&result?, false)? {
             Found::Outcome(outcome) => Ok(Ended::Whole(outcome)),
+            Found::Refused(failure, body) => {
+                // As of a destructor, since this call has something else to tell.
+                stream::close(&body).unwrap_or_else(|error| error.write_unraisable(py, Some(&body)));
+                Ok(Ended::Whole(Outcome::Contract(failure)))
+            }
             Found::Stream(returned, body) => {
-                let interval = interpreter.switch_interval();
-                let sending = Sending { shared, ticket, upload: upload.as_ref(), interval, body };
+                let sending = Sending { interpreter, shared, ticket, upload: upload.as_ref(), body };
                 sending.send(answer, returned).map(Ended::Streamed)
             }
         }

@@ -58,7 +58,7 @@
 //! | `params` | `dict[str, list[str]]` | what the route captured, percent-decoded, in lists of one |
 //! | `query` | `dict[str, list[str]]` | decoded, `+` is a space, repeated keys in order, `?flag` is `{"flag": [""]}` |
 //! | `headers` | `dict[str, list[str]]` | names as in `X-Forwarded-For`; values as latin-1; `Host` is always there; cookies are joined |
-//! | `body` | `str` | UTF-8; `bytes` where the handler's sixth parameter is annotated so |
+//! | `body` | `str` | UTF-8; `bytes` or `httpy_rs.Body` where the handler's sixth parameter is annotated so |
 //!
 //! Bytes that are not UTF-8 arrive as lone surrogates (PEP 383), in path, params, query and body, so that
 //! `text.encode("utf-8", "surrogateescape")` gives back what was sent. What the six do not say is in
@@ -70,13 +70,28 @@
 //! | item | accepted |
 //! |---|---|
 //! | status | `int`, 200 to 999 |
-//! | body | `str` (as UTF-8), `bytes`, `bytearray`, `memoryview`, `None` |
+//! | body | `str` (as UTF-8), `bytes`, `bytearray`, `memoryview`, `None`; or an iterator of the first four |
 //! | headers | `dict` of `str` to `str`, or to a list or tuple of `str`; or `None` |
 //!
 //! Without a `Content-Type` a `str` is `text/plain; charset=utf-8` and bytes are `application/octet-stream`. Anything else is
 //! a *contract failure*: 500 for the client, and a line in the log that says what was found and what was expected.
 //!
 //! Handlers run on several threads at once. Each call has a `contextvars` context of its own.
+//!
+//! # Streams
+//!
+//! A body that is an iterator, a generator for one, is sent as it comes: the head at once, then each chunk. It runs on the
+//! worker that called its handler, in the same context, and waits detached while the client is slow; at most 256 KiB and one
+//! chunk lie between the two. It is closed in the end, whatever that is. The worker, the service's limit and the byte budget of
+//! the request's body are held until then. The deadline ends with the head; [`PyAppBuilder::chunk_timeout`] holds from there on.
+//! A body that cannot come to its end breaks off: the connection is aborted, so that the client can tell, and the log has why.
+//!
+//! A handler whose sixth parameter is annotated `httpy_rs.Body` is called as soon as the request's head is there, and reads the
+//! body as it comes: an iterator of `bytes` with `read(n)`. The socket is read no faster than that. The body's limit holds; what
+//! is on its way, 256 KiB at most and one frame, is in no budget. A body that does not come to its end raises
+//! `httpy_rs.BodyError`; where the handler lets that pass, the client gets its 413, 400 or 408.
+//!
+//! `httpy_rs.client_gone()` tells a handler, or its iterator, that nobody waits any more.
 //!
 //! # Routes
 //!
@@ -160,7 +175,7 @@
 //! - It does not isolate: a segfault in a C extension ends the process.
 //! - It does not use several cores for Python code that computes: one interpreter runs one thread at a time.
 //! - It does not end a handler that is stuck in C code: its thread stays until it returns, and another one serves instead.
-//! - It does not stream bodies, nor call `async def` handlers, nor serve WSGI or ASGI apps. Not yet.
+//! - It does not call `async def` handlers, nor serve WSGI or ASGI apps. Not yet.
 //! - Windows is not supported; macOS, free-threaded builds and Python 3.14 are not tested.
 //!
 //! The versions of PyO3 and axum are part of this crate's public interface: one program can link only one PyO3.

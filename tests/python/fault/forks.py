@@ -4,7 +4,16 @@ import os
 import sys
 
 
+def chunks():
+    child = os.fork()
+    yield "from the child" if child == 0 else "before "
+    _, status = os.waitpid(child, 0)
+    yield f"the child gave {os.WEXITSTATUS(status)}"
+
+
 def handle(method, path, params, query, headers, body):
+    if path == "/chunks":
+        return 200, chunks(), {}
     child = os.fork()
     if child == 0:
         os.close(0)  # its own, by now

@@ -33,6 +33,8 @@ async fn a_forked_child_ends_without_an_answer() {
         connection.send(&request("GET", path, &[], b"")).await;
         assert_eq!(connection.receive("GET").await.text(), format!("the child gave {status}"), "{path}");
     }
+    connection.send(&request("GET", "/chunks", &[], b"")).await;
+    assert_eq!(connection.receive("GET").await.text(), "before the child gave 0");
     child.wait_for("the child has run").await;
     child.wait_for("ValueError: in the child").await;
     let ended = ends(child, &[]).await;

@@ -38,6 +38,8 @@ pub(crate) enum Found<'py> {
     Outcome(Outcome),
     /// A head, in which the body is still to be put, and an iterator of its chunks.
     Stream(Returned, Bound<'py, PyAny>),
+    /// Something else, with an iterator where a body would be, which is still to be closed.
+    Refused(ContractFailure, Bound<'py, PyAny>),
 }
 
 /// What the handler's result is; `on_loop` it may have an async iterator as its body.
@@ -49,9 +51,18 @@ pub(crate) fn returned<'py>(result: &Bound<'py, PyAny>, on_loop: bool) -> PyResu
     match read(result, on_loop) {
         Ok((returned, None)) => Ok(Found::Outcome(Outcome::Returned(returned))),
         Ok((returned, Some(iterator))) => Ok(Found::Stream(returned, iterator)),
-        Err(Refusal::Contract(failure)) => Ok(Found::Outcome(Outcome::Contract(failure))),
+        Err(Refusal::Contract(failure)) => Ok(match iterator(result) {
+            Some(iterator) => Found::Refused(failure, iterator),
+            None => Found::Outcome(Outcome::Contract(failure)),
+        }),
         Err(Refusal::Raised(error)) => Err(error),
     }
+}
+
+/// The iterator that stands as body in what a handler returned, whatever else is wrong with that.
+fn iterator<'py>(result: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let tuple = result.cast::<PyTuple>().ok().filter(|tuple| tuple.len() == 3)?;
+    tuple.get_item(1).ok().filter(|body| body.cast::<PyIterator>().is_ok())
 }
 
 /// The bytes of a chunk, the `number`th of its body.

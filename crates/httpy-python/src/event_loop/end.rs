@@ -21,6 +21,7 @@ use crate::deadline;
 use crate::fork;
 use crate::interpreter::panic_message;
 use crate::notice::Notice;
+use crate::stream;
 
 /// What a step of a call gave.
 pub(super) enum Next<'py> {
@@ -86,6 +87,11 @@ impl Driver {
     ) -> PyResult<Next<'py>> {
         match convert::returned(result, true)? {
             Found::Outcome(outcome) => Ok(Next::Ended(Ended::Whole(outcome))),
+            Found::Refused(failure, body) => {
+                // As of a destructor, since this call has something else to tell.
+                stream::close(&body).unwrap_or_else(|error| error.write_unraisable(py, Some(&body)));
+                Ok(Next::Ended(Ended::Whole(Outcome::Contract(failure))))
+            }
             Found::Stream(returned, body) => self.begin_body(py, number, ticket, returned, &body, context),
         }
     }
@@ -209,7 +215,7 @@ impl Driver {
     /// One job less is here.
     pub(super) fn leave(&self) {
         self.event_loop.load.fetch_sub(1, Ordering::SeqCst);
-        self.event_loop.inbox.has_room();
+        self.event_loop.inbox.leave();
     }
 }
 

@@ -144,6 +144,7 @@ def test_a_handler_is_loaded_with_what_it_wants(write: Write) -> None:
     handler, wants, on_loop = load_handler("plain:handler", [])
     assert handler.__name__ == "handler"
     assert wants == "bytes"
+    assert on_loop is False
 
 
 def test_a_handler_without_a_signature_is_accepted() -> None:

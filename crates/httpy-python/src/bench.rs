@@ -81,7 +81,7 @@ impl Attached {
             }
             Piece::Result => {
                 let result = handler.call1(arguments()?)?;
-                repeat(times, || convert::returned(&result))
+                repeat(times, || convert::returned(&result, false))
             }
             Piece::All => repeat(times, || Ok(self.call(py))),
         }

@@ -14,12 +14,12 @@ use http::{Request, Response};
 use http_body::Body;
 use httpy_core::{Call, Freight, Job, Outcome, Permits, Ticket};
 use pin_project_lite::pin_project;
-use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tower::BoxError;
 
 use super::body::Collect;
+use super::clock::Registered;
 use super::response::{judge, response};
 use super::service::Inner;
 use super::slot::Wait;
@@ -63,13 +63,9 @@ pin_project! {
         service: PyService,
         #[pin]
         state: State<B>,
-        // Rings for the body's timeout first, then for the longest wait, then for the deadline. Made when there is
-        // something to wait for.
-        #[pin]
-        timer: Option<Sleep>,
-        // Resolves when the app is forced to stop.
-        #[pin]
-        forced: Option<OwnedNotified>,
+        // Rings for the body's timeout first, then for the longest wait, then for the deadline, and when the app is forced to
+        // stop. Made when there is something to wait for.
+        timer: Option<Registered>,
     }
 
     impl<B> PinnedDrop for CallFuture<B> {
@@ -115,7 +111,7 @@ where
     ) -> Self {
         let state = slot.and_then(|slot| State::new(&service, slot, request));
         let state = state.unwrap_or_else(|error| State::Refused { error: Some(error) });
-        Self { service, state, timer: None, forced: None }
+        Self { service, state, timer: None }
     }
 }
 
@@ -178,7 +174,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let result = ready!(poll(this.service, this.state.as_mut(), this.timer, this.forced, context));
+        let result = ready!(poll(this.service, this.state.as_mut(), this.timer, context));
         let late = matches!(&result, Err(error) if error.is_deadline());
         // An app that is forced to stop answers without having asked whether the call still waits.
         let enforced = matches!(leave(this.service, this.state.as_ref().get_ref(), late), Left::Running);
@@ -195,8 +191,7 @@ where
 fn poll<B>(
     service: &PyService,
     mut state: Pin<&mut State<B>>,
-    mut timer: Pin<&mut Option<Sleep>>,
-    mut forced: Pin<&mut Option<OwnedNotified>>,
+    timer: &mut Option<Registered>,
     context: &mut Context<'_>,
 ) -> Poll<Result<Response<ResponseBody>, Error>>
 where
@@ -217,7 +212,7 @@ where
                 if let Poll::Ready(read) = body.poll(context) {
                     let (body, bytes) = read?;
                     let (call, slot) = (call.take().ok_or_else(ended)?, slot.take().or_else(|| app.slots.take()));
-                    timer.set(None);
+                    *timer = None;
                     if slot.is_none() && *waits {
                         let slot = slot::wait(Arc::clone(&service.inner));
                         state.set(State::Queueing { slot, call: Some(call), body, bytes });
@@ -228,8 +223,7 @@ where
                 }
                 // Clients that are slow to send must not keep the queue from those who are not.
                 *slot = None;
-                poll_forced(service, forced.as_mut(), context)?;
-                ready!(poll_timer(timer.as_mut(), context, || Instant::now() + app.limits.body_timeout));
+                ready!(poll_timer(service, timer, context, || Instant::now() + app.limits.body_timeout))?;
                 return Poll::Ready(Err(Error::new(
                     Kind::BodyTimeout,
                     format!("the request's body took longer than {:?}", app.limits.body_timeout),
@@ -247,10 +241,8 @@ where
                     return Poll::Ready(judge(target, &ticket.call.method, outcome).map(response));
                 }
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
-                poll_forced(service, forced.as_mut(), context)?;
-                ready!(
-                    poll_timer(timer.as_mut(), context, || Instant::from_std(ticket.pushed) + service.inner.max_wait)
-                );
+                let longest_wait = || Instant::from_std(ticket.pushed) + service.inner.max_wait;
+                ready!(poll_timer(service, timer, context, longest_wait))?;
                 if ticket.withdraw() {
                     let Inner { target, max_wait, .. } = &*service.inner;
                     let text = format!("{target} was not called: no worker was free within {max_wait:?}");
@@ -262,7 +254,7 @@ where
                     return Poll::Ready(Err(Error::new(Kind::Deadline, text)));
                 }
                 // It was taken in time, and now has until the deadline.
-                timer.set(Some(sleep_until(deadline)));
+                *timer = Some(app.gate.clocks.register(deadline, context.waker()));
             }
             StateProject::Done => return Poll::Ready(Err(ended())),
         }
@@ -292,30 +284,26 @@ fn leave<B>(service: &PyService, state: &State<B>, answered: bool) -> Left {
     }
 }
 
-/// An error when the app is forced to stop; else this task is woken when that happens.
-fn poll_forced(
-    service: &PyService,
-    mut forced: Pin<&mut Option<OwnedNotified>>,
-    context: &mut Context<'_>,
-) -> Result<(), Error> {
-    let gate = &service.inner.app.gate;
-    if forced.is_none() {
-        forced.set(Some(gate.forced()));
-    }
-    let rung = forced.as_mut().as_pin_mut().is_some_and(|forced| forced.poll(context).is_ready());
-    // Registered first and asked second: between the two nothing is missed.
-    if rung || gate.is_forced() { Err(Error::shutting_down()) } else { Ok(()) }
-}
-
+/// Ready when it is time, with an error when the app is forced to stop; else this task is woken then.
 fn poll_timer(
-    mut timer: Pin<&mut Option<Sleep>>,
+    service: &PyService,
+    timer: &mut Option<Registered>,
     context: &mut Context<'_>,
     rings: impl FnOnce() -> Instant,
-) -> Poll<()> {
-    if timer.is_none() {
-        timer.set(Some(sleep_until(rings())));
+) -> Poll<Result<(), Error>> {
+    let gate = &service.inner.app.gate;
+    let rung = match timer {
+        Some(timer) => timer.poll(&gate.clocks, context.waker()),
+        None => {
+            *timer = Some(gate.clocks.register(rings(), context.waker()));
+            false
+        }
+    };
+    // Registered first and asked second: between the two nothing is missed.
+    if gate.is_forced() {
+        return Poll::Ready(Err(Error::shutting_down()));
     }
-    timer.as_mut().as_pin_mut().map_or(Poll::Ready(()), |timer| timer.poll(context))
+    if rung { Poll::Ready(Ok(())) } else { Poll::Pending }
 }
 
 /// The job ended without an outcome.

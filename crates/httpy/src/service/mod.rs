@@ -1,6 +1,7 @@
 //! `PyService` and what a request goes through in it: prepared, its body read, answered.
 
 mod body;
+mod clock;
 mod future;
 mod limit;
 mod prepare;
@@ -10,6 +11,7 @@ mod service;
 mod slot;
 
 pub(crate) use body::Budget;
+pub(crate) use clock::Clocks;
 pub use future::{CallFuture, ResponseFuture};
 pub(crate) use prepare::Extra;
 pub use response::ResponseBody;

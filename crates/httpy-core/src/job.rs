@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Outcome, Ticket};
+use crate::{Answer, Ticket};
 
 /// The number of a loaded handler in its interpreter's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +22,7 @@ pub struct Job {
     /// The call, shared with the response future.
     pub ticket: Arc<Ticket>,
     /// Where the outcome goes; closed when the caller has gone.
-    pub answer: oneshot::Sender<Outcome>,
+    pub answer: Answer,
     /// Given back when the job is taken, also that of a call whose caller has gone: until then it takes up its place.
     pub slot: OwnedSemaphorePermit,
 }

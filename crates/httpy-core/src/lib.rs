@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod call;
 mod contract;
 mod exception;
@@ -17,6 +18,7 @@ mod queue;
 mod stream;
 mod ticket;
 
+pub use answer::{Answer, Kept, Outbox, Question};
 pub use call::{Call, Details};
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, check_status};
 pub use exception::Exception;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use httpy_core::{Job, Outcome, Queue, Seat, Seats, TargetId, Ticket};
+use httpy_core::{Job, Kept, Outbox, Outcome, Queue, Seat, Seats, TargetId, Ticket};
 
 use crate::enforcer::{Ended, Enforcer, Threads};
 use crate::interpreter::Interpreter;
@@ -59,6 +59,7 @@ pub struct Listener {
 /// What the workers share. They keep it alive, the pool does not keep them.
 pub(crate) struct Crew {
     pub(crate) queue: Queue<Job>,
+    pub(crate) outbox: Outbox,
     pub(crate) interpreter: Arc<Interpreter>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) enforcer: Enforcer,
@@ -86,7 +87,9 @@ impl Pool {
         let seats = Seats { min: options.min, max: options.max, spare: options.replacements };
         let queue = Queue::new(seats, RETIRE_AFTER, exclusive);
         let (enforcer, threads) = (Enforcer::new(seats.all(), options.lost_after), Threads::new(seats.all()));
-        let pool = Self { crew: Arc::new(Crew { queue, interpreter, shared, enforcer, threads, options, listener }) };
+        let outbox = Outbox::default();
+        let crew = Crew { queue, outbox, interpreter, shared, enforcer, threads, options, listener };
+        let pool = Self { crew: Arc::new(crew) };
         Enforcer::start(&pool.crew, options.stack_size)?;
         for seat in pool.crew.queue.first_seats() {
             Crew::start(&pool.crew, seat)?;
@@ -171,6 +174,16 @@ impl Crew {
         if let Err(error) = Self::start(crew, seat) {
             tracing::error!(target: "httpy", %error, "no thread for another worker");
         }
+    }
+
+    /// Gives the answers that are kept back to those who wait for them. `room` is an empty one for the next answers.
+    pub(crate) fn let_out(&self, room: &mut Vec<Kept>) {
+        self.outbox.let_out(room, |target, outcome, interrupted| {
+            // What an interrupted call ends with is the deadline's doing, and the log has it.
+            if !interrupted || matches!(outcome, Outcome::Panicked(_)) {
+                self.report_late(target, outcome);
+            }
+        });
     }
 
     /// Passes on what nobody waits for any more, so that no exception goes unseen.

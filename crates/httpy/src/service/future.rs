@@ -12,9 +12,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use httpy_core::{Call, Freight, Job, Outcome, Permits, Ticket};
+use httpy_core::{Call, Freight, Job, Permits, Question, Ticket};
 use pin_project_lite::pin_project;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tower::BoxError;
 
@@ -29,7 +29,7 @@ use crate::{Error, log};
 
 pin_project! {
     /// The future of [`PyService`] as a [`Service`](tower::Service): always ends with a response.
-    #[must_use = "futures do nothing unless polled"]
+    #[must_use = "a call is given up when its future is dropped"]
     pub struct ResponseFuture<B> {
         #[pin]
         call: CallFuture<B>,
@@ -58,7 +58,7 @@ where
 
 pin_project! {
     /// The future of [`PyService::try_call`].
-    #[must_use = "futures do nothing unless polled"]
+    #[must_use = "a call is given up when its future is dropped"]
     pub struct CallFuture<B> {
         service: PyService,
         #[pin]
@@ -92,8 +92,7 @@ pin_project! {
         },
         // The body was slow to come, and the slot is somebody else's by now.
         Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
-        Ready { call: Option<Call>, slot: Option<OwnedSemaphorePermit> },
-        Waiting { answer: oneshot::Receiver<Outcome>, ticket: Arc<Ticket> },
+        Waiting { question: Question },
         Done,
     }
 }
@@ -109,7 +108,7 @@ where
         slot: Result<Option<OwnedSemaphorePermit>, Error>,
         request: Request<B>,
     ) -> Self {
-        let state = slot.and_then(|slot| State::new(&service, slot, request));
+        let state = slot.and_then(|slot| State::new(&service.inner, slot, request));
         let state = state.unwrap_or_else(|error| State::Refused { error: Some(error) });
         Self { service, state, timer: None }
     }
@@ -120,15 +119,14 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    fn new(service: &PyService, slot: Option<OwnedSemaphorePermit>, request: Request<B>) -> Result<Self, Error> {
-        let service = &*service.inner;
+    fn new(service: &Inner, slot: Option<OwnedSemaphorePermit>, request: Request<B>) -> Result<Self, Error> {
         if service.app.gate.is_closed() {
             return Err(Error::shutting_down());
         }
         let (parts, body) = request.into_parts();
         let call = prepare::call(service, parts)?;
         if body.is_end_stream() {
-            return Ok(Self::Ready { call: Some(call), slot });
+            return Self::push(service, call, slot, Bytes::new(), None);
         }
         let body = Collect::new(body, service.app.limits.body, service.app.budget.clone())?;
         Ok(Self::Reading { body, call: Some(Box::new(call)), waits: slot.is_some(), slot })
@@ -136,13 +134,12 @@ where
 
     /// Hands the call to the pool.
     fn push(
-        service: &PyService,
+        service: &Inner,
         call: Call,
         slot: Option<OwnedSemaphorePermit>,
         body: Bytes,
         bytes: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, Error> {
-        let service = &*service.inner;
         // A call that came before the gate was closed may still end within the grace period.
         if service.app.gate.is_forced() {
             return Err(Error::shutting_down());
@@ -155,11 +152,10 @@ where
         let pushed = Instant::now().into_std();
         let deadline = pushed + service.deadline;
         let freight = Freight { body, permits: Permits { bytes, limit } };
-        let ticket = Arc::new(Ticket::new(call, pushed, deadline, freight));
-        let (answer, outcome) = oneshot::channel();
-        let job = Job { target: service.id, ticket: Arc::clone(&ticket), answer, slot };
+        let (ticket, answer, question) = Ticket::issue(call, pushed, deadline, freight);
+        let job = Job { target: service.id, ticket, answer, slot };
         match service.app.pool.push(job) {
-            Ok(()) => Ok(Self::Waiting { answer: outcome, ticket }),
+            Ok(()) => Ok(Self::Waiting { question }),
             Err(_) => Err(Error::shutting_down()),
         }
     }
@@ -204,10 +200,6 @@ where
             StateProject::Refused { error } => {
                 return Poll::Ready(Err(error.take().unwrap_or_else(ended)));
             }
-            StateProject::Ready { call, slot } => {
-                let (call, slot) = (call.take().ok_or_else(ended)?, slot.take());
-                state.set(State::push(service, call, slot, Bytes::new(), None)?);
-            }
             StateProject::Reading { body, call, slot, waits } => {
                 if let Poll::Ready(read) = body.poll(context) {
                     let (body, bytes) = read?;
@@ -217,7 +209,7 @@ where
                         let slot = slot::wait(Arc::clone(&service.inner));
                         state.set(State::Queueing { slot, call: Some(call), body, bytes });
                     } else {
-                        state.set(State::push(service, *call, slot, body, bytes)?);
+                        state.set(State::push(&service.inner, *call, slot, body, bytes)?);
                     }
                     continue;
                 }
@@ -232,12 +224,13 @@ where
             StateProject::Queueing { slot, call, body, bytes } => {
                 let slot = ready!(slot.as_mut().poll(context))?;
                 let (call, body, bytes) = (*call.take().ok_or_else(ended)?, mem::take(body), bytes.take());
-                state.set(State::push(service, call, Some(slot), body, bytes)?);
+                state.set(State::push(&service.inner, call, Some(slot), body, bytes)?);
             }
-            StateProject::Waiting { answer, ticket } => {
-                if let Poll::Ready(outcome) = Pin::new(answer).poll(context) {
+            StateProject::Waiting { question } => {
+                let ticket = question.ticket();
+                if let Poll::Ready(outcome) = question.poll(context) {
                     let target = &service.inner.target;
-                    let outcome = outcome.map_err(|_| lost(target, ticket))?;
+                    let outcome = outcome.ok_or_else(|| lost(target, ticket))?;
                     return Poll::Ready(judge(target, &ticket.call.method, outcome).map(response));
                 }
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
@@ -274,13 +267,16 @@ enum Left {
 
 /// Lets go of a call.
 fn leave<B>(service: &PyService, state: &State<B>, answered: bool) -> Left {
-    match state {
-        State::Waiting { ticket, .. } if ticket.is_done() => Left::Over,
-        State::Waiting { ticket, .. } if ticket.withdraw() => Left::Waiting,
-        State::Waiting { ticket, .. } if service.inner.app.pool.enforce(service.inner.id, ticket, answered) => {
-            Left::Running
-        }
-        _ => Left::Over,
+    let State::Waiting { question } = state else { return Left::Over };
+    let ticket = question.ticket();
+    if ticket.is_done() {
+        Left::Over
+    } else if ticket.withdraw() {
+        Left::Waiting
+    } else if service.inner.app.pool.enforce(service.inner.id, ticket, answered) {
+        Left::Running
+    } else {
+        Left::Over
     }
 }
 

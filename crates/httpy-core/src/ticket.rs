@@ -20,15 +20,16 @@
 //! interrupting cannot both win. The normal path costs two changes of that word, one to take the call and one to finish.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::answer::{self, Answer, Place, Question};
 use crate::{Call, Freight, Seat};
 
 /// One call and its stage.
 ///
-/// The worker only reads the call and lets go of its share before it answers, so that the memory is freed where it was
-/// allocated.
+/// The worker only reads the call, and lets go of its share before the caller is woken, so that the memory is freed where it
+/// was allocated.
 #[derive(Debug)]
 pub struct Ticket {
     word: AtomicU64,
@@ -44,6 +45,7 @@ pub struct Ticket {
     due: Mutex<Option<Instant>>,
     /// Never contended: the stage says who may take it.
     freight: Mutex<Option<Freight>>,
+    pub(crate) answer: Place,
 }
 
 /// What the worker finds when it ends a call.
@@ -106,13 +108,7 @@ const fn runs(word: u64) -> bool {
 
 impl Ticket {
     /// A ticket of a call that waits.
-    pub const fn new(
-        call: Call,
-        pushed: Instant,
-        deadline: Instant,
-        chunk_timeout: Duration,
-        freight: Freight,
-    ) -> Self {
+    pub fn new(call: Call, pushed: Instant, deadline: Instant, chunk_timeout: Duration, freight: Freight) -> Self {
         Self {
             word: AtomicU64::new(WAITING),
             call,
@@ -121,7 +117,21 @@ impl Ticket {
             chunk_timeout,
             due: Mutex::new(Some(deadline)),
             freight: Mutex::new(Some(freight)),
+            answer: Place::default(),
         }
+    }
+
+    /// The ticket of a call that waits, and the two ends of its answer.
+    pub fn issue(
+        call: Call,
+        pushed: Instant,
+        deadline: Instant,
+        chunk_timeout: Duration,
+        freight: Freight,
+    ) -> (Arc<Self>, Answer, Question) {
+        let ticket = Arc::new(Self::new(call, pushed, deadline, chunk_timeout, freight));
+        let (answer, question) = answer::ends(&ticket);
+        (ticket, answer, question)
     }
 
     /// The worker's side: true, once, when the call still waits; from then on it runs at `seat`, and its freight is the
@@ -278,4 +288,4 @@ const fn seat(word: u64) -> Seat {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-/// How long a worker or an event loop has been at something. A turn is half a switch interval, so that it is over before CPython would
-/// take the interpreter away in the middle of a handler.
+/// How long a worker or an event loop has been at something. A turn is half a switch interval, so that it is over before
+/// CPython would take the interpreter away in the middle of a handler.
 #[derive(Debug)]
 pub(crate) struct Turn {
     pub(crate) interval: Duration,
@@ -17,10 +17,9 @@ impl Turn {
         Self { interval, begun: Instant::now() }
     }
 
-    /// The time, when the turn is over.
-    pub(crate) fn over(&self) -> Option<Instant> {
-        let now = Instant::now();
-        (now.duration_since(self.begun) >= self.interval / 2).then_some(now)
+    /// Whether the turn is over; `now` is the time.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now.duration_since(self.begun) >= self.interval / 2
     }
 
     /// Lets threads of Python's own run, if there are any that wait: CPython looks for them only between bytecodes, which a

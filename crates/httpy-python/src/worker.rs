@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use httpy_core::{Fault, Finish, Freight, Job, Outcome, Seat, Take, TargetId, Ticket, Upload, Wait};
+use httpy_core::{Fault, Finish, Freight, Job, Kept, Outcome, Seat, Take, TargetId, Ticket, Upload, Wait};
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, Ended, Streamed};
@@ -28,6 +28,8 @@ struct Worker<'a> {
     crew: &'a Arc<Crew>,
     /// A copy of the table of targets, renewed when a number is beyond it: no lock per job.
     targets: Vec<Arc<Target>>,
+    /// Empty; for [`Crew::let_out`].
+    room: Vec<Kept>,
 }
 
 /// The name of the thread at `seat`, for the system and for Python.
@@ -40,7 +42,7 @@ pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
     attach(|py| {
         // App code may have broken `threading`; a worker without a name still works.
         drop(crew.interpreter.name_thread(py, &name(seat)));
-        Worker { crew, targets: Vec::new() }.drain(py, seat);
+        Worker { crew, targets: Vec::new(), room: Vec::new() }.drain(py, seat);
         drop(crew.interpreter.forget_thread(py));
     });
 }
@@ -67,25 +69,29 @@ impl Worker<'_> {
         }
     }
 
-    /// The next job; between two turns somebody else comes first.
-    fn next(&self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> Take<Job> {
-        if let Some(now) = turn.over() {
-            if self.crew.queue.step_down(seat, now) {
+    /// The next job; between two turns somebody else comes first. What was answered goes out before whatever may take long.
+    fn next(&mut self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> Take<Job> {
+        let (crew, room, now) = (self.crew, &mut self.room, Instant::now());
+        if turn.is_over(now) {
+            crew.let_out(room);
+            if crew.queue.step_down(seat, now) {
                 return Take::Wait;
             }
             // No call is in the way of what is raised here.
-            drop(turn.give_way(py, &self.crew.shared.pause));
+            drop(turn.give_way(py, &crew.shared.pause));
+        } else if crew.outbox.is_due(now) {
+            crew.let_out(room);
         }
-        self.crew.queue.take(seat)
+        crew.queue.take(seat, || crew.let_out(room))
     }
 
     /// Waits detached; where the worker is called, it has the interpreter again and begins its turn.
-    fn wait(&self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> Wait {
-        let queue = &self.crew.queue;
-        let (wait, called) = py.detach(|| (queue.wait(seat), Instant::now()));
+    fn wait(&mut self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> Wait {
+        let (crew, room) = (self.crew, &mut self.room);
+        let (wait, called) = py.detach(|| (crew.queue.wait(seat, || crew.let_out(room)), Instant::now()));
         *turn = Turn::new(turn.interval);
         if wait == Wait::Attach {
-            queue.attached(seat, turn.begun.duration_since(called) >= turn.interval);
+            crew.queue.attached(seat, turn.begun.duration_since(called) >= turn.interval);
         }
         wait
     }
@@ -110,8 +116,15 @@ impl Worker<'_> {
         // Both before the end of the answer: the response future then is the last owner and frees what its thread allocated;
         // and a client that has its answer finds the bytes of its body, and its service's limit, given back.
         drop((ticket, permits));
-        for outcome in answer.end(ended, interrupted) {
-            self.crew.report_late(target, outcome);
+        match (answer, ended) {
+            (Answer::Open(answer), Ended::Whole(outcome)) => {
+                self.crew.outbox.put(Kept { target, answer, outcome, interrupted });
+            }
+            (answer, ended) => {
+                for outcome in answer.end(ended, interrupted) {
+                    self.crew.report_late(target, outcome);
+                }
+            }
         }
     }
 

@@ -92,7 +92,7 @@ impl Driver {
             match writer.write(chunk) {
                 Err(Gone) => Written::Gone,
                 Ok(false) => Written::Full,
-                Ok(true) if sending.turn.over().is_some() => Written::Over,
+                Ok(true) if sending.turn.is_over(Instant::now()) => Written::Over,
                 Ok(true) => Written::Room,
             }
         });

@@ -10,6 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use std::time::Instant;
+
 use httpy_core::{Freight, Outcome, TargetId, Ticket, Upload};
 use pyo3::prelude::*;
 
@@ -69,7 +71,7 @@ impl Driver {
                 }
             }
             loop {
-                if turn.over().is_some() {
+                if turn.is_over(Instant::now()) {
                     // Other callbacks and tasks of the loop come first now.
                     inbox.put_off();
                     return true;

@@ -14,8 +14,8 @@ use std::mem;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use httpy_core::{Job, Outcome, TargetId, Ticket};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use httpy_core::{Answer, Job, TargetId, Ticket};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::ready::Woken;
 use super::wake::Wake;
@@ -34,7 +34,7 @@ pub(super) struct Cancel {
 pub(super) struct Admitted {
     pub(super) target: TargetId,
     pub(super) ticket: Arc<Ticket>,
-    pub(super) answer: oneshot::Sender<Outcome>,
+    pub(super) answer: Answer,
 }
 
 /// What one loop has not taken yet.

@@ -1,6 +1,7 @@
 //! `PyService` and what a request goes through in it: prepared, its body read or carried along, answered whole or in chunks.
 
 mod body;
+mod clock;
 mod future;
 mod limit;
 mod prepare;
@@ -12,6 +13,7 @@ mod stream;
 mod upload;
 
 pub(crate) use body::Budget;
+pub(crate) use clock::Clocks;
 pub use future::{CallFuture, ResponseFuture};
 pub(crate) use prepare::Extra;
 pub use response::ResponseBody;

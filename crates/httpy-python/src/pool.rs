@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use httpy_core::{Job, Outcome, Queue, Seat, Seats, TargetId, Ticket};
 
+use crate::desk::Desks;
 use crate::enforcer::{Ended, Enforcer, Threads};
 use crate::interpreter::Interpreter;
 use crate::notice::Notice;
 use crate::runtime::Shared;
+use crate::stack::Stacks;
 use crate::worker;
 
 /// A worker that was idle for so long ends, down to the minimum.
@@ -63,13 +65,15 @@ pub(crate) struct Crew {
     pub(crate) shared: Arc<Shared>,
     pub(crate) enforcer: Enforcer,
     pub(crate) threads: Threads,
+    pub(crate) desks: Desks,
+    pub(crate) stacks: Stacks,
     options: PoolOptions,
     listener: Listener,
 }
 
 /// The worker threads. They end when the last owner of the pool lets go of it, after the jobs that wait then.
 pub struct Pool {
-    crew: Arc<Crew>,
+    pub(crate) crew: Arc<Crew>,
 }
 
 impl Pool {
@@ -86,7 +90,9 @@ impl Pool {
         let seats = Seats { min: options.min, max: options.max, spare: options.replacements };
         let queue = Queue::new(seats, RETIRE_AFTER, exclusive);
         let (enforcer, threads) = (Enforcer::new(seats.all(), options.lost_after), Threads::new(seats.all()));
-        let pool = Self { crew: Arc::new(Crew { queue, interpreter, shared, enforcer, threads, options, listener }) };
+        let (desks, stacks) = (Desks::new(seats.all()), Stacks::default());
+        let crew = Crew { queue, interpreter, shared, enforcer, threads, desks, stacks, options, listener };
+        let pool = Self { crew: Arc::new(crew) };
         Enforcer::start(&pool.crew, options.stack_size)?;
         for seat in pool.crew.queue.first_seats() {
             Crew::start(&pool.crew, seat)?;

@@ -70,7 +70,7 @@ pub fn default_response(error: &Error, debug: bool) -> Response<ResponseBody> {
     response
 }
 
-fn status(kind: &Kind) -> (StatusCode, &'static str) {
+pub(crate) fn status(kind: &Kind) -> (StatusCode, &'static str) {
     match kind {
         Kind::BodyBroken => (StatusCode::BAD_REQUEST, "the request's body broke off"),
         Kind::NotFound => (StatusCode::NOT_FOUND, "not found"),

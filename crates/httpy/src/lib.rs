@@ -177,11 +177,15 @@ mod failure;
 mod log;
 mod route;
 mod service;
+mod status;
 
-pub use app::{Probe, PyApp, PyAppBuilder, Snapshot, WorkerHealth, shutdown_signal};
+pub use app::{Probe, PyApp, PyAppBuilder, Snapshot, Stacks, Versions, WorkerHealth, shutdown_signal};
 pub use config::{Config, OnFull, Workers};
 pub use error::Error;
 pub use failure::{FailureResponse, default_response};
 pub use httpy_core::Exception;
 pub use route::RouteMap;
 pub use service::{CallFuture, PyService, ResponseBody, ResponseFuture};
+pub use status::{
+    CallCounts, CurrentCall, Ending, History, Percentiles, Recent, RecordedCall, StatusFuture, StatusPage, Worker, WorkerState,
+};

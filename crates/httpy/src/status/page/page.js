@@ -5,7 +5,7 @@
 const EVERY = 1000, PATIENCE = 5000;
 const $ = (id) => document.getElementById(id);
 // Below whatever prefix it is mounted, with or without a slash at the end.
-const base = location.pathname.replace(/\/?$/, "/");
+const base = location.origin + location.pathname.replace(/\/?$/, "/");
 
 const open = new Set(); // numbers of workers whose stacks are shown
 let timer = null, asking = false, paused = false, answered = null, failing = null, last = null;
@@ -279,10 +279,28 @@ function showStatus(cell, status) {
   cell.className = status >= 500 ? "status bad" : "status";
 }
 
+// The first ones of a list, or all of them once they were asked for.
+const FIRST = 8, all = new Set();
+
+function some(name, items) {
+  const button = $(`${name}-more`), shown = all.has(name);
+  button.hidden = items.length <= FIRST;
+  button.setAttribute("aria-expanded", String(shown));
+  put(button, shown ? "Show fewer" : `Show all ${items.length}`);
+  return shown ? items : items.slice(0, FIRST);
+}
+
+for (const name of ["failed", "slow"]) {
+  $(`${name}-more`).addEventListener("click", () => {
+    if (!all.delete(name)) all.add(name);
+    show(last);
+  });
+}
+
 function showFailed({ failed, time }) {
   $("failed-empty").hidden = failed.length > 0;
   $("failed-table").hidden = failed.length === 0;
-  fill($("failed-rows"), failed, cells("", "", "", "", ""), (row, call) => {
+  fill($("failed-rows"), some("failed", failed), cells("", "", "", "", ""), (row, call) => {
     const [when, times, status, what, why] = row.cells;
     showTime(when, call.time, time);
     put(times, call.times > 1 ? `${number(call.times)} ×` : "1 ×");
@@ -302,7 +320,7 @@ function showCall(cell, call) {
 function showSlow({ slow, slow_after, time }) {
   put($("slow-empty"), slow.length ? `Longer than ${duration(slow_after * 1e6)}.` : `None took longer than ${duration(slow_after * 1e6)}.`);
   $("slow-table").hidden = slow.length === 0;
-  fill($("slow-rows"), slow, cells("", "", "", "", ""), (row, call) => {
+  fill($("slow-rows"), some("slow", slow), cells("", "", "", "", ""), (row, call) => {
     const [when, took, status, what, parts] = row.cells;
     showTime(when, call.time, time);
     put(took, duration(call.total * 1e6));

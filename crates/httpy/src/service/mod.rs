@@ -1,6 +1,7 @@
 //! `PyService` and what a request goes through in it: prepared, its body read or carried along, answered whole or in chunks.
 
 mod body;
+mod end;
 mod future;
 mod limit;
 mod prepare;

@@ -28,6 +28,6 @@ pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
 pub use job::{Executor, Freight, Job, Permits, TargetId};
 pub use outcome::{BodyKind, Outcome, Reply, Returned};
-pub use queue::{Lost, Queue, Seat, Seats, Take, Wait};
+pub use queue::{Line, Lost, Queue, Seat, Seats, Standing, Take, Wait};
 pub use stream::{Broken, Gone, Reader, Writer, stream};
 pub use ticket::{Finish, Interruption, Ticket};

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use httpy_core::{Executor, Job, Kept, Outbox, Outcome, Queue, Seat, Seats, TargetId, Ticket};
 use pyo3::prelude::*;
 
+use crate::desk::Desks;
 use crate::enforcer::{Ended, Enforcer, Threads};
 use crate::event_loop::EventLoops;
 use crate::interpreter::Interpreter;
 use crate::notice::Notice;
 use crate::runtime::Shared;
+use crate::stack::Stacks;
 use crate::worker;
 
 /// A worker that was idle for so long ends, down to the minimum.
@@ -78,13 +80,15 @@ pub(crate) struct Crew {
     pub(crate) enforcer: Enforcer,
     pub(crate) threads: Threads,
     pub(crate) event_loops: EventLoops,
+    pub(crate) desks: Desks,
+    pub(crate) stacks: Stacks,
     options: PoolOptions,
     listener: Listener,
 }
 
 /// The worker threads. They end when the last owner of the pool lets go of it, after the jobs that wait then.
 pub struct Pool {
-    crew: Arc<Crew>,
+    pub(crate) crew: Arc<Crew>,
 }
 
 impl Pool {
@@ -101,8 +105,21 @@ impl Pool {
         let seats = Seats { min: options.min, max: options.max, spare: options.replacements };
         let queue = Queue::new(seats, RETIRE_AFTER, exclusive);
         let (enforcer, threads) = (Enforcer::new(seats.all(), options.lost_after), Threads::new(seats.all()));
+        let (desks, stacks) = (Desks::new(seats.all()), Stacks::default());
         let (outbox, event_loops) = (Outbox::default(), EventLoops::default());
-        let crew = Crew { queue, outbox, interpreter, shared, enforcer, threads, event_loops, options, listener };
+        let crew = Crew {
+            queue,
+            outbox,
+            interpreter,
+            shared,
+            enforcer,
+            threads,
+            event_loops,
+            desks,
+            stacks,
+            options,
+            listener,
+        };
         let pool = Self { crew: Arc::new(crew) };
         Enforcer::start(&pool.crew, options.stack_size)?;
         for seat in pool.crew.queue.first_seats() {

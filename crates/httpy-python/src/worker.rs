@@ -104,6 +104,7 @@ impl Worker<'_> {
             return;
         }
         let Freight { body, permits } = ticket.unload();
+        let desk = self.crew.desks.lay(seat, target, &ticket);
         let mut answer = Answer::Open(answer);
         let call = AssertUnwindSafe(|| self.call(py, target, &ticket, body, &mut answer));
         let ended = deadline::during(&ticket, || catch_unwind(call))
@@ -113,9 +114,9 @@ impl Worker<'_> {
             let notice = Notice::Stalled { target: self.crew.name(target), limit: ticket.limit() };
             py.detach(|| self.crew.notify(&notice));
         }
-        // Both before the end of the answer: the response future then is the last owner and frees what its thread allocated;
+        // All before the end of the answer: the response future then is the last owner and frees what its thread allocated;
         // and a client that has its answer finds the bytes of its body, and its service's limit, given back.
-        drop((ticket, permits));
+        drop((desk, ticket, permits));
         match (answer, ended) {
             (Answer::Open(answer), Ended::Whole(outcome)) => {
                 self.crew.outbox.put(Kept { target, answer, outcome, interrupted });

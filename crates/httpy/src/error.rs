@@ -100,6 +100,10 @@ impl Error {
         Self::new(Kind::ShuttingDown, "the app is shutting down")
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
     pub(crate) fn kind(&self) -> &Kind {
         &self.0.kind
     }

@@ -76,7 +76,7 @@ pub(crate) fn short(error: &Error) -> &'static str {
     status(error.kind()).1
 }
 
-fn status(kind: &Kind) -> (StatusCode, &'static str) {
+pub(crate) fn status(kind: &Kind) -> (StatusCode, &'static str) {
     match kind {
         Kind::BodyBroken => (StatusCode::BAD_REQUEST, "the request's body broke off"),
         Kind::NotFound => (StatusCode::NOT_FOUND, "not found"),

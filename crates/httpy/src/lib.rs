@@ -198,10 +198,11 @@ mod failure;
 mod log;
 mod route;
 mod service;
+mod status;
 
 pub use app::{
-    Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin, Probe, PyApp, PyAppBuilder, Snapshot,
-    WorkerHealth, shutdown_signal,
+    Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin, Probe, PyApp, PyAppBuilder, Snapshot, Stacks,
+    Versions, WorkerHealth, shutdown_signal,
 };
 pub use config::{Config, OnFull, Workers};
 pub use error::Error;
@@ -209,3 +210,7 @@ pub use failure::{FailureResponse, default_response};
 pub use httpy_core::{Exception, Frame, Link, Relation};
 pub use route::RouteMap;
 pub use service::{CallFuture, PyService, ResponseBody, ResponseFuture};
+pub use status::{
+    CallCounts, CurrentCall, Ending, History, Percentiles, Recent, RecordedCall, StatusFuture, StatusPage, Worker,
+    WorkerState,
+};

@@ -4,6 +4,7 @@
 //! - `GET /price/{item}` is Python, and `PUT /price/{item}` on the same path native.
 //! - `POST /report` is another Python function, behind a time limit of its own; two at a time are enough of it.
 //! - `GET /readyz` and `GET /livez` tell a load balancer and a supervisor how Python is, without asking it.
+//! - `GET /status` is a page that shows what Python does, for operators only (`operator`, `secret`).
 //! - A middleware finds out who asks; Python gets the user as an extra, which no client can forge.
 //!
 //! `HOST` and `PORT` choose where it listens, 127.0.0.1:8080 otherwise; `RUST_LOG` what it logs.
@@ -15,7 +16,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, get, on_service, post_service, put};
@@ -29,6 +30,8 @@ use tracing_subscriber::EnvFilter;
 const GRACE: Duration = Duration::from_secs(10);
 const REPORT_LIMIT: Duration = Duration::from_secs(5);
 const REPORTS: usize = 2;
+/// What a browser sends for the user `operator` with the password `secret`.
+const OPERATOR: HeaderValue = HeaderValue::from_static("Basic b3BlcmF0b3I6c2VjcmV0");
 
 /// What the native routes share: how many of each item are in stock.
 type Stock = Arc<RwLock<BTreeMap<String, u32>>>;
@@ -81,6 +84,9 @@ fn router(python: &PyApp) -> Result<Router, httpy::Error> {
     let report = post_service(python.handler("report:report")?.with_limit(REPORTS))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REPORT_LIMIT));
 
+    // It shows paths, messages and source lines: not for everyone.
+    let status = Router::new().nest_service("/status", python.status_page()).layer(from_fn(operators_only));
+
     Ok(Router::new()
         .route("/", get(|| async { "GET /items, GET /price/apple, PUT /price/apple, POST /report\n" }))
         .route("/items", get(items))
@@ -91,7 +97,8 @@ fn router(python: &PyApp) -> Result<Router, httpy::Error> {
         .layer(CompressionLayer::new())
         .layer(CorsLayer::permissive())
         .layer(TraceLayer::new_for_http())
-        // Added after the layers: probes need neither users nor lines in the log.
+        // Added after the layers: neither the page nor the probes need users, or lines in the log.
+        .merge(status)
         .route_service("/readyz", python.readiness())
         .route_service("/livez", python.liveness())
         .with_state(stock))
@@ -124,6 +131,14 @@ async fn authenticate(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
+/// A stand-in for real authentication, too: whoever knows the password is an operator.
+async fn operators_only(request: Request, next: Next) -> Response {
+    if request.headers().get(header::AUTHORIZATION) == Some(&OPERATOR) {
+        return next.run(request).await;
+    }
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"status\"")]).into_response()
+}
+
 #[expect(clippy::print_stdout, reason = "what to try is for the person at the terminal, not for the log")]
 fn say_where(listener: &TcpListener) -> std::io::Result<()> {
     let address = listener.local_addr()?;
@@ -133,5 +148,6 @@ fn say_where(listener: &TcpListener) -> std::io::Result<()> {
     println!("  curl -i -X PUT http://{address}/price/apple");
     println!("  curl -i http://{address}/report -d '[1, 2.5, 4]'");
     println!("  curl -i http://{address}/readyz");
+    println!("  and in a browser: http://{address}/status, as operator with the password secret");
     Ok(())
 }

@@ -72,12 +72,16 @@ async fn when_a_waiting_caller_has_gone_its_body_and_its_bytes_are_given_up_at_o
     let mut gone = Box::pin(turn.app.ask(post("/gone", body.bytes())));
     assert!(is_pending(&mut gone).await && body.is_held());
     let before = turn.app.python.snapshot();
-    assert_eq!((before.waiting, before.body_bytes, before.abandoned), (1, LARGE, 0));
+    assert_eq!((before.waiting, before.body_bytes, before.calls.abandoned), (1, LARGE, 0));
 
     drop(gone);
     assert!(!body.is_held());
     let after = turn.app.python.snapshot();
-    assert_eq!((after.waiting, after.body_bytes, after.abandoned), (1, 0, 1), "its place is passed on by the worker");
+    assert_eq!(
+        (after.waiting, after.body_bytes, after.calls.abandoned),
+        (1, 0, 1),
+        "its place is passed on by the worker"
+    );
     let mut next = Box::pin(turn.app.ask(post("/next", vec![b'a'; LARGE])));
     assert!(is_pending(&mut next).await);
 
@@ -85,7 +89,7 @@ async fn when_a_waiting_caller_has_gone_its_body_and_its_bytes_are_given_up_at_o
     assert_eq!((first.await.unwrap().status, next.await.status), (200, 200));
     assert_eq!(turn.ran().await, "/hold /next /ran");
     let end = turn.app.python.snapshot();
-    assert_eq!((end.waiting, end.body_bytes, end.abandoned), (0, 0, 1));
+    assert_eq!((end.waiting, end.body_bytes, end.calls.abandoned), (0, 0, 1));
 }
 
 #[tokio::test]
@@ -98,7 +102,7 @@ async fn what_ran_out_of_time_in_the_queue_holds_nothing_and_is_not_counted() {
     tokio::time::resume();
     assert!(!body.is_held());
     let snapshot = turn.app.python.snapshot();
-    assert_eq!((snapshot.body_bytes, snapshot.abandoned), (0, 0));
+    assert_eq!((snapshot.body_bytes, snapshot.calls.abandoned), (0, 0));
     drop(held);
 }
 
@@ -115,7 +119,7 @@ async fn what_a_shutdown_answers_in_the_queue_holds_nothing_and_is_not_counted()
     tokio::time::resume();
     assert!(!body.is_held());
     let snapshot = turn.app.python.snapshot();
-    assert_eq!((snapshot.body_bytes, snapshot.abandoned), (0, 0));
+    assert_eq!((snapshot.body_bytes, snapshot.calls.abandoned), (0, 0));
     drop(held);
 }
 
@@ -126,7 +130,7 @@ async fn when_the_caller_of_a_running_call_has_gone_its_bytes_stay_taken() {
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     let snapshot = turn.app.python.snapshot();
-    assert_eq!((snapshot.body_bytes, snapshot.abandoned), (4, 0));
+    assert_eq!((snapshot.body_bytes, snapshot.calls.abandoned), (4, 0));
     drop(held);
     assert_eq!(turn.ran().await, "/hold /ran");
     assert_eq!(turn.app.python.snapshot().body_bytes, 0);
@@ -152,6 +156,6 @@ async fn a_call_that_was_abandoned_in_the_queue_leaves_its_services_limit_at_onc
 async fn a_snapshot_is_data() {
     let turn = Turn::begin(|builder| builder).await;
     let json = serde_json::to_value(turn.app.python.snapshot()).unwrap();
-    assert_eq!((&json["waiting"], &json["abandoned"]), (&0.into(), &0.into()));
+    assert_eq!((&json["waiting"], &json["calls"]["abandoned"]), (&0.into(), &0.into()));
     assert_eq!((&json["workers"]["max"], &json["workers"]["lost"]), (&1.into(), &0.into()));
 }

@@ -27,12 +27,14 @@ mod state;
 #[cfg(test)]
 #[cfg(not(httpy_model))]
 mod tests;
+mod view;
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use self::bell::{Bell, Flag, Mutex, MutexGuard};
 use self::state::{Appointed, Rest, State};
+pub use self::view::{Line, Standing};
 
 /// How long a lead without a job looks out for the next one before it sleeps.
 const WATCH: Duration = Duration::from_micros(50);
@@ -249,6 +251,11 @@ impl<J> Queue<J> {
     /// How many workers are lost, replaced or not.
     pub fn lost(&self) -> usize {
         self.lock().lost()
+    }
+
+    /// Who does what now. Holds the mutex for a few instructions per seat.
+    pub fn line(&self) -> Line {
+        self.lock().view()
     }
 
     /// Frees the seat of a worker that could not be started, or that ended without having been told to. What it was

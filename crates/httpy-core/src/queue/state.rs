@@ -39,7 +39,7 @@ use super::{Seat, Seats};
 const MOST_STANDBYS: usize = if cfg!(httpy_model) { 1 } else { 4 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Free,
     LookingOn,
     Coming,
@@ -317,6 +317,22 @@ impl<J> State<J> {
 
     pub(super) fn set_watched(&mut self, watched: bool) {
         self.watched = watched;
+    }
+
+    pub(super) fn jobs(&self) -> usize {
+        self.jobs.len()
+    }
+
+    pub(super) fn lead(&self) -> Option<Seat> {
+        self.lead
+    }
+
+    pub(super) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    pub(super) fn is_exclusive(&self) -> bool {
+        self.exclusive
     }
 
     pub(super) fn set_exclusive(&mut self, exclusive: bool) {

@@ -37,6 +37,27 @@ fn one_worker_leads_and_one_stands_by_however_many_jobs_wait() {
 }
 
 #[test]
+fn the_line_tells_who_does_what() {
+    let queue = queue(0, 4, LONG, true);
+    let first = queue.push(1).unwrap().unwrap();
+    queue.push(2).unwrap();
+    queue.push(3).unwrap();
+    let second = job(queue.take(first, || {})).1.unwrap();
+    let workers = vec![(first, Standing::Lead), (second, Standing::Standby)];
+    assert_eq!(queue.line(), Line { jobs: 2, exclusive: true, workers });
+
+    queue.attached(second, true);
+    job(queue.take(second, || {}));
+    let of = |seat: Seat| queue.line().workers.into_iter().find(|(other, _)| *other == seat).map(|found| found.1);
+    assert_eq!((of(first), of(second)), (Some(Standing::Computing), Some(Standing::Lead)));
+    assert!(matches!(queue.lose(first, || true), Lost::Replaced(_)));
+    assert_eq!(of(first), Some(Standing::Lost));
+    assert!(matches!(queue.take(second, || {}), Take::Job(3, _)));
+    assert!(matches!(queue.take(second, || {}), Take::Wait));
+    assert_eq!((of(second), queue.line().jobs), (Some(Standing::Idle), 0));
+}
+
+#[test]
 fn a_worker_that_returns_stands_by_when_all_others_were_busy() {
     let queue = queue(0, 2, LONG, true);
     let first = queue.push(1).unwrap().unwrap();

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -18,7 +17,11 @@ use super::{Inner, Limits, Membership, PyApp, Shared};
 use crate::config::Workers;
 use crate::failure::Choice;
 use crate::service::{Budget, Extra, Slots};
+use crate::status::Recorder;
 use crate::{Config, Error, FailureResponse, OnFull, PyService, RouteMap, log};
+
+/// A call that takes longer is remembered among the slow ones.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// Begun by [`PyApp::builder`], or from a [`Config`].
 #[must_use = "nothing starts before `build()`"]
@@ -316,7 +319,6 @@ impl PyAppBuilder {
             pool,
             gate: Gate::default(),
             slots: Slots::new(config.queue, config.on_full),
-            abandoned: AtomicU64::new(0),
             budget: Budget::new(config.body_budget),
             limits: Limits {
                 deadline: config.deadline,
@@ -327,6 +329,7 @@ impl PyAppBuilder {
             },
             extras,
             failure_response: failure_response.map_or(Choice::Default { debug: config.debug }, Choice::Own),
+            recorder: Recorder::new(SLOW_AFTER),
             membership,
         });
         let service = PyService::new(Arc::clone(&shared), id, config.target.clone(), reads_stream);

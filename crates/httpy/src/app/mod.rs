@@ -9,7 +9,7 @@ mod snapshot;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -23,10 +23,11 @@ use self::gate::Gate;
 pub use self::probe::Probe;
 use self::shutdown::Shutdown;
 pub use self::shutdown::shutdown_signal;
-pub use self::snapshot::{Snapshot, WorkerHealth};
+pub use self::snapshot::{Snapshot, Stacks, Versions, WorkerHealth};
 use crate::failure::Choice;
 use crate::route::{Routes, mount};
 use crate::service::{Budget, Extra, Slots};
+use crate::status::Recorder;
 use crate::{Config, Error, PyService, RouteMap};
 
 /// Loaded Python code: a handler, its routes, and the worker threads that call it.
@@ -58,12 +59,11 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     /// The places of the queue.
     pub(crate) slots: Slots,
-    /// Calls whose callers went before a worker took them.
-    pub(crate) abandoned: AtomicU64,
     pub(crate) budget: Budget,
     pub(crate) limits: Limits,
     pub(crate) extras: Vec<Extra>,
     pub(crate) failure_response: Choice,
+    pub(crate) recorder: Recorder,
     membership: Membership,
 }
 

@@ -81,7 +81,7 @@ impl Probe {
 }
 
 /// Why nothing should be sent here.
-fn against_readiness(is_closed: bool, health: &Health) -> Vec<String> {
+pub(super) fn against_readiness(is_closed: bool, health: &Health) -> Vec<String> {
     let Health { lost, replacements, .. } = *health;
     let mut reasons = Vec::new();
     if is_closed {

@@ -1,29 +1,84 @@
 //! `Snapshot`: how an app is at this moment, as plain data.
 
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
-use httpy_python::Health;
+use httpy_python::{Health, Roster, Stack};
 use serde::Serialize;
+use tokio::time::timeout;
 
-use super::PyApp;
+use super::probe::against_readiness;
+use super::{PyApp, Shared};
+use crate::status::{CallCounts, History, Recent, RecordedCall, Worker, seconds};
 
-/// How an app is at one moment: a few numbers, read one after the other while others go on. Made by
-/// [`PyApp::snapshot`].
+/// Stacks are waited for so long: whoever looks at them has the rest at hand meanwhile.
+const STACKS_LIMIT: Duration = Duration::from_millis(500);
+
+/// How an app is at one moment: read one after the other while others go on. Made by [`PyApp::snapshot`]. Serialised, times
+/// are numbers, in seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
+    /// Now.
+    #[serde(serialize_with = "seconds::since_1970")]
+    pub time: SystemTime,
+    /// For how long the app has been there.
+    #[serde(serialize_with = "seconds::of")]
+    pub uptime: Duration,
+    /// The target of the app's handler.
+    pub target: String,
+    /// Why nothing should be sent here, as [`PyApp::readiness`] tells it; empty when the app is ready.
+    pub not_ready: Vec<String>,
+    /// What runs here.
+    pub versions: Versions,
     /// Places of the queue that are taken: by calls that wait for a worker, by abandoned ones that no worker has come by
     /// yet, and, with [`OnFull::Wait`](crate::OnFull::Wait), by services that are ready.
     pub waiting: usize,
+    /// How many places the queue has.
+    pub queue: usize,
     /// Services and calls that wait for a place in the queue, with [`OnFull::Wait`](crate::OnFull::Wait).
     pub waiting_for_place: usize,
     /// Bytes of the bodies that are being read, wait or are worked on.
     pub body_bytes: usize,
-    /// Calls that were given up by their callers while they waited in the queue, since the start: their handler never ran.
-    pub abandoned: u64,
+    /// How many there may be.
+    pub body_budget: usize,
+    /// How the calls ended since the start.
+    pub calls: CallCounts,
+    /// The last ten seconds, together.
+    pub recent: Recent,
+    /// The last two minutes, second by second.
+    pub history: History,
+    /// What takes longer is a slow call.
+    #[serde(serialize_with = "seconds::of")]
+    pub slow_after: Duration,
+    /// The last slow calls, the last one first; at most 50.
+    pub slow: Vec<RecordedCall>,
+    /// The last failed calls, those together that differ in nothing but their time, the last one first; at most 50. Those that
+    /// failed because of their client's body are among them, those without a route are not.
+    pub failed: Vec<RecordedCall>,
     /// How the workers are, which all apps of the process share.
     pub workers: WorkerHealth,
+    /// Whether the workers' stacks are there.
+    pub stacks: Stacks,
+}
+
+/// What runs here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Versions {
+    /// This crate's version.
+    pub httpy: &'static str,
+    /// CPython's.
+    pub python: String,
+    /// Whether the interpreter has its GIL: false on a free-threaded build, until an import switches it on.
+    pub gil: bool,
+    /// The virtual environment.
+    pub venv: Option<PathBuf>,
+    /// `sys.executable`; empty when there is none.
+    pub executable: PathBuf,
+    /// After so long a handler that computes lets others run.
+    #[serde(serialize_with = "seconds::of")]
+    pub switch_interval: Duration,
 }
 
 /// How the workers are.
@@ -36,28 +91,97 @@ pub struct WorkerHealth {
     pub lost: usize,
     /// How many lost workers are replaced at most.
     pub replacements: usize,
-    /// For how long Python code has held the interpreter, so that nobody else could have it; none when it can be had.
-    #[serde(with = "humantime_serde::option")]
+    /// For how long Python code has held the interpreter, so that nobody else could have it; none when it can be had. It is
+    /// noticed as soon as a call is overdue.
+    #[serde(serialize_with = "seconds::of_option")]
     pub held_for: Option<Duration>,
+    /// Calls of all apps that wait for a worker.
+    pub jobs: usize,
+    /// Those that have a thread, by number.
+    pub each: Vec<Worker>,
 }
 
-impl From<Health> for WorkerHealth {
-    fn from(health: Health) -> Self {
-        let Health { workers_max, lost, replacements, held_for } = health;
-        Self { max: workers_max, lost, replacements, held_for }
-    }
+/// Whether the stacks of a [`Snapshot`] are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Stacks {
+    /// They were not asked for.
+    NotAsked,
+    /// They were read, of 64 workers at most.
+    Read,
+    /// They are not to be had: the interpreter is held, so that nobody could read them within half a second.
+    Held,
 }
 
 impl PyApp {
-    /// How the app is now. Never waits, and never touches Python.
+    /// How the app is now, without stacks. Never waits for Python, and never touches it.
     pub fn snapshot(&self) -> Snapshot {
-        let shared = &self.inner.shared;
+        self.snapshot_of(Stacks::NotAsked, &[])
+    }
+
+    /// How the app is now, with the Python stack of every call that is in its handler: the workers go on meanwhile, and a
+    /// thread of its own waits for the interpreter. Half a second at most; then [`Snapshot::stacks`] says that they are not
+    /// to be had.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is left behind but that thread, until it has the interpreter. There is one, however often this is called.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with its timer.
+    pub async fn snapshot_with_stacks(&self) -> Snapshot {
+        match timeout(STACKS_LIMIT, self.inner.shared.pool.stacks()).await {
+            Ok(Ok(stacks)) => self.snapshot_of(Stacks::Read, &stacks),
+            Ok(Err(_)) | Err(_) => self.snapshot_of(Stacks::Held, &[]),
+        }
+    }
+
+    fn snapshot_of(&self, stacks: Stacks, read: &[Stack]) -> Snapshot {
+        let shared: &Shared = &self.inner.shared;
+        let (health, roster) = (shared.pool.health(), shared.pool.roster());
         Snapshot {
+            time: SystemTime::now(),
+            uptime: shared.recorder.uptime(),
+            target: self.inner.service.target().to_owned(),
+            not_ready: against_readiness(shared.gate.is_closed(), &health),
+            versions: Versions::of(shared, roster.has_gil),
             waiting: shared.slots.taken(),
+            queue: shared.slots.all(),
             waiting_for_place: shared.slots.waited_for(),
             body_bytes: shared.budget.held(),
-            abandoned: shared.abandoned.load(Ordering::Relaxed),
-            workers: shared.pool.health().into(),
+            body_budget: shared.budget.all(),
+            calls: shared.recorder.counts(),
+            recent: shared.recorder.recent(),
+            history: shared.recorder.history(),
+            slow_after: shared.recorder.slow_after(),
+            slow: shared.recorder.slow(),
+            failed: shared.recorder.failed(),
+            workers: WorkerHealth::new(&health, roster, read),
+            stacks,
         }
+    }
+}
+
+impl Versions {
+    fn of(shared: &Shared, gil: bool) -> Self {
+        let interpreter = shared.membership.runtime.interpreter();
+        Self {
+            httpy: env!("CARGO_PKG_VERSION"),
+            python: interpreter.version().to_owned(),
+            gil,
+            venv: interpreter.venv().map(PathBuf::from),
+            executable: interpreter.executable().to_owned(),
+            switch_interval: interpreter.switch_interval(),
+        }
+    }
+}
+
+impl WorkerHealth {
+    fn new(health: &Health, roster: Roster, stacks: &[Stack]) -> Self {
+        let Health { workers_max, lost, replacements, held_for } = *health;
+        let each = roster.members.into_iter().map(|member| Worker::new(member, stacks)).collect();
+        Self { max: workers_max, lost, replacements, held_for, jobs: roster.jobs, each }
     }
 }

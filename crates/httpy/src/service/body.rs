@@ -28,6 +28,11 @@ impl Budget {
         Self { free: Arc::new(Semaphore::new(bytes)), all: bytes }
     }
 
+    /// How much there is.
+    pub(crate) const fn all(&self) -> usize {
+        self.all
+    }
+
     /// How much of it is taken.
     pub(crate) fn held(&self) -> usize {
         self.all - self.free.available_permits()

@@ -7,7 +7,6 @@ use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -21,6 +20,7 @@ use tower::BoxError;
 
 use super::body::Collect;
 use super::clock::Registered;
+use super::end::{self, Come};
 use super::response::judge;
 use super::service::Inner;
 use super::slot::Wait;
@@ -82,7 +82,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if matches!(leave(this.service, this.state.as_ref().get_ref(), false), Left::Waiting) {
-                this.service.inner.app.abandoned.fetch_add(1, Ordering::Relaxed);
+                end::abandoned(this.service);
             }
         }
     }
@@ -193,6 +193,13 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = ready!(poll(this.service, this.state.as_mut(), this.timer, this.pump, context));
+        match this.state.as_ref().get_ref() {
+            // Recorded with its answer.
+            State::Done => {}
+            State::Waiting { question } => end::record(this.service, Come::Queued(question.ticket()), &result),
+            State::Reading { call: Some(call), .. } => end::record(this.service, Come::Reading(call), &result),
+            _ => end::record(this.service, Come::Nowhere, &result),
+        }
         let late = matches!(&result, Err(error) if error.is_deadline());
         // An app that is forced to stop answers without having asked whether the call still waits.
         let enforced = matches!(leave(this.service, this.state.as_ref().get_ref(), late), Left::Running);
@@ -255,6 +262,7 @@ where
                     let target = &service.inner.target;
                     let outcome = outcome.ok_or_else(|| lost(target, ticket))?;
                     let response = answered(service, ticket, pump, outcome);
+                    end::record(service, Come::Queued(ticket), &response);
                     // Nothing is left to let go of: the call has ended, or belongs to its response's body.
                     state.set(State::Done);
                     return Poll::Ready(response);

@@ -2,6 +2,7 @@
 
 mod body;
 mod clock;
+mod end;
 mod future;
 mod limit;
 mod prepare;

@@ -75,6 +75,10 @@ impl PyService {
         Inner { routes: Some(routes), ..Inner::clone(&self.inner) }.into()
     }
 
+    pub(crate) fn target(&self) -> &str {
+        &self.inner.target
+    }
+
     /// This service with a limit of its own: at most so many of its jobs wait in the queue or are at work; one more is
     /// answered with 503 at once, whatever [`on_full`](crate::PyAppBuilder::on_full) says. What is slow so leaves room for the
     /// app's other services, which share the workers:

@@ -32,6 +32,11 @@ impl Slots {
         Arc::clone(&self.free).try_acquire_owned().ok()
     }
 
+    /// How many there are.
+    pub(crate) const fn all(&self) -> usize {
+        self.all
+    }
+
     /// How many are not free.
     pub(crate) fn taken(&self) -> usize {
         self.all - self.free.available_permits()

@@ -1,0 +1,124 @@
+//! `Stacks`: reads what the workers' handlers are doing, for those who cannot wait for the interpreter themselves.
+//!
+//! A thread of its own does the waiting. There is one at most, started when somebody asks and gone when all are answered, so
+//! that however often it is asked while the interpreter is held, nothing piles up but the senders; and of these those
+//! whose receivers have given up are dropped with each question.
+
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use httpy_core::Ticket;
+use pyo3::prelude::*;
+use tokio::sync::oneshot;
+
+use crate::attach::attach;
+use crate::pool::{Crew, Pool};
+
+/// So many may wait for an answer; one more gets none.
+const MOST_WAITING: usize = 64;
+/// Of so many workers the stack is read at most: each takes a moment with the interpreter.
+const MOST_STACKS: usize = 64;
+const STACK_SIZE: usize = 1024 * 1024;
+
+/// What the handler of one call was doing.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    /// The call.
+    pub ticket: Arc<Ticket>,
+    /// Its frames as a traceback prints them, the outermost first; empty where no Python code runs.
+    pub text: String,
+}
+
+/// Who waits for stacks.
+#[derive(Debug, Default)]
+pub(crate) struct Stacks(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<oneshot::Sender<Vec<Stack>>>,
+    /// There is a thread that will answer whoever waits.
+    reading: bool,
+}
+
+impl Pool {
+    /// The stacks of all calls that are in handlers, as soon as the interpreter can be had, which may be never: wait with
+    /// a limit. Closed without an answer where no thread can be had, and where too many wait. Never blocks.
+    pub fn stacks(&self) -> oneshot::Receiver<Vec<Stack>> {
+        let (sender, receiver) = oneshot::channel();
+        if self.crew.stacks.ask(sender) && start(&self.crew).is_err() {
+            self.crew.stacks.give_up();
+        }
+        receiver
+    }
+}
+
+/// # Errors
+///
+/// When the operating system gives no thread.
+fn start(crew: &Arc<Crew>) -> io::Result<()> {
+    let crew = Arc::clone(crew);
+    let builder = thread::Builder::new().name("httpy-stacks".to_owned()).stack_size(STACK_SIZE);
+    builder.spawn(move || run(&crew)).map(drop)
+}
+
+/// Reads until nobody waits any more.
+fn run(crew: &Crew) {
+    while crew.stacks.is_asked() {
+        // Without any where it panics: whoever asks next is to find a thread that is there or none.
+        let stacks = catch_unwind(AssertUnwindSafe(|| attach(|py| read(py, crew)))).unwrap_or_default();
+        for sender in crew.stacks.waiting() {
+            // Fails where nobody waits any more.
+            drop(sender.send(stacks.clone()));
+        }
+    }
+}
+
+fn read(py: Python<'_>, crew: &Crew) -> Vec<Stack> {
+    let deadline = &crew.shared.deadline;
+    let calls = crew.desks.all().into_iter().take(MOST_STACKS);
+    let captured: Vec<_> = calls
+        .filter_map(|(seat, ticket)| {
+            let thread = crew.threads.with(seat, |thread| thread)?;
+            let frames = deadline.capture(py, thread);
+            // Asked afterwards: they are this call's only where the worker is still in it.
+            let still = crew.desks.look(seat).is_some_and(|(_, now)| Arc::ptr_eq(&now, &ticket));
+            still.then_some((ticket, frames))
+        })
+        .collect();
+    captured.into_iter().map(|(ticket, frames)| Stack { ticket, text: deadline.show(py, frames) }).collect()
+}
+
+impl Stacks {
+    /// True when a thread has to be started.
+    fn ask(&self, sender: oneshot::Sender<Vec<Stack>>) -> bool {
+        let mut state = self.lock();
+        state.waiting.retain(|waiting| !waiting.is_closed());
+        if state.waiting.len() < MOST_WAITING {
+            state.waiting.push(sender);
+        }
+        !mem::replace(&mut state.reading, true)
+    }
+
+    /// False, once, when nobody waits: the thread ends.
+    fn is_asked(&self) -> bool {
+        let mut state = self.lock();
+        state.reading = !state.waiting.is_empty();
+        state.reading
+    }
+
+    fn waiting(&self) -> Vec<oneshot::Sender<Vec<Stack>>> {
+        mem::take(&mut self.lock().waiting)
+    }
+
+    /// There is no thread.
+    fn give_up(&self) {
+        *self.lock() = State::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

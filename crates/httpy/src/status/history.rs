@@ -1,0 +1,253 @@
+//! `Seconds`: what ended in each of the last seconds; `History` and `Recent`: the same as plain data.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::histogram::Histogram;
+use super::record::{Ended, Timings};
+use super::seconds;
+
+/// So many seconds are kept, the one that goes on included.
+const KEPT: usize = 120;
+/// So many whole ones are recent.
+const RECENT: u64 = 10;
+/// Which percentiles are told.
+const PERCENTAGES: [u64; 3] = [50, 90, 99];
+
+/// What ended in each of the last seconds, one entry per second in each list, the oldest first; the last second still goes
+/// on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct History {
+    /// When the first second began.
+    #[serde(serialize_with = "seconds::since_1970")]
+    pub begins: SystemTime,
+    /// How many calls ended.
+    pub count: Vec<u32>,
+    /// How many of them failed.
+    pub failed: Vec<u32>,
+    /// From the push into the queue to the answer.
+    pub total: Percentiles,
+    /// Waiting for a worker.
+    pub queue: Percentiles,
+    /// Waiting for the interpreter.
+    pub attach: Percentiles,
+    /// In the handler.
+    pub run: Percentiles,
+}
+
+/// Percentiles of durations in microseconds, within a sixteenth, one entry per second; 0 where there were no calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Percentiles {
+    /// Half of them were shorter.
+    pub p50: Vec<u32>,
+    /// Nine of ten.
+    pub p90: Vec<u32>,
+    /// 99 of a hundred.
+    pub p99: Vec<u32>,
+}
+
+/// What ended in the last ten seconds that are over, together. Percentiles are those of the median, of 90 and of 99 of a
+/// hundred, in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Recent {
+    /// How many seconds: less than ten soon after the start.
+    pub seconds: u32,
+    /// How many calls ended.
+    pub count: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// From the push into the queue to the answer.
+    pub total: [u32; 3],
+    /// Waiting for a worker.
+    pub queue: [u32; 3],
+    /// Waiting for the interpreter.
+    pub attach: [u32; 3],
+    /// In the handler.
+    pub run: [u32; 3],
+}
+
+/// One slot per second, each behind a lock of its own: who reads the others is in nobody's way.
+#[derive(Debug)]
+pub(super) struct Seconds(Box<[Mutex<Slot>]>);
+
+#[derive(Clone, Debug)]
+struct Slot {
+    second: u64,
+    count: u32,
+    failed: u32,
+    total: Histogram,
+    queue: Histogram,
+    attach: Histogram,
+    run: Histogram,
+}
+
+impl Slot {
+    const fn new(second: u64) -> Self {
+        const EMPTY: Histogram = Histogram::EMPTY;
+        Self { second, count: 0, failed: 0, total: EMPTY, queue: EMPTY, attach: EMPTY, run: EMPTY }
+    }
+
+    fn add(&mut self, timings: &Timings, failed: bool) {
+        self.count = self.count.saturating_add(1);
+        self.failed = self.failed.saturating_add(u32::from(failed));
+        // What was refused at once, or never came to the interpreter, would only hide how long the others took.
+        if !timings.total.is_zero() {
+            self.total.add(timings.total);
+            self.queue.add(timings.queue);
+        }
+        if !timings.run.is_zero() {
+            self.attach.add(timings.attach);
+            self.run.add(timings.run);
+        }
+    }
+
+    fn histograms(&self) -> [&Histogram; 4] {
+        [&self.total, &self.queue, &self.attach, &self.run]
+    }
+}
+
+impl Seconds {
+    pub(super) fn new() -> Self {
+        Self((0..KEPT as u64).map(|second| Mutex::new(Slot::new(second))).collect())
+    }
+
+    /// Records what ended so long after the start.
+    pub(super) fn add(&self, since_start: Duration, ended: &Ended<'_>) {
+        let second = since_start.as_secs();
+        let mut slot = self.slot(second);
+        if slot.second < second {
+            *slot = Slot::new(second);
+        }
+        // One that comes too late, after its slot was passed on, is not worth more than that.
+        if slot.second == second {
+            slot.add(&ended.timings, ended.has_failed());
+        }
+    }
+
+    /// What is known so long after the start, which was at `started`.
+    pub(super) fn history(&self, since_start: Duration, started: SystemTime) -> History {
+        let last = since_start.as_secs();
+        let first = (last + 1).saturating_sub(KEPT as u64);
+        let mut history = History {
+            begins: started + Duration::from_secs(first),
+            count: Vec::with_capacity(KEPT),
+            failed: Vec::with_capacity(KEPT),
+            total: Percentiles::default(),
+            queue: Percentiles::default(),
+            attach: Percentiles::default(),
+            run: Percentiles::default(),
+        };
+        for second in first..=last {
+            let slot = self.slot(second);
+            let is_it = slot.second == second;
+            history.count.push(if is_it { slot.count } else { 0 });
+            history.failed.push(if is_it { slot.failed } else { 0 });
+            let found =
+                slot.histograms().map(|histogram| if is_it { histogram.percentiles(PERCENTAGES) } else { [0; 3] });
+            let places = [&mut history.total, &mut history.queue, &mut history.attach, &mut history.run];
+            for (place, [p50, p90, p99]) in places.into_iter().zip(found) {
+                place.p50.push(p50);
+                place.p90.push(p90);
+                place.p99.push(p99);
+            }
+        }
+        history
+    }
+
+    /// The last whole seconds, so long after the start.
+    pub(super) fn recent(&self, since_start: Duration) -> Recent {
+        let now = since_start.as_secs();
+        let mut sum = Slot::new(0);
+        let (mut count, mut failed) = (0, 0);
+        for second in now.saturating_sub(RECENT)..now {
+            let slot = self.slot(second);
+            if slot.second == second {
+                count += u64::from(slot.count);
+                failed += u64::from(slot.failed);
+                sum.total.merge(&slot.total);
+                sum.queue.merge(&slot.queue);
+                sum.attach.merge(&slot.attach);
+                sum.run.merge(&slot.run);
+            }
+        }
+        let [total, queue, attach, run] = sum.histograms().map(|histogram| histogram.percentiles(PERCENTAGES));
+        let seconds = u32::try_from(now.min(RECENT)).unwrap_or_default();
+        Recent { seconds, count, failed, total, queue, attach, run }
+    }
+
+    fn slot(&self, second: u64) -> MutexGuard<'_, Slot> {
+        #[expect(clippy::cast_possible_truncation, reason = "less than KEPT")]
+        let place = (second % KEPT as u64) as usize;
+        self.0[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::record::Ending;
+
+    const START: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn ended(total: u64, status: u16) -> Ended<'static> {
+        let total = Duration::from_micros(total);
+        let timings = Timings { queue: total / 4, run: total / 2, total, ..Timings::default() };
+        Ended { target: "w:h", route: None, method: None, status, ending: Ending::Ok, timings, message: None }
+    }
+
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn each_second_has_its_own_counts_and_percentiles() {
+        let seconds = Seconds::new();
+        seconds.add(at(100), &ended(4, 200));
+        seconds.add(at(999), &ended(4, 500));
+        seconds.add(at(2000), &ended(2048, 200));
+        let history = seconds.history(at(2500), START);
+        assert_eq!((history.begins, &*history.count, &*history.failed), (START, &[2, 0, 1][..], &[1, 0, 0][..]));
+        assert_eq!((history.total.p50, history.total.p99), (vec![4, 0, 2176], vec![4, 0, 2176]));
+        assert_eq!((history.queue.p50, history.run.p90), (vec![1, 0, 544], vec![2, 0, 1088]));
+    }
+
+    #[test]
+    fn after_two_minutes_the_oldest_second_makes_room() {
+        let seconds = Seconds::new();
+        let kept = KEPT as u64 * 1000;
+        seconds.add(at(500), &ended(4, 200));
+        seconds.add(at(kept + 500), &ended(5, 200));
+        seconds.add(at(500), &ended(6, 200));
+        let history = seconds.history(at(kept + 1500), START);
+        assert_eq!(history.begins, START + Duration::from_secs(2));
+        assert_eq!((history.count.len(), history.count.iter().sum::<u32>()), (KEPT, 1));
+        assert_eq!(history.total.p50[KEPT - 2..], [5, 0]);
+        let later = seconds.history(at(kept * 3), START);
+        assert_eq!(later.count, vec![0; KEPT], "what nobody has passed on is old all the same");
+    }
+
+    #[test]
+    fn recent_is_what_ended_in_the_last_ten_whole_seconds() {
+        let seconds = Seconds::new();
+        assert_eq!(seconds.recent(at(900)).seconds, 0);
+        for (millis, micros) in [(4999, 1), (5000, 2), (14_999, 4), (15_000, 6)] {
+            seconds.add(at(millis), &ended(micros, 200));
+        }
+        let recent = seconds.recent(at(15_500));
+        assert_eq!((recent.seconds, recent.count, recent.failed, recent.total), (10, 2, 0, [2, 4, 4]));
+    }
+
+    #[test]
+    fn what_was_refused_at_once_counts_and_leaves_the_percentiles() {
+        let seconds = Seconds::new();
+        seconds.add(at(0), &ended(1000, 200));
+        (0..100).for_each(|_| seconds.add(at(0), &ended(0, 503)));
+        let history = seconds.history(at(0), START);
+        assert_eq!((history.count[0], history.failed[0], history.total.p50[0]), (101, 100, 992));
+    }
+}

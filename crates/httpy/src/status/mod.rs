@@ -1,0 +1,23 @@
+//! What an app remembers of its calls and shows of its workers; the page that shows it live.
+//!
+//! A [`Recorder`] hears of each call that has ended. [`PyApp::snapshot`](crate::PyApp::snapshot) puts together what it
+//! remembers with what goes on, and [`StatusPage`] serves that. Nothing here waits for Python, but for stacks, and those
+//! with a limit.
+
+mod histogram;
+mod history;
+mod page;
+mod record;
+mod recorder;
+mod ring;
+pub(crate) mod seconds;
+mod worker;
+
+pub use self::history::{History, Percentiles, Recent};
+pub use self::page::{StatusFuture, StatusPage};
+pub use self::record::Ending;
+pub(crate) use self::record::{Ended, Timings};
+pub use self::recorder::CallCounts;
+pub(crate) use self::recorder::Recorder;
+pub use self::ring::RecordedCall;
+pub use self::worker::{CurrentCall, Worker, WorkerState};

@@ -1,0 +1,187 @@
+//! `StatusPage`: the app's snapshot as a page that renews itself, and as JSON.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Method, Request, Response, StatusCode};
+use tower::Service;
+
+use crate::{PyApp, ResponseBody, Snapshot};
+
+const HTML: &str = concat!(
+    include_str!("page/head.html"),
+    "<style>",
+    include_str!("page/page.css"),
+    "</style>\n",
+    include_str!("page/body.html"),
+    "<script>",
+    include_str!("page/chart.js"),
+    include_str!("page/page.js"),
+    "</script>\n",
+);
+
+/// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
+const POLICY: &str = concat!(
+    "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
+    "script-src 'sha256-xsbe0T/UEmG/JiFfu0y7ndF4v75eXEr3y797O5i4gSw='; style-src 'sha256-YXhInZf7IaM9v/sakC49iaog84MbTlAyAWjKtelaDWw='",
+);
+
+/// What an app does, as a page for people and as JSON for programs: a [`tower::Service`] for `GET` and `HEAD` that takes any
+/// request, never fails, and never waits for Python, so that it answers while every worker is stuck.
+///
+/// | path | what |
+/// |---|---|
+/// | `/` | the page: one HTML document without anything from elsewhere, which asks for the data every second |
+/// | `/data.json` | [`PyApp::snapshot`] |
+/// | `/stacks.json` | [`PyApp::snapshot_with_stacks`], after half a second at most |
+///
+/// Made by [`PyApp::status_page`]. A clone is one reference count.
+#[derive(Clone)]
+pub struct StatusPage {
+    app: PyApp,
+}
+
+/// The future of [`StatusPage`].
+#[must_use = "futures do nothing unless polled"]
+pub struct StatusFuture(Answer);
+
+enum Answer {
+    Now(Option<Response<ResponseBody>>),
+    Stacks(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>),
+}
+
+impl PyApp {
+    /// A page for operators: whether the app is up, where its requests wait, and what is stuck.
+    ///
+    /// It shows targets, routes, paths, messages of exceptions, and source lines in stacks: mount it behind your own
+    /// authentication, on an address of its own, or not at all. It works below any prefix:
+    ///
+    /// ```
+    /// use axum::extract::Request;
+    /// use axum::http::{StatusCode, header::AUTHORIZATION};
+    /// use axum::middleware::{Next, from_fn};
+    /// use axum::response::{IntoResponse, Response};
+    ///
+    /// async fn operators_only(request: Request, next: Next) -> Response {
+    ///     // "operator:secret", as a browser sends it after it has asked for them.
+    ///     let known = request.headers().get(AUTHORIZATION).is_some_and(|value| value == "Basic b3BlcmF0b3I6c2VjcmV0");
+    ///     if known {
+    ///         return next.run(request).await;
+    ///     }
+    ///     (StatusCode::UNAUTHORIZED, [("www-authenticate", "Basic realm=\"status\"")]).into_response()
+    /// }
+    ///
+    /// # fn check(python: httpy::PyApp) -> axum::Router {
+    /// let status = axum::Router::new().nest_service("/status", python.status_page()).layer(from_fn(operators_only));
+    /// # axum::Router::new().merge(status)
+    /// # }
+    /// ```
+    pub fn status_page(&self) -> StatusPage {
+        StatusPage { app: self.clone() }
+    }
+}
+
+impl StatusPage {
+    fn answer<B>(&self, request: &Request<B>) -> Answer {
+        let is_head = request.method() == Method::HEAD;
+        if !is_head && request.method() != Method::GET {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
+            return Answer::Now(Some(response));
+        }
+        let answer = move |content: Result<Response<ResponseBody>, serde_json::Error>| {
+            let response = content.unwrap_or_else(|error| text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()));
+            if is_head { without_body(response) } else { response }
+        };
+        // Wherever it is mounted, what it is asked for stands at the end.
+        match request.uri().path().rsplit('/').next().unwrap_or_default() {
+            "data.json" => Answer::Now(Some(answer(json(&self.app.snapshot())))),
+            "stacks.json" => {
+                let app = self.app.clone();
+                Answer::Stacks(Box::pin(async move { answer(json(&app.snapshot_with_stacks().await)) }))
+            }
+            name if name.contains('.') => Answer::Now(Some(answer(Ok(text(StatusCode::NOT_FOUND, "not found\n"))))),
+            _ => Answer::Now(Some(answer(Ok(page())))),
+        }
+    }
+}
+
+fn page() -> Response<ResponseBody> {
+    let mut response = response("text/html; charset=utf-8", Bytes::from_static(HTML.as_bytes()));
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
+}
+
+fn json(snapshot: &Snapshot) -> Result<Response<ResponseBody>, serde_json::Error> {
+    Ok(response("application/json", serde_json::to_vec(snapshot)?.into()))
+}
+
+fn text(status: StatusCode, text: &str) -> Response<ResponseBody> {
+    let mut response = response("text/plain; charset=utf-8", Bytes::copy_from_slice(text.as_bytes()));
+    *response.status_mut() = status;
+    response
+}
+
+/// Nothing of it is kept, guessed at, or told to others.
+fn response(content_type: &'static str, body: Bytes) -> Response<ResponseBody> {
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(body.into());
+    let lines: [(HeaderName, HeaderValue); 5] = [
+        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (CONTENT_LENGTH, length),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    response.headers_mut().extend(lines);
+    response
+}
+
+fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
+    response.map(|_| ResponseBody::default())
+}
+
+impl<B> Service<Request<B>> for StatusPage {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = StatusFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> StatusFuture {
+        StatusFuture(self.answer(&request))
+    }
+}
+
+impl Future for StatusFuture {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Answer::Now(response) => Poll::Ready(Ok(response.take().unwrap_or_default())),
+            Answer::Stacks(stacks) => stacks.as_mut().poll(context).map(Ok),
+        }
+    }
+}
+
+impl fmt::Debug for StatusPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatusPage").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StatusFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatusFuture").finish_non_exhaustive()
+    }
+}

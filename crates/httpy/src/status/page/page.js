@@ -1,0 +1,361 @@
+
+// Asks for the data once a second and shows it. All texts from outside are put in as text, never as markup. What is on the
+// page is changed in place, so that focus, selection and scrolling stay where they are.
+
+const EVERY = 1000, PATIENCE = 5000;
+const $ = (id) => document.getElementById(id);
+// Below whatever prefix it is mounted, with or without a slash at the end.
+const base = location.origin + location.pathname.replace(/\/?$/, "/");
+
+const open = new Set(); // numbers of workers whose stacks are shown
+let timer = null, asking = false, paused = false, answered = null, failing = null, last = null;
+
+function element(tag, options = {}, ...children) {
+  const made = document.createElement(tag);
+  const { text, kind, label, ...rest } = options;
+  if (text !== undefined) made.textContent = text;
+  if (kind) made.className = kind;
+  if (label) made.dataset.label = label;
+  Object.assign(made, rest);
+  made.append(...children);
+  return made;
+}
+
+function put(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}
+
+// As many children as there are items, each made once and then only filled.
+function fill(parent, items, make, change) {
+  while (parent.children.length > items.length) parent.lastElementChild.remove();
+  items.forEach((item, n) => {
+    if (!parent.children[n]) parent.append(make());
+    change(parent.children[n], item);
+  });
+}
+
+function cells(...labels) {
+  return () => element("tr", {}, ...labels.map((label) => element("td", label ? { label } : {})));
+}
+
+async function ask() {
+  if (asking || paused || document.hidden) return;
+  asking = true;
+  const abort = new AbortController();
+  const patience = setTimeout(() => abort.abort(), PATIENCE);
+  try {
+    const answer = await fetch(base + (open.size ? "stacks.json" : "data.json"), { signal: abort.signal, cache: "no-store" });
+    if (!answer.ok) throw new Error(answer.status === 401 || answer.status === 403 ? "You are not signed in any more: load this page again." : `It answers with status ${answer.status}.`);
+    last = await answer.json();
+    [answered, failing] = [Date.now(), null];
+    show(last);
+  } catch (error) {
+    failing = error.message.startsWith("You") || error.message.startsWith("It") ? error.message : "Is the process still there?";
+    showSilence();
+  } finally {
+    clearTimeout(patience);
+    asking = false;
+    clearTimeout(timer);
+    timer = setTimeout(ask, EVERY);
+  }
+}
+
+function showSilence() {
+  document.body.classList.add("stale");
+  const since = answered === null ? "" : ` for ${span((Date.now() - answered) / 1000)}`;
+  say("bad", `The server does not answer${since}`, [failing, ...(answered === null ? [] : ["What is below is from before that."])], "The server does not answer");
+}
+
+// `spoken` is what a screen reader hears, only when it changes.
+function say(level, headline, problems, spoken = headline) {
+  $("verdict").dataset.level = level;
+  put($("headline"), headline);
+  fill($("problems"), problems, () => element("li"), put);
+  put($("spoken"), spoken);
+  const mark = { good: "●", warn: "▲", bad: "■" }[level];
+  document.title = `${mark} ${spoken} – httpy`;
+  const hue = { good: "#12805c", warn: "#d98a00", bad: "#c4211c" }[level];
+  const icon = `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="${SVG}" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${hue}"/></svg>`)}`;
+  if ($("icon").getAttribute("href") !== icon) $("icon").setAttribute("href", icon);
+}
+
+const plural = (count, one, many) => `${number(count)} ${count === 1 ? one : many}`;
+const route = (call) => call.route || call.path || "";
+const title = (call) => [call.method, route(call)].filter(Boolean).join(" ") || call.target;
+
+// What an operator should know first, the worst first.
+function judge(data) {
+  const { workers, recent } = data;
+  const [bad, warn] = [[], []];
+  if (workers.held_for > 1) bad.push(`Python code has held the interpreter for ${span(workers.held_for)}: no handler runs until it lets go.`);
+  for (const reason of data.not_ready) {
+    if (reason === "shutting down") warn.push("The app is shutting down: new calls are answered with 503.");
+    else if (!reason.includes("held the interpreter")) bad.push(`${reason[0].toUpperCase()}${reason.slice(1)}.`);
+  }
+  if (data.waiting >= data.queue) bad.push("The queue is full: further calls are answered with 503.");
+  else if (data.waiting > data.queue / 2) warn.push("The queue is more than half full.");
+  if (workers.lost) warn.push(`${plural(workers.lost, "worker is lost: its handler does not end", "workers are lost: their handlers do not end")}.`);
+  const share = recent.count ? recent.failed / recent.count : 0;
+  if (share >= 0.5) bad.push(`${percent(share)} of the calls fail.`);
+  else if (share >= 0.02) warn.push(`${percent(share)} of the calls fail.`);
+  const level = bad.length ? "bad" : warn.length ? "warn" : "good";
+  const headline = { bad: data.not_ready.length ? "Not ready" : "In trouble", warn: data.not_ready.length ? "Shutting down" : "Serving, with a problem", good: "Serving" }[level];
+  return [level, headline, [...bad, ...warn]];
+}
+
+const percent = (share) => `${share < 0.1 ? (share * 100).toFixed(1) : Math.round(share * 100)} %`;
+
+// One sentence: where the slow ones of the last seconds were.
+function whereItWaits({ recent, workers, waiting }) {
+  const parts = [["for a worker", recent.queue[2]], ["for the interpreter", recent.attach[2]], ["", recent.run[2]]];
+  const [what, most] = parts.reduce((one, other) => (other[1] > one[1] ? other : one));
+  const busy = workers.each.filter((worker) => worker.call && worker.state !== "lost").length;
+  if (!recent.count) return waiting ? `${plural(waiting, "call waits", "calls wait")} for a worker; none has ended in the last ten seconds.` : "No call has ended in the last ten seconds.";
+  const all = `Of the last ten seconds, the slowest hundredth of the calls took ${duration(recent.total[2])} or more`;
+  if (!most) return `${all}.`;
+  if (what === "") return `${all}; they spent it in their handlers.`;
+  const why = what === "for a worker" && busy >= workers.max ? `, as all ${workers.max} are in calls` : what === "for the interpreter" ? ", which other handlers keep" : "";
+  return `${all}; they spent most of it waiting ${what}${why}.`;
+}
+
+function show(data) {
+  document.body.classList.remove("stale");
+  $("main").hidden = false;
+  const [level, headline, problems] = judge(data);
+  say(level, headline, problems, [headline, ...problems.map((problem) => problem.replace(/ for \d[^:]*/, ""))].join(". "));
+  put($("target"), data.target);
+  put($("uptime"), `up for ${span(data.uptime)}`);
+  showFigures(data);
+  showCharts(data);
+  showWorkers(data);
+  showCounts(data.calls);
+  showFailed(data);
+  showSlow(data);
+  const { httpy, python, gil, venv, executable, switch_interval } = data.versions;
+  put($("versions"), [`httpy ${httpy}`, `Python ${python}, ${gil ? "with its GIL" : "free-threaded"}`, venv ? `venv ${venv}` : "no venv", executable && `sys.executable ${executable}`, `switch interval ${duration(switch_interval * 1e6)}`].filter(Boolean).join(" · "));
+}
+
+function showFigures({ recent, workers, waiting, queue, waiting_for_place, body_bytes, body_budget, calls }) {
+  const seconds = Math.max(1, recent.seconds), share = recent.count ? recent.failed / recent.count : 0;
+  put($("rate"), number(recent.count / seconds));
+  put($("rate-note"), `${number(Object.values(calls).reduce((sum, count) => sum + count, 0))} since the start`);
+  put($("failing"), percent(share));
+  $("failing").className = share >= 0.02 ? "alarm" : "";
+  put($("failing-note"), `${number(recent.failed)} in ${plural(seconds, "second", "seconds")}`);
+  put($("p50"), recent.count ? duration(recent.total[0]) : "–");
+  put($("p99-note"), recent.count ? `90 %: ${duration(recent.total[1])}, 99 %: ${duration(recent.total[2])}` : "no calls");
+  const busy = workers.each.filter((worker) => worker.call).length;
+  gauge("busy", number(busy), `of ${workers.max}`, busy / workers.max);
+  gauge("waiting", number(waiting), `of ${number(queue)}${waiting_for_place ? `, ${number(waiting_for_place)} before it` : ""}`, waiting / queue);
+  gauge("bodies", bytes(body_bytes), `of ${bytes(body_budget)}`, body_bytes / body_budget);
+}
+
+function gauge(name, text, of, share) {
+  put($(name), text);
+  put($(`${name}-of`), of);
+  const bar = $(`${name}-bar`);
+  bar.style.width = `${Math.min(100, share * 100)}%`;
+  bar.className = share >= 1 ? "full" : "";
+}
+
+function showCharts({ history, recent, workers, waiting }) {
+  put($("where"), whereItWaits({ recent, workers, waiting }));
+  // The last second still goes on.
+  const whole = (values) => values.slice(0, -1).slice(-119);
+  const names = ["queue", "attach", "run", "total"];
+  const most = Math.max(1e4, ...names.flatMap((name) => history[name].p99));
+  const top = 10 ** Math.ceil(Math.log10(most));
+  for (const name of names) {
+    drawLatency($(`chart-${name}`), name, whole(history[name].p50), whole(history[name].p99), top);
+    const known = recent[name].some((micros) => micros > 0);
+    const now = known ? `median ${duration(recent[name][0])}, 99 % ${duration(recent[name][2])}` : "";
+    put($(`${name}-now`), now);
+    $(`chart-${name}`).setAttribute("aria-label", now || "nothing in the last ten seconds");
+  }
+  drawRate($("chart-rate"), whole(history.count), whole(history.failed));
+  $("chart-rate").setAttribute("aria-label", `${number(recent.count / Math.max(1, recent.seconds))} calls per second`);
+}
+
+const STATES = { idle: "idle", lead: "leads", standby: "stands by", working: "works", computing: "computes", lost: "lost" };
+
+function showWorkers({ workers, stacks }) {
+  // Those who have been at it for the longest first: that is what is stuck.
+  const shown = workers.each.filter((worker) => worker.call || worker.state === "lost" || open.has(worker.number));
+  shown.sort((one, other) => (other.call?.elapsed ?? -1) - (one.call?.elapsed ?? -1) || one.number - other.number);
+  const others = workers.each.length - shown.length;
+  const lost = workers.lost ? `; ${workers.lost} lost, of which ${workers.replacements} are replaced at most` : "";
+  put($("workers-note"), `${plural(workers.each.length, "thread", "threads")} of ${workers.max} at most${lost}; ${others ? `${others} without a call${shown.length ? ", not shown" : ""}` : "all in calls"}.`);
+  const body = $("worker-rows");
+  const rows = new Map([...body.querySelectorAll("tr[data-worker]")].map((row) => [Number(row.dataset.worker), row]));
+  const order = [];
+  for (const worker of shown) {
+    const row = rows.get(worker.number) || workerRow(worker.number);
+    changeWorker(row, worker);
+    order.push(row);
+    if (open.has(worker.number)) order.push(stackRow(row, worker, stacks));
+    rows.delete(worker.number);
+  }
+  for (const row of body.querySelectorAll("tr")) if (!order.includes(row)) row.remove();
+  // What stands in its place stays there, and with it the focus.
+  order.forEach((row, n) => { if (body.children[n] !== row) body.insertBefore(row, body.children[n] || null); });
+}
+
+function workerRow(worker) {
+  const row = cells("", "", "", "", "")();
+  row.dataset.worker = worker;
+  row.cells[1].append(element("span", { kind: "state" }));
+  row.cells[2].append(element("span", { kind: "mono" }), element("span", { kind: "under" }));
+  row.cells[3].className = "for";
+  row.cells[3].append(element("span"), element("div", { kind: "gauge" }, element("i")));
+  const button = element("button", { type: "button", text: "Stack" });
+  button.setAttribute("aria-expanded", "false");
+  button.setAttribute("aria-label", `Stack of worker ${worker}`);
+  button.addEventListener("click", () => {
+    if (!open.delete(worker)) open.add(worker);
+    button.setAttribute("aria-expanded", String(open.has(worker)));
+    if (last) showWorkers(last);
+    resume();
+  });
+  row.cells[4].append(button);
+  return row;
+}
+
+function changeWorker(row, { name, state, call }) {
+  const [who, how, what, long, button] = row.cells;
+  put(who, name);
+  how.firstChild.dataset.state = state;
+  put(how.firstChild, STATES[state] || state);
+  put(what.firstChild, call ? title(call) : "no call");
+  const notes = call ? [call.target, call.streaming && "streams its answer", call.gone && "nobody waits for it any more"] : [];
+  put(what.lastChild, notes.filter(Boolean).join(" · "));
+  put(long.firstChild, call ? `${duration(call.elapsed * 1e6)}${call.streaming ? "" : ` of ${duration(call.limit * 1e6)}`}` : "");
+  long.lastChild.hidden = !call || call.streaming;
+  const bar = long.lastChild.firstChild, share = call ? call.elapsed / call.limit : 0;
+  bar.style.width = `${Math.min(100, share * 100)}%`;
+  bar.className = share >= 1 ? "full" : "";
+  button.hidden = false;
+}
+
+function stackRow(row, { number: worker, call, stack }, stacks) {
+  let under = row.stackRow;
+  if (!under) {
+    const text = element("pre", { tabIndex: 0, id: `stack-${worker}` });
+    text.setAttribute("aria-label", `Stack of worker ${worker}`);
+    const cell = element("td", { colSpan: 5 }, text);
+    under = row.stackRow = element("tr", { kind: "stack" }, cell);
+    row.querySelector("button").setAttribute("aria-controls", text.id);
+  }
+  let text = stack;
+  if (stacks === "held") text = "Not to be had: the interpreter is held, so that nobody could read the stack within half a second.";
+  else if (stacks !== "read") text = "Reading …";
+  else if (!call) text = "It is in no call any more.";
+  else if (stack === null) text = "Its call has ended meanwhile.";
+  else if (stack === "") text = "No Python code runs in it.";
+  put(under.querySelector("pre"), text.trimEnd());
+  return under;
+}
+
+const ENDINGS = {
+  ok: "answered", exception: "exceptions", contract: "contract failures", deadline: "deadlines passed", overloaded: "overloaded",
+  shutting_down: "shutting down", body: "broken bodies", not_found: "not found", abandoned: "abandoned", internal: "internal errors",
+};
+
+function showCounts(calls) {
+  const told = Object.entries(calls).filter(([ending, count]) => count || ending === "ok");
+  fill($("counts"), told, () => element("li", {}, element("b"), element("span")), (item, [ending, count]) => {
+    put(item.firstChild, number(count));
+    put(item.lastChild, ` ${ENDINGS[ending] || ending}`);
+    item.className = ["ok", "not_found", "abandoned"].includes(ending) ? "" : "alarm";
+  });
+}
+
+function showTime(cell, time, now) {
+  put(cell, now - time < 1 ? "now" : `${span(now - time)} ago`);
+  cell.title = new Date(time * 1000).toISOString();
+}
+
+function showStatus(cell, status) {
+  put(cell, status ? String(status) : "–");
+  cell.className = status >= 500 ? "status bad" : "status";
+}
+
+// The first ones of a list, or all of them once they were asked for.
+const FIRST = 8, all = new Set();
+
+function some(name, items) {
+  const button = $(`${name}-more`), shown = all.has(name);
+  button.hidden = items.length <= FIRST;
+  button.setAttribute("aria-expanded", String(shown));
+  put(button, shown ? "Show fewer" : `Show all ${items.length}`);
+  return shown ? items : items.slice(0, FIRST);
+}
+
+for (const name of ["failed", "slow"]) {
+  $(`${name}-more`).addEventListener("click", () => {
+    if (!all.delete(name)) all.add(name);
+    show(last);
+  });
+}
+
+function showFailed({ failed, time }) {
+  $("failed-empty").hidden = failed.length > 0;
+  $("failed-table").hidden = failed.length === 0;
+  fill($("failed-rows"), some("failed", failed), cells("", "", "", "", ""), (row, call) => {
+    const [when, times, status, what, why] = row.cells;
+    showTime(when, call.time, time);
+    put(times, call.times > 1 ? `${number(call.times)} ×` : "1 ×");
+    showStatus(status, call.status);
+    showCall(what, call);
+    put(why, call.message || "the handler's own answer");
+  });
+}
+
+function showCall(cell, call) {
+  if (!cell.firstChild) cell.append(element("span", { kind: "mono" }), element("span", { kind: "under" }));
+  const name = title(call);
+  put(cell.firstChild, name);
+  put(cell.lastChild, name === call.target ? "" : call.target);
+}
+
+function showSlow({ slow, slow_after, time }) {
+  put($("slow-empty"), slow.length ? `Longer than ${duration(slow_after * 1e6)}.` : `None took longer than ${duration(slow_after * 1e6)}.`);
+  $("slow-table").hidden = slow.length === 0;
+  fill($("slow-rows"), some("slow", slow), cells("", "", "", "", ""), (row, call) => {
+    const [when, took, status, what, parts] = row.cells;
+    showTime(when, call.time, time);
+    put(took, duration(call.total * 1e6));
+    showStatus(status, call.status);
+    showCall(what, call);
+    showParts(parts, call);
+  });
+}
+
+function showParts(cell, { queue, attach, convert, run, total }) {
+  const known = [["queue", queue, "for a worker"], ["attach", attach, "for the interpreter"], ["run", run + convert, "running"]];
+  const parts = [...known, ["rest", Math.max(0, total - queue - attach - convert - run), "elsewhere"]];
+  if (!cell.firstChild) cell.append(element("div", { kind: "parts" }), element("span", { kind: "under" }));
+  cell.firstChild.setAttribute("aria-hidden", "true");
+  fill(cell.firstChild, parts, () => element("i"), (bar, [name, seconds]) => {
+    bar.className = name;
+    bar.style.width = `${total ? (seconds / total) * 100 : 0}%`;
+  });
+  const told = parts.filter(([, seconds]) => seconds >= total / 100);
+  put(cell.lastChild, told.map(([, seconds, text]) => `${duration(seconds * 1e6)} ${text}`).join(", "));
+}
+
+// Asks now, unless it is being asked: then right after that.
+function resume() {
+  clearTimeout(timer);
+  if (asking) timer = setTimeout(ask, EVERY);
+  else ask();
+}
+
+$("pause").addEventListener("click", () => {
+  paused = !paused;
+  $("pause").setAttribute("aria-pressed", String(paused));
+  put($("pause"), paused ? "Paused: go on" : "Pause");
+  if (!paused) resume();
+});
+document.addEventListener("visibilitychange", () => { if (!document.hidden) resume(); });
+addEventListener("resize", () => { if (last) showCharts(last); });
+ask();

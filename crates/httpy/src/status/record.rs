@@ -1,0 +1,142 @@
+//! `Ended`: what is recorded of a call when it has ended: how, and where its time went.
+
+use std::time::Duration;
+
+use http::Method;
+use serde::Serialize;
+
+use crate::error::Kind;
+
+/// Where the time of a call went. Zero where it is not known, or where the call did not come so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Timings {
+    /// In the queue, until a worker took the call.
+    pub(crate) queue: Duration,
+    /// Until that worker had the interpreter.
+    pub(crate) attach: Duration,
+    /// Building the arguments and reading the result.
+    pub(crate) convert: Duration,
+    /// In the handler.
+    pub(crate) run: Duration,
+    /// From the push into the queue to the answer.
+    pub(crate) total: Duration,
+}
+
+/// A call that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended<'a> {
+    pub(crate) target: &'a str,
+    pub(crate) route: Option<&'a str>,
+    /// None where the call was refused before it was made.
+    pub(crate) method: Option<&'a Method>,
+    /// What the client was answered; 0 where nobody was there to be.
+    pub(crate) status: u16,
+    pub(crate) ending: Ending,
+    pub(crate) timings: Timings,
+    /// What went wrong.
+    pub(crate) message: Option<&'a str>,
+}
+
+impl Ended<'_> {
+    /// Whether the operator should hear of it: a failure of ours, or an answer of the handler that says so.
+    pub(super) fn has_failed(&self) -> bool {
+        self.ending.is_failure() || self.status >= 500
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Ending {
+    /// The handler answered, with whatever status.
+    Ok,
+    /// The handler raised.
+    Exception,
+    /// The handler returned what the contract does not allow.
+    Contract,
+    /// The deadline passed while it ran.
+    Deadline,
+    /// There was no room for it in time: it never ran.
+    Overloaded,
+    /// The app was shutting down.
+    ShuttingDown,
+    /// The client's body was too large, too slow, or broke off.
+    Body,
+    /// No route or no method of a route.
+    NotFound,
+    /// The client went away while the call waited: it never ran.
+    Abandoned,
+    /// httpy failed, or an extra of the host.
+    Internal,
+}
+
+impl Ending {
+    /// All of them, in the order of their declaration.
+    pub(super) const ALL: [Self; 10] = [
+        Self::Ok,
+        Self::Exception,
+        Self::Contract,
+        Self::Deadline,
+        Self::Overloaded,
+        Self::ShuttingDown,
+        Self::Body,
+        Self::NotFound,
+        Self::Abandoned,
+        Self::Internal,
+    ];
+
+    pub(super) const fn is_failure(self) -> bool {
+        !matches!(self, Self::Ok | Self::NotFound | Self::Abandoned)
+    }
+}
+
+impl From<&Kind> for Ending {
+    fn from(kind: &Kind) -> Self {
+        match kind {
+            Kind::Exception => Self::Exception,
+            Kind::Contract(_) => Self::Contract,
+            Kind::Deadline => Self::Deadline,
+            Kind::Overloaded => Self::Overloaded,
+            Kind::ShuttingDown => Self::ShuttingDown,
+            Kind::BodyTooLarge | Kind::BodyBroken | Kind::BodyTimeout | Kind::Stalled => Self::Body,
+            Kind::NotFound | Kind::MethodNotAllowed(_) => Self::NotFound,
+            _ => Self::Internal,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_ending_stands_at_its_number() {
+        for (number, ending) in Ending::ALL.into_iter().enumerate() {
+            assert_eq!(ending as usize, number);
+        }
+    }
+
+    #[test]
+    fn an_answer_of_the_handler_that_says_so_is_a_failure_and_a_client_that_goes_is_none() {
+        let ended = |ending, status| Ended {
+            target: "w:h",
+            route: None,
+            method: None,
+            status,
+            ending,
+            timings: Timings::default(),
+            message: None,
+        };
+        for (ending, status, failed) in [
+            (Ending::Ok, 200, false),
+            (Ending::Ok, 502, true),
+            (Ending::Exception, 500, true),
+            (Ending::Body, 413, true),
+            (Ending::NotFound, 404, false),
+            (Ending::Abandoned, 0, false),
+        ] {
+            assert_eq!(ended(ending, status).has_failed(), failed, "{ending:?}");
+        }
+    }
+}

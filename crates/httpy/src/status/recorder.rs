@@ -1,0 +1,159 @@
+//! `Recorder`: remembers what became of an app's calls, for those who look later.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Serialize;
+
+use super::history::Seconds;
+use super::record::{Ended, Ending};
+use super::ring::Ring;
+use super::{History, Recent, RecordedCall};
+
+/// How many calls ended in each way since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CallCounts {
+    /// The handler answered, with whatever status.
+    pub ok: u64,
+    /// The handler raised.
+    pub exception: u64,
+    /// The handler returned what the contract does not allow.
+    pub contract: u64,
+    /// The deadline passed while they ran.
+    pub deadline: u64,
+    /// There was no room for them in time: they never ran.
+    pub overloaded: u64,
+    /// The app was shutting down.
+    pub shutting_down: u64,
+    /// The client's body was too large, too slow, or broke off.
+    pub body: u64,
+    /// No route or no method of a route.
+    pub not_found: u64,
+    /// The client went away while they waited: they never ran.
+    pub abandoned: u64,
+    /// httpy failed, or an extra of the host.
+    pub internal: u64,
+}
+
+/// One per app. What happens on the path of every call is two counters and a short lock, without memory being asked for.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    started: Instant,
+    started_at: SystemTime,
+    /// What takes longer is slow.
+    slow_after: Duration,
+    endings: [AtomicU64; Ending::ALL.len()],
+    seconds: Seconds,
+    slow: Mutex<Ring>,
+    failed: Mutex<Ring>,
+}
+
+impl Recorder {
+    pub(crate) fn new(slow_after: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            slow_after,
+            endings: Default::default(),
+            seconds: Seconds::new(),
+            slow: Mutex::new(Ring::new(false)),
+            failed: Mutex::new(Ring::new(true)),
+        }
+    }
+
+    /// Records a call that ended at `now`.
+    pub(crate) fn record(&self, ended: &Ended<'_>, now: Instant) {
+        self.count(ended.ending);
+        self.seconds.add(now.saturating_duration_since(self.started), ended);
+        if ended.timings.total > self.slow_after {
+            add(&self.slow, ended);
+        }
+        if ended.has_failed() {
+            add(&self.failed, ended);
+        }
+    }
+
+    /// Counts a call of which nothing but its ending is of interest.
+    pub(crate) fn count(&self, ending: Ending) {
+        self.endings[ending as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn counts(&self) -> CallCounts {
+        let of = |ending: Ending| self.endings[ending as usize].load(Ordering::Relaxed);
+        CallCounts {
+            ok: of(Ending::Ok),
+            exception: of(Ending::Exception),
+            contract: of(Ending::Contract),
+            deadline: of(Ending::Deadline),
+            overloaded: of(Ending::Overloaded),
+            shutting_down: of(Ending::ShuttingDown),
+            body: of(Ending::Body),
+            not_found: of(Ending::NotFound),
+            abandoned: of(Ending::Abandoned),
+            internal: of(Ending::Internal),
+        }
+    }
+
+    pub(crate) const fn slow_after(&self) -> Duration {
+        self.slow_after
+    }
+
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn history(&self) -> History {
+        self.seconds.history(self.uptime(), self.started_at)
+    }
+
+    pub(crate) fn recent(&self) -> Recent {
+        self.seconds.recent(self.uptime())
+    }
+
+    /// The last slow calls, the last one first.
+    pub(crate) fn slow(&self) -> Vec<RecordedCall> {
+        calls(&self.slow)
+    }
+
+    /// The last failed calls, the last one first.
+    pub(crate) fn failed(&self) -> Vec<RecordedCall> {
+        calls(&self.failed)
+    }
+}
+
+fn add(ring: &Mutex<Ring>, ended: &Ended<'_>) {
+    let now = SystemTime::now();
+    ring.lock().unwrap_or_else(PoisonError::into_inner).add(ended, now);
+}
+
+fn calls(ring: &Mutex<Ring>) -> Vec<RecordedCall> {
+    ring.lock().unwrap_or_else(PoisonError::into_inner).calls()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::record::Timings;
+
+    fn ended(ending: Ending, status: u16, total: Duration) -> Ended<'static> {
+        let timings = Timings { total, ..Timings::default() };
+        Ended { target: "w:h", route: None, method: None, status, ending, timings, message: None }
+    }
+
+    #[test]
+    fn a_slow_call_and_a_failed_one_come_into_their_rings_and_all_are_counted() {
+        let recorder = Recorder::new(Duration::from_secs(1));
+        let now = Instant::now();
+        recorder.record(&ended(Ending::Ok, 200, Duration::from_secs(1)), now);
+        recorder.record(&ended(Ending::Ok, 201, Duration::from_millis(1001)), now);
+        recorder.record(&ended(Ending::Exception, 500, Duration::ZERO), now);
+        recorder.count(Ending::Abandoned);
+        assert_eq!(recorder.counts(), CallCounts { ok: 2, exception: 1, abandoned: 1, ..CallCounts::default() });
+        let status = |calls: Vec<RecordedCall>| calls.iter().map(|call| call.status).collect::<Vec<_>>();
+        assert_eq!((status(recorder.slow()), status(recorder.failed())), (vec![201], vec![500]));
+        let history = recorder.history();
+        assert_eq!((history.count.iter().sum::<u32>(), history.failed.iter().sum::<u32>()), (3, 1));
+    }
+}

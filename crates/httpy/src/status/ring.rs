@@ -1,0 +1,215 @@
+//! `Ring`: the last calls of a kind, in memory that does not grow; `RecordedCall`: one of them, as plain data.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::record::{Ended, Ending, Timings};
+use super::seconds;
+
+/// So many are kept.
+const PLACES: usize = 50;
+/// Texts are cut to so many bytes: some come from clients and from Python.
+const LONGEST_TEXT: usize = 400;
+
+/// A call that ended some time ago.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RecordedCall {
+    /// When it ended; the last one, where there were several.
+    #[serde(serialize_with = "seconds::since_1970")]
+    pub time: SystemTime,
+    /// How many there were that differ in nothing but their time.
+    pub times: u64,
+    /// The handler's target.
+    pub target: String,
+    /// The pattern of its route.
+    pub route: Option<String>,
+    /// Its method; none where it was refused before that was looked at.
+    pub method: Option<String>,
+    /// What the client was answered.
+    pub status: u16,
+    /// How it ended.
+    pub ending: Ending,
+    /// How long it waited for a worker.
+    #[serde(serialize_with = "seconds::of")]
+    pub queue: Duration,
+    /// How long its worker waited for the interpreter.
+    #[serde(serialize_with = "seconds::of")]
+    pub attach: Duration,
+    /// How long it took to build its arguments and to read its result.
+    #[serde(serialize_with = "seconds::of")]
+    pub convert: Duration,
+    /// How long its handler took.
+    #[serde(serialize_with = "seconds::of")]
+    pub run: Duration,
+    /// How long it took from its push into the queue to its answer. Durations are zero where they are not known.
+    #[serde(serialize_with = "seconds::of")]
+    pub total: Duration,
+    /// What went wrong, the first line of it; at most 400 bytes.
+    pub message: Option<String>,
+}
+
+/// The last calls. A place that is taken anew keeps its memory.
+#[derive(Debug)]
+pub(super) struct Ring {
+    places: Vec<RecordedCall>,
+    /// Equal ones share a place: a flood of one failure does not wash away the others.
+    merges: bool,
+}
+
+impl Ring {
+    pub(super) const fn new(merges: bool) -> Self {
+        Self { places: Vec::new(), merges }
+    }
+
+    pub(super) fn add(&mut self, ended: &Ended<'_>, now: SystemTime) {
+        let same = if self.merges { self.places.iter_mut().find(|place| place.is_like(ended)) } else { None };
+        if let Some(place) = same {
+            (place.time, place.times) = (now, place.times + 1);
+            place.set_timings(ended.timings);
+        } else if self.places.len() < PLACES {
+            let mut place = RecordedCall::empty(now);
+            place.set(ended, now);
+            self.places.push(place);
+        } else if let Some(oldest) = self.places.iter_mut().min_by_key(|place| place.time) {
+            oldest.set(ended, now);
+        }
+    }
+
+    /// All of them, the last one first.
+    pub(super) fn calls(&self) -> Vec<RecordedCall> {
+        let mut calls = self.places.clone();
+        calls.sort_by_key(|call| std::cmp::Reverse(call.time));
+        calls
+    }
+}
+
+impl RecordedCall {
+    const fn empty(time: SystemTime) -> Self {
+        Self {
+            time,
+            times: 0,
+            target: String::new(),
+            route: None,
+            method: None,
+            status: 0,
+            ending: Ending::Ok,
+            queue: Duration::ZERO,
+            attach: Duration::ZERO,
+            convert: Duration::ZERO,
+            run: Duration::ZERO,
+            total: Duration::ZERO,
+            message: None,
+        }
+    }
+
+    fn set(&mut self, ended: &Ended<'_>, now: SystemTime) {
+        (self.time, self.times, self.status, self.ending) = (now, 1, ended.status, ended.ending);
+        replace(&mut self.target, shortened(ended.target));
+        replace_option(&mut self.route, ended.route.map(shortened));
+        replace_option(&mut self.method, ended.method.map(|method| shortened(method.as_str())));
+        replace_option(&mut self.message, ended.message.map(shortened));
+        self.set_timings(ended.timings);
+    }
+
+    fn set_timings(&mut self, timings: Timings) {
+        let Timings { queue, attach, convert, run, total } = timings;
+        (self.queue, self.attach, self.convert, self.run, self.total) = (queue, attach, convert, run, total);
+    }
+
+    fn is_like(&self, ended: &Ended<'_>) -> bool {
+        self.ending == ended.ending
+            && self.status == ended.status
+            && self.message.as_deref() == ended.message.map(shortened)
+            && self.route.as_deref() == ended.route.map(shortened)
+            && self.method.as_deref() == ended.method.map(|method| shortened(method.as_str()))
+            && self.target == shortened(ended.target)
+    }
+}
+
+/// The first line, as far as it fits.
+pub(super) fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(LONGEST_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = &text[..end];
+    text.split(['\n', '\r']).next().unwrap_or_default()
+}
+
+fn replace(place: &mut String, text: &str) {
+    place.clear();
+    place.push_str(text);
+}
+
+fn replace_option(place: &mut Option<String>, text: Option<&str>) {
+    match text {
+        Some(text) => replace(place.get_or_insert_default(), text),
+        None => *place = None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    fn ended<'a>(message: &'a str, total: Duration) -> Ended<'a> {
+        Ended {
+            target: "worker:handle",
+            route: Some("/a/{id}"),
+            method: Some(&Method::GET),
+            status: 500,
+            ending: Ending::Exception,
+            timings: Timings { total, ..Timings::default() },
+            message: Some(message),
+        }
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_last_ones_are_kept_and_the_last_comes_first() {
+        let mut ring = Ring::new(false);
+        let messages: Vec<String> = (0..PLACES + 3).map(|number| number.to_string()).collect();
+        for (second, message) in (0..).zip(&messages) {
+            ring.add(&ended(message, Duration::ZERO), at(second));
+        }
+        let kept: Vec<_> = ring.calls().into_iter().filter_map(|call| call.message).collect();
+        let expected: Vec<_> = messages.into_iter().rev().take(PLACES).collect();
+        assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn equal_failures_share_a_place_so_that_a_flood_leaves_the_others() {
+        let mut ring = Ring::new(true);
+        ring.add(&ended("rare", Duration::ZERO), at(0));
+        for second in 1..=1000 {
+            ring.add(&ended("often", Duration::from_secs(second)), at(second));
+        }
+        let calls = ring.calls();
+        assert_eq!(calls.len(), 2);
+        let often = &calls[0];
+        assert_eq!((often.times, often.time, often.total), (1000, at(1000), Duration::from_secs(1000)));
+        assert_eq!((calls[1].times, calls[1].message.as_deref()), (1, Some("rare")));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_two_characters_and_to_its_first_line() {
+        let mut ring = Ring::new(true);
+        let long = "é".repeat(LONGEST_TEXT);
+        for text in [long.as_str(), "one\ntwo"] {
+            ring.add(&ended(text, Duration::ZERO), at(0));
+            ring.add(&ended(text, Duration::ZERO), at(0));
+        }
+        let calls = ring.calls();
+        assert_eq!(calls.len(), 2);
+        assert!(calls.iter().all(|call| call.times == 2));
+        let of = |number: usize| calls[number].message.as_deref().unwrap();
+        assert_eq!((of(0).len(), of(1)), (LONGEST_TEXT, "one"));
+    }
+}

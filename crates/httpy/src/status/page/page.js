@@ -183,12 +183,13 @@ function showWorkers({ workers, stacks }) {
   const shown = workers.each.filter((worker) => worker.call || worker.state === "lost" || open.has(worker.number));
   shown.sort((one, other) => (other.call?.elapsed ?? -1) - (one.call?.elapsed ?? -1) || one.number - other.number);
   const others = workers.each.length - shown.length;
+  const seen = some("worker", shown);
   const lost = workers.lost ? `; ${workers.lost} lost, of which ${workers.replacements} are replaced at most` : "";
   put($("workers-note"), `${plural(workers.each.length, "thread", "threads")} of ${workers.max} at most${lost}; ${others ? `${others} without a call${shown.length ? ", not shown" : ""}` : "all in calls"}.`);
   const body = $("worker-rows");
   const rows = new Map([...body.querySelectorAll("tr[data-worker]")].map((row) => [Number(row.dataset.worker), row]));
   const order = [];
-  for (const worker of shown) {
+  for (const worker of shown.filter((worker) => seen.includes(worker) || open.has(worker.number))) {
     const row = rows.get(worker.number) || workerRow(worker.number);
     changeWorker(row, worker);
     order.push(row);
@@ -256,8 +257,8 @@ function stackRow(row, { number: worker, call, stack }, stacks) {
 }
 
 const ENDINGS = {
-  ok: "answered", exception: "exceptions", contract: "contract failures", deadline: "deadlines passed", overloaded: "overloaded",
-  shutting_down: "shutting down", body: "broken bodies", not_found: "not found", abandoned: "abandoned", internal: "internal errors",
+  ok: "answered", exception: "raised", contract: "broke the contract", deadline: "passed their deadline", overloaded: "found no room",
+  shutting_down: "came at the end", body: "had a bad body", not_found: "had no route", abandoned: "were abandoned", internal: "failed in httpy",
 };
 
 function showCounts(calls) {
@@ -290,7 +291,7 @@ function some(name, items) {
   return shown ? items : items.slice(0, FIRST);
 }
 
-for (const name of ["failed", "slow"]) {
+for (const name of ["worker", "failed", "slow"]) {
   $(`${name}-more`).addEventListener("click", () => {
     if (!all.delete(name)) all.add(name);
     show(last);

@@ -57,7 +57,8 @@ impl Turn {
     async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
         let alone = TURN.lock().await;
         let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| options(builder.workers(1..=2)));
-        let router = app.python.router().unwrap().nest_service("/status", app.python.status_page());
+        let routes = app.python.router().unwrap_or_else(|error| panic!("{error:?}"));
+        let router = routes.nest_service("/status", app.python.status_page());
         Self { app, router, gate: Gate::new().await, _alone: alone }
     }
 
@@ -73,13 +74,14 @@ impl Turn {
     async fn json(&self, target: &str) -> Value {
         let answer = self.ask(get(target)).await;
         assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
-        serde_json::from_slice(&answer.body).unwrap()
+        serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The worker that is in a call; there is one.
     fn busy(&self) -> Worker {
         let each = self.app.python.snapshot().workers.each;
-        each.into_iter().find(|worker| worker.call.is_some()).expect("no worker is in a call")
+        let busy = each.into_iter().find(|worker| worker.call.is_some());
+        busy.unwrap_or_else(|| panic!("no worker is in a call"))
     }
 }
 
@@ -223,8 +225,10 @@ async fn the_page_runs_its_own_script_and_nothing_else() {
         let digest = turn.ask(post("/digest", text.to_owned())).await.text();
         assert!(policy.contains(&format!("{directive} 'sha256-{digest}'")), "{directive} has to be 'sha256-{digest}'");
     }
-    let unsafe_ways = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"];
-    let found: Vec<_> = unsafe_ways.into_iter().filter(|way| page.replace("http://www.w3.org/2000/svg", "").contains(way)).collect();
+    let unsafe_ways =
+        ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"];
+    let found: Vec<_> =
+        unsafe_ways.into_iter().filter(|way| page.replace("http://www.w3.org/2000/svg", "").contains(way)).collect();
     assert!(found.is_empty(), "{found:?}");
 }
 
@@ -235,7 +239,10 @@ async fn what_comes_from_outside_is_data_and_never_markup() {
     assert_eq!(turn.ask(get(&format!("/raise?text={encoded}"))).await.status, 500);
     let (_call, _held) = turn.hold(&with_gate(&turn, &format!("/seen/{encoded}"))).await;
     let answer = turn.ask(get("/status/data.json")).await;
-    assert_eq!((answer.header("content-type"), answer.header("x-content-type-options")), ("application/json", "nosniff"));
+    assert_eq!(
+        (answer.header("content-type"), answer.header("x-content-type-options")),
+        ("application/json", "nosniff")
+    );
     let data: Value = serde_json::from_slice(&answer.body).unwrap();
     assert!(data["failed"][0]["message"].as_str().unwrap().ends_with(SCRIPT), "{data}");
     let workers = data["workers"]["each"].as_array().unwrap();
@@ -273,7 +280,10 @@ async fn the_page_is_found_below_any_prefix_by_get_and_head() {
 async fn a_snapshot_tells_what_runs_here_in_numbers() {
     let turn = Turn::begin(|builder| builder.queue(7).body_budget(1 << 22)).await;
     let data = turn.json("/status/data.json").await;
-    assert_eq!((&data["queue"], &data["body_budget"], &data["slow_after"]), (&7.into(), &(1 << 22).into(), &1.0.into()));
+    assert_eq!(
+        (&data["queue"], &data["body_budget"], &data["slow_after"]),
+        (&7.into(), &(1 << 22).into(), &1.0.into())
+    );
     assert_eq!(data["target"], turn.app.target("handle"));
     assert_eq!((&data["versions"]["gil"], &data["versions"]["switch_interval"]), (&true.into(), &0.001.into()));
     assert!(data["versions"]["python"].as_str().unwrap().starts_with("3."), "{data}");

@@ -77,7 +77,11 @@ async fn when_a_waiting_caller_has_gone_its_body_and_its_bytes_are_given_up_at_o
     drop(gone);
     assert!(!body.is_held());
     let after = turn.app.python.snapshot();
-    assert_eq!((after.waiting, after.body_bytes, after.calls.abandoned), (1, 0, 1), "its place is passed on by the worker");
+    assert_eq!(
+        (after.waiting, after.body_bytes, after.calls.abandoned),
+        (1, 0, 1),
+        "its place is passed on by the worker"
+    );
     let mut next = Box::pin(turn.app.ask(post("/next", vec![b'a'; LARGE])));
     assert!(is_pending(&mut next).await);
 

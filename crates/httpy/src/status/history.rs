@@ -147,7 +147,8 @@ impl Seconds {
             let is_it = slot.second == second;
             history.count.push(if is_it { slot.count } else { 0 });
             history.failed.push(if is_it { slot.failed } else { 0 });
-            let found = slot.histograms().map(|histogram| if is_it { histogram.percentiles(PERCENTAGES) } else { [0; 3] });
+            let found =
+                slot.histograms().map(|histogram| if is_it { histogram.percentiles(PERCENTAGES) } else { [0; 3] });
             let places = [&mut history.total, &mut history.queue, &mut history.attach, &mut history.run];
             for (place, [p50, p90, p99]) in places.into_iter().zip(found) {
                 place.p50.push(p50);

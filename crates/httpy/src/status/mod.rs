@@ -17,7 +17,7 @@ pub use self::history::{History, Percentiles, Recent};
 pub use self::page::{StatusFuture, StatusPage};
 pub use self::record::Ending;
 pub(crate) use self::record::{Ended, Timings};
-pub(crate) use self::recorder::Recorder;
 pub use self::recorder::CallCounts;
+pub(crate) use self::recorder::Recorder;
 pub use self::ring::RecordedCall;
 pub use self::worker::{CurrentCall, Worker, WorkerState};

@@ -12,10 +12,9 @@ let timer = null, asking = false, paused = false, answered = null, failing = nul
 
 function element(tag, options = {}, ...children) {
   const made = document.createElement(tag);
-  const { text, kind, label, ...rest } = options;
+  const { text, kind, ...rest } = options;
   if (text !== undefined) made.textContent = text;
   if (kind) made.className = kind;
-  if (label) made.dataset.label = label;
   Object.assign(made, rest);
   made.append(...children);
   return made;
@@ -34,8 +33,8 @@ function fill(parent, items, make, change) {
   });
 }
 
-function cells(...labels) {
-  return () => element("tr", {}, ...labels.map((label) => element("td", label ? { label } : {})));
+function row() {
+  return element("tr", {}, ...Array.from({ length: 5 }, () => element("td")));
 }
 
 async function ask() {
@@ -202,12 +201,12 @@ function showWorkers({ workers, stacks }) {
 }
 
 function workerRow(worker) {
-  const row = cells("", "", "", "", "")();
-  row.dataset.worker = worker;
-  row.cells[1].append(element("span", { kind: "state" }));
-  row.cells[2].append(element("span", { kind: "mono" }), element("span", { kind: "under" }));
-  row.cells[3].className = "for";
-  row.cells[3].append(element("span"), element("div", { kind: "gauge" }, element("i")));
+  const made = row();
+  made.dataset.worker = worker;
+  made.cells[1].append(element("span", { kind: "state" }));
+  made.cells[2].append(element("span", { kind: "mono" }), element("span", { kind: "under" }));
+  made.cells[3].className = "for";
+  made.cells[3].append(element("span"), element("div", { kind: "gauge" }, element("i")));
   const button = element("button", { type: "button", text: "Stack" });
   button.setAttribute("aria-expanded", "false");
   button.setAttribute("aria-label", `Stack of worker ${worker}`);
@@ -217,8 +216,8 @@ function workerRow(worker) {
     if (last) showWorkers(last);
     resume();
   });
-  row.cells[4].append(button);
-  return row;
+  made.cells[4].append(button);
+  return made;
 }
 
 function changeWorker(row, { name, state, call }) {
@@ -301,8 +300,8 @@ for (const name of ["worker", "failed", "slow"]) {
 function showFailed({ failed, time }) {
   $("failed-empty").hidden = failed.length > 0;
   $("failed-table").hidden = failed.length === 0;
-  fill($("failed-rows"), some("failed", failed), cells("", "", "", "", ""), (row, call) => {
-    const [when, times, status, what, why] = row.cells;
+  fill($("failed-rows"), some("failed", failed), row, (line, call) => {
+    const [when, times, status, what, why] = line.cells;
     showTime(when, call.time, time);
     put(times, call.times > 1 ? `${number(call.times)} ×` : "1 ×");
     showStatus(status, call.status);
@@ -321,8 +320,8 @@ function showCall(cell, call) {
 function showSlow({ slow, slow_after, time }) {
   put($("slow-empty"), slow.length ? `Longer than ${duration(slow_after * 1e6)}.` : `None took longer than ${duration(slow_after * 1e6)}.`);
   $("slow-table").hidden = slow.length === 0;
-  fill($("slow-rows"), some("slow", slow), cells("", "", "", "", ""), (row, call) => {
-    const [when, took, status, what, parts] = row.cells;
+  fill($("slow-rows"), some("slow", slow), row, (line, call) => {
+    const [when, took, status, what, parts] = line.cells;
     showTime(when, call.time, time);
     put(took, duration(call.total * 1e6));
     showStatus(status, call.status);

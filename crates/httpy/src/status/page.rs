@@ -31,7 +31,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-Z/I0z6e9GVIR3m0qIQ3Ll6lOB/VWY+/5CnAgTU0Elp0='; style-src 'sha256-MlqMU2YHM0lgVP1ZV+zCOCZaemImiNjar5To4X7MMKk='",
+    "script-src 'sha256-iNkq6Ilw+cZDieyNsj/7JY2Hfaokqb7N2dJiKi3lqlE='; style-src 'sha256-QoAZvTWez94KDMkwuuEA/JNZH3Jcf081t0sbcDlu7fY='",
 );
 
 /// What an app does, as a page for people and as JSON for programs: a [`tower::Service`] for `GET` and `HEAD` that takes any

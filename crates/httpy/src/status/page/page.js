@@ -65,14 +65,20 @@ function showSilence() {
   say("bad", `The server does not answer${since}`, [failing, ...(answered === null ? [] : ["What is below is from before that."])], "The server does not answer");
 }
 
-// `spoken` is what a screen reader hears, only when it changes.
-function say(level, headline, problems, spoken = headline) {
+let heard = "";
+
+// What stands on top, in the tab and in its icon. A screen reader hears it when more than its figures has changed.
+function say(level, headline, problems, title = headline) {
   $("verdict").dataset.level = level;
   put($("headline"), headline);
   fill($("problems"), problems, () => element("li"), put);
-  put($("spoken"), spoken);
+  const words = [headline, ...problems].join(" ").replace(/[\d.,]+/g, "");
+  if (words !== heard) {
+    heard = words;
+    put($("spoken"), [headline, ...problems].join(". "));
+  }
   const mark = { good: "●", warn: "▲", bad: "■" }[level];
-  document.title = `${mark} ${spoken} – httpy`;
+  document.title = `${mark} ${title} – httpy`;
   const hue = { good: "#12805c", warn: "#d98a00", bad: "#c4211c" }[level];
   const icon = `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="${SVG}" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${hue}"/></svg>`)}`;
   if ($("icon").getAttribute("href") !== icon) $("icon").setAttribute("href", icon);
@@ -121,7 +127,7 @@ function show(data) {
   document.body.classList.remove("stale");
   $("main").hidden = false;
   const [level, headline, problems] = judge(data);
-  say(level, headline, problems, [headline, ...problems.map((problem) => problem.replace(/ for \d[^:]*/, ""))].join(". "));
+  say(level, headline, problems);
   put($("target"), data.target);
   put($("uptime"), `up for ${span(data.uptime)}`);
   showFigures(data);

@@ -31,7 +31,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-iNkq6Ilw+cZDieyNsj/7JY2Hfaokqb7N2dJiKi3lqlE='; style-src 'sha256-QoAZvTWez94KDMkwuuEA/JNZH3Jcf081t0sbcDlu7fY='",
+    "script-src 'sha256-//1y+GFge+UWuPBEHwdN00i/1WWALnC1TbLro3sS9/g='; style-src 'sha256-3OTDz32atKb8vj7Lq1Q8LM+kw+/+LbTO0nG+/t51Aas='",
 );
 
 /// What an app does, as a page for people and as JSON for programs: a [`tower::Service`] for `GET` and `HEAD` that takes any

@@ -100,6 +100,11 @@ function judge(data) {
   if (data.waiting >= data.queue) bad.push("The queue is full: further calls are answered with 503.");
   else if (data.waiting > data.queue / 2) warn.push("The queue is more than half full.");
   if (workers.lost) warn.push(`${plural(workers.lost, "worker is lost: its handler does not end", "workers are lost: their handlers do not end")}.`);
+  const oldest = workers.each.filter(isOld).sort((one, other) => other.call.elapsed - one.call.elapsed)[0];
+  if (oldest) {
+    const { elapsed, limit } = oldest.call;
+    warn.push(`${title(oldest.call)} in ${oldest.name} is ${span(elapsed)} old, ${elapsed < limit ? "of" : "past"} ${duration(limit * 1e6)}.`);
+  }
   const share = recent.count ? recent.failed / recent.count : 0;
   if (share >= 0.5) bad.push(`${percent(share)} of the calls fail.`);
   else if (share >= 0.02) warn.push(`${percent(share)} of the calls fail.`);
@@ -107,6 +112,9 @@ function judge(data) {
   const headline = { bad: data.not_ready.length ? "Not ready" : "In trouble", warn: data.not_ready.length ? "Shutting down" : "Serving, with a problem", good: "Serving" }[level];
   return [level, headline, [...bad, ...warn]];
 }
+
+// It may end in time, but an operator may want to look at it.
+const isOld = ({ call }) => call && !call.streaming && call.elapsed > Math.max(1, call.limit / 2);
 
 const percent = (share) => `${share < 0.1 ? (share * 100).toFixed(1) : Math.round(share * 100)} %`;
 

@@ -57,7 +57,8 @@ impl Turn {
     async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
         let alone = TURN.lock().await;
         let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| options(builder.workers(1..=2)));
-        let router = app.python.router().unwrap().nest_service("/status", app.python.status_page());
+        let routes = app.python.router().unwrap_or_else(|error| panic!("{error:?}"));
+        let router = routes.nest_service("/status", app.python.status_page());
         Self { app, router, gate: Gate::new().await, _alone: alone }
     }
 
@@ -73,13 +74,14 @@ impl Turn {
     async fn json(&self, target: &str) -> Value {
         let answer = self.ask(get(target)).await;
         assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
-        serde_json::from_slice(&answer.body).unwrap()
+        serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The worker that is in a call; there is one.
     fn busy(&self) -> Worker {
         let each = self.app.python.snapshot().workers.each;
-        each.into_iter().find(|worker| worker.call.is_some()).expect("no worker is in a call")
+        let busy = each.into_iter().find(|worker| worker.call.is_some());
+        busy.unwrap_or_else(|| panic!("no worker is in a call"))
     }
 }
 

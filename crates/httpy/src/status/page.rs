@@ -31,7 +31,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-xsbe0T/UEmG/JiFfu0y7ndF4v75eXEr3y797O5i4gSw='; style-src 'sha256-YXhInZf7IaM9v/sakC49iaog84MbTlAyAWjKtelaDWw='",
+    "script-src 'sha256-//1y+GFge+UWuPBEHwdN00i/1WWALnC1TbLro3sS9/g='; style-src 'sha256-3OTDz32atKb8vj7Lq1Q8LM+kw+/+LbTO0nG+/t51Aas='",
 );
 
 /// What an app does, as a page for people and as JSON for programs: a [`tower::Service`] for `GET` and `HEAD` that takes any

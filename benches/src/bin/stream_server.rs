@@ -16,7 +16,7 @@ const BODY_LIMIT: usize = 2 << 30;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
     let python = PyApp::builder("streams:sync").path(concat!(env!("CARGO_MANIFEST_DIR"), "/python")).build()?;
-    let handler = |name: &str| python.handler(&format!("streams:{name}"));
+    let handler = |name: &str| python.handler(format!("streams:{name}"));
     let router = Router::new()
         .route("/native", get(|| async { "request #1" }))
         .route_service("/python", python.service())

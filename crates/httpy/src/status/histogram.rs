@@ -75,7 +75,7 @@ const fn middle(bucket: usize) -> u32 {
     ((2 * low + width) * UNIT_NANOS).div_ceil(2000) as u32
 }
 
-const _: () = assert!(bucket(LONGEST.as_secs() * 1_000_000_000 >> UNIT_BITS) < BUCKETS);
+const _: () = assert!(bucket((LONGEST.as_secs() * 1_000_000_000) >> UNIT_BITS) < BUCKETS);
 
 #[cfg(test)]
 mod tests {

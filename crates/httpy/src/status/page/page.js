@@ -103,7 +103,7 @@ function judge(data) {
   const oldest = workers.each.filter(isOld).sort((one, other) => other.call.elapsed - one.call.elapsed)[0];
   if (oldest) {
     const { elapsed, limit } = oldest.call;
-    warn.push(`${title(oldest.call)} in ${oldest.name} is ${span(elapsed)} old, ${elapsed < limit ? "of" : "past"} ${duration(limit * 1e6)}.`);
+    warn.push(`${title(oldest.call)} has used ${span(elapsed)} of its ${duration(limit * 1e6)}, in ${oldest.name}.`);
   }
   const share = recent.count ? recent.failed / recent.count : 0;
   if (share >= 0.5) bad.push(`${percent(share)} of the calls fail.`);
@@ -156,7 +156,7 @@ function showFigures({ recent, workers, waiting, queue, waiting_for_place, body_
   $("failing").className = share >= 0.02 ? "alarm" : "";
   put($("failing-note"), `${number(recent.failed)} in ${plural(seconds, "second", "seconds")}`);
   put($("p50"), recent.count ? duration(recent.total[0]) : "–");
-  put($("p99-note"), recent.count ? `90 %: ${duration(recent.total[1])}, 99 %: ${duration(recent.total[2])}` : "no calls");
+  put($("p99-note"), recent.count ? `99 % in ${duration(recent.total[2])}` : "no calls");
   const busy = workers.each.filter((worker) => worker.call).length;
   gauge("busy", number(busy), `of ${workers.max}`, busy / workers.max);
   gauge("waiting", number(waiting), `of ${number(queue)}${waiting_for_place ? `, ${number(waiting_for_place)} before it` : ""}`, waiting / queue);

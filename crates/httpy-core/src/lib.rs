@@ -17,6 +17,7 @@ mod outcome;
 mod queue;
 mod stream;
 mod ticket;
+mod timing;
 
 pub use call::{Call, Details};
 pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, UploadFault};
@@ -29,3 +30,4 @@ pub use outcome::{BodyKind, Outcome, Reply, Returned};
 pub use queue::{Line, Lost, Queue, Seat, Seats, Standing, Take, Wait};
 pub use stream::{Broken, Gone, Reader, Writer, stream};
 pub use ticket::{Finish, Interruption, Ticket};
+pub use timing::{Step, Timings};

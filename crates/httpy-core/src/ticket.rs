@@ -23,7 +23,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::{Call, Freight, Seat};
+use crate::timing::Stamps;
+use crate::{Call, Freight, Seat, Step, Timings};
 
 /// One call and its stage.
 ///
@@ -44,6 +45,7 @@ pub struct Ticket {
     due: Mutex<Option<Instant>>,
     /// Never contended: the stage says who may take it.
     freight: Mutex<Option<Freight>>,
+    stamps: Stamps,
 }
 
 /// What the worker finds when it ends a call.
@@ -106,13 +108,7 @@ const fn runs(word: u64) -> bool {
 
 impl Ticket {
     /// A ticket of a call that waits.
-    pub const fn new(
-        call: Call,
-        pushed: Instant,
-        deadline: Instant,
-        chunk_timeout: Duration,
-        freight: Freight,
-    ) -> Self {
+    pub fn new(call: Call, pushed: Instant, deadline: Instant, chunk_timeout: Duration, freight: Freight) -> Self {
         Self {
             word: AtomicU64::new(WAITING),
             call,
@@ -121,6 +117,7 @@ impl Ticket {
             chunk_timeout,
             due: Mutex::new(Some(deadline)),
             freight: Mutex::new(Some(freight)),
+            stamps: Stamps::default(),
         }
     }
 
@@ -140,6 +137,33 @@ impl Ticket {
             drop(self.unload());
         }
         withdrawn
+    }
+
+    /// The caller's side, before the push: how long each part of the call takes is to be told.
+    pub fn want_timings(&self) {
+        self.stamps.want();
+    }
+
+    /// Whether somebody wants to know how long each part of the call takes.
+    pub fn are_timings_wanted(&self) -> bool {
+        self.stamps.are_wanted()
+    }
+
+    /// The worker's side: it took the call at `now`, and spent the time from `called` to `attached` in line for the
+    /// interpreter before that.
+    pub fn stamp_taken(&self, now: Instant, called: Instant, attached: Instant) {
+        let attach = attached.saturating_duration_since(called.max(self.pushed));
+        self.stamps.take(now.saturating_duration_since(self.pushed), attach);
+    }
+
+    /// The worker's side: where timings are wanted, notes that the call has come so far.
+    pub fn stamp(&self, step: Step) {
+        self.stamps.stamp(step, self.pushed);
+    }
+
+    /// How long the parts of the call took until `now`. Where nobody [wants](Self::want_timings) more, only the wait is told.
+    pub fn timings(&self, now: Instant) -> Timings {
+        self.stamps.timings(now.saturating_duration_since(self.pushed))
     }
 
     /// What the call holds, for the worker that took it; nothing the second time.

@@ -20,7 +20,12 @@ impl Turn {
     /// The time, when the turn is over.
     pub(crate) fn over(&self) -> Option<Instant> {
         let now = Instant::now();
-        (now.duration_since(self.begun) >= self.interval / 2).then_some(now)
+        self.is_over(now).then_some(now)
+    }
+
+    /// Whether the turn is over at `now`.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now.duration_since(self.begun) >= self.interval / 2
     }
 
     /// Lets threads of Python's own run, if there are any that wait: CPython looks for them only between bytecodes, which a

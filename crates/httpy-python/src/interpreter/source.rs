@@ -23,6 +23,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_event_loop.py",
     "_event_stream.py",
     "_exception.py",
+    "_figures.py",
     "_load.py",
     "_logging.py",
     "_pattern.py",

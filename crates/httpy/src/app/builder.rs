@@ -16,6 +16,7 @@ use super::shutdown::Shutdown;
 use super::{Inner, Limits, Membership, PyApp, Shared};
 use crate::config::Workers;
 use crate::failure::Choice;
+use crate::metric::{self, Gauges};
 use crate::service::{Budget, Extra, Slots};
 use crate::status::Recorder;
 use crate::{Config, Error, FailureResponse, OnFull, PyService, RouteMap, log};
@@ -329,9 +330,13 @@ impl PyAppBuilder {
             extras,
             failure_response: failure_response.map_or(Choice::Default { debug: config.debug }, Choice::Own),
             recorder: Recorder::new(SLOW_AFTER),
+            metrics: metric::is_recorded(),
             membership,
         });
         let service = PyService::new(Arc::clone(&shared), id, config.target.clone(), reads_stream);
+        if shared.metrics {
+            Gauges::start_or_log(&config.target, &shared);
+        }
         let routes = RouteMap::new(routes);
         Ok(PyApp {
             inner: Arc::new(Inner {

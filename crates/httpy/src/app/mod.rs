@@ -64,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) extras: Vec<Extra>,
     pub(crate) failure_response: Choice,
     pub(crate) recorder: Recorder,
+    /// The host had a recorder of metrics when this was built.
+    pub(crate) metrics: bool,
     membership: Membership,
 }
 

@@ -21,6 +21,7 @@ use tower::BoxError;
 
 use super::body::Collect;
 use super::end::{self, Come};
+use super::observed::Observed;
 use super::response::judge;
 use super::service::Inner;
 use super::slot::Wait;
@@ -29,6 +30,7 @@ use super::upload::Pump;
 use super::{PyService, ResponseBody, prepare, slot};
 use crate::debug_page::{Asked, Peek};
 use crate::error::Kind;
+use crate::status::Ending;
 use crate::{Error, log};
 
 pin_project! {
@@ -80,13 +82,20 @@ pin_project! {
         forced: Option<OwnedNotified>,
         // Carries the request's body to a handler that reads it as a stream.
         pump: Option<Pump>,
+        observed: Observed,
     }
 
     impl<B> PinnedDrop for CallFuture<B> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if matches!(leave(this.service, this.state.as_ref().get_ref(), false), Left::Waiting) {
-                end::abandoned(this.service);
+            let state = this.state.as_ref().get_ref();
+            let ending = match leave(this.service, state, false) {
+                Left::Waiting => Ending::Abandoned,
+                Left::Running => Ending::Gone,
+                Left::Over => return,
+            };
+            if let State::Waiting { ticket, .. } = state {
+                end::left(this.service, this.observed, ending, ticket);
             }
         }
     }
@@ -123,10 +132,15 @@ where
         slot: Result<Option<OwnedSemaphorePermit>, Error>,
         request: Request<B>,
     ) -> Self {
-        let mut pump = None;
-        let state = slot.and_then(|slot| State::new(&service, slot, request, &mut pump));
+        let (mut pump, mut observed) = (None, Observed::new(&service.inner, &request));
+        let span = observed.span.clone();
+        let state = slot.and_then(|slot| {
+            // What the host finds out about the request belongs to the call as well.
+            let _entered = span.enter();
+            State::new(&service, slot, request, &mut pump, &mut observed)
+        });
         let state = state.unwrap_or_else(|error| State::Refused { error: Some(error) });
-        Self { service, state, timer: None, forced: None, pump }
+        Self { service, state, timer: None, forced: None, pump, observed }
     }
 }
 
@@ -140,6 +154,7 @@ where
         slot: Option<OwnedSemaphorePermit>,
         request: Request<B>,
         pump: &mut Option<Pump>,
+        observed: &mut Observed,
     ) -> Result<Self, Error> {
         let service = &*service.inner;
         if service.app.gate.is_closed() {
@@ -147,6 +162,7 @@ where
         }
         let (parts, body) = request.into_parts();
         let call = prepare::call(service, parts)?;
+        observed.prepared(service, &call);
         if service.reads_stream {
             let (work, reader) = Pump::new(service, body)?;
             *pump = work;
@@ -162,6 +178,7 @@ where
     /// Hands the call to the pool.
     fn push(
         service: &PyService,
+        observed: &Observed,
         call: Call,
         slot: Option<OwnedSemaphorePermit>,
         body: Upload,
@@ -181,6 +198,7 @@ where
         let deadline = pushed + service.deadline;
         let freight = Freight { body, permits: Permits { bytes, limit } };
         let ticket = Arc::new(Ticket::new(call, pushed, deadline, service.app.limits.chunk_timeout, freight));
+        observed.pushes(service, &ticket);
         let (answer, outcome) = oneshot::channel();
         let job = Job { target: service.id, ticket: Arc::clone(&ticket), answer, slot };
         match service.app.pool.push(job) {
@@ -199,13 +217,18 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let result = ready!(poll(this.service, this.state.as_mut(), this.timer, this.forced, this.pump, context));
+        let observed = &*this.observed;
+        let _entered = observed.span.enter();
+        let result =
+            ready!(poll(this.service, observed, this.state.as_mut(), this.timer, this.forced, this.pump, context));
         match this.state.as_ref().get_ref() {
             // Recorded with its answer.
             State::Done => {}
-            State::Waiting { ticket, .. } => end::record(this.service, Come::Queued(ticket), &result),
-            State::Reading { call: Some(call), .. } => end::record(this.service, Come::Reading(call), &result),
-            _ => end::record(this.service, Come::Nowhere, &result),
+            State::Waiting { ticket, .. } => end::record(this.service, observed, Come::Queued(ticket), &result),
+            State::Reading { call: Some(call), .. } => {
+                end::record(this.service, observed, Come::Reading(call), &result)
+            }
+            _ => end::record(this.service, observed, Come::Nowhere, &result),
         }
         let late = matches!(&result, Err(error) if error.is_deadline());
         // An app that is forced to stop answers without having asked whether the call still waits.
@@ -222,6 +245,7 @@ where
 
 fn poll<B>(
     service: &PyService,
+    observed: &Observed,
     mut state: Pin<&mut State<B>>,
     mut timer: Pin<&mut Option<Sleep>>,
     mut forced: Pin<&mut Option<OwnedNotified>>,
@@ -240,7 +264,7 @@ where
             }
             StateProject::Ready { call, slot, body } => {
                 let (call, slot, body) = (call.take().ok_or_else(ended)?, slot.take(), mem::take(body));
-                state.set(State::push(service, call, slot, body, None)?);
+                state.set(State::push(service, observed, call, slot, body, None)?);
             }
             StateProject::Reading { body, call, slot, waits } => {
                 if let Poll::Ready(read) = body.poll(context) {
@@ -251,7 +275,7 @@ where
                         let slot = slot::wait(Arc::clone(&service.inner));
                         state.set(State::Queueing { slot, call: Some(call), body, bytes });
                     } else {
-                        state.set(State::push(service, *call, slot, Upload::Whole(body), bytes)?);
+                        state.set(State::push(service, observed, *call, slot, Upload::Whole(body), bytes)?);
                     }
                     continue;
                 }
@@ -267,14 +291,14 @@ where
             StateProject::Queueing { slot, call, body, bytes } => {
                 let slot = ready!(slot.as_mut().poll(context))?;
                 let (call, body, bytes) = (*call.take().ok_or_else(ended)?, mem::take(body), bytes.take());
-                state.set(State::push(service, call, Some(slot), Upload::Whole(body), bytes)?);
+                state.set(State::push(service, observed, call, Some(slot), Upload::Whole(body), bytes)?);
             }
             StateProject::Waiting { answer, ticket } => {
                 if let Poll::Ready(outcome) = Pin::new(answer).poll(context) {
                     let target = &service.inner.target;
                     let outcome = outcome.map_err(|_| lost(target, ticket))?;
-                    let response = answered(service, ticket, pump, outcome);
-                    end::record(service, Come::Queued(ticket), &response);
+                    let response = answered(service, observed, ticket, pump, outcome);
+                    end::record(service, observed, Come::Queued(ticket), &response);
                     // Nothing is left to let go of: the call has ended, or belongs to its response's body.
                     state.set(State::Done);
                     return Poll::Ready(response);
@@ -333,13 +357,14 @@ fn leave<B>(service: &PyService, state: &State<B>, answered: bool) -> Left {
 /// The response to a call that was answered, whole or by its head.
 fn answered(
     service: &PyService,
+    observed: &Observed,
     ticket: &Arc<Ticket>,
     pump: &mut Option<Pump>,
     outcome: Outcome,
 ) -> Result<Response<ResponseBody>, Error> {
     let streams = matches!(&outcome, Outcome::Returned(returned) if matches!(returned.body, Content::Stream(_)));
     // Before the head is judged: where it is refused, the handler hears that nobody wants the rest.
-    let open = streams.then(|| Open::new(Arc::clone(&service.inner), Arc::clone(ticket)));
+    let open = streams.then(|| Open::new(Arc::clone(&service.inner), Arc::clone(ticket), observed.span.clone()));
     let Reply { status, headers, body, length, .. } = judge(&service.inner.target, &ticket.call.method, outcome)?;
     let body = match (body, open) {
         (Content::Stream(chunks), Some(open)) => ResponseBody::stream(Streamed::new(chunks, length, open, pump.take())),

@@ -4,6 +4,7 @@ mod body;
 mod end;
 mod future;
 mod limit;
+mod observed;
 mod prepare;
 mod response;
 #[expect(clippy::module_inception, reason = "the file of `PyService` is called as in every tower crate")]

@@ -10,6 +10,7 @@ use http_body::SizeHint;
 use httpy_core::{Broken, Chunks, ContractFailure, Fault, Heartbeat, Reader, Ticket};
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::Span;
 
 use super::service::Inner;
 use super::upload::{self, Pump};
@@ -22,13 +23,15 @@ use crate::{Error, log};
 pub(super) struct Open {
     service: Arc<Inner>,
     ticket: Arc<Ticket>,
+    /// Kept for what Python logs until the body's end.
+    _span: Span,
     /// The enforcer knows of it.
     interrupted: bool,
 }
 
 impl Open {
-    pub(super) fn new(service: Arc<Inner>, ticket: Arc<Ticket>) -> Self {
-        Self { service, ticket, interrupted: false }
+    pub(super) fn new(service: Arc<Inner>, ticket: Arc<Ticket>, span: Span) -> Self {
+        Self { service, ticket, _span: span, interrupted: false }
     }
 
     /// Has the handler interrupted at once; false when it has ended.
@@ -40,7 +43,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let Self { service, ticket, interrupted } = self;
+        let Self { service, ticket, interrupted, .. } = self;
         if ticket.is_done() {
             return;
         }

@@ -19,7 +19,7 @@
 //! The stage, the seat of the worker, and how many shields are open stand in one atomic word: entering a shield and
 //! interrupting cannot both win. The normal path costs two changes of that word, one to take the call and one to finish.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,8 @@ pub struct Ticket {
     /// Never contended: the stage says who may take it.
     freight: Mutex<Option<Freight>>,
     stamps: Stamps,
+    /// Python code has logged something for the call.
+    logged: AtomicBool,
 }
 
 /// What the worker finds when it ends a call.
@@ -118,6 +120,7 @@ impl Ticket {
             due: Mutex::new(Some(deadline)),
             freight: Mutex::new(Some(freight)),
             stamps: Stamps::default(),
+            logged: AtomicBool::new(false),
         }
     }
 
@@ -159,6 +162,16 @@ impl Ticket {
     /// The worker's side: where timings are wanted, notes that the call has come so far.
     pub fn stamp(&self, step: Step) {
         self.stamps.stamp(step, self.pushed);
+    }
+
+    /// The handler's side: something is logged for the call.
+    pub fn note_logged(&self) {
+        self.logged.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something was logged for the call, which may still be on its way to the log.
+    pub fn has_logged(&self) -> bool {
+        self.logged.load(Ordering::Relaxed)
     }
 
     /// How long the parts of the call took until `now`. Where nobody [wants](Self::want_timings) more, only the wait is told.

@@ -34,7 +34,7 @@ mod worker;
 
 pub use figure::{Figures, LoopFigures};
 pub use load::{LoadError, LoadErrorKind};
-pub use notice::{Notice, Overdue};
+pub use notice::{Notice, Overdue, Slow};
 pub use pool::{Health, Listener, Pool, PoolOptions};
 pub use roster::{Member, Roster, Work};
 pub use runtime::{Runtime, ShutdownFunction};

@@ -127,6 +127,26 @@ impl EventLoops {
         Ok(())
     }
 
+    /// Where a call is that runs on a loop: its task's frames, or those of the loop's thread where it is just that call which
+    /// keeps it.
+    pub(crate) fn frames<'py>(&self, py: Python<'py>, ticket: &Arc<Ticket>) -> Option<PyResult<Bound<'py, PyAny>>> {
+        let seat = ticket.seat()?;
+        let event_loop = self.all().get(EventLoop::index_of(seat))?;
+        let (thread, driver) = event_loop.driver()?;
+        let (current, of_thread) = match driver.asyncio.current(py, thread.0) {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        let number = EventLoop::number_of(seat);
+        let task = {
+            let mut calls = event_loop.calls();
+            let keeps = calls.current((!current.is_none()).then_some(&current)).is_some_and(|(it, _)| it == number);
+            let call = calls.of_ticket(number, ticket)?;
+            if keeps { None } else { call.task.as_ref().map(|(task, _)| task.clone_ref(py)) }
+        };
+        Some(task.map_or(Ok(of_thread), |task| driver.asyncio.frames(task.bind(py))))
+    }
+
     /// What is counted of each.
     pub(crate) fn figures(&self) -> Vec<LoopFigures> {
         let figures = self.all().iter().map(|event_loop| {

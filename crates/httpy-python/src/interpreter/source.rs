@@ -33,6 +33,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_source.py",
     "_sse.py",
     "_stack.py",
+    "_trace_context.py",
     "_upload.py",
     "_version.py",
     "testing.py",

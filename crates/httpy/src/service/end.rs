@@ -40,6 +40,9 @@ pub(super) fn record(
         Come::Reading(call) => (Some(call), None),
         Come::Queued(ticket) => (Some(&ticket.call), Some(parts(ticket, now))),
     };
+    if let Come::Queued(ticket) = come {
+        service.inner.app.release(&observed.span, ticket);
+    }
     observed.ended(&service.inner, ending, Some(status), error, parts.as_ref());
     let ended = Ended {
         target: service.target(),

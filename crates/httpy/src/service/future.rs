@@ -27,7 +27,7 @@ use super::service::Inner;
 use super::slot::Wait;
 use super::stream::{Open, Streamed};
 use super::upload::Pump;
-use super::{PyService, ResponseBody, prepare, slot};
+use super::{PyService, ResponseBody, prepare, slot, slow};
 use crate::debug_page::{Asked, Peek};
 use crate::error::Kind;
 use crate::status::Ending;
@@ -116,7 +116,7 @@ pin_project! {
         // The body was slow to come, and the slot is somebody else's by now.
         Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
         Ready { call: Option<Call>, slot: Option<OwnedSemaphorePermit>, body: Upload },
-        Waiting { answer: oneshot::Receiver<Outcome>, ticket: Arc<Ticket> },
+        Waiting { answer: oneshot::Receiver<Outcome>, ticket: Arc<Ticket>, is_slow: bool },
         Done,
     }
 }
@@ -202,7 +202,7 @@ where
         let (answer, outcome) = oneshot::channel();
         let job = Job { target: service.id, ticket: Arc::clone(&ticket), answer, slot };
         match service.app.pool.push(job) {
-            Ok(()) => Ok(Self::Waiting { answer: outcome, ticket }),
+            Ok(()) => Ok(Self::Waiting { answer: outcome, ticket, is_slow: false }),
             Err(_) => Err(Error::shutting_down()),
         }
     }
@@ -293,7 +293,7 @@ where
                 let (call, body, bytes) = (*call.take().ok_or_else(ended)?, mem::take(body), bytes.take());
                 state.set(State::push(service, observed, call, Some(slot), Upload::Whole(body), bytes)?);
             }
-            StateProject::Waiting { answer, ticket } => {
+            StateProject::Waiting { answer, ticket, is_slow } => {
                 if let Poll::Ready(outcome) = Pin::new(answer).poll(context) {
                     let target = &service.inner.target;
                     let outcome = outcome.map_err(|_| lost(target, ticket))?;
@@ -308,21 +308,26 @@ where
                 }
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
                 poll_forced(service, forced.as_mut(), context)?;
-                ready!(
-                    poll_timer(timer.as_mut(), context, || Instant::from_std(ticket.pushed) + service.inner.max_wait)
-                );
-                if ticket.withdraw() {
+                let first = || slow::next_look(&service.inner, ticket, *is_slow, Instant::from_std(ticket.pushed));
+                ready!(poll_timer(timer.as_mut(), context, first));
+                let now = Instant::now();
+                if !*is_slow && slow::is_slow(&service.inner, ticket, now) {
+                    *is_slow = true;
+                    slow::tell(&service.inner, ticket, now);
+                }
+                let given_up = now >= Instant::from_std(ticket.pushed) + service.inner.max_wait;
+                if given_up && ticket.withdraw() {
                     let Inner { target, max_wait, .. } = &*service.inner;
                     let text = format!("{target} was not called: no worker was free within {max_wait:?}");
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
                 }
                 let deadline = Instant::from_std(ticket.deadline);
-                if Instant::now() >= deadline {
+                if now >= deadline {
                     let text = format!("{} did not answer within {:?}", service.inner.target, service.inner.deadline);
                     return Poll::Ready(Err(Error::new(Kind::Deadline, text)));
                 }
-                // It was taken in time, and now has until the deadline.
-                timer.set(Some(sleep_until(deadline)));
+                // It goes on, and looks again at its longest wait, and at the deadline.
+                timer.set(Some(sleep_until(slow::next_look(&service.inner, ticket, *is_slow, now))));
             }
             StateProject::Done => return Poll::Ready(Err(ended())),
         }

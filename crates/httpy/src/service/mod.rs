@@ -10,12 +10,13 @@ mod response;
 #[expect(clippy::module_inception, reason = "the file of `PyService` is called as in every tower crate")]
 mod service;
 mod slot;
+mod slow;
 mod stream;
 mod upload;
 
 pub(crate) use body::Budget;
 pub use future::{CallFuture, ResponseFuture};
-pub(crate) use prepare::Extra;
+pub(crate) use prepare::{Extra, TraceContext};
 pub use response::ResponseBody;
 pub(crate) use response::judge;
 pub use service::PyService;

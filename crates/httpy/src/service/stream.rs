@@ -24,14 +24,14 @@ pub(super) struct Open {
     service: Arc<Inner>,
     ticket: Arc<Ticket>,
     /// Kept for what Python logs until the body's end.
-    _span: Span,
+    span: Span,
     /// The enforcer knows of it.
     interrupted: bool,
 }
 
 impl Open {
     pub(super) fn new(service: Arc<Inner>, ticket: Arc<Ticket>, span: Span) -> Self {
-        Self { service, ticket, _span: span, interrupted: false }
+        Self { service, ticket, span, interrupted: false }
     }
 
     /// Has the handler interrupted at once; false when it has ended.
@@ -43,7 +43,8 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let Self { service, ticket, interrupted, .. } = self;
+        let Self { service, ticket, span, interrupted } = self;
+        service.app.release(span, ticket);
         if ticket.is_done() {
             return;
         }

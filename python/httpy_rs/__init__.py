@@ -2,7 +2,8 @@
 
 Handlers need nothing from here. `request()` says what a handler's six arguments cannot; `remaining()` says how much
 time is left, `shield()` holds the deadline off and `DeadlineExceeded` is what it raises; `sse()` replies with a stream
-of events, `Body` is a request's body as it comes, and `client_gone()` says whether anybody still waits.
+of events, `Body` is a request's body as it comes, `client_gone()` says whether anybody still waits, and
+`trace_context()` where the request belongs in a distributed trace.
 `httpy_rs.typing` holds the contract's types and `httpy_rs.testing` calls a handler in plain pytest. This module is
 imported at every start of the server, so it stays light: what costs time to import lives in the submodules.
 """
@@ -12,6 +13,7 @@ from httpy_rs._client import client_gone
 from httpy_rs._deadline import DeadlineExceeded, remaining, shield
 from httpy_rs._request import Request, request
 from httpy_rs._sse import sse
+from httpy_rs._trace_context import TraceContext, trace_context
 from httpy_rs._version import __version__
 
 __all__ = [
@@ -20,10 +22,12 @@ __all__ = [
     "BodyError",
     "DeadlineExceeded",
     "Request",
+    "TraceContext",
     "__version__",
     "client_gone",
     "remaining",
     "request",
     "shield",
     "sse",
+    "trace_context",
 ]

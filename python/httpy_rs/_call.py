@@ -37,6 +37,7 @@ class Call:
         scheme: str,
         http_version: str,
         deadline: Optional[float],
+        traceparent: Optional[str],
         leave_after: Optional[int],
     ) -> None:
         if isinstance(handler, str):
@@ -59,6 +60,10 @@ class Call:
             None if deadline is None else time.monotonic() + deadline,
             known,
         )
+        given = self._given.headers.get("Traceparent", [])
+        self._request._traceparents = [*given, *([] if traceparent is None else [traceparent])]
+        if traceparent is not None:
+            self._given.headers["Traceparent"] = list(self._request._traceparents)
         self._leave_after = leave_after
 
     def run(self) -> Response:

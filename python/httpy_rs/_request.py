@@ -11,7 +11,7 @@ from contextvars import ContextVar
 
 TYPE_CHECKING = False  # `typing` itself is too heavy to import here
 if TYPE_CHECKING:
-    from typing import Any, Callable, Optional, Tuple
+    from typing import Any, Callable, Optional, Sequence, Tuple
 
     Client = Tuple[str, int]
     Described = Tuple[str, Optional[str], Optional[Client], str, str, float, Optional[str]]
@@ -26,7 +26,7 @@ _describe: Callable[[object], Described] | None = None
 class Request:
     """One request, as far as a handler's six arguments do not tell it. Not to be changed."""
 
-    __slots__ = ("_token", "client", "deadline", "extras", "http_version", "route", "scheme", "target")
+    __slots__ = ("_token", "_traceparents", "client", "deadline", "extras", "http_version", "route", "scheme", "target")
 
     target: str
     """Path and query as the client sent them, still percent-encoded: `/hello/a%20b?x=1`."""
@@ -62,6 +62,8 @@ class Request:
         self.extras = extras
         # The server's own, for what changes while the request is handled.
         self._token: object = None
+        # Those of a test's request.
+        self._traceparents: Sequence[str] = ()
 
     def __repr__(self) -> str:
         fields = ", ".join(

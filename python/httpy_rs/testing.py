@@ -53,6 +53,7 @@ def call(
     scheme: str = "http",
     http_version: str = "1.1",
     deadline: Optional[float] = 30.0,
+    traceparent: Optional[str] = None,
     leave_after: Optional[int] = None,
 ) -> Response:
     """Calls `handler`, a function or its target `"module:attribute"`, and returns the response a client would get.
@@ -66,6 +67,7 @@ def call(
       in the server.
     - `deadline`: seconds from now until the deadline that `httpy_rs.request()` and `httpy_rs.remaining()` tell; nothing
       is interrupted.
+    - `traceparent`: a header line more, which `httpy_rs.trace_context()` reads.
     - `leave_after`: the client leaves when it has got so many chunks of a body that is an iterator, and the iterator is
       closed: what never ends needs this. By default the client stays to the end.
 
@@ -76,7 +78,7 @@ def call(
     loop runs already, and whatever the handler, its iterator or the iterator's `close()` raises.
     """
     prepared = Call(
-        handler, method, path, route, headers, body, extras, client, scheme, http_version, deadline, leave_after
+        handler, method, path, route, headers, body, extras, client, scheme, http_version, deadline, traceparent, leave_after
     )
     if not prepared.is_async:
         return contextvars.Context().run(prepared.run)
@@ -101,6 +103,7 @@ async def acall(
     scheme: str = "http",
     http_version: str = "1.1",
     deadline: Optional[float] = 30.0,
+    traceparent: Optional[str] = None,
     leave_after: Optional[int] = None,
 ) -> Response:
     """`call` for tests that are `async def`: the same arguments, response and failures.
@@ -109,7 +112,7 @@ async def acall(
     thread, as in the server.
     """
     prepared = Call(
-        handler, method, path, route, headers, body, extras, client, scheme, http_version, deadline, leave_after
+        handler, method, path, route, headers, body, extras, client, scheme, http_version, deadline, traceparent, leave_after
     )
     context = contextvars.Context()
     if not prepared.is_async:

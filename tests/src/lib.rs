@@ -10,4 +10,5 @@ pub mod client;
 pub mod gate;
 pub mod log;
 pub mod record;
+pub mod span;
 pub mod twin;

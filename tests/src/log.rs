@@ -10,7 +10,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use crate::record;
+use crate::{record, span};
 
 /// One event of httpy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ static LINES: LazyLock<watch::Sender<Vec<Line>>> = LazyLock::new(|| watch::Sende
 pub fn keep() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let subscriber = tracing_subscriber::registry().with(Keep).with(record::Keep);
+        let subscriber = tracing_subscriber::registry().with(Keep).with(record::Keep).with(span::Keep);
         tracing::subscriber::set_global_default(subscriber).expect("the process has a subscriber already");
     });
 }

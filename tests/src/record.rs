@@ -22,8 +22,10 @@ pub struct Record {
     pub level: Level,
     /// All fields, `message` among them.
     pub fields: BTreeMap<&'static str, String>,
-    /// The span that it is in.
+    /// The span of the request that it is in.
     pub span: Option<Id>,
+    /// Whether it is in the span of a call, inside of that.
+    pub in_call: bool,
     /// The thread on which the subscriber was called.
     pub thread: String,
 }
@@ -109,9 +111,17 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keep {
         let mut fields = Fields(BTreeMap::new());
         event.record(&mut fields);
         let thread = std::thread::current().name().unwrap_or_default().to_owned();
-        let span = context.event_span(event).map(|span| span.id());
-        let record =
-            Record { target: target.to_owned(), level: *event.metadata().level(), fields: fields.0, span, thread };
+        let span = context.event_span(event);
+        let in_call = span.as_ref().is_some_and(|span| span.metadata().target() == "httpy::call");
+        let span = if in_call { span.and_then(|span| span.parent()) } else { span }.map(|span| span.id());
+        let record = Record {
+            target: target.to_owned(),
+            level: *event.metadata().level(),
+            fields: fields.0,
+            span,
+            in_call,
+            thread,
+        };
         stop_at(record.message());
         RECORDS.send_modify(|records| records.push(record));
     }

@@ -48,6 +48,8 @@ pub struct Details {
     pub version: Version,
     /// What the host found out about the request: one JSON object.
     pub extras: Option<String>,
+    /// The `traceparent` line that the host gives instead of the request's own.
+    pub trace: Option<String>,
     /// The number of the request's span in the host's log; what it means is known to whoever writes the log.
     pub span: Option<NonZeroU64>,
 }

@@ -156,6 +156,20 @@ impl Headers {
         flat
     }
 
+    /// The values of the lines of one name, one of [`KNOWN`].
+    pub fn known<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let wanted = KNOWN.iter().position(|known| *known == name);
+        let mut found = false;
+        self.iter().filter_map(move |(name, value)| {
+            found = match name {
+                Name::Same => found,
+                Name::Known(index) => Some(index) == wanted,
+                Name::Other(_) => false,
+            };
+            found.then_some(value)
+        })
+    }
+
     /// The lines, the first of each name before its repetitions.
     pub fn iter(&self) -> impl Iterator<Item = (Name<'_>, &[u8])> {
         let mut rest = self.bytes.as_slice();

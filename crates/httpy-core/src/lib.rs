@@ -18,6 +18,7 @@ mod outcome;
 mod queue;
 mod stream;
 mod ticket;
+mod timing;
 
 pub use answer::{Answer, Kept, Outbox, Question};
 pub use call::{Call, Details};
@@ -31,3 +32,4 @@ pub use outcome::{BodyKind, Outcome, Reply, Returned};
 pub use queue::{Line, Lost, Queue, Seat, Seats, Standing, Take, Wait};
 pub use stream::{Broken, Gone, Reader, Writer, stream};
 pub use ticket::{Finish, Interruption, Ticket};
+pub use timing::{Step, Timings};

@@ -19,12 +19,13 @@
 //! The stage, the seat of the worker, and how many shields are open stand in one atomic word: entering a shield and
 //! interrupting cannot both win. The normal path costs two changes of that word, one to take the call and one to finish.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::answer::{self, Answer, Place, Question};
-use crate::{Call, Freight, Seat};
+use crate::timing::Stamps;
+use crate::{Call, Freight, Seat, Step, Timings};
 
 /// One call and its stage.
 ///
@@ -46,6 +47,9 @@ pub struct Ticket {
     /// Never contended: the stage says who may take it.
     freight: Mutex<Option<Freight>>,
     pub(crate) answer: Place,
+    stamps: Stamps,
+    /// Python code has logged something for the call.
+    logged: AtomicBool,
 }
 
 /// What the worker finds when it ends a call.
@@ -118,6 +122,8 @@ impl Ticket {
             due: Mutex::new(Some(deadline)),
             freight: Mutex::new(Some(freight)),
             answer: Place::default(),
+            stamps: Stamps::default(),
+            logged: AtomicBool::new(false),
         }
     }
 
@@ -150,6 +156,43 @@ impl Ticket {
             drop(self.unload());
         }
         withdrawn
+    }
+
+    /// The caller's side, before the push: how long each part of the call takes is to be told.
+    pub fn want_timings(&self) {
+        self.stamps.want();
+    }
+
+    /// Whether somebody wants to know how long each part of the call takes.
+    pub fn are_timings_wanted(&self) -> bool {
+        self.stamps.are_wanted()
+    }
+
+    /// The worker's side: it took the call at `now`, and spent the time from `called` to `attached` in line for the
+    /// interpreter before that.
+    pub fn stamp_taken(&self, now: Instant, called: Instant, attached: Instant) {
+        let attach = attached.saturating_duration_since(called.max(self.pushed));
+        self.stamps.take(now.saturating_duration_since(self.pushed), attach);
+    }
+
+    /// The worker's side: where timings are wanted, notes that the call has come so far.
+    pub fn stamp(&self, step: Step) {
+        self.stamps.stamp(step, self.pushed);
+    }
+
+    /// The handler's side: something is logged for the call.
+    pub fn note_logged(&self) {
+        self.logged.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something was logged for the call, which may still be on its way to the log.
+    pub fn has_logged(&self) -> bool {
+        self.logged.load(Ordering::Relaxed)
+    }
+
+    /// How long the parts of the call took until `now`. Where nobody [wants](Self::want_timings) more, only the wait is told.
+    pub fn timings(&self, now: Instant) -> Timings {
+        self.stamps.timings(now.saturating_duration_since(self.pushed))
     }
 
     /// What the call holds, for the worker that took it; nothing the second time.

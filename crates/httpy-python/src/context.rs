@@ -39,6 +39,10 @@ impl Current {
             with_ticket(&arguments.get_item(0)?, Ticket::is_gone)
         })?;
         py.import("httpy_rs._client")?.setattr("_is_gone", is_gone)?;
+        let traceparents = PyCFunction::new_closure(py, Some(c"traceparents"), None, |arguments, _| {
+            with_ticket(&arguments.get_item(0)?, traceparents)
+        })?;
+        py.import("httpy_rs._trace_context")?.setattr("_traceparents", traceparents)?;
         Ok(Self { variable: module.getattr("_current")?.unbind() })
     }
 
@@ -147,13 +151,16 @@ pub(crate) fn due(token: &Bound<'_, PyAny>) -> PyResult<Option<Instant>> {
     with_ticket(token, Ticket::due)
 }
 
-/// The number of the span of a token's request.
+/// The number of the span of a token's request, for what is logged of it.
 ///
 /// # Errors
 ///
 /// When it is no token of ours.
 pub(crate) fn span(token: &Bound<'_, PyAny>) -> PyResult<Option<NonZeroU64>> {
-    with_ticket(token, |ticket| ticket.call.details.span)
+    with_ticket(token, |ticket| {
+        ticket.note_logged();
+        ticket.call.details.span
+    })
 }
 
 fn describe_token<'py>(token: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
@@ -169,6 +176,15 @@ fn with_ticket<R>(token: &Bound<'_, PyAny>, work: impl FnOnce(&Ticket) -> R) -> 
     // capsule owns that value and `token` keeps the capsule alive. 3. The value is never written to.
     let ticket = unsafe { pointer.cast::<Arc<Ticket>>().as_ref() };
     Ok(work(ticket))
+}
+
+/// The `traceparent` lines of a call; bytes that are not ASCII become what is no hexadecimal digit.
+fn traceparents(ticket: &Ticket) -> Vec<String> {
+    let call = &ticket.call;
+    call.details.trace.as_ref().map_or_else(
+        || call.headers.known("Traceparent").map(|line| String::from_utf8_lossy(line).into_owned()).collect(),
+        |trace| vec![trace.clone()],
+    )
 }
 
 fn described(details: &Details, deadline: Instant) -> Described {

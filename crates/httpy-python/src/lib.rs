@@ -16,6 +16,7 @@ mod doctor;
 mod enforcer;
 mod event_loop;
 mod exception;
+mod figure;
 mod fork;
 pub mod interpreter;
 mod load;
@@ -31,8 +32,9 @@ mod turn;
 mod upload;
 mod worker;
 
+pub use figure::{Figures, LoopFigures};
 pub use load::{LoadError, LoadErrorKind};
-pub use notice::{Notice, Overdue};
+pub use notice::{Notice, Overdue, Slow};
 pub use pool::{Health, Listener, Pool, PoolOptions};
 pub use roster::{Member, Roster, Work};
 pub use runtime::{Runtime, ShutdownFunction};

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use httpy_core::Exception;
+use httpy_core::{Exception, Timings};
 
 /// One line of the log; `Display` is its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,13 @@ pub enum Notice {
         target: String,
         /// For how long.
         limit: Duration,
+    },
+    /// A call takes long; it goes on.
+    Slow {
+        /// What it does.
+        call: Slow,
+        /// Its Python frames; none where it has ended meanwhile, or still waits.
+        stack: Option<String>,
     },
     /// A worker does not come back from its call, and counts as lost.
     Lost {
@@ -116,6 +123,23 @@ pub struct Overdue {
     pub elapsed: Duration,
 }
 
+/// A call that takes long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slow {
+    /// The handler's target.
+    pub target: String,
+    /// The route that matched.
+    pub route: Option<String>,
+    /// How long ago it was put into the queue when that was noticed.
+    pub elapsed: Duration,
+    /// Whether it was taken by then.
+    pub taken: bool,
+    /// How long it had waited by then, and for what.
+    pub timings: Timings,
+    /// How many like it were left out since the last one that was told of.
+    pub left_out: u64,
+}
+
 impl Notice {
     /// The handler's target, where the notice is about one.
     pub fn target(&self) -> &str {
@@ -127,6 +151,7 @@ impl Notice {
             | Self::Lost { call, .. }
             | Self::Returned { call, .. } => &call.target,
             Self::Late { target, .. } | Self::Stalled { target, .. } => target,
+            Self::Slow { call, .. } => &call.target,
             Self::Blocked { call: None, .. }
             | Self::Left { .. }
             | Self::LoopFailed { .. }
@@ -180,6 +205,23 @@ impl fmt::Display for Notice {
             Self::Late { target, limit, streaming: false } => write!(f, "{target} did not answer within {limit:?}"),
             Self::Late { target, limit, streaming: true } => {
                 write!(f, "{target} did not yield a chunk within {limit:?}")
+            }
+            Self::Slow { call, stack } => {
+                let Slow { target, elapsed, timings: Timings { queue, attach, .. }, .. } = call;
+                write!(f, "{target} has taken {elapsed:.1?}")?;
+                call.route.as_ref().map_or(Ok(()), |route| write!(f, ", route {route}"))?;
+                if !call.taken {
+                    return f.write_str(", and still waits for a worker: its handler was not called yet");
+                }
+                let run = elapsed.saturating_sub(*queue + *attach);
+                write!(
+                    f,
+                    ": {queue:.1?} in the queue, {attach:.1?} in line for the interpreter, {run:.1?} in its handler"
+                )?;
+                match stack {
+                    Some(stack) => frames(f, Some(stack)),
+                    None => f.write_str("; it has ended before its stack was read"),
+                }
             }
             Self::Stalled { target, limit } => {
                 write!(f, "the client of {target} took nothing for {limit:?}: its response breaks off")

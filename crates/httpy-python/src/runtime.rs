@@ -130,6 +130,11 @@ impl Runtime {
         Ok(started)
     }
 
+    /// Keeps a call's span open until all that Python code has logged until now is an event of the host's log.
+    pub fn keep_span(&self, span: tracing::Span) {
+        self.log.keep(span);
+    }
+
     /// Puts folders at the front of `sys.path`; a warning for the log where that uncovers another `httpy_rs`.
     ///
     /// # Blocking

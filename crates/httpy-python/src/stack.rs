@@ -1,4 +1,5 @@
-//! `Stacks`: reads what the workers' handlers are doing, for those who cannot wait for the interpreter themselves.
+//! `Stacks`: reads what handlers are doing, for those who cannot wait for the interpreter themselves: of all workers at
+//! once, or of one call that takes long, on a worker or an event loop. Nobody is interrupted.
 //!
 //! A thread of its own does the waiting. There is one at most, started when somebody asks and gone when all are answered, so
 //! that however often it is asked while the interpreter is held, nothing piles up but the senders; and of these those
@@ -10,11 +11,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use httpy_core::Ticket;
+use httpy_core::{Executor, TargetId, Ticket};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
 use crate::attach::attach;
+use crate::notice::{Notice, Slow};
 use crate::pool::{Crew, Pool};
 
 /// So many may wait for an answer; one more gets none.
@@ -39,6 +41,8 @@ pub(crate) struct Stacks(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<oneshot::Sender<Vec<Stack>>>,
+    /// Calls that take long, with what is to be said of them.
+    slow: Vec<(TargetId, Arc<Ticket>, Slow)>,
     /// There is a thread that will answer whoever waits.
     reading: bool,
 }
@@ -52,6 +56,14 @@ impl Pool {
             self.crew.stacks.give_up();
         }
         receiver
+    }
+
+    /// Tells of a call that takes long, with its stack as soon as the interpreter can be had. Not of more than 64 that wait
+    /// for that. Never blocks.
+    pub fn tell_slow(&self, target: TargetId, ticket: &Arc<Ticket>, slow: Slow) {
+        if self.crew.stacks.ask_slow(target, ticket, slow) && start(&self.crew).is_err() {
+            self.crew.stacks.give_up();
+        }
     }
 }
 
@@ -67,6 +79,13 @@ fn start(crew: &Arc<Crew>) -> io::Result<()> {
 /// Reads until nobody waits any more.
 fn run(crew: &Crew) {
     while crew.stacks.is_asked() {
+        for (target, ticket, call) in crew.stacks.slow() {
+            let stack = catch_unwind(AssertUnwindSafe(|| attach(|py| read_one(py, crew, target, &ticket))));
+            crew.notify(&Notice::Slow { call, stack: stack.unwrap_or_default() });
+        }
+        if !crew.stacks.is_waited_for() {
+            continue;
+        }
         // Without any where it panics: whoever asks next is to find a thread that is there or none.
         let stacks = catch_unwind(AssertUnwindSafe(|| attach(|py| read(py, crew)))).unwrap_or_default();
         for sender in crew.stacks.waiting() {
@@ -91,7 +110,29 @@ fn read(py: Python<'_>, crew: &Crew) -> Vec<Stack> {
     captured.into_iter().map(|(ticket, frames)| Stack { ticket, text: deadline.show(py, frames) }).collect()
 }
 
+/// What one call is doing, if it still runs.
+fn read_one(py: Python<'_>, crew: &Crew, target: TargetId, ticket: &Arc<Ticket>) -> Option<String> {
+    let deadline = &crew.shared.deadline;
+    let frames = match target.executor {
+        Executor::Worker => deadline.capture(py, crew.threads.with(ticket.seat()?, |thread| thread)?),
+        Executor::EventLoop => crew.event_loops.frames(py, ticket)?,
+    };
+    // Asked afterwards, as above.
+    ticket.seat()?;
+    Some(deadline.show(py, frames))
+}
+
 impl Stacks {
+    /// True when a thread has to be started.
+    fn ask_slow(&self, target: TargetId, ticket: &Arc<Ticket>, slow: Slow) -> bool {
+        let mut state = self.lock();
+        if state.slow.len() >= MOST_WAITING {
+            return false;
+        }
+        state.slow.push((target, Arc::clone(ticket), slow));
+        !mem::replace(&mut state.reading, true)
+    }
+
     /// True when a thread has to be started.
     fn ask(&self, sender: oneshot::Sender<Vec<Stack>>) -> bool {
         let mut state = self.lock();
@@ -105,8 +146,16 @@ impl Stacks {
     /// False, once, when nobody waits: the thread ends.
     fn is_asked(&self) -> bool {
         let mut state = self.lock();
-        state.reading = !state.waiting.is_empty();
+        state.reading = !state.waiting.is_empty() || !state.slow.is_empty();
         state.reading
+    }
+
+    fn slow(&self) -> Vec<(TargetId, Arc<Ticket>, Slow)> {
+        mem::take(&mut self.lock().slow)
+    }
+
+    fn is_waited_for(&self) -> bool {
+        !self.lock().waiting.is_empty()
     }
 
     fn waiting(&self) -> Vec<oneshot::Sender<Vec<Stack>>> {

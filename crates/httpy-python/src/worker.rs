@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use httpy_core::{Fault, Finish, Freight, Job, Kept, Outcome, Seat, Take, TargetId, Ticket, Upload, Wait};
+use httpy_core::{Fault, Finish, Freight, Job, Kept, Outcome, Seat, Step, Take, TargetId, Ticket, Upload, Wait};
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, Ended, Streamed};
@@ -30,6 +30,8 @@ struct Worker<'a> {
     targets: Vec<Arc<Target>>,
     /// Empty; for [`Crew::let_out`].
     room: Vec<Kept>,
+    /// When it last stood in line for the interpreter, and when it had it.
+    line: (Instant, Instant),
 }
 
 /// The name of the thread at `seat`, for the system and for Python.
@@ -39,10 +41,11 @@ pub(crate) fn name(seat: Seat) -> String {
 
 /// Runs the worker of `seat` until it retires.
 pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
+    let called = Instant::now();
     attach(|py| {
         // App code may have broken `threading`; a worker without a name still works.
         drop(crew.interpreter.name_thread(py, &name(seat)));
-        Worker { crew, targets: Vec::new(), room: Vec::new() }.drain(py, seat);
+        Worker { crew, targets: Vec::new(), room: Vec::new(), line: (called, Instant::now()) }.drain(py, seat);
         drop(crew.interpreter.forget_thread(py));
     });
 }
@@ -52,13 +55,14 @@ impl Worker<'_> {
         let crew = self.crew;
         let mut turn = Turn::new(crew.interpreter.switch_interval());
         loop {
-            match self.next(py, seat, &mut turn) {
+            let (take, looked) = self.next(py, seat, &mut turn);
+            match take {
                 Take::Job(job, start) => {
                     if let Some(seat) = start {
                         // Detached, as it may log, which is the host's code.
                         py.detach(|| Crew::start_or_log(crew, seat));
                     }
-                    self.run(py, job, seat);
+                    self.run(py, job, seat, looked);
                 }
                 Take::Wait => {
                     if self.wait(py, seat, &mut turn) == Wait::Retire {
@@ -69,20 +73,23 @@ impl Worker<'_> {
         }
     }
 
-    /// The next job; between two turns somebody else comes first. What was answered goes out before whatever may take long.
-    fn next(&mut self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> Take<Job> {
-        let (crew, room, now) = (self.crew, &mut self.room, Instant::now());
+    /// The next job, and when it was looked for; between two turns somebody else comes first. What was answered goes out before
+    /// whatever may take long.
+    fn next(&mut self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> (Take<Job>, Instant) {
+        let (crew, room, mut now) = (self.crew, &mut self.room, Instant::now());
         if turn.is_over(now) {
             crew.let_out(room);
             if crew.queue.step_down(seat, now) {
-                return Take::Wait;
+                return (Take::Wait, now);
             }
             // No call is in the way of what is raised here.
             drop(turn.give_way(py, &crew.shared.pause));
+            self.line = (now, turn.begun);
+            now = turn.begun;
         } else if crew.outbox.is_due(now) {
             crew.let_out(room);
         }
-        crew.queue.take(seat, || crew.let_out(room))
+        (crew.queue.take(seat, || crew.let_out(room)), now)
     }
 
     /// Waits detached; where the worker is called, it has the interpreter again and begins its turn.
@@ -91,18 +98,22 @@ impl Worker<'_> {
         let (wait, called) = py.detach(|| (crew.queue.wait(seat, || crew.let_out(room)), Instant::now()));
         *turn = Turn::new(turn.interval);
         if wait == Wait::Attach {
+            self.line = (called, turn.begun);
             crew.queue.attached(seat, turn.begun.duration_since(called) >= turn.interval);
         }
         wait
     }
 
-    fn run(&mut self, py: Python<'_>, job: Job, seat: Seat) {
+    fn run(&mut self, py: Python<'_>, job: Job, seat: Seat, looked: Instant) {
         let Job { target, ticket, answer, slot } = job;
         drop(slot);
         // The order matters: a call that nobody waits for any more must not count as taken.
         if answer.is_closed() || !ticket.take(seat) {
             return;
         }
+        // A lead without a job may have looked out for this one for a moment.
+        let now = if ticket.are_timings_wanted() { Instant::now() } else { looked };
+        ticket.stamp_taken(now, self.line.0, self.line.1);
         let Freight { body, permits } = ticket.unload();
         let desk = self.crew.desks.lay(seat, target, &ticket);
         let mut answer = Answer::Open(answer);
@@ -195,11 +206,15 @@ pub(crate) fn call(
             (_, Upload::Stream(_)) => return Ok(Ended::Whole(Outcome::Panicked("a stream nobody wants".to_owned()))),
         };
         let arguments = convert::arguments(py, &shared.names, &ticket.call, body)?;
+        ticket.stamp(Step::Called);
         let result = target.handler.bind(py).call1(arguments);
+        ticket.stamp(Step::Returned);
         if interpreter.is_forked_child() {
             fork::end_child(py, result);
         }
-        match convert::returned(&result?, false)? {
+        let found = convert::returned(&result?, false);
+        ticket.stamp(Step::Converted);
+        match found? {
             Found::Outcome(outcome) => Ok(Ended::Whole(outcome)),
             Found::Refused(failure, body) => {
                 // As of a destructor, since this call has something else to tell.

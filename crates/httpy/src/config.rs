@@ -93,6 +93,9 @@ pub struct Config {
     /// Whether what Python code prints becomes `tracing` events. Defaults to false.
     #[serde(default)]
     pub capture_stdout: Option<bool>,
+    /// From the push into the queue until a call that is not answered is told of. Defaults to 1 s.
+    #[serde(default = "slow_call", with = "humantime_serde")]
+    pub slow_call: Duration,
     /// Whether failures are answered with a page about them. Defaults to false.
     #[serde(default)]
     pub debug: bool,
@@ -216,6 +219,10 @@ fn loop_blocked_after() -> Duration {
     Duration::from_secs(1)
 }
 
+fn slow_call() -> Duration {
+    Duration::from_secs(1)
+}
+
 impl Config {
     /// All defaults, for the handler `target` (`"module:attribute"`).
     pub fn new(target: impl Into<String>) -> Self {
@@ -244,6 +251,7 @@ impl Config {
             loop_blocked_after: loop_blocked_after(),
             python_logging: None,
             capture_stdout: None,
+            slow_call: slow_call(),
             debug: false,
         }
     }
@@ -295,6 +303,10 @@ impl Config {
             (
                 self.loop_blocked_after.is_zero() || self.loop_blocked_after > LONGEST,
                 format!("loop_blocked_after: {:?}, expected more than 0 s and at most a year", self.loop_blocked_after),
+            ),
+            (
+                self.slow_call.is_zero() || self.slow_call > LONGEST,
+                format!("slow_call: {:?}, expected more than 0 s and at most a year", self.slow_call),
             ),
             (self.body_timeout > LONGEST, format!("body_timeout: {:?}, expected at most a year", self.body_timeout)),
             (self.chunk_timeout > LONGEST, format!("chunk_timeout: {:?}, expected at most a year", self.chunk_timeout)),

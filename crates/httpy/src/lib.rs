@@ -198,6 +198,7 @@ mod debug_page;
 mod error;
 mod failure;
 mod log;
+mod metric;
 mod route;
 mod service;
 mod status;

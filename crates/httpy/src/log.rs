@@ -99,6 +99,11 @@ pub(crate) fn late(target: &str, outcome: Outcome) {
     }
 }
 
+/// Whether a call that takes long is to be told of: how many like it were left out since the last one.
+pub(crate) fn admits_slow(target: &str, route: Option<&str>) -> Option<u64> {
+    LOG.admit((target, "slow", route), Instant::now())
+}
+
 /// Logs what becomes of overdue calls and their workers: each call that was answered with 504 and each that is interrupted,
 /// once per target, route and second; what happens to workers, always. Never runs attached.
 pub(crate) fn notice(notice: &Notice) {
@@ -119,6 +124,10 @@ pub(crate) fn notice(notice: &Notice) {
             if let Some(left_out) = LOG.admit((handler, "stalled"), Instant::now()) {
                 tracing::warn!(target: "httpy", handler, left_out, "{notice}");
             }
+        }
+        // Admitted before its stack was read.
+        Notice::Slow { call, .. } => {
+            tracing::warn!(target: "httpy", handler, left_out = call.left_out, "{notice}");
         }
         Notice::Uncancelled { .. } | Notice::Blocked { .. } | Notice::Left { .. } => {
             tracing::warn!(target: "httpy", handler, "{notice}");

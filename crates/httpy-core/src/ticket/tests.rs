@@ -27,6 +27,7 @@ pub(crate) fn waiting() -> Ticket {
             version: Version::HTTP_11,
             extras: None,
             span: None,
+            trace: None,
         },
     };
     let now = Instant::now();

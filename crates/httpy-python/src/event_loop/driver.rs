@@ -9,10 +9,9 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-
 use std::time::Instant;
 
-use httpy_core::{Freight, Outcome, TargetId, Ticket, Upload};
+use httpy_core::{Freight, Outcome, Step, TargetId, Ticket, Upload};
 use pyo3::prelude::*;
 
 use super::EventLoop;
@@ -54,6 +53,7 @@ impl Driver {
     pub(super) fn take(self: &Arc<Self>, py: Python<'_>) -> bool {
         let (inbox, turn) = (&self.event_loop.inbox, self.turn());
         inbox.hear();
+        self.event_loop.lag.comes_round();
         loop {
             self.event_loop.rounds.fetch_add(1, Ordering::Relaxed);
             match inbox.look() {
@@ -111,6 +111,8 @@ impl Driver {
                 drop(calls);
                 return self.leave();
             }
+            let now = Instant::now();
+            ticket.stamp_taken(now, now, now);
             let Freight { body, permits } = ticket.unload();
             calls.add(Call::new(target, Arc::clone(&ticket), Answer::Open(answer), permits));
             (number, calls.start(number), body)
@@ -162,6 +164,7 @@ impl Driver {
                 (_, Upload::Stream(_)) => convert::body(py, &[], false)?,
             };
             let arguments = convert::arguments(py, &shared.names, &ticket.call, body)?;
+            ticket.stamp(Step::Called);
             target.handler.bind(py).call1(arguments)
         });
         let result = self.unforked(py, result)?;

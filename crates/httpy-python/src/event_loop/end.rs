@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use httpy_core::{Fault, Finish, Outcome, Returned, Ticket, allows_body};
+use httpy_core::{Fault, Finish, Outcome, Returned, Step, Ticket, allows_body};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -85,7 +85,10 @@ impl Driver {
         result: &Bound<'py, PyAny>,
         context: Context<'py>,
     ) -> PyResult<Next<'py>> {
-        match convert::returned(result, true)? {
+        ticket.stamp(Step::Returned);
+        let found = convert::returned(result, true);
+        ticket.stamp(Step::Converted);
+        match found? {
             Found::Outcome(outcome) => Ok(Next::Ended(Ended::Whole(outcome))),
             Found::Refused(failure, body) => {
                 // As of a destructor, since this call has something else to tell.

@@ -33,6 +33,7 @@ use self::driver::Driver;
 use self::inbox::{Cancel, Inbox};
 use self::watch::Watch;
 use crate::deadline::ThreadId;
+use crate::figure::{Lag, LoopFigures};
 use crate::pool::Crew;
 
 /// The most loops there may be: a call's place on them has to fit into its ticket.
@@ -60,6 +61,7 @@ struct EventLoop {
     load: AtomicUsize,
     /// How often it has looked into its inbox.
     rounds: AtomicU64,
+    lag: Lag,
     life: Mutex<Life>,
     ended: Condvar,
 }
@@ -125,6 +127,38 @@ impl EventLoops {
         Ok(())
     }
 
+    /// Where a call is that runs on a loop: its task's frames, or those of the loop's thread where it is just that call which
+    /// keeps it.
+    pub(crate) fn frames<'py>(&self, py: Python<'py>, ticket: &Arc<Ticket>) -> Option<PyResult<Bound<'py, PyAny>>> {
+        let seat = ticket.seat()?;
+        let event_loop = self.all().get(EventLoop::index_of(seat))?;
+        let (thread, driver) = event_loop.driver()?;
+        let (current, of_thread) = match driver.asyncio.current(py, thread.0) {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        let number = EventLoop::number_of(seat);
+        let task = {
+            let mut calls = event_loop.calls();
+            let keeps = calls.current((!current.is_none()).then_some(&current)).is_some_and(|(it, _)| it == number);
+            let call = calls.of_ticket(number, ticket)?;
+            if keeps { None } else { call.task.as_ref().map(|(task, _)| task.clone_ref(py)) }
+        };
+        Some(task.map_or(Ok(of_thread), |task| driver.asyncio.frames(task.bind(py))))
+    }
+
+    /// What is counted of each.
+    pub(crate) fn figures(&self) -> Vec<LoopFigures> {
+        let figures = self.all().iter().map(|event_loop| {
+            let (lag, rings) = event_loop.lag.ask();
+            if rings {
+                event_loop.inbox.call();
+            }
+            LoopFigures { name: event_loop.name(), calls: event_loop.load.load(Ordering::Relaxed), lag }
+        });
+        figures.collect()
+    }
+
     /// Has a call cancelled that nobody waits for any more. False when it does not run any more. Never blocks.
     pub(crate) fn cancel(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
         let Some(seat) = ticket.seat() else { return false };
@@ -179,6 +213,7 @@ impl EventLoop {
             calls: Mutex::default(),
             load: AtomicUsize::new(0),
             rounds: AtomicU64::new(0),
+            lag: Lag::new(),
             life: Mutex::default(),
             ended: Condvar::new(),
         })

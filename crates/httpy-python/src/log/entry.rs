@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::num::NonZeroU64;
 
-use tracing::Level;
 use tracing::span::Id;
+use tracing::{Level, Span};
 
 /// What the lines after the first one of a text begin with: none of them can pass for a line of the log.
 const INDENT: &str = "\n    ";
@@ -19,6 +19,8 @@ pub(super) enum Entry {
         /// That of the request.
         span: Option<NonZeroU64>,
     },
+    /// A span that may close now: whatever is inside of it came before.
+    Over(Span),
 }
 
 /// A record of `logging`.
@@ -82,6 +84,7 @@ impl Entry {
     pub(super) fn bytes(&self) -> usize {
         let text = match self {
             Self::Line { text, .. } => text.len(),
+            Self::Over(_) => 0,
             Self::Record(record) => {
                 let optional = [&record.python_level, &record.extra, &record.exception, &record.stack];
                 let optional: usize = optional.into_iter().flatten().map(String::len).sum();
@@ -94,6 +97,7 @@ impl Entry {
     /// Hands it to the subscriber, inside of its request's span. Never called attached.
     pub(super) fn emit(self) {
         match self {
+            Self::Over(span) => drop(span),
             Self::Line { stream, text, span } => {
                 let (parent, text) = (span.map(Id::from_non_zero_u64), tidy(text.trim_end_matches('\r')));
                 match stream {

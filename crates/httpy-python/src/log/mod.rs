@@ -17,6 +17,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use tracing::Span;
+
 use self::entry::Entry;
 use crate::interpreter::{Interpreter, Options, StartError};
 
@@ -89,6 +91,11 @@ impl Log {
         Ok(())
     }
 
+    /// Keeps `span` open until all that was pushed until now is an event.
+    pub(crate) fn keep(&self, span: Span) {
+        self.line.push(Entry::Over(span));
+    }
+
     /// What waits for the end of all that was pushed until now.
     pub(crate) fn flush(&self) -> impl FnOnce(Duration) + Send + 'static {
         let line = Arc::clone(&self.line);
@@ -127,7 +134,7 @@ impl Line {
         let mut state = self.lock();
         let bytes = entry.bytes();
         if state.entries.len() >= ENTRIES || state.bytes + bytes > BYTES {
-            state.dropped += 1;
+            state.dropped += u64::from(!matches!(entry, Entry::Over(_)));
         } else {
             state.bytes += bytes;
             state.pushed += 1;

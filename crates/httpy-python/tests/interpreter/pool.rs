@@ -85,6 +85,7 @@ impl Running {
             version: Version::HTTP_11,
             extras: None,
             span: None,
+            trace: None,
         };
         let call = Call {
             method: Method::GET,

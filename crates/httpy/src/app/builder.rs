@@ -16,24 +16,23 @@ use super::shutdown::Shutdown;
 use super::{Inner, Limits, Membership, PyApp, Shared};
 use crate::config::Workers;
 use crate::failure::Choice;
-use crate::service::{Budget, Extra, Slots};
+use crate::metric::{self, Gauges};
+use crate::service::{Budget, Extra, Slots, TraceContext};
 use crate::status::Recorder;
 use crate::{Config, Error, FailureResponse, OnFull, PyService, RouteMap, log};
-
-/// A call that takes longer is remembered among the slow ones.
-const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// Begun by [`PyApp::builder`], or from a [`Config`].
 #[must_use = "nothing starts before `build()`"]
 pub struct PyAppBuilder {
     config: Config,
     extras: Vec<Extra>,
+    trace_context: Option<TraceContext>,
     failure_response: Option<Arc<dyn FailureResponse>>,
 }
 
 impl From<Config> for PyAppBuilder {
     fn from(config: Config) -> Self {
-        Self { config, extras: Vec::new(), failure_response: None }
+        Self { config, extras: Vec::new(), trace_context: None, failure_response: None }
     }
 }
 
@@ -225,6 +224,19 @@ impl PyAppBuilder {
         self
     }
 
+    /// Where a request belongs in a distributed trace, for `httpy_rs.trace_context()`: `trace_context` is called for every
+    /// request, inside of the call's span ([`Span::current`](tracing::Span::current)), and gives a line as the `traceparent`
+    /// header has it, for example from `tracing-opentelemetry`; spans that Python begins are children of the one that it names.
+    /// `None` leaves the request's own line. Runs on the HTTP side, never attached. Defaults to the request's `traceparent`
+    /// line.
+    pub fn trace_context<F>(mut self, trace_context: F) -> Self
+    where
+        F: Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    {
+        self.trace_context = Some(Box::new(trace_context));
+        self
+    }
+
     /// Whether what Python code logs becomes `tracing` events, target `python`: message, `logger`, `place` (file and line),
     /// `extra` (the record's own fields, as JSON), `exception`, inside of the request's span. Python's levels become
     /// tracing's; what the subscriber does not take costs Python one comparison, and a level that is set in Python holds as
@@ -257,6 +269,14 @@ impl PyAppBuilder {
         self
     }
 
+    /// A call that has not been answered so long after its push into the queue is told of in the log (WARN, once per target,
+    /// route and second), while it goes on: where it has waited, for what, and the Python stack of its handler at that moment;
+    /// and it is kept among the slow calls of a [`snapshot`](PyApp::snapshot). A year at most. Defaults to 1 s.
+    pub fn slow_call(mut self, time: Duration) -> Self {
+        self.config.slow_call = time;
+        self
+    }
+
     /// How a failed call becomes a response. Defaults to [`default_response`](crate::default_response): the contract's
     /// table.
     pub fn failure_response(mut self, failure_response: impl FailureResponse) -> Self {
@@ -277,7 +297,7 @@ impl PyAppBuilder {
     /// Every way in which a start fails, told apart by the predicates of [`Error`], with Python's traceback where there is
     /// one.
     pub fn build(self) -> Result<PyApp, Error> {
-        let Self { config, extras, failure_response } = self;
+        let Self { config, extras, trace_context, failure_response } = self;
         config.check()?;
         let options = Options {
             venv: config.venv.clone(),
@@ -326,13 +346,19 @@ impl PyAppBuilder {
                 body: config.body_limit,
                 body_timeout: config.body_timeout,
                 chunk_timeout: config.chunk_timeout,
+                slow_call: config.slow_call,
             },
             extras,
+            trace_context,
             failure_response: failure_response.map_or(Choice::Default { debug: config.debug }, Choice::Own),
-            recorder: Recorder::new(SLOW_AFTER),
+            recorder: Recorder::new(config.slow_call),
+            metrics: metric::is_recorded(),
             membership,
         });
         let service = PyService::new(Arc::clone(&shared), id, config.target.clone(), reads_stream);
+        if shared.metrics {
+            Gauges::start_or_log(&config.target, &shared);
+        }
         let routes = RouteMap::new(routes);
         Ok(PyApp {
             inner: Arc::new(Inner {

@@ -14,8 +14,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use httpy_core::Ticket;
 use httpy_python::{Pool, Runtime};
 use tokio::sync::watch;
+use tracing::Span;
 
 pub use self::builder::PyAppBuilder;
 pub use self::doctor::{Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin};
@@ -26,7 +28,7 @@ pub use self::shutdown::shutdown_signal;
 pub use self::snapshot::{Snapshot, Stacks, Versions, WorkerHealth};
 use crate::failure::Choice;
 use crate::route::{Routes, mount};
-use crate::service::{Budget, Extra, Slots};
+use crate::service::{Budget, Extra, Slots, TraceContext};
 use crate::status::Recorder;
 use crate::{Config, Error, PyService, RouteMap};
 
@@ -62,8 +64,11 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) limits: Limits,
     pub(crate) extras: Vec<Extra>,
+    pub(crate) trace_context: Option<TraceContext>,
     pub(crate) failure_response: Choice,
     pub(crate) recorder: Recorder,
+    /// The host had a recorder of metrics when this was built.
+    pub(crate) metrics: bool,
     membership: Membership,
 }
 
@@ -73,6 +78,16 @@ pub(crate) struct Limits {
     pub(crate) body: usize,
     pub(crate) body_timeout: Duration,
     pub(crate) chunk_timeout: Duration,
+    pub(crate) slow_call: Duration,
+}
+
+impl Shared {
+    /// Lets go of the span of a call, when what Python code has logged of it is out.
+    pub(crate) fn release(&self, span: &Span, ticket: &Ticket) {
+        if !span.is_none() && ticket.has_logged() {
+            self.membership.runtime.keep_span(span.clone());
+        }
+    }
 }
 
 /// An app's place among those that use the interpreter, left once: at shutdown, or when the last service is dropped.

@@ -1,10 +1,11 @@
 //! What is recorded of a call when it ends.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::Response;
 use httpy_core::{Call, Ticket};
 
+use super::observed::Observed;
 use super::{PyService, ResponseBody};
 use crate::Error;
 use crate::failure::status;
@@ -22,38 +23,52 @@ pub(super) enum Come<'a> {
 }
 
 /// Records how a call ended, with what it is answered, whole or by its head.
-pub(super) fn record(service: &PyService, come: Come<'_>, result: &Result<Response<ResponseBody>, Error>) {
-    let (status, ending, message) = match result {
+pub(super) fn record(
+    service: &PyService,
+    observed: &Observed,
+    come: Come<'_>,
+    result: &Result<Response<ResponseBody>, Error>,
+) {
+    let (status, ending, error) = match result {
         Ok(response) => (response.status().as_u16(), Ending::Ok, None),
-        Err(error) => (status(error.kind()).0.as_u16(), Ending::from(error.kind()), Some(error.message())),
+        Err(error) => (status(error.kind()).0.as_u16(), Ending::from(error.kind()), Some(error)),
     };
     // Tokio's clock, which is the one of the ticket.
     let now = tokio::time::Instant::now().into_std();
-    let (call, timings) = match come {
-        Come::Nowhere => (None, Timings::default()),
-        Come::Reading(call) => (Some(call), Timings::default()),
-        Come::Queued(ticket) => (Some(&ticket.call), timings(ticket, ending, now)),
+    let (call, parts) = match come {
+        Come::Nowhere => (None, None),
+        Come::Reading(call) => (Some(call), None),
+        Come::Queued(ticket) => (Some(&ticket.call), Some(parts(ticket, now))),
     };
+    if let Come::Queued(ticket) = come {
+        service.inner.app.release(&observed.span, ticket);
+    }
+    observed.ended(&service.inner, ending, Some(status), error, parts.as_ref());
     let ended = Ended {
         target: service.target(),
         route: call.and_then(|call| call.details.route.as_deref()),
         method: call.map(|call| &call.method),
         status,
         ending,
-        timings,
-        message,
+        timings: parts.map_or_else(Timings::default, |(parts, total)| Timings {
+            queue: parts.queue,
+            attach: parts.attach,
+            convert: parts.convert.unwrap_or_default(),
+            run: parts.run.unwrap_or_default(),
+            total,
+        }),
+        message: error.map(Error::message),
     };
     service.inner.app.recorder.record(&ended, now);
 }
 
-/// Counts a call whose client went away while it waited.
-pub(super) fn abandoned(service: &PyService) {
-    service.inner.app.recorder.count(Ending::Abandoned);
+/// Counts a call whose client went away while it waited ([`Ending::Abandoned`]) or ran ([`Ending::Gone`]).
+pub(super) fn left(service: &PyService, observed: &Observed, ending: Ending, ticket: &Ticket) {
+    let parts = parts(ticket, tokio::time::Instant::now().into_std());
+    observed.ended(&service.inner, ending, None, None, Some(&parts));
+    service.inner.app.recorder.count(ending);
 }
 
-/// When a call was taken is not known here, but that one which ran out of time in the queue was never taken.
-fn timings(ticket: &Ticket, ending: Ending, now: Instant) -> Timings {
-    let total = now.saturating_duration_since(ticket.pushed);
-    let queue = if ending == Ending::Overloaded { total } else { Timings::default().queue };
-    Timings { queue, total, ..Timings::default() }
+fn parts(ticket: &Ticket, now: Instant) -> (httpy_core::Timings, Duration) {
+    (ticket.timings(now), now.saturating_duration_since(ticket.pushed))
 }

@@ -21,14 +21,16 @@ use tower::BoxError;
 use super::body::Collect;
 use super::clock::Registered;
 use super::end::{self, Come};
+use super::observed::Observed;
 use super::response::judge;
 use super::service::Inner;
 use super::slot::Wait;
 use super::stream::{Open, Streamed};
 use super::upload::Pump;
-use super::{PyService, ResponseBody, prepare, slot};
+use super::{PyService, ResponseBody, prepare, slot, slow};
 use crate::debug_page::{Asked, Peek};
 use crate::error::Kind;
+use crate::status::Ending;
 use crate::{Error, log};
 
 pin_project! {
@@ -76,13 +78,21 @@ pin_project! {
         timer: Option<Registered>,
         // Carries the request's body to a handler that reads it as a stream.
         pump: Option<Pump>,
+        observed: Observed,
     }
 
     impl<B> PinnedDrop for CallFuture<B> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if matches!(leave(this.service, this.state.as_ref().get_ref(), false), Left::Waiting) {
-                end::abandoned(this.service);
+            let state = this.state.as_ref().get_ref();
+            let ending = match leave(this.service, state, false) {
+                Left::Waiting => Ending::Abandoned,
+                Left::Running => Ending::Gone,
+                Left::Over => return,
+            };
+            if let State::Waiting { question, .. } = state {
+                let ticket = question.ticket();
+                end::left(this.service, this.observed, ending, ticket);
             }
         }
     }
@@ -102,7 +112,7 @@ pin_project! {
         },
         // The body was slow to come, and the slot is somebody else's by now.
         Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
-        Waiting { question: Question },
+        Waiting { question: Question, is_slow: bool },
         Done,
     }
 }
@@ -118,10 +128,15 @@ where
         slot: Result<Option<OwnedSemaphorePermit>, Error>,
         request: Request<B>,
     ) -> Self {
-        let mut pump = None;
-        let state = slot.and_then(|slot| State::new(&service.inner, slot, request, &mut pump));
+        let (mut pump, mut observed) = (None, Observed::new(&service.inner, &request));
+        let span = observed.span.clone();
+        let state = slot.and_then(|slot| {
+            // What the host finds out about the request belongs to the call as well.
+            let _entered = span.enter();
+            State::new(&service.inner, slot, request, &mut pump, &mut observed)
+        });
         let state = state.unwrap_or_else(|error| State::Refused { error: Some(error) });
-        Self { service, state, timer: None, pump }
+        Self { service, state, timer: None, pump, observed }
     }
 }
 
@@ -135,19 +150,21 @@ where
         slot: Option<OwnedSemaphorePermit>,
         request: Request<B>,
         pump: &mut Option<Pump>,
+        observed: &mut Observed,
     ) -> Result<Self, Error> {
         if service.app.gate.is_closed() {
             return Err(Error::shutting_down());
         }
         let (parts, body) = request.into_parts();
         let call = prepare::call(service, parts)?;
+        observed.prepared(service, &call);
         if service.reads_stream {
             let (work, reader) = Pump::new(service, body)?;
             *pump = work;
-            return Self::push(service, call, slot, Upload::Stream(reader), None);
+            return Self::push(service, observed, call, slot, Upload::Stream(reader), None);
         }
         if body.is_end_stream() {
-            return Self::push(service, call, slot, Upload::default(), None);
+            return Self::push(service, observed, call, slot, Upload::default(), None);
         }
         let body = Collect::new(body, service.body_limit, service.app.budget.clone())?;
         Ok(Self::Reading { body, call: Some(Box::new(call)), waits: slot.is_some(), slot })
@@ -156,6 +173,7 @@ where
     /// Hands the call to the pool.
     fn push(
         service: &Inner,
+        observed: &Observed,
         call: Call,
         slot: Option<OwnedSemaphorePermit>,
         body: Upload,
@@ -175,9 +193,10 @@ where
         let freight = Freight { body, permits: Permits { bytes, limit } };
         let chunk_timeout = service.app.limits.chunk_timeout;
         let (ticket, answer, question) = Ticket::issue(call, pushed, deadline, chunk_timeout, freight);
+        observed.pushes(service, &ticket);
         let job = Job { target: service.id, ticket, answer, slot };
         match service.app.pool.push(job) {
-            Ok(()) => Ok(Self::Waiting { question }),
+            Ok(()) => Ok(Self::Waiting { question, is_slow: false }),
             Err(_) => Err(Error::shutting_down()),
         }
     }
@@ -192,13 +211,19 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let result = ready!(poll(this.service, this.state.as_mut(), this.timer, this.pump, context));
+        let observed = &*this.observed;
+        let _entered = observed.span.enter();
+        let result = ready!(poll(this.service, observed, this.state.as_mut(), this.timer, this.pump, context));
         match this.state.as_ref().get_ref() {
             // Recorded with its answer.
             State::Done => {}
-            State::Waiting { question } => end::record(this.service, Come::Queued(question.ticket()), &result),
-            State::Reading { call: Some(call), .. } => end::record(this.service, Come::Reading(call), &result),
-            _ => end::record(this.service, Come::Nowhere, &result),
+            State::Waiting { question, .. } => {
+                end::record(this.service, observed, Come::Queued(question.ticket()), &result);
+            }
+            State::Reading { call: Some(call), .. } => {
+                end::record(this.service, observed, Come::Reading(call), &result);
+            }
+            _ => end::record(this.service, observed, Come::Nowhere, &result),
         }
         let late = matches!(&result, Err(error) if error.is_deadline());
         // An app that is forced to stop answers without having asked whether the call still waits.
@@ -215,6 +240,7 @@ where
 
 fn poll<B>(
     service: &PyService,
+    observed: &Observed,
     mut state: Pin<&mut State<B>>,
     timer: &mut Option<Registered>,
     pump: &mut Option<Pump>,
@@ -239,7 +265,7 @@ where
                         let slot = slot::wait(Arc::clone(&service.inner));
                         state.set(State::Queueing { slot, call: Some(call), body, bytes });
                     } else {
-                        state.set(State::push(&service.inner, *call, slot, Upload::Whole(body), bytes)?);
+                        state.set(State::push(&service.inner, observed, *call, slot, Upload::Whole(body), bytes)?);
                     }
                     continue;
                 }
@@ -254,15 +280,15 @@ where
             StateProject::Queueing { slot, call, body, bytes } => {
                 let slot = ready!(slot.as_mut().poll(context))?;
                 let (call, body, bytes) = (*call.take().ok_or_else(ended)?, mem::take(body), bytes.take());
-                state.set(State::push(&service.inner, call, Some(slot), Upload::Whole(body), bytes)?);
+                state.set(State::push(&service.inner, observed, call, Some(slot), Upload::Whole(body), bytes)?);
             }
-            StateProject::Waiting { question } => {
+            StateProject::Waiting { question, is_slow } => {
                 let ticket = question.ticket();
                 if let Poll::Ready(outcome) = question.poll(context) {
                     let target = &service.inner.target;
                     let outcome = outcome.ok_or_else(|| lost(target, ticket))?;
-                    let response = answered(service, ticket, pump, outcome);
-                    end::record(service, Come::Queued(ticket), &response);
+                    let response = answered(service, observed, ticket, pump, outcome);
+                    end::record(service, observed, Come::Queued(ticket), &response);
                     // Nothing is left to let go of: the call has ended, or belongs to its response's body.
                     state.set(State::Done);
                     return Poll::Ready(response);
@@ -271,20 +297,27 @@ where
                     pump.poll(context);
                 }
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
-                let longest_wait = || Instant::from_std(ticket.pushed) + service.inner.max_wait;
-                ready!(poll_timer(service, timer, context, longest_wait))?;
-                if ticket.withdraw() {
+                let first = || slow::next_look(&service.inner, ticket, *is_slow, Instant::from_std(ticket.pushed));
+                ready!(poll_timer(service, timer, context, first))?;
+                let now = Instant::now();
+                if !*is_slow && slow::is_slow(&service.inner, ticket, now) {
+                    *is_slow = true;
+                    slow::tell(&service.inner, ticket, now);
+                }
+                let given_up = now >= Instant::from_std(ticket.pushed) + service.inner.max_wait;
+                if given_up && ticket.withdraw() {
                     let Inner { target, max_wait, .. } = &*service.inner;
                     let text = format!("{target} was not called: no worker was free within {max_wait:?}");
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
                 }
                 let deadline = Instant::from_std(ticket.deadline);
-                if Instant::now() >= deadline {
+                if now >= deadline {
                     let text = format!("{} did not answer within {:?}", service.inner.target, service.inner.deadline);
                     return Poll::Ready(Err(Error::new(Kind::Deadline, text)));
                 }
-                // It was taken in time, and now has until the deadline.
-                *timer = Some(app.gate.clocks.register(deadline, context.waker()));
+                // It goes on, and looks again at its longest wait, and at the deadline.
+                let next = slow::next_look(&service.inner, ticket, *is_slow, now);
+                *timer = Some(app.gate.clocks.register(next, context.waker()));
             }
             StateProject::Done => return Poll::Ready(Err(ended())),
         }
@@ -304,7 +337,7 @@ enum Left {
 
 /// Lets go of a call.
 fn leave<B>(service: &PyService, state: &State<B>, answered: bool) -> Left {
-    let State::Waiting { question } = state else { return Left::Over };
+    let State::Waiting { question, .. } = state else { return Left::Over };
     let ticket = question.ticket();
     if ticket.is_done() {
         return Left::Over;
@@ -320,13 +353,14 @@ fn leave<B>(service: &PyService, state: &State<B>, answered: bool) -> Left {
 /// The response to a call that was answered, whole or by its head.
 fn answered(
     service: &PyService,
+    observed: &Observed,
     ticket: &Arc<Ticket>,
     pump: &mut Option<Pump>,
     outcome: Outcome,
 ) -> Result<Response<ResponseBody>, Error> {
     let streams = matches!(&outcome, Outcome::Returned(returned) if matches!(returned.body, Content::Stream(_)));
     // Before the head is judged: where it is refused, the handler hears that nobody wants the rest.
-    let open = streams.then(|| Open::new(Arc::clone(&service.inner), Arc::clone(ticket)));
+    let open = streams.then(|| Open::new(Arc::clone(&service.inner), Arc::clone(ticket), observed.span.clone()));
     let Reply { status, headers, body, length, .. } = judge(&service.inner.target, &ticket.call.method, outcome)?;
     let body = match (body, open) {
         (Content::Stream(chunks), Some(open)) => ResponseBody::stream(Streamed::new(chunks, length, open, pump.take())),

@@ -5,18 +5,20 @@ mod clock;
 mod end;
 mod future;
 mod limit;
+mod observed;
 mod prepare;
 mod response;
 #[expect(clippy::module_inception, reason = "the file of `PyService` is called as in every tower crate")]
 mod service;
 mod slot;
+mod slow;
 mod stream;
 mod upload;
 
 pub(crate) use body::Budget;
 pub(crate) use clock::Clocks;
 pub use future::{CallFuture, ResponseFuture};
-pub(crate) use prepare::Extra;
+pub(crate) use prepare::{Extra, TraceContext};
 pub use response::ResponseBody;
 pub(crate) use response::judge;
 pub use service::PyService;

@@ -18,6 +18,9 @@ use crate::{Error, log};
 /// What the host finds out about a request, serialised.
 pub(crate) type Extra = Box<dyn Fn(&Parts) -> Result<Value, serde_json::Error> + Send + Sync>;
 
+/// What the host says of where a request belongs in a distributed trace.
+pub(crate) type TraceContext = Box<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
+
 /// The call for a request's head.
 ///
 /// # Errors
@@ -29,6 +32,7 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
     }
     let (params, route) = route(service, &parts)?;
     let extras = extras(&service.app.extras, &parts)?;
+    let trace = service.app.trace_context.as_ref().and_then(|trace_context| trace_context(&parts));
     let Parts { method, uri, version, headers, mut extensions, .. } = parts;
     let target = extensions.remove::<OriginalUri>().map_or_else(|| uri.clone(), |OriginalUri(original)| original);
     // Without a `Host` line the authority tells the host: always over HTTP/2, and over HTTP/1.0 in an absolute target.
@@ -44,6 +48,7 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
             scheme: if target.scheme() == Some(&Scheme::HTTPS) { "https" } else { "http" },
             version,
             extras,
+            trace,
             span: log::current_span(),
             target,
         },

@@ -18,6 +18,7 @@ use super::{CallFuture, ResponseBody, ResponseFuture, prepare};
 use crate::app::Shared;
 use crate::config::LONGEST;
 use crate::debug_page::Asked;
+use crate::metric::TargetSeries;
 use crate::route::Routes;
 
 /// One Python handler as a [`tower::Service`], to be mounted wherever a service fits: [`Router::route_service`], a tower
@@ -62,12 +63,16 @@ pub(super) struct Inner {
     /// Bytes of a request's body.
     pub(super) body_limit: usize,
     pub(super) limit: Option<Limit>,
+    /// Where the host has a recorder of metrics.
+    pub(super) series: Option<Arc<TargetSeries>>,
 }
 
 impl PyService {
     pub(crate) fn new(app: Arc<Shared>, id: TargetId, target: String, reads_stream: bool) -> Self {
         let (deadline, max_wait, body_limit) = (app.limits.deadline, app.limits.max_wait, app.limits.body);
-        Inner { app, id, target, reads_stream, routes: None, deadline, max_wait, body_limit, limit: None }.into()
+        let series = app.metrics.then(|| Arc::new(TargetSeries::new(&target)));
+        Inner { app, id, target, reads_stream, routes: None, deadline, max_wait, body_limit, limit: None, series }
+            .into()
     }
 
     /// A service of the same handler that matches routes by itself.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::SizeHint;
 use httpy_core::{Broken, Chunks, ContractFailure, Fault, Heartbeat, Reader, Ticket};
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::clock::Registered;
 use super::service::Inner;
@@ -20,13 +21,15 @@ use crate::{Error, log};
 pub(super) struct Open {
     service: Arc<Inner>,
     ticket: Arc<Ticket>,
+    /// Kept for what Python logs until the body's end.
+    span: Span,
     /// The enforcer knows of it.
     interrupted: bool,
 }
 
 impl Open {
-    pub(super) fn new(service: Arc<Inner>, ticket: Arc<Ticket>) -> Self {
-        Self { service, ticket, interrupted: false }
+    pub(super) fn new(service: Arc<Inner>, ticket: Arc<Ticket>, span: Span) -> Self {
+        Self { service, ticket, span, interrupted: false }
     }
 
     /// Has the handler interrupted at once; false when it has ended.
@@ -38,7 +41,8 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let Self { service, ticket, interrupted } = self;
+        let Self { service, ticket, span, interrupted } = self;
+        service.app.release(span, ticket);
         if ticket.is_done() {
             return;
         }

@@ -69,11 +69,13 @@ pub enum Ending {
     Abandoned,
     /// httpy failed, or an extra of the host.
     Internal,
+    /// The client went away while it ran.
+    Gone,
 }
 
 impl Ending {
     /// All of them, in the order of their declaration.
-    pub(super) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Ok,
         Self::Exception,
         Self::Contract,
@@ -84,10 +86,28 @@ impl Ending {
         Self::NotFound,
         Self::Abandoned,
         Self::Internal,
+        Self::Gone,
     ];
 
-    pub(super) const fn is_failure(self) -> bool {
-        !matches!(self, Self::Ok | Self::NotFound | Self::Abandoned)
+    pub(crate) const fn is_failure(self) -> bool {
+        !matches!(self, Self::Ok | Self::NotFound | Self::Abandoned | Self::Gone)
+    }
+
+    /// As it is serialised, and in metrics and spans.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Exception => "exception",
+            Self::Contract => "contract",
+            Self::Deadline => "deadline",
+            Self::Overloaded => "overloaded",
+            Self::ShuttingDown => "shutting_down",
+            Self::Body => "body",
+            Self::NotFound => "not_found",
+            Self::Abandoned => "abandoned",
+            Self::Internal => "internal",
+            Self::Gone => "gone",
+        }
     }
 }
 
@@ -114,6 +134,7 @@ mod tests {
     fn each_ending_stands_at_its_number() {
         for (number, ending) in Ending::ALL.into_iter().enumerate() {
             assert_eq!(ending as usize, number);
+            assert_eq!(serde_json::to_value(ending).unwrap(), ending.name());
         }
     }
 

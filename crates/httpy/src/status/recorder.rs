@@ -1,6 +1,6 @@
 //! `Recorder`: remembers what became of an app's calls, for those who look later.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,6 +35,8 @@ pub struct CallCounts {
     pub abandoned: u64,
     /// httpy failed, or an extra of the host.
     pub internal: u64,
+    /// The client went away while they ran.
+    pub gone: u64,
 }
 
 /// One per app. What happens on the path of every call is two counters and a short lock, without memory being asked for.
@@ -48,6 +50,8 @@ pub(crate) struct Recorder {
     seconds: Seconds,
     slow: Mutex<Ring>,
     failed: Mutex<Ring>,
+    /// Somebody has looked at the history, and wants to see where the time of calls goes.
+    watched: AtomicBool,
 }
 
 impl Recorder {
@@ -60,6 +64,7 @@ impl Recorder {
             seconds: Seconds::new(),
             slow: Mutex::new(Ring::new(false)),
             failed: Mutex::new(Ring::new(true)),
+            watched: AtomicBool::new(false),
         }
     }
 
@@ -94,6 +99,7 @@ impl Recorder {
             not_found: of(Ending::NotFound),
             abandoned: of(Ending::Abandoned),
             internal: of(Ending::Internal),
+            gone: of(Ending::Gone),
         }
     }
 
@@ -105,7 +111,13 @@ impl Recorder {
         self.started.elapsed()
     }
 
+    /// Whether anybody has ever asked for the history.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn history(&self) -> History {
+        self.watched.store(true, Ordering::Relaxed);
         self.seconds.history(self.uptime(), self.started_at)
     }
 

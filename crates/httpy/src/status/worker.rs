@@ -46,6 +46,24 @@ pub enum WorkerState {
     Lost,
 }
 
+impl WorkerState {
+    /// All of them.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Idle, Self::Lead, Self::Standby, Self::Working, Self::Computing, Self::Lost];
+
+    /// As it is serialised, and in metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Lead => "lead",
+            Self::Standby => "standby",
+            Self::Working => "working",
+            Self::Computing => "computing",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// A call that a worker is in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

@@ -1,0 +1,102 @@
+//! `Gauges`: what is looked at every few seconds: the queue, the workers, the event loops, Python's memory.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use httpy_python::{Figures, LoopFigures};
+use metrics::{Gauge, gauge, histogram};
+
+use super::{BLOCKS, GC_PAUSE, LOOP_CALLS, LOOP_LAG, QUEUE_LENGTH, WORKERS};
+use crate::app::Shared;
+use crate::status::WorkerState;
+
+/// Seldom enough to cost nothing, and more often than anybody scrapes.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// The gauges of one app, and of the process that it is in.
+pub(crate) struct Gauges {
+    queue: Gauge,
+    workers: [Gauge; WorkerState::ALL.len()],
+    loops: HashMap<String, [Gauge; 2]>,
+    blocks: Gauge,
+}
+
+impl Gauges {
+    /// Starts the thread that sets the gauges of the app whose handler is `target`. It ends some seconds after the app.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system gives no thread.
+    pub(crate) fn start(target: String, app: Weak<Shared>) -> io::Result<()> {
+        thread::Builder::new().name("httpy-metrics".to_owned()).spawn(move || run(target, &app)).map(drop)
+    }
+
+    fn new(target: String) -> Self {
+        Self {
+            queue: gauge!(QUEUE_LENGTH, "target" => target),
+            workers: WorkerState::ALL.map(|state| gauge!(WORKERS, "state" => state.name())),
+            loops: HashMap::new(),
+            blocks: gauge!(BLOCKS),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts of things that are here at once")]
+    fn set(&mut self, app: &Shared) {
+        self.queue.set(app.slots.taken() as f64);
+        let members = app.pool.roster().members;
+        for (state, gauge) in WorkerState::ALL.iter().zip(&self.workers) {
+            gauge.set(members.iter().filter(|member| WorkerState::from(member.standing) == *state).count() as f64);
+        }
+        for LoopFigures { name, calls, lag } in app.pool.loop_figures() {
+            let [gauge_of_calls, gauge_of_lag] = self
+                .loops
+                .entry(name)
+                .or_insert_with_key(|name| [LOOP_CALLS, LOOP_LAG].map(|metric| gauge!(metric, "loop" => name.clone())));
+            gauge_of_calls.set(calls as f64);
+            if let Some(lag) = lag {
+                gauge_of_lag.set(lag);
+            }
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 blocks there are other worries")]
+    fn set_figures(&self, figures: &Figures) {
+        self.blocks.set(figures.allocated_blocks as f64);
+        for (generation, pause) in &figures.gc_pauses {
+            // No handle is kept: there are a few of them in a round at most.
+            histogram!(GC_PAUSE, "generation" => generation.to_string()).record(*pause);
+        }
+    }
+}
+
+fn run(target: String, app: &Weak<Shared>) {
+    let mut gauges = Gauges::new(target);
+    let mut asked: Option<Receiver<Figures>> = None;
+    while let Some(shared) = app.upgrade() {
+        let next = Instant::now() + EVERY;
+        gauges.set(&shared);
+        // One question at a time: while the interpreter is held, the next round waits for the same answer.
+        let receiver = asked.take().unwrap_or_else(|| shared.pool.ask_figures());
+        drop(shared);
+        match receiver.recv_timeout(EVERY) {
+            Ok(figures) => gauges.set_figures(&figures),
+            Err(RecvTimeoutError::Timeout) => asked = Some(receiver),
+            // Python has ended, or app code has broken what is asked.
+            Err(RecvTimeoutError::Disconnected) => {}
+        }
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+}
+
+impl Gauges {
+    /// Starts the thread for `app`; a host without another thread to give has its calls all the same.
+    pub(crate) fn start_or_log(target: &str, app: &Arc<Shared>) {
+        if let Err(error) = Self::start(target.to_owned(), Arc::downgrade(app)) {
+            tracing::warn!(target: "httpy", "there are no gauges, for want of a thread: {error}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The figures of calls, workers and Python for the host's recorder of the `metrics` facade; `docs/metrics.md` has the table.
+//!
+//! Everything is registered with the recorder that is there when an app is built, and nothing is done where there is none.
+//! The recorder's code runs on the HTTP side: in the task of a call, or on the thread `httpy-metrics`, never attached.
+
+mod gauge;
+mod series;
+
+use std::cell::Cell;
+
+use metrics::{IntoF64, Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+
+pub(crate) use self::gauge::Gauges;
+pub(crate) use self::series::{Series, TargetSeries};
+
+/// Whether the host has installed a recorder. Describes all figures to it.
+pub(crate) fn is_recorded() -> bool {
+    // A handle that leads nowhere does not ask for its value, which is the one sign of it that the facade gives.
+    let asked = Cell::new(false);
+    gauge!(BLOCKS).increment(Nothing(&asked));
+    if asked.get() {
+        describe();
+    }
+    asked.get()
+}
+
+const CALLS: &str = "httpy_calls_total";
+const QUEUE_WAIT: &str = "httpy_queue_wait_seconds";
+const ATTACH_WAIT: &str = "httpy_attach_wait_seconds";
+const CONVERSION: &str = "httpy_conversion_seconds";
+const RUN: &str = "httpy_run_seconds";
+const CALL: &str = "httpy_call_seconds";
+const QUEUE_LENGTH: &str = "httpy_queue_length";
+const WORKERS: &str = "httpy_workers";
+const LOOP_CALLS: &str = "httpy_event_loop_calls";
+const LOOP_LAG: &str = "httpy_event_loop_lag_seconds";
+const BLOCKS: &str = "httpy_python_allocated_blocks";
+const GC_PAUSE: &str = "httpy_python_gc_pause_seconds";
+
+fn describe() {
+    describe_counter!(CALLS, Unit::Count, "Calls that ended, by how they did.");
+    let seconds = [
+        (
+            QUEUE_WAIT,
+            "From the push into the queue until a worker or an event loop took the call, without the wait below.",
+        ),
+        (ATTACH_WAIT, "Of a call's wait, what the worker that took it spent in line for the interpreter."),
+        (CONVERSION, "Building a call's arguments and reading its result."),
+        (RUN, "In the handler; for an async one, from its first step to its end."),
+        (CALL, "From the push into the queue to the answer, or to the head of a streamed one."),
+        (GC_PAUSE, "How long a run of Python's cyclic garbage collector took, in which no other Python code runs."),
+    ];
+    for (name, text) in seconds {
+        describe_histogram!(name, Unit::Seconds, text);
+    }
+    describe_gauge!(QUEUE_LENGTH, Unit::Count, "Places of the app's queue that are taken.");
+    describe_gauge!(WORKERS, Unit::Count, "Workers of the process, by what they do.");
+    describe_gauge!(LOOP_CALLS, Unit::Count, "Calls that are on the event loop, or wait for it.");
+    describe_gauge!(LOOP_LAG, Unit::Seconds, "How long the event loop last took to come round when it was rung.");
+    describe_gauge!(BLOCKS, Unit::Count, "Memory blocks that Python's allocator has given out.");
+}
+
+/// Zero, and notes that it was asked for.
+struct Nothing<'a>(&'a Cell<bool>);
+
+impl IntoF64 for Nothing<'_> {
+    fn into_f64(self) -> f64 {
+        self.0.set(true);
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics::{NoopRecorder, with_local_recorder};
+    use metrics_util::debugging::DebuggingRecorder;
+
+    use super::*;
+
+    #[test]
+    fn a_recorder_is_told_from_none() {
+        assert!(!is_recorded());
+        assert!(!with_local_recorder(&NoopRecorder, is_recorded));
+        assert!(with_local_recorder(&DebuggingRecorder::new(), is_recorded));
+    }
+}

@@ -1,0 +1,125 @@
+//! `Observed`: who looks at one call: its span, and the series of its route. Nothing is allocated where nobody does.
+//!
+//! The span is `python.call`, of level INFO: whoever collects traces or reads logs at the usual level sees where a request's
+//! time went, and what Python logs of it is inside; its target is `httpy::call`, by which it is switched off alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request};
+use httpy_core::{Call, Ticket};
+use tracing::Span;
+use tracing::field::Empty;
+
+use super::service::Inner;
+use crate::Error;
+use crate::metric::Series;
+use crate::status::Ending;
+
+/// Who looks at one call.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) span: Span,
+    series: Option<Arc<Series>>,
+}
+
+impl Observed {
+    /// Begins the span of a request, as a child of the one that this thread is in.
+    pub(super) fn new<B>(service: &Inner, request: &Request<B>) -> Self {
+        let span = tracing::info_span!(
+            target: "httpy::call",
+            "python.call",
+            "otel.kind" = "internal",
+            "otel.status_code" = Empty,
+            "http.request.method" = known(request.method()),
+            "http.route" = Empty,
+            "http.response.status_code" = Empty,
+            "code.function.name" = service.target.as_str(),
+            "error.type" = Empty,
+            "httpy.queue_wait" = Empty,
+            "httpy.attach_wait" = Empty,
+            "httpy.conversion" = Empty,
+            "httpy.run" = Empty,
+        );
+        Self { span, series: None }
+    }
+
+    /// The route of the call is known, if it has one.
+    pub(super) fn prepared(&mut self, service: &Inner, call: &Call) {
+        let route = call.details.route.as_deref();
+        if let Some(route) = route {
+            self.span.record("http.route", route);
+        }
+        self.series = service.series.as_ref().map(|series| series.of(route));
+    }
+
+    /// The call is about to be pushed.
+    pub(super) fn pushes(&self, service: &Inner, ticket: &Ticket) {
+        if self.series.is_some() || !self.span.is_none() || service.app.recorder.is_watched() {
+            ticket.want_timings();
+        }
+    }
+
+    /// The call has ended, with this answer and error, if there was anybody left to be answered.
+    pub(super) fn ended(
+        &self,
+        service: &Inner,
+        ending: Ending,
+        status: Option<u16>,
+        error: Option<&Error>,
+        parts: Option<&(httpy_core::Timings, Duration)>,
+    ) {
+        let bare = || service.series.as_ref().map(|series| series.of(None));
+        if let Some(series) = self.series.clone().or_else(bare) {
+            series.count(ending);
+            if let Some((timings, total)) = parts {
+                series.record(timings, *total);
+            }
+        }
+        if self.span.is_none() {
+            return;
+        }
+        if let Some(status) = status {
+            self.span.record("http.response.status_code", status);
+        }
+        let exception = error.and_then(Error::exception);
+        match (exception, ending, status) {
+            (Some(exception), ..) => self.fails(exception.type_name(), true),
+            (None, Ending::Ok, Some(500..)) => self.fails("5xx", true),
+            (None, Ending::Ok, _) => {}
+            (None, ending, _) => self.fails(ending.name(), ending.is_failure()),
+        }
+        let Some((timings, _)) = parts else { return };
+        self.span.record("httpy.queue_wait", timings.queue.as_secs_f64());
+        self.span.record("httpy.attach_wait", timings.attach.as_secs_f64());
+        if let Some(convert) = timings.convert {
+            self.span.record("httpy.conversion", convert.as_secs_f64());
+        }
+        if let Some(run) = timings.run {
+            self.span.record("httpy.run", run.as_secs_f64());
+        }
+    }
+
+    fn fails(&self, kind: &str, is_ours: bool) {
+        self.span.record("error.type", kind);
+        if is_ours {
+            self.span.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+/// The method, or what OpenTelemetry calls those that a client has made up.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET
+        | Method::POST
+        | Method::PUT
+        | Method::DELETE
+        | Method::HEAD
+        | Method::OPTIONS
+        | Method::CONNECT
+        | Method::PATCH
+        | Method::TRACE => method.as_str(),
+        _ => "_OTHER",
+    }
+}

@@ -1,0 +1,45 @@
+//! A call that takes long: told of at the threshold, while it can still be seen where it is.
+
+use std::sync::Arc;
+
+use httpy_core::Ticket;
+use httpy_python::{Notice, Slow};
+use tokio::time::Instant;
+
+use super::service::Inner;
+use crate::log;
+
+/// When a call that waits for its answer looks at its clock next.
+pub(super) fn next_look(service: &Inner, ticket: &Ticket, is_told: bool, now: Instant) -> Instant {
+    let pushed = Instant::from_std(ticket.pushed);
+    let slow = (!is_told).then(|| pushed + service.app.limits.slow_call);
+    let given_up = Some(pushed + service.max_wait).filter(|given_up| *given_up > now);
+    let deadline = Instant::from_std(ticket.deadline);
+    [slow, given_up].into_iter().flatten().fold(deadline, Instant::min)
+}
+
+/// Whether the call takes long at `now`.
+pub(super) fn is_slow(service: &Inner, ticket: &Ticket, now: Instant) -> bool {
+    now.saturating_duration_since(Instant::from_std(ticket.pushed)) >= service.app.limits.slow_call
+}
+
+/// Tells of the call, once per target, route and second. The line comes when its stack is read; at once where it was not
+/// taken yet.
+pub(super) fn tell(service: &Inner, ticket: &Arc<Ticket>, now: Instant) {
+    let route = ticket.call.details.route.as_deref();
+    let Some(left_out) = log::admits_slow(&service.target, route) else { return };
+    let now = now.into_std();
+    let slow = Slow {
+        target: service.target.clone(),
+        route: route.map(str::to_owned),
+        elapsed: now.saturating_duration_since(ticket.pushed),
+        taken: ticket.is_taken(),
+        timings: ticket.timings(now),
+        left_out,
+    };
+    if slow.taken {
+        service.app.pool.tell_slow(service.id, ticket, slow);
+    } else {
+        log::notice(&Notice::Slow { call: slow, stack: None });
+    }
+}

@@ -1,0 +1,71 @@
+"""`trace_context()`: where the request that is being handled belongs in a distributed trace (W3C Trace Context, level 2).
+
+The server knows the lines (`_traceparents`): what the host gives, the request's own otherwise. They are read here, strictly:
+what a client has sent wrong is no trace.
+"""
+
+from __future__ import annotations
+
+import re
+
+from httpy_rs import _request
+
+TYPE_CHECKING = False  # `typing` itself is too heavy to import here
+if TYPE_CHECKING:
+    from typing import Callable, Sequence
+
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
+_SAMPLED = 0x01
+# Sampled, and whether the trace id is random: later versions may give others a meaning.
+_KNOWN_FLAGS = 0x03
+
+# Set by the server: from the token of a request to its `traceparent` lines.
+_traceparents: Callable[[object], Sequence[str]] | None = None
+
+
+class TraceContext:
+    """The trace and the span that a request belongs to. Not to be changed."""
+
+    __slots__ = ("sampled", "span_id", "trace_id", "traceparent")
+
+    trace_id: str
+    """32 hexadecimal digits, lower case."""
+    span_id: str
+    """The span that what is begun here is a child of; 16 hexadecimal digits, lower case."""
+    sampled: bool
+    """Whether the trace may be recorded by who sent it."""
+    traceparent: str
+    """The same in one line, as it is sent to others."""
+
+    def __init__(self, trace_id: str, span_id: str, flags: int) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.sampled = bool(flags & _SAMPLED)
+        self.traceparent = f"00-{trace_id}-{span_id}-{flags & _KNOWN_FLAGS:02x}"
+
+    def __repr__(self) -> str:
+        return f"TraceContext({self.traceparent!r})"
+
+
+def trace_context() -> TraceContext | None:
+    """Where the request that is being handled in this context belongs in a distributed trace.
+
+    `None` where the host gives nothing and the request has no `traceparent` line, or a wrong one, and where no request is
+    being handled. A thread or a pool needs `contextvars.copy_context().run(...)`, as for `request()`.
+    """
+    current = _request._current.get(None)
+    if isinstance(current, _request.Request) and current._token is None:
+        return parse(current._traceparents)
+    token = _request.current_token()
+    return None if token is None or _traceparents is None else parse(_traceparents(token))
+
+
+def parse(lines: Sequence[str]) -> TraceContext | None:
+    """The context that the `traceparent` lines of a request tell; `None` where there is not just one, or a wrong one."""
+    found = _TRACEPARENT.fullmatch(lines[0].strip(" \t")) if len(lines) == 1 else None
+    if found is None:
+        return None
+    version, trace_id, span_id, flags, more = found.groups()
+    if version == "ff" or (version == "00" and more) or not trace_id.strip("0") or not span_id.strip("0"):
+        return None
+    return TraceContext(trace_id, span_id, int(flags, 16))

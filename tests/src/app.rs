@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -32,6 +33,9 @@ pub struct App {
     /// Where the module is.
     pub folder: TempDir,
 }
+
+/// Longer than any test.
+pub const NEVER: Duration = Duration::from_secs(86_400);
 
 impl App {
     /// An app with default options.
@@ -67,7 +71,8 @@ impl App {
         let module = format!("app_{}_{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::tempdir().expect("no temporary folder");
         std::fs::write(folder.path().join(format!("{module}.py")), source).expect("the module cannot be written");
-        let mut builder = PyApp::builder(format!("{module}:handle")).path(folder.path());
+        // Tests let time pass, and count what is logged.
+        let mut builder = PyApp::builder(format!("{module}:handle")).path(folder.path()).slow_call(NEVER);
         if source.contains("def init(") {
             builder = builder.init(format!("{module}:init"));
         }

@@ -22,6 +22,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::app::NEVER;
 use crate::client::{self, Connection, Received, request};
 
 /// What takes so long hangs.
@@ -73,6 +74,7 @@ impl Server {
 
     fn module(mut self, module: &str) -> Self {
         let mut config = Config::new(format!("{module}:handle"));
+        config.slow_call = NEVER;
         config.path.push(concat!(env!("CARGO_MANIFEST_DIR"), "/python/fault").into());
         self.setup.apps.push(config);
         self
@@ -83,6 +85,7 @@ impl Server {
         static COUNT: AtomicUsize = AtomicUsize::new(1);
         let module = format!("app_{}_{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut config = Config::new(format!("{module}:handle"));
+        config.slow_call = NEVER;
         config.path.push(self.folder.path().to_owned());
         self.setup.apps.push(config);
         self.file(&format!("{module}.py"), source)

@@ -300,7 +300,9 @@ where
                 let first = || slow::next_look(&service.inner, ticket, *is_slow, Instant::from_std(ticket.pushed));
                 ready!(poll_timer(service, timer, context, first))?;
                 let now = Instant::now();
-                if !*is_slow && slow::is_slow(&service.inner, ticket, now) {
+                // At its deadline there is more to be told.
+                let late = now >= Instant::from_std(ticket.deadline);
+                if !*is_slow && !late && slow::is_slow(&service.inner, ticket, now) {
                     *is_slow = true;
                     slow::tell(&service.inner, ticket, now);
                 }

@@ -1,7 +1,8 @@
 //! `Observed`: who looks at one call: its span, and the series of its route. Nothing is allocated where nobody does.
 //!
-//! The span is `python.call`, of level INFO: whoever collects traces or reads logs at the usual level sees where a request's
-//! time went, and what Python logs of it is inside; its target is `httpy::call`, by which it is switched off alone.
+//! The span is `python.call` of the target `httpy::call` and of level DEBUG, as the one of tower-http's `TraceLayer` is: its
+//! many fields stand before every line of a log that shows spans. Who collects traces asks for `httpy::call=debug`; what
+//! Python logs is inside of it then, and else in the request's span.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub(super) struct Observed {
 impl Observed {
     /// Begins the span of a request, as a child of the one that this thread is in.
     pub(super) fn new<B>(service: &Inner, request: &Request<B>) -> Self {
-        let span = tracing::info_span!(
+        let span = tracing::debug_span!(
             target: "httpy::call",
             "python.call",
             "otel.kind" = "internal",

@@ -6,6 +6,7 @@
 //! - `GET /download` returns a generator, which is driven no faster than its client reads.
 //!
 //! `HOST` and `PORT` choose where it listens, 127.0.0.1:8080 otherwise; `RUST_LOG` what it logs.
+//! With `--doctor` it looks at the embedded interpreter instead, and ends.
 
 use std::env;
 use std::time::Duration;
@@ -33,6 +34,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
     let python = PyApp::builder("feed:feed").path(concat!(env!("CARGO_MANIFEST_DIR"), "/python")).build()?;
+    if env::args().any(|argument| argument == "--doctor") {
+        return examine(&python).await;
+    }
     let upload = python.handler("upload:upload")?.with_body_limit(LARGEST_UPLOAD).with_deadline(UPLOAD_DEADLINE);
     let download = python.handler("download:download")?.with_limit(DOWNLOADS);
 
@@ -52,6 +56,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
         () = python.forced() => {}
     }
+    python.shutdown().await;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the report is for the person at the terminal")]
+async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}", python.doctor());
     python.shutdown().await;
     Ok(())
 }

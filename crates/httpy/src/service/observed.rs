@@ -80,7 +80,7 @@ impl Observed {
             return;
         }
         if let Some(status) = status {
-            self.span.record("http.response.status_code", status);
+            self.span.record("http.response.status_code", i64::from(status));
         }
         let exception = error.and_then(Error::exception);
         match (exception, ending, status) {

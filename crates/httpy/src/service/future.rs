@@ -226,7 +226,7 @@ where
             State::Done => {}
             State::Waiting { ticket, .. } => end::record(this.service, observed, Come::Queued(ticket), &result),
             State::Reading { call: Some(call), .. } => {
-                end::record(this.service, observed, Come::Reading(call), &result)
+                end::record(this.service, observed, Come::Reading(call), &result);
             }
             _ => end::record(this.service, observed, Come::Nowhere, &result),
         }

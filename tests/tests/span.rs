@@ -110,7 +110,7 @@ async fn a_handler_that_waits_runs_for_long_and_what_waits_for_its_worker_is_que
         tokio::task::yield_now().await;
     }
     let both = Instant::now();
-    tokio::task::spawn_blocking(|| std::thread::yield_now()).await.unwrap();
+    tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
     let both = both.elapsed().as_secs_f64();
     drop(held);
     first.await.unwrap();

@@ -55,7 +55,7 @@ impl Observed {
 
     /// The call is about to be pushed.
     pub(super) fn pushes(&self, service: &Inner, ticket: &Ticket) {
-        if self.series.is_some() || !self.span.is_none() || service.app.recorder.is_watched() {
+        if self.series.is_some() || !self.span.is_disabled() || service.app.recorder.is_watched() {
             ticket.want_timings();
         }
     }
@@ -76,7 +76,7 @@ impl Observed {
                 series.record(timings, *total);
             }
         }
-        if self.span.is_none() {
+        if self.span.is_disabled() {
             return;
         }
         if let Some(status) = status {

@@ -77,7 +77,9 @@ async fn never() {
 }
 
 fn build(config: &Config) -> Result<PyApp, Error> {
-    PyAppBuilder::from(config.clone()).build().inspect_err(log)
+    // The tests look at what the log says of deadlines.
+    let builder = PyAppBuilder::from(config.clone()).slow_call(httpy_tests::app::NEVER);
+    builder.build().inspect_err(log)
 }
 
 #[expect(clippy::print_stdout, reason = "it is what the test waits for")]

@@ -4,7 +4,7 @@ PORT ?= 8080
 HOST ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python model check-border check-examples check-package check-wheel faults bench bench-routes bench-parts bench-instructions fuzz soak valgrind
+.PHONY: help run test test-rust test-python model check-border check-examples check-package check-wheel faults bench bench-routes bench-streams bench-parts bench-instructions fuzz soak valgrind
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ faults: ## every fault while a second client measures the other routes; result i
 
 bench-routes: ## a Python route beside a native one and beside attaching for each request (needs wrk)
 	@scripts/bench-routes
+
+bench-streams: ## coroutines and streamed bodies, beside Granian; result in benches/results (QUICK=1 only tries it)
+	@scripts/bench-streams
 
 bench-parts: ## what each part of a call takes, by criterion
 	@scripts/bench-parts

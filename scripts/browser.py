@@ -1,6 +1,6 @@
 """`Browser`: a page in a headless Chromium, driven over a pair of pipes (`--remote-debugging-pipe`), without any package.
 
-Used by streaming_page.py; `scripts/find-browser` finds the program. What Chromium is asked stands in its DevTools protocol; messages end with a zero byte.
+Used by streaming_page.py and status_page.py; `scripts/find-browser` finds the program. What Chromium is asked stands in its DevTools protocol; messages end with a zero byte.
 """
 
 import base64
@@ -76,9 +76,24 @@ class Browser:
         node = self._ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self._ask("DOM.setFileInputFiles", nodeId=node, files=[os.path.abspath(file)])
 
-    def screenshot(self, file):
-        """Writes what the page looks like, as PNG."""
-        data = self._ask("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+    def press(self, key, code):
+        """Presses a key and lets go of it: its name, and its number on Windows, which Chromium asks for everywhere."""
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self._ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+
+    def resize(self, width, height, *, phone=False):
+        """Gives the page another size; narrower than a window can be, too."""
+        scale = 2 if phone else 1
+        self._ask(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=phone
+        )
+
+    def screenshot(self, file, height=None):
+        """Writes what the page looks like, as PNG: all of it, or so much from its top."""
+        size = self._ask("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": height or size["height"], "scale": 1}
+        data = self._ask("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"]
         with open(file, "wb") as out:
             out.write(base64.b64decode(data))
 

@@ -1,7 +1,7 @@
 """Starts every example on a free port, asks its routes, and stops it with Ctrl-C, which must end it with exit code 0.
 
-Run by `scripts/check-examples`, which sets PYO3_PYTHON, and CHROMIUM where there is one: then the page of
-examples/streaming is opened too. Waits for the line on which an example says where it listens.
+Run by `scripts/check-examples`, which sets PYO3_PYTHON, and CHROMIUM where there is one: then the pages of
+examples/mixed and examples/streaming are opened too. Waits for the line on which an example says where it listens.
 """
 
 import http.client
@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from queue import Empty, Queue
 
+import status_page
 import streaming_page
 from browser import BrowserError
 
@@ -34,6 +35,7 @@ EXAMPLES = {
         ("DELETE", "/price/apple", 405, ""),
         ("GET", "/readyz", 200, "ready"),
         ("GET", "/livez", 200, "alive"),
+        ("GET", "/status", 401, ""),
         ("GET", "/unknown", 404, ""),
     ],
     "observability": [
@@ -51,7 +53,7 @@ EXAMPLES = {
 }
 
 # Example → what a browser checks of its page, which raises what is wrong.
-PAGES = {"streaming": streaming_page.check}
+PAGES = {"mixed": status_page.check, "streaming": streaming_page.check}
 
 # No check is made to pass by these: they only end a run that hangs.
 START_LIMIT, ANSWER_LIMIT, STOP_LIMIT = 60, 30, 30

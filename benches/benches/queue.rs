@@ -23,7 +23,7 @@ fn main() {
         queue.push(0).expect("open");
         bencher.iter(|| {
             queue.push(1).expect("open");
-            queue.take(seat)
+            queue.take(seat, || {})
         });
     });
     group.bench_function("there and back between threads", |bencher| {
@@ -48,10 +48,10 @@ fn main() {
 /// What a worker does, without an interpreter.
 fn answer(queue: &Queue<oneshot::Sender<()>>, seat: Seat) {
     loop {
-        match queue.take(seat) {
+        match queue.take(seat, || {}) {
             // Fails only when the measurement is over.
             Take::Job(job, _) => drop(job.send(())),
-            Take::Wait if queue.wait(seat) == Wait::Retire => return,
+            Take::Wait if queue.wait(seat, || {}) == Wait::Retire => return,
             Take::Wait => {}
         }
     }

@@ -4,11 +4,14 @@ import asyncio
 
 import work
 
+CHUNK = bytes(64 * 1024)
 FIELDS = [name.lower().encode() for name in work.FIELDS]
 
 
 async def app(scope, receive, send):
     path = scope["path"]
+    if path.startswith("/chunks/"):
+        return await chunks(send, int(path.rsplit("/", 1)[1]) * 16)
     status, kind, more = 200, b"text/plain; charset=utf-8", []
     if path == "/":
         body, more = work.trivial().encode(), [(b"x-test", b"1")]
@@ -29,6 +32,7 @@ async def app(scope, receive, send):
     headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+    return None
 
 
 async def whole(receive):
@@ -38,3 +42,10 @@ async def whole(receive):
         parts.append(message.get("body", b""))
         more = message.get("more_body", False)
     return b"".join(parts)
+
+
+async def chunks(send, count):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(count):
+        await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

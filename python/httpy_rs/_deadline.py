@@ -71,6 +71,9 @@ def shield() -> _Shield:
     The client gets its 504 all the same, and a worker whose handler stays in one for too long is given up like any
     other.
 
+    An `async def` handler is cancelled where it awaits, and nowhere else: it needs no shield but `asyncio.shield()`,
+    and this one does nothing there.
+
     Holds for the thread that runs the handler, which is the only one that is ever interrupted; elsewhere, and in plain
     pytest, it does nothing.
     """

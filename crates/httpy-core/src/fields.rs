@@ -7,55 +7,71 @@ use std::fmt;
 
 /// An ordered multimap of byte strings: names may repeat, order is kept, nothing is interpreted.
 ///
-/// All bytes stand in one buffer, so a handful of fields costs two allocations, not two per field.
+/// All of it stands in one buffer, so that a handful of fields costs one allocation.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fields {
+    /// Pair after pair: how long the name is, how long the value is, the name, the value.
     bytes: Vec<u8>,
-    /// Where in `bytes` each name and each value ends; a part begins where the one before it ends.
-    ends: Vec<usize>,
+    pairs: usize,
 }
+
+/// What a length takes up.
+const LENGTH: usize = size_of::<usize>();
 
 impl Fields {
     /// No fields; allocates nothing.
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new() }
+        Self { bytes: Vec::new(), pairs: 0 }
     }
 
     /// No fields yet, with room for `fields` pairs of `bytes` bytes in all.
     pub fn with_capacity(fields: usize, bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(fields * 2) }
+        Self { bytes: Vec::with_capacity(fields * 2 * LENGTH + bytes), pairs: 0 }
     }
 
     /// Adds one pair after all others.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.extend(name.iter().copied(), value.iter().copied());
+        self.bytes.extend_from_slice(&name.len().to_ne_bytes());
+        self.bytes.extend_from_slice(&value.len().to_ne_bytes());
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.pairs += 1;
     }
 
     /// Adds one pair whose bytes are produced on the way, percent-decoded ones for example.
     pub fn extend(&mut self, name: impl Iterator<Item = u8>, value: impl Iterator<Item = u8>) {
+        let start = self.bytes.len();
+        // The lengths are known only afterwards.
+        self.bytes.extend_from_slice(&[0; 2 * LENGTH]);
         self.bytes.extend(name);
-        self.ends.push(self.bytes.len());
+        let name_end = self.bytes.len();
         self.bytes.extend(value);
-        self.ends.push(self.bytes.len());
+        let (name, value) = (name_end - start - 2 * LENGTH, self.bytes.len() - name_end);
+        self.bytes[start..start + LENGTH].copy_from_slice(&name.to_ne_bytes());
+        self.bytes[start + LENGTH..start + 2 * LENGTH].copy_from_slice(&value.to_ne_bytes());
+        self.pairs += 1;
     }
 
     /// How many pairs there are.
     pub fn len(&self) -> usize {
-        self.ends.len() / 2
+        self.pairs
     }
 
     /// Whether there is no pair.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.pairs == 0
     }
 
     /// The pairs in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut start = 0;
-        self.ends.chunks_exact(2).map(move |ends| {
-            let (name, value) = (&self.bytes[start..ends[0]], &self.bytes[ends[0]..ends[1]]);
-            start = ends[1];
-            (name, value)
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (name, tail) = rest.split_first_chunk()?;
+            let (value, tail) = tail.split_first_chunk()?;
+            let (name, tail) = tail.split_at(usize::from_ne_bytes(*name));
+            let (value, tail) = tail.split_at(usize::from_ne_bytes(*value));
+            rest = tail;
+            Some((name, value))
         })
     }
 }
@@ -77,7 +93,7 @@ mod tests {
         assert!(fields.is_empty());
         fields.push(b"a", b"1");
         fields.push(b"", b"");
-        fields.push(b"a", b"\xff\0");
+        fields.extend(b"a".iter().copied(), b"\xff\0".iter().copied());
         let pairs: Vec<_> = fields.iter().collect();
         assert_eq!(pairs, [(&b"a"[..], &b"1"[..]), (b"", b""), (b"a", b"\xff\0")]);
         assert_eq!(fields.len(), 3);

@@ -120,16 +120,15 @@ pub enum Name<'a> {
 /// A request's header lines, grouped by name, values as the bytes that came.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
+    /// Line after line, so that all of them cost one allocation: the name's number, the lengths of the name that has none
+    /// and of the value, and these two.
     bytes: Vec<u8>,
-    lines: Vec<Line>,
+    /// Where the length of the last line's value stands.
+    last: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Line {
-    name: u16,
-    name_end: usize,
-    value_end: usize,
-}
+/// What a length takes up.
+const LENGTH: usize = size_of::<usize>();
 
 const SAME: u16 = u16::MAX;
 const OTHER: u16 = u16::MAX - 1;
@@ -138,8 +137,7 @@ impl Headers {
     /// Flattens `headers`. Several `Cookie` lines are joined with `; ` (RFC 9113, 8.2.3), and without a `Host` line
     /// there is one from `authority` (HTTP/2 sends no other), empty where the client named none at all.
     pub fn new(headers: &HeaderMap, authority: Option<&Authority>) -> Self {
-        let mut flat =
-            Self { bytes: Vec::with_capacity(64 * headers.len() + 32), lines: Vec::with_capacity(headers.len() + 1) };
+        let mut flat = Self { bytes: Vec::with_capacity(64 * headers.len() + 64), last: 0 };
         if !headers.contains_key(HOST) {
             flat.push(&HOST, authority.map_or(&[][..], |authority| host(authority).as_bytes()));
         }
@@ -151,7 +149,7 @@ impl Headers {
             } else if name == COOKIE {
                 flat.append(value.as_bytes());
             } else {
-                flat.repeat(value.as_bytes());
+                flat.line(SAME, &[], value.as_bytes());
             }
             last = Some(name);
         }
@@ -174,45 +172,48 @@ impl Headers {
 
     /// The lines, the first of each name before its repetitions.
     pub fn iter(&self) -> impl Iterator<Item = (Name<'_>, &[u8])> {
-        let mut start = 0;
-        self.lines.iter().map(move |line| {
-            let (name, value) = (&self.bytes[start..line.name_end], &self.bytes[line.name_end..line.value_end]);
-            start = line.value_end;
-            match line.name {
-                SAME => (Name::Same, value),
-                OTHER => (Name::Other(name), value),
-                known => (Name::Known(known.into()), value),
-            }
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (number, tail) = rest.split_first_chunk()?;
+            let (name, tail) = tail.split_first_chunk()?;
+            let (value, tail) = tail.split_first_chunk()?;
+            let (name, tail) = tail.split_at(usize::from_ne_bytes(*name));
+            let (value, tail) = tail.split_at(usize::from_ne_bytes(*value));
+            rest = tail;
+            let name = match u16::from_ne_bytes(*number) {
+                SAME => Name::Same,
+                OTHER => Name::Other(name),
+                known => Name::Known(known.into()),
+            };
+            Some((name, value))
         })
     }
 
     fn push(&mut self, name: &HeaderName, value: &[u8]) {
-        let name = match known(name.as_str().as_bytes()) {
-            Some(index) => index,
-            None => {
-                self.bytes.extend(canonical(name.as_str().as_bytes()));
-                OTHER
-            }
-        };
-        self.line(name, value);
+        let lower = name.as_str().as_bytes();
+        match known(lower) {
+            Some(index) => self.line(index, &[], value),
+            None => self.line(OTHER, lower, value),
+        }
     }
 
-    fn repeat(&mut self, value: &[u8]) {
-        self.line(SAME, value);
-    }
-
-    fn line(&mut self, name: u16, value: &[u8]) {
-        let name_end = self.bytes.len();
+    /// Adds a line. A name that is written out is given in lower case.
+    fn line(&mut self, number: u16, lower: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(&number.to_ne_bytes());
+        self.bytes.extend_from_slice(&lower.len().to_ne_bytes());
+        self.last = self.bytes.len();
+        self.bytes.extend_from_slice(&value.len().to_ne_bytes());
+        self.bytes.extend(canonical(lower));
         self.bytes.extend_from_slice(value);
-        self.lines.push(Line { name, name_end, value_end: self.bytes.len() });
     }
 
+    /// Adds to the last line, which has no name written out.
     fn append(&mut self, value: &[u8]) {
         self.bytes.extend_from_slice(b"; ");
         self.bytes.extend_from_slice(value);
-        if let Some(line) = self.lines.last_mut() {
-            line.value_end = self.bytes.len();
-        }
+        let start = self.last + LENGTH;
+        let length = self.bytes.len() - start;
+        self.bytes[self.last..start].copy_from_slice(&length.to_ne_bytes());
     }
 }
 

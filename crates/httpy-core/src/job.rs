@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Outcome, Ticket, Upload};
+use crate::{Answer, Ticket, Upload};
 
 /// A loaded handler: which one of its interpreter's table, and what runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +35,7 @@ pub struct Job {
     /// The call, shared with the response future.
     pub ticket: Arc<Ticket>,
     /// Where the outcome goes, or, where its body is a stream, the head; closed when the caller has gone.
-    pub answer: oneshot::Sender<Outcome>,
+    pub answer: Answer,
     /// Given back when the job is taken, also that of a call whose caller has gone: until then it takes up its place.
     pub slot: OwnedSemaphorePermit,
 }

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod call;
 mod content;
 mod contract;
@@ -19,6 +20,7 @@ mod stream;
 mod ticket;
 mod timing;
 
+pub use answer::{Answer, Kept, Outbox, Question};
 pub use call::{Call, Details};
 pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, UploadFault};
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body, check_status};

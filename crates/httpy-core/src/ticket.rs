@@ -20,16 +20,17 @@
 //! interrupting cannot both win. The normal path costs two changes of that word, one to take the call and one to finish.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::answer::{self, Answer, Place, Question};
 use crate::timing::Stamps;
 use crate::{Call, Freight, Seat, Step, Timings};
 
 /// One call and its stage.
 ///
-/// The worker only reads the call and lets go of its share before it answers, so that the memory is freed where it was
-/// allocated.
+/// The worker only reads the call, and lets go of its share before the caller is woken, so that the memory is freed where it
+/// was allocated.
 #[derive(Debug)]
 pub struct Ticket {
     word: AtomicU64,
@@ -48,6 +49,7 @@ pub struct Ticket {
     stamps: Stamps,
     /// Python code has logged something for the call.
     logged: AtomicBool,
+    pub(crate) answer: Place,
 }
 
 /// What the worker finds when it ends a call.
@@ -121,7 +123,21 @@ impl Ticket {
             freight: Mutex::new(Some(freight)),
             stamps: Stamps::default(),
             logged: AtomicBool::new(false),
+            answer: Place::default(),
         }
+    }
+
+    /// The ticket of a call that waits, and the two ends of its answer.
+    pub fn issue(
+        call: Call,
+        pushed: Instant,
+        deadline: Instant,
+        chunk_timeout: Duration,
+        freight: Freight,
+    ) -> (Arc<Self>, Answer, Question) {
+        let ticket = Arc::new(Self::new(call, pushed, deadline, chunk_timeout, freight));
+        let (answer, question) = answer::ends(&ticket);
+        (ticket, answer, question)
     }
 
     /// The worker's side: true, once, when the call still waits; from then on it runs at `seat`, and its freight is the
@@ -315,4 +331,4 @@ const fn seat(word: u64) -> Seat {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,13 +1,12 @@
 //! `Answer`: how a call is answered: at its end with its whole outcome, or first by its head and then chunk by chunk.
 
 use httpy_core::{Chunks, Content, Exception, Fault, Heartbeat, Outcome, Returned, STREAM_BYTES, Writer, stream};
-use tokio::sync::oneshot;
 
 /// Who waits for a call, and for what.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// For an outcome.
-    Open(oneshot::Sender<Outcome>),
+    Open(httpy_core::Answer),
     /// For the rest of the body.
     Streaming(Writer<Fault>),
     /// Nobody, or for nothing any more.
@@ -87,9 +86,10 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use std::task::{Context, Poll, Waker};
+    use std::time::{Duration, Instant};
 
-    use http::StatusCode;
-    use httpy_core::{BodyKind, Broken, Fields};
+    use http::{Method, StatusCode, Uri, Version};
+    use httpy_core::{BodyKind, Broken, Call, Details, Fields, Freight, Headers, Question, Ticket};
 
     use super::*;
 
@@ -106,18 +106,44 @@ mod tests {
         Ended::Streamed(Streamed { fault, closing: Some(exception("Closing")) })
     }
 
+    /// Both ends of a call's answer.
+    fn both() -> (Answer, Question) {
+        let uri = Uri::from_static("/");
+        let details = Details {
+            target: uri.clone(),
+            route: None,
+            client: None,
+            scheme: "http",
+            version: Version::HTTP_11,
+            extras: None,
+            span: None,
+        };
+        let call = Call {
+            method: Method::GET,
+            uri,
+            decoded_path: None,
+            params: Fields::new(),
+            query: Fields::new(),
+            headers: Headers::default(),
+            details,
+        };
+        let now = Instant::now();
+        let (_, answer, question) = Ticket::issue(call, now, now, Duration::ZERO, Freight::default());
+        (Answer::Open(answer), question)
+    }
+
     /// What the reader of a body hears that ends so, and what is to be logged.
     fn end(ended: Ended, interrupted: bool) -> (Option<Broken<Fault>>, usize) {
-        let (sender, mut receiver) = oneshot::channel();
-        let mut answer = Answer::Open(sender);
+        let (mut answer, question) = both();
         assert!(answer.begin(head(), None).is_some());
-        let Ok(Outcome::Returned(Returned { body: Content::Stream(mut chunks), .. })) = receiver.try_recv() else {
+        let context = &mut Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(Outcome::Returned(Returned { body: Content::Stream(mut chunks), .. }))) =
+            question.poll(context)
+        else {
             panic!("no head")
         };
         let told = answer.end(ended, interrupted).len();
-        let Poll::Ready(next) = chunks.reader.poll_next(&mut Context::from_waker(Waker::noop())) else {
-            panic!("no end")
-        };
+        let Poll::Ready(next) = chunks.reader.poll_next(context) else { panic!("no end") };
         (next.and_then(Result::err), told)
     }
 
@@ -139,9 +165,8 @@ mod tests {
 
     #[test]
     fn a_head_that_nobody_waits_for_gives_no_place_for_chunks() {
-        let (sender, receiver) = oneshot::channel();
-        drop(receiver);
-        let mut answer = Answer::Open(sender);
+        let (mut answer, question) = both();
+        drop(question);
         assert!(answer.begin(head(), None).is_none());
         assert_eq!(answer.end(streamed(None), false).len(), 1);
     }

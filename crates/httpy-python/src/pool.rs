@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Executor, Job, Outcome, Queue, Seat, Seats, TargetId, Ticket};
+use httpy_core::{Executor, Job, Kept, Outbox, Outcome, Queue, Seat, Seats, TargetId, Ticket};
 use pyo3::prelude::*;
 
 use crate::desk::Desks;
@@ -74,6 +74,7 @@ pub struct Listener {
 /// What the workers share. They keep it alive, the pool does not keep them.
 pub(crate) struct Crew {
     pub(crate) queue: Queue<Job>,
+    pub(crate) outbox: Outbox,
     pub(crate) interpreter: Arc<Interpreter>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) enforcer: Enforcer,
@@ -105,9 +106,20 @@ impl Pool {
         let queue = Queue::new(seats, RETIRE_AFTER, exclusive);
         let (enforcer, threads) = (Enforcer::new(seats.all(), options.lost_after), Threads::new(seats.all()));
         let (desks, stacks) = (Desks::new(seats.all()), Stacks::default());
-        let event_loops = EventLoops::default();
-        let crew =
-            Crew { queue, interpreter, shared, enforcer, threads, event_loops, desks, stacks, options, listener };
+        let (outbox, event_loops) = (Outbox::default(), EventLoops::default());
+        let crew = Crew {
+            queue,
+            outbox,
+            interpreter,
+            shared,
+            enforcer,
+            threads,
+            event_loops,
+            desks,
+            stacks,
+            options,
+            listener,
+        };
         let pool = Self { crew: Arc::new(crew) };
         Enforcer::start(&pool.crew, options.stack_size)?;
         for seat in pool.crew.queue.first_seats() {
@@ -235,6 +247,16 @@ impl Crew {
         if let Err(error) = Self::start(crew, seat) {
             tracing::error!(target: "httpy", %error, "no thread for another worker");
         }
+    }
+
+    /// Gives the answers that are kept back to those who wait for them. `room` is an empty one for the next answers.
+    pub(crate) fn let_out(&self, room: &mut Vec<Kept>) {
+        self.outbox.let_out(room, |target, outcome, interrupted| {
+            // What an interrupted call ends with is the deadline's doing, and the log has it.
+            if !interrupted || matches!(outcome, Outcome::Panicked(_)) {
+                self.report_late(target, outcome);
+            }
+        });
     }
 
     /// Passes on what nobody waits for any more, so that no exception goes unseen.

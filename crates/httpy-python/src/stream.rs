@@ -110,7 +110,7 @@ impl Sending<'_, '_> {
                         None => return Err(Fault::Stalled),
                     }
                 }
-                Ok(true) if turn.over().is_some() => {
+                Ok(true) if turn.is_over(Instant::now()) => {
                     turn.give_way(py, &self.shared.pause).map_err(|error| self.raised(&error))?;
                 }
                 Ok(true) => {}

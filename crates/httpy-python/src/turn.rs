@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-/// How long a worker or an event loop has been at something. A turn is half a switch interval, so that it is over before CPython would
-/// take the interpreter away in the middle of a handler.
+/// How long a worker or an event loop has been at something. A turn is half a switch interval, so that it is over before
+/// CPython would take the interpreter away in the middle of a handler.
 #[derive(Debug)]
 pub(crate) struct Turn {
     pub(crate) interval: Duration,
@@ -17,13 +17,7 @@ impl Turn {
         Self { interval, begun: Instant::now() }
     }
 
-    /// The time, when the turn is over.
-    pub(crate) fn over(&self) -> Option<Instant> {
-        let now = Instant::now();
-        self.is_over(now).then_some(now)
-    }
-
-    /// Whether the turn is over at `now`.
+    /// Whether the turn is over; `now` is the time.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         now.duration_since(self.begun) >= self.interval / 2
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use httpy_core::{Fault, Finish, Freight, Job, Outcome, Seat, Step, Take, TargetId, Ticket, Upload, Wait};
+use httpy_core::{Fault, Finish, Freight, Job, Kept, Outcome, Seat, Step, Take, TargetId, Ticket, Upload, Wait};
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, Ended, Streamed};
@@ -30,6 +30,8 @@ struct Worker<'a> {
     targets: Vec<Arc<Target>>,
     /// When it last stood in line for the interpreter, and when it had it.
     line: (Instant, Instant),
+    /// Empty; for [`Crew::let_out`].
+    room: Vec<Kept>,
 }
 
 /// The name of the thread at `seat`, for the system and for Python.
@@ -43,7 +45,8 @@ pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
     attach(|py| {
         // App code may have broken `threading`; a worker without a name still works.
         drop(crew.interpreter.name_thread(py, &name(seat)));
-        Worker { crew, targets: Vec::new(), line: (called, Instant::now()) }.drain(py, seat);
+        let line = (called, Instant::now());
+        Worker { crew, targets: Vec::new(), line, room: Vec::new() }.drain(py, seat);
         drop(crew.interpreter.forget_thread(py));
     });
 }
@@ -71,29 +74,33 @@ impl Worker<'_> {
         }
     }
 
-    /// The next job, and when it was looked for; between two turns somebody else comes first.
+    /// The next job, and when it was looked for; between two turns somebody else comes first. What was answered goes out
+    /// before whatever may take long.
     fn next(&mut self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> (Take<Job>, Instant) {
-        let mut now = Instant::now();
+        let (crew, room, mut now) = (self.crew, &mut self.room, Instant::now());
         if turn.is_over(now) {
-            if self.crew.queue.step_down(seat, now) {
+            crew.let_out(room);
+            if crew.queue.step_down(seat, now) {
                 return (Take::Wait, now);
             }
             // No call is in the way of what is raised here.
-            drop(turn.give_way(py, &self.crew.shared.pause));
+            drop(turn.give_way(py, &crew.shared.pause));
             self.line = (now, turn.begun);
             now = turn.begun;
+        } else if crew.outbox.is_due(now) {
+            crew.let_out(room);
         }
-        (self.crew.queue.take(seat), now)
+        (crew.queue.take(seat, || crew.let_out(room)), now)
     }
 
     /// Waits detached; where the worker is called, it has the interpreter again and begins its turn.
     fn wait(&mut self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> Wait {
-        let queue = &self.crew.queue;
-        let (wait, called) = py.detach(|| (queue.wait(seat), Instant::now()));
+        let (crew, room) = (self.crew, &mut self.room);
+        let (wait, called) = py.detach(|| (crew.queue.wait(seat, || crew.let_out(room)), Instant::now()));
         *turn = Turn::new(turn.interval);
         if wait == Wait::Attach {
             self.line = (called, turn.begun);
-            queue.attached(seat, turn.begun.duration_since(called) >= turn.interval);
+            crew.queue.attached(seat, turn.begun.duration_since(called) >= turn.interval);
         }
         wait
     }
@@ -122,8 +129,15 @@ impl Worker<'_> {
         // All before the end of the answer: the response future then is the last owner and frees what its thread allocated;
         // and a client that has its answer finds the bytes of its body, and its service's limit, given back.
         drop((desk, ticket, permits));
-        for outcome in answer.end(ended, interrupted) {
-            self.crew.report_late(target, outcome);
+        match (answer, ended) {
+            (Answer::Open(answer), Ended::Whole(outcome)) => {
+                self.crew.outbox.put(Kept { target, answer, outcome, interrupted });
+            }
+            (answer, ended) => {
+                for outcome in answer.end(ended, interrupted) {
+                    self.crew.report_late(target, outcome);
+                }
+            }
         }
     }
 

@@ -158,7 +158,9 @@
 //! # Health
 //!
 //! [`PyApp::readiness`] and [`PyApp::liveness`] are services to be mounted, at `/readyz` and `/livez` for example. They give
-//! their reasons, and answer without Python, so also while every worker is stuck. [`PyApp::snapshot`] has the numbers.
+//! their reasons, and answer without Python, so also while every worker is stuck. [`PyApp::snapshot`] has the numbers: the queue, every worker
+//! with its call, what ended in each of the last seconds and where its time went, the last failed and slow calls.
+//! [`PyApp::status_page`] shows them live, with the Python stacks on demand; mount it behind your own authentication.
 //!
 //! # Shutdown
 //!

@@ -85,7 +85,7 @@ fn router(python: &PyApp) -> Result<Router, httpy::Error> {
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REPORT_LIMIT));
 
     // It shows paths, messages and source lines: not for everyone.
-    let status = Router::new().nest_service("/status", python.status_page()).layer(from_fn(operators_only));
+    let status = Router::new().nest_service("/status", python.status_page()).route_layer(from_fn(operators_only));
 
     Ok(Router::new()
         .route("/", get(|| async { "GET /items, GET /price/apple, PUT /price/apple, POST /report\n" }))

@@ -260,7 +260,5 @@ async def handle(method, path, params, query, headers, body):
     let service = turn.app.python.service();
     let calls = (0..5000).map(|_| tokio::spawn(ask(service.clone(), get("/"))));
     let statuses: Vec<u16> = join_all(calls).await.into_iter().map(|answer| answer.unwrap().status).collect();
-    // A burst that is faster than the loop may find the queue full, and no more than that.
-    assert!(statuses.iter().all(|status| [200, 503].contains(status)));
-    assert!(statuses.iter().filter(|status| **status == 200).count() >= 1024, "{statuses:?}");
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
 }

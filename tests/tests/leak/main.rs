@@ -19,8 +19,9 @@ use round::Calls;
 /// Once warm, so many rounds and then twice as many.
 const ROUNDS: u64 = 48;
 
-/// What may come and go whatever the number of calls: a table that has grown, a buffer that is kept. In bytes for bytes.
-const TOLERANCE: [i64; NAMES.len()] = [8, 8, 2, 2, 2, 2, 8, 0, 8, 2048, 0, 0];
+/// What may come and go whatever the number of calls: a table that has grown, a buffer that is kept. In bytes for bytes: the
+/// tables of calls, of timers and of answers grow when more calls than ever happen to be under way at once.
+const TOLERANCE: [i64; NAMES.len()] = [8, 8, 2, 2, 2, 2, 8, 0, 8, 16 << 10, 0, 0];
 
 #[tokio::test]
 async fn what_is_there_after_many_calls_of_every_kind_is_what_was_there_before() {

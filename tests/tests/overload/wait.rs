@@ -106,7 +106,8 @@ async fn a_clone_of_a_ready_service_is_not_ready_itself() {
 async fn a_call_uses_up_the_readiness() {
     let turn = Turn::begin(|builder| builder.queue(1).on_full(OnFull::Wait)).await;
     let mut service = ready(turn.app.python.service()).await;
-    let _call = Service::<Request<Body>>::call(&mut service, get("/"));
+    // Not polled, it does not read its body, and is not begun.
+    let _call = Service::<Request<Body>>::call(&mut service, post("/", "body"));
     assert!(is_pending(&mut becomes_ready(service)).await, "the call has the only place");
 }
 

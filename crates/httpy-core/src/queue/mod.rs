@@ -4,7 +4,7 @@
 //! them behind one mutex, which is held for a few instructions, and lets the workers sleep. Attaching, detaching and
 //! starting threads is left to the caller, always outside of that mutex.
 //!
-//! Three orders matter:
+//! Four orders matter:
 //!
 //! 1. A job is in the line before anyone is called for it, and a called worker that finds the line empty goes back to
 //!    sleep without attaching: nobody is called in vain, and no job waits for somebody who was told before it came.
@@ -12,6 +12,9 @@
 //!    without calling anyone is always seen.
 //! 3. A bell rings after the mutex is released, so that the woken thread does not run into it. The call itself is in the
 //!    state by then, so that a worker on its way to sleep finds it there.
+//! 4. A worker has put its answer aside before it asks for the next job, where it learns whether somebody looks on; who
+//!    looks on lets out what lies there after it has stopped to. An answer is kept back either while the lead has jobs and
+//!    goes on, or for the moment until that is noticed.
 //!
 //! `model.rs` checks all of this by trying every interleaving of small cases (`make model`).
 
@@ -148,18 +151,35 @@ impl<J> Queue<J> {
 
     /// What the worker of `seat`, attached, does next. A lead without a job watches for one for at most 50 µs first: to
     /// wake a thread takes longer than most pauses between two requests of a busy client.
-    pub fn take(&self, seat: Seat) -> Take<J> {
+    ///
+    /// The worker may have kept answers back until here. `let_out` lets them out, of whichever worker; it is called outside
+    /// of the mutex, unless the next job is there at once and a worker looks on: that one lets them out after a millisecond
+    /// at most, should the next handler take long after all.
+    pub fn take(&self, seat: Seat, mut let_out: impl FnMut()) -> Take<J> {
         let mut state = self.lock();
         if !state.arrive(seat) {
+            drop(state);
+            let_out();
             return Take::Wait;
         }
-        if state.may_watch() {
-            state = self.watch(state);
+        let watches = state.may_watch();
+        if watches {
+            state = self.watch(state, &mut let_out);
         }
+        // Where it has watched, they are out already.
         let Some(job) = state.next_job(seat) else {
+            drop(state);
+            if !watches {
+                let_out();
+            }
             return Take::Wait;
         };
-        Take::Job(job, self.call(state))
+        let keeps_back = watches || state.is_looked_on();
+        let start = self.call(state);
+        if !keeps_back {
+            let_out();
+        }
+        Take::Job(job, start)
     }
 
     /// Whether the worker of `seat`, attached and between two jobs, goes to [`wait`](Self::wait) because another one stands
@@ -175,14 +195,14 @@ impl<J> Queue<J> {
         self.lock().attached(seat, waited_long);
     }
 
-    /// Sleeps, detached, until the worker of `seat` is called or may retire.
-    pub fn wait(&self, seat: Seat) -> Wait {
+    /// Sleeps, detached, until the worker of `seat` is called or may retire. `let_out` is that of [`take`](Self::take).
+    pub fn wait(&self, seat: Seat, mut let_out: impl FnMut()) -> Wait {
         let bell = &self.bells[seat.0];
         let mut state = self.lock();
+        let mut looked_on = false;
         loop {
+            looked_on |= state.looks_on(seat);
             match state.look_up(seat) {
-                Rest::Attach => return Wait::Attach,
-                Rest::Retire => return Wait::Retire,
                 Rest::LookOn => {
                     let taken = state.pace().taken();
                     drop(state);
@@ -190,6 +210,20 @@ impl<J> Queue<J> {
                     state = self.lock();
                     state.has_looked(seat, taken);
                 }
+                rest if looked_on => {
+                    looked_on = false;
+                    // Nothing is kept back any more on account of this worker, but something may be from before.
+                    drop(state);
+                    let_out();
+                    match rest {
+                        Rest::Attach => return Wait::Attach,
+                        Rest::Retire => return Wait::Retire,
+                        // It may have been called meanwhile.
+                        Rest::Sleep | Rest::LookOn => state = self.lock(),
+                    }
+                }
+                Rest::Attach => return Wait::Attach,
+                Rest::Retire => return Wait::Retire,
                 Rest::Sleep if state.may_retire() => {
                     let (guard, timed_out) = bell.wait_for(state, self.retire_after);
                     state = guard;
@@ -267,12 +301,17 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Looks out for a job for a moment.
-    fn watch<'a>(&'a self, mut state: MutexGuard<'a, State<J>>) -> MutexGuard<'a, State<J>> {
+    /// Looks out for a job for a moment. Whoever waits for an answer is told first.
+    fn watch<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<J>>,
+        let_out: &mut impl FnMut(),
+    ) -> MutexGuard<'a, State<J>> {
         self.arrived.set(false);
         state.set_watched(true);
         let row = state.pace().end_row();
         drop(state);
+        let_out();
         if row {
             bell::pause(NAP);
         } else {

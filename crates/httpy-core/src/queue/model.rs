@@ -19,8 +19,10 @@ enum Handler {
     LetsGo,
     /// Lets go of the interpreter until so many jobs have run or begun.
     WaitsFor(usize),
+    /// Keeps the interpreter until so many answers were let out.
+    WaitsForAnswers(usize),
 }
-use Handler::{LetsGo, Returns, WaitsFor};
+use Handler::{LetsGo, Returns, WaitsFor, WaitsForAnswers};
 
 struct Case {
     queue: Queue<(usize, Handler)>,
@@ -28,6 +30,10 @@ struct Case {
     /// How often each job ran.
     ran: Mutex<Vec<usize>>,
     runs: Condvar,
+    outbox: Mutex<usize>,
+    /// How many answers were let out.
+    answered: Mutex<usize>,
+    answers: Condvar,
     /// The job that is in its handler, by seat.
     running: Mutex<Vec<Option<usize>>>,
     /// Not loom's: to look at it is no step of its own.
@@ -49,6 +55,9 @@ impl Case {
             interpreter: Mutex::new(()),
             ran: Mutex::new(vec![0; jobs]),
             runs: Condvar::new(),
+            outbox: Mutex::new(0),
+            answered: Mutex::new(0),
+            answers: Condvar::new(),
             running: Mutex::new(vec![None; seats.max + seats.spare]),
             threads: std::sync::Mutex::default(),
             short_turns,
@@ -82,7 +91,7 @@ impl Case {
                 if self.short_turns && self.queue.step_down(seat, self.begun) {
                     break;
                 }
-                let Take::Job((number, handler), start) = self.queue.take(seat) else {
+                let Take::Job((number, handler), start) = self.queue.take(seat, || self.let_out()) else {
                     break;
                 };
                 if let Some(seat) = start {
@@ -102,13 +111,31 @@ impl Case {
                         self.wait_for(jobs);
                         self.attach()
                     }
+                    WaitsForAnswers(answers) => {
+                        self.wait_for_answers(answers);
+                        attached
+                    }
                 };
+                *self.outbox.lock().unwrap() += 1;
                 self.running.lock().unwrap()[seat.0] = None;
             }
             drop(attached);
-            if self.queue.wait(seat) == Wait::Retire {
+            if self.queue.wait(seat, || self.let_out()) == Wait::Retire {
                 return;
             }
+        }
+    }
+
+    fn let_out(&self) {
+        let answers = std::mem::take(&mut *self.outbox.lock().unwrap());
+        *self.answered.lock().unwrap() += answers;
+        self.answers.notify_all();
+    }
+
+    fn wait_for_answers(&self, answers: usize) {
+        let mut answered = self.answered.lock().unwrap();
+        while *answered < answers {
+            answered = self.answers.wait(answered).unwrap();
         }
     }
 
@@ -135,6 +162,7 @@ impl Case {
         }
         let ran = self.ran.lock().unwrap();
         assert!(ran.iter().enumerate().all(|(number, times)| *times == usize::from(number < jobs)), "{ran:?}");
+        assert_eq!(*self.answered.lock().unwrap(), jobs, "none is kept back for ever");
         self.queue.lock().check();
     }
 }
@@ -195,6 +223,29 @@ fn a_worker_that_looks_on_takes_over_from_a_lead_that_does_not_go_on() {
         case.push(2, Returns);
         case.wait_for(3);
         case.end(3);
+    });
+}
+
+#[test]
+fn a_worker_that_looks_on_lets_out_the_answers_that_the_lead_keeps_back() {
+    model(|| {
+        let case = Case::new(seats(2, 2), 2);
+        case.queue.lock().pace().set_quick();
+        case.push(0, Returns);
+        case.push(1, WaitsForAnswers(1));
+        case.wait_for_answers(2);
+        case.end(2);
+    });
+}
+
+#[test]
+fn answers_are_let_out_when_the_queue_closes_meanwhile() {
+    model(|| {
+        let case = Case::new(seats(2, 2), 2);
+        case.queue.lock().pace().set_quick();
+        case.push(0, Returns);
+        case.push(1, WaitsForAnswers(1));
+        case.end(2);
     });
 }
 

@@ -235,6 +235,16 @@ impl<J> State<J> {
         }
     }
 
+    /// Whether the worker of `seat` looks on, or was called to.
+    pub(super) fn looks_on(&self, seat: Seat) -> bool {
+        self.places[seat.0] == Place::LookingOn
+    }
+
+    /// Whether somebody looks at the lead every now and then, and goes on with that while the lead takes jobs.
+    pub(super) fn is_looked_on(&self) -> bool {
+        self.looking_on > 0
+    }
+
     /// Whether a worker that sleeps for long may retire.
     pub(super) fn may_retire(&self) -> bool {
         self.alive() > self.limits.min + self.lost

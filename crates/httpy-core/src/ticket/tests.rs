@@ -11,7 +11,7 @@ use crate::{Details, Fields, Headers, Upload};
 
 const SEAT: Seat = Seat(70_000);
 
-fn waiting() -> Ticket {
+pub(crate) fn waiting() -> Ticket {
     let call = Call {
         method: Method::GET,
         uri: Uri::from_static("/"),

@@ -68,6 +68,8 @@ impl Driver {
     /// Takes a chunk: whether to go on, or what to wait for to know it.
     fn write(&self, arguments: &Bound<'_, PyTuple>, number: usize, ticket: &Arc<Ticket>) -> PyResult<Py<PyAny>> {
         let py = arguments.py();
+        // Also in a process that the body has forked, which ends here.
+        drop(self.unforked(py, Ok(py.None().into_bound(py))));
         if arguments.is_empty() {
             // It has as long to close as it had for a chunk.
             ticket.set_due(Some(Instant::now() + ticket.chunk_timeout));
@@ -90,7 +92,7 @@ impl Driver {
             match writer.write(chunk) {
                 Err(Gone) => Written::Gone,
                 Ok(false) => Written::Full,
-                Ok(true) if sending.turn.over().is_some() => Written::Over,
+                Ok(true) if sending.turn.is_over(Instant::now()) => Written::Over,
                 Ok(true) => Written::Room,
             }
         });

@@ -62,10 +62,6 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub(super) fn len(&self) -> usize {
-        self.places.len() - self.free.len()
-    }
-
     /// The number that the next call gets.
     pub(super) fn next(&self) -> usize {
         self.free.last().copied().unwrap_or(self.places.len())

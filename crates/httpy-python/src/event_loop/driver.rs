@@ -1,10 +1,8 @@
 //! `Driver`: one event loop's thread at work. When it is rung, it cancels what is to be cancelled, wakes what waits for a
 //! stream, and takes jobs and runs their first steps, for half a switch interval at most.
 //!
-//! A job's place in the queue is given back as soon as the job is here, so that a burst of them finds room; its ticket
-//! still waits then, and the caller may withdraw it until its own first step begins. How many may be here at once is an
-//! option, and what is beyond it stays in the inbox with its place in the queue. What becomes of a call after its first
-//! step is in `end.rs`.
+//! The ticket of a job that was admitted still waits, and the caller may withdraw it until its own first step begins. What
+//! becomes of a call after its first step is in `end.rs`.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -13,16 +11,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use httpy_core::{Freight, Job, Outcome, Step, TargetId, Ticket, Upload};
+use httpy_core::{Freight, Outcome, Step, TargetId, Ticket, Upload};
 use pyo3::prelude::*;
-use tokio::sync::oneshot;
 
 use super::EventLoop;
 use super::allowance::Allowance;
 use super::asyncio::Asyncio;
 use super::call::Call;
 use super::end::{Next, panicked};
-use super::inbox::{Cancel, Look};
+use super::inbox::{Admitted, Cancel, Look};
 use super::upload::Receiving;
 use crate::answer::{Answer, Ended};
 use crate::context::Context;
@@ -41,16 +38,9 @@ pub(super) struct Driver {
     pub(super) asyncio: Asyncio,
     /// Is called with each task that has ended.
     pub(super) done: OnceLock<Py<PyAny>>,
-    ready: Mutex<VecDeque<Ready>>,
+    /// Jobs whose first step has not begun.
+    ready: Mutex<VecDeque<Admitted>>,
     stacks: Allowance,
-}
-
-/// A job that has given its place in the queue back, and whose first step has not begun.
-#[derive(Debug)]
-struct Ready {
-    target: TargetId,
-    ticket: Arc<Ticket>,
-    answer: oneshot::Sender<Outcome>,
 }
 
 impl Driver {
@@ -66,15 +56,12 @@ impl Driver {
         self.event_loop.lag.comes_round();
         loop {
             self.event_loop.rounds.fetch_add(1, Ordering::Relaxed);
-            match inbox.look(self.vacant()) {
+            match inbox.look() {
                 Look::Closed => return false,
                 Look::Nothing if self.ready().is_empty() => return true,
                 Look::Nothing => {}
                 Look::Some { jobs, cancels, woken } => {
-                    self.ready().extend(jobs.into_iter().map(|Job { target, ticket, answer, slot }| {
-                        drop(slot);
-                        Ready { target, ticket, answer }
-                    }));
+                    self.ready().extend(jobs);
                     for cancel in &cancels {
                         self.cancel(py, cancel);
                     }
@@ -84,13 +71,13 @@ impl Driver {
                 }
             }
             loop {
-                if turn.over().is_some() {
+                if turn.is_over(Instant::now()) {
                     // Other callbacks and tasks of the loop come first now.
                     inbox.put_off();
                     return true;
                 }
-                let Some(ready) = self.next() else { break };
-                self.start(py, ready);
+                let Some(job) = self.next() else { break };
+                self.start(py, job);
             }
         }
     }
@@ -110,18 +97,12 @@ impl Driver {
         self.event_loop.load.store(0, Ordering::SeqCst);
     }
 
-    /// How many more calls may be here.
-    fn vacant(&self) -> usize {
-        let here = self.event_loop.calls().len() + self.ready().len();
-        self.crew.options().in_flight.saturating_sub(here)
-    }
-
-    fn next(&self) -> Option<Ready> {
+    fn next(&self) -> Option<Admitted> {
         self.ready().pop_front()
     }
 
-    fn start(self: &Arc<Self>, py: Python<'_>, ready: Ready) {
-        let Ready { target, ticket, answer } = ready;
+    fn start(self: &Arc<Self>, py: Python<'_>, job: Admitted) {
+        let Admitted { target, ticket, answer } = job;
         let (number, around, body) = {
             let mut calls = self.event_loop.calls();
             let number = calls.next();
@@ -232,7 +213,7 @@ impl Driver {
         Some(self.crew.shared.deadline.show(py, self.asyncio.frames(task.bind(py))))
     }
 
-    fn ready(&self) -> MutexGuard<'_, VecDeque<Ready>> {
+    fn ready(&self) -> MutexGuard<'_, VecDeque<Admitted>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

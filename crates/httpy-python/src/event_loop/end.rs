@@ -218,7 +218,7 @@ impl Driver {
     /// One job less is here.
     pub(super) fn leave(&self) {
         self.event_loop.load.fetch_sub(1, Ordering::SeqCst);
-        self.event_loop.inbox.has_room();
+        self.event_loop.inbox.leave();
     }
 }
 

@@ -1,5 +1,9 @@
 //! `Inbox`: what other threads hand to an event loop: jobs, calls to cancel, and calls whose streams have something for them.
 //!
+//! As many jobs as may be in flight on the loop are admitted at once, and give their place in the queue back: they count from
+//! here on, so that a burst of them finds room while the loop is busy. What is beyond that waits with its place in the
+//! queue, until a call ends.
+//!
 //! Whoever puts something in rings the loop only when nobody has since the loop last found it empty, so that a row of jobs
 //! costs one wake-up. Two orders matter: the loop silences the bell *before* it looks, and only says that it needs a ring
 //! again under the lock under which it has found nothing.
@@ -8,10 +12,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use httpy_core::{Job, TargetId, Ticket};
+use httpy_core::{Answer, Job, TargetId, Ticket};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::ready::Woken;
 use super::wake::Wake;
@@ -25,18 +29,30 @@ pub(super) struct Cancel {
     pub(super) answered: bool,
 }
 
-/// The jobs of one loop that it has not taken yet. Bounded by the permits that each job carries.
+/// A job that has given its place in the queue back.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) target: TargetId,
+    pub(super) ticket: Arc<Ticket>,
+    pub(super) answer: Answer,
+}
+
+/// What one loop has not taken yet.
 #[derive(Debug)]
 pub(super) struct Inbox {
     state: Mutex<State>,
     wake: Wake,
-    /// Jobs were left, as no more may be under way.
-    is_full: AtomicBool,
+    /// So many jobs are admitted at most.
+    in_flight: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: Vec<Admitted>,
+    /// Jobs for which there is no room. Bounded by the places in the queue that they have.
+    waiting: VecDeque<Job>,
+    /// How many jobs were admitted and have not ended.
+    admitted: usize,
     cancels: Vec<Cancel>,
     woken: Vec<Woken>,
     /// The loop was rung, or looks: whoever comes now need not ring.
@@ -48,7 +64,7 @@ struct State {
 #[derive(Debug)]
 pub(super) enum Look {
     /// This, and perhaps more: look again.
-    Some { jobs: Vec<Job>, cancels: Vec<Cancel>, woken: Vec<Woken> },
+    Some { jobs: Vec<Admitted>, cancels: Vec<Cancel>, woken: Vec<Woken> },
     /// Nothing, and the next one rings.
     Nothing,
     /// The pool is closed.
@@ -56,8 +72,13 @@ pub(super) enum Look {
 }
 
 impl Inbox {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { state: Mutex::default(), wake: Wake::new()?, is_full: AtomicBool::new(false) })
+    /// One that admits so many jobs.
+    ///
+    /// # Errors
+    ///
+    /// When the process has too many files open.
+    pub(super) fn new(in_flight: usize) -> io::Result<Self> {
+        Ok(Self { state: Mutex::default(), wake: Wake::new()?, in_flight })
     }
 
     /// What the loop is to watch for reading.
@@ -75,12 +96,28 @@ impl Inbox {
         if state.closed {
             return Err(job);
         }
-        state.jobs.push_back(job);
-        // A full loop looks for jobs when one of its calls has ended.
-        if !self.is_full.load(Ordering::Relaxed) {
-            self.ring(state);
+        if state.admitted == self.in_flight {
+            state.waiting.push_back(job);
+            return Ok(());
         }
+        state.admitted += 1;
+        let slot = state.admit(job);
+        self.ring(state);
+        drop(slot);
         Ok(())
+    }
+
+    /// The loop's side: an admitted job has ended, so that there is room for another one.
+    pub(super) fn leave(&self) {
+        let mut state = self.lock();
+        match state.waiting.pop_front() {
+            None => state.admitted = state.admitted.saturating_sub(1),
+            Some(job) => {
+                let slot = state.admit(job);
+                self.ring(state);
+                drop(slot);
+            }
+        }
     }
 
     /// Asks for a call to be cancelled. Never blocks.
@@ -110,9 +147,9 @@ impl Inbox {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let (jobs, cancels) = (mem::take(&mut state.jobs), mem::take(&mut state.cancels));
+        let given_up = (mem::take(&mut state.jobs), mem::take(&mut state.waiting), mem::take(&mut state.cancels));
         self.ring(state);
-        drop((jobs, cancels));
+        drop(given_up);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -124,32 +161,23 @@ impl Inbox {
         self.wake.clear();
     }
 
-    /// The loop's side: takes everything, but no more jobs than there is `room` for.
-    pub(super) fn look(&self, room: usize) -> Look {
+    /// The loop's side: takes everything.
+    pub(super) fn look(&self) -> Look {
         let mut state = self.lock();
         if state.closed {
             return Look::Closed;
         }
-        let count = room.min(state.jobs.len());
-        if count == 0 && state.cancels.is_empty() && state.woken.is_empty() {
+        if state.jobs.is_empty() && state.cancels.is_empty() && state.woken.is_empty() {
             state.is_awake = false;
-            self.is_full.store(!state.jobs.is_empty(), Ordering::Relaxed);
             return Look::Nothing;
         }
         let State { jobs, cancels, woken, .. } = &mut *state;
-        Look::Some { jobs: jobs.drain(..count).collect(), cancels: mem::take(cancels), woken: mem::take(woken) }
+        Look::Some { jobs: mem::take(jobs), cancels: mem::take(cancels), woken: mem::take(woken) }
     }
 
     /// The loop's side: it stops in the middle of its work, to go on in its next round.
     pub(super) fn put_off(&self) {
         self.wake.ring();
-    }
-
-    /// The loop's side: a call has ended, so that there is room for another one.
-    pub(super) fn has_room(&self) {
-        if self.is_full.swap(false, Ordering::Relaxed) {
-            self.call();
-        }
     }
 
     /// Rings after the lock is released, so that the loop does not run into it.
@@ -164,5 +192,14 @@ impl Inbox {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing below the lock can panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Hands a job to the loop; its place in the queue, to be given back without the lock.
+    fn admit(&mut self, job: Job) -> OwnedSemaphorePermit {
+        let Job { target, ticket, answer, slot } = job;
+        self.jobs.push(Admitted { target, ticket, answer });
+        slot
     }
 }

@@ -94,7 +94,7 @@ impl EventLoops {
         let count = crew.options().event_loops.min(MOST);
         let mut started: Vec<Arc<EventLoop>> = Vec::with_capacity(count);
         let result = (0..count).try_for_each(|index| {
-            let event_loop = Arc::new(EventLoop::new(index).map_err(words)?);
+            let event_loop = Arc::new(EventLoop::new(index, crew.options().in_flight).map_err(words)?);
             started.push(Arc::clone(&event_loop));
             EventLoop::start(&event_loop, crew)
         });
@@ -206,10 +206,10 @@ impl EventLoops {
 }
 
 impl EventLoop {
-    fn new(index: usize) -> io::Result<Self> {
+    fn new(index: usize, in_flight: usize) -> io::Result<Self> {
         Ok(Self {
             index,
-            inbox: Inbox::new()?,
+            inbox: Inbox::new(in_flight)?,
             calls: Mutex::default(),
             load: AtomicUsize::new(0),
             rounds: AtomicU64::new(0),

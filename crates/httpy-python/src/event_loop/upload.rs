@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use std::time::Instant;
+
 use httpy_core::{Ticket, Upload, UploadFault};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -92,7 +94,7 @@ impl Driver {
         let waits = future.clone().unbind();
         let woken = Woken { number, kind: Kind::Chunk, ticket: Arc::downgrade(ticket) };
         let polled = self.with_receiving(number, ticket, |receiving| {
-            if receiving.turn.over().is_some() {
+            if receiving.turn.is_over(Instant::now()) {
                 // Others come first: it is woken in the loop's next round.
                 receiving.waits = Some(waits);
                 self.event_loop.inbox.wake(woken);

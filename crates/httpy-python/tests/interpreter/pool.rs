@@ -1,14 +1,15 @@
 //! The pool without a server: calls that nobody waits for, and what the pool says of its workers then.
 
 use std::sync::{Arc, Barrier, Condvar, LazyLock, Mutex};
-use std::thread;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use http::{Method, Uri, Version};
-use httpy_core::{Call, Details, Fields, Freight, Headers, Job, Outcome, TargetId, Ticket};
+use httpy_core::{Call, Details, Fields, Freight, Headers, Job, Outcome, Question, TargetId, Ticket};
 use httpy_python::interpreter::Options;
 use httpy_python::{Health, Listener, Notice, Pool, PoolOptions, Runtime};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 use crate::child::{in_child, python};
 
@@ -19,6 +20,23 @@ static NOTICED: Condvar = Condvar::new();
 fn wait_for(text: &str) {
     let none = |notices: &mut Vec<Notice>| !notices.iter().any(|notice| notice.to_string().starts_with(text));
     drop(NOTICED.wait_while(NOTICES.lock().unwrap(), none).unwrap());
+}
+
+/// Waits for an answer.
+fn wait(question: &Question) -> Option<Outcome> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match question.poll(&Context::from_waker(&waker)) {
+            Poll::Ready(outcome) => return outcome,
+            Poll::Pending => thread::park(),
+        }
+    }
 }
 
 struct Running {
@@ -58,7 +76,7 @@ impl Running {
     }
 
     /// Puts a call into the queue whose time is up.
-    fn push(&self, path: &'static str) -> (Arc<Ticket>, oneshot::Receiver<Outcome>) {
+    fn push(&self, path: &'static str) -> (Arc<Ticket>, Question) {
         let details = Details {
             target: Uri::from_static(path),
             route: None,
@@ -79,19 +97,18 @@ impl Running {
             details,
         };
         let now = Instant::now();
-        let ticket = Arc::new(Ticket::new(call, now, now, Duration::from_secs(30), Freight::default()));
+        let (ticket, answer, question) = Ticket::issue(call, now, now, Duration::from_secs(30), Freight::default());
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let (answer, outcome) = oneshot::channel();
         let job = Job { target: self.target, ticket: Arc::clone(&ticket), answer, slot };
         assert!(self.pool.push(job).is_ok());
-        (ticket, outcome)
+        (ticket, question)
     }
 
     /// Begins a call, and lets go of it when it has arrived.
     fn begin_overdue(&self, path: &'static str, arrived: impl FnOnce()) {
-        let (ticket, outcome) = self.push(path);
+        let (ticket, question) = self.push(path);
         arrived();
-        drop(outcome);
+        drop(question);
         assert!(self.pool.enforce(self.target, &ticket, true));
     }
 }
@@ -118,8 +135,8 @@ fn a_lost_worker_is_counted_until_it_comes_back() {
         while running.pool.health() != health {
             thread::yield_now();
         }
-        let (ticket, outcome) = running.push("/");
-        assert!(matches!(outcome.blocking_recv(), Ok(Outcome::Returned(_))));
+        let (ticket, question) = running.push("/");
+        assert!(matches!(wait(&question), Some(Outcome::Returned(_))));
         assert!(!running.pool.enforce(running.target, &ticket, true), "it is over");
     });
 }
@@ -155,8 +172,8 @@ fn the_pool_tells_for_how_long_the_interpreter_could_not_be_had() {
         assert_eq!(health.lost, 0, "nobody could run in its place");
         AT_GATE.wait();
         wait_for("pool_app:handle did not answer within 0ns");
-        let (_, outcome) = running.push("/");
-        assert!(matches!(outcome.blocking_recv(), Ok(Outcome::Returned(_))));
+        let (_, question) = running.push("/");
+        assert!(matches!(wait(&question), Some(Outcome::Returned(_))));
         assert_eq!(running.pool.health().held_for, None);
     });
 }

@@ -186,8 +186,9 @@ impl PyAppBuilder {
         self
     }
 
-    /// How many calls of `async def` handlers are under way at once, on each event loop, whichever app they are of. What goes
-    /// beyond waits in its app's queue. Shared by all apps of the process. Defaults to 10,000.
+    /// How many calls of `async def` handlers are under way at once, on each event loop, whichever app they are of; those that
+    /// the loop has not begun yet are counted. What goes beyond waits in its app's [`queue`](Self::queue). Shared by all apps
+    /// of the process. Defaults to 10,000.
     pub fn in_flight(mut self, calls: usize) -> Self {
         self.config.in_flight = calls;
         self

@@ -1,11 +1,11 @@
 //! `Gate`: whether an app takes calls, and how the pending ones hear that it is forced to stop.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
-use tokio::sync::futures::OwnedNotified;
+
+use crate::service::Clocks;
 
 const OPEN: u8 = 0;
 /// New calls are refused, pending ones go on.
@@ -20,7 +20,9 @@ const ENDED: u8 = 3;
 pub(crate) struct Gate {
     state: AtomicU8,
     closed: Notify,
-    forced: Arc<Notify>,
+    ended: Notify,
+    /// Those of the pending calls.
+    pub(crate) clocks: Clocks,
 }
 
 impl Gate {
@@ -37,16 +39,10 @@ impl Gate {
         self.reaches(CLOSED, &self.closed).await;
     }
 
-    /// Resolves when the gate is forced. Poll it once before asking [`is_forced`](Self::is_forced): only what is
-    /// registered is woken.
-    pub(crate) fn forced(&self) -> OwnedNotified {
-        Arc::clone(&self.forced).notified_owned()
-    }
-
     /// Resolves when the grace period has ended, at once when it has already.
     pub(super) async fn ended(&self) {
         // A shutdown rings as well, and the grace period may end after it.
-        self.reaches(ENDED, &self.forced).await;
+        self.reaches(ENDED, &self.ended).await;
     }
 
     /// Resolves when `bell` has told of `state`, or of one after it.
@@ -78,7 +74,8 @@ impl Gate {
     fn ring(&self, state: u8) {
         // First the state, then the bell: whoever registers in between finds the state.
         self.state.fetch_max(state, Ordering::AcqRel);
-        self.forced.notify_waiters();
+        self.ended.notify_waiters();
+        self.clocks.ring();
     }
 }
 
@@ -86,6 +83,8 @@ const _: () = assert!(OPEN < CLOSED && CLOSED < FORCED && FORCED < ENDED);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[tokio::test]

@@ -12,14 +12,14 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use httpy_core::{Call, Content, Freight, Job, Outcome, Permits, Reply, Ticket, Upload};
+use httpy_core::{Call, Content, Freight, Job, Outcome, Permits, Question, Reply, Ticket, Upload};
 use pin_project_lite::pin_project;
-use tokio::sync::futures::OwnedNotified;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tower::BoxError;
 
 use super::body::Collect;
+use super::clock::Registered;
 use super::end::{self, Come};
 use super::observed::Observed;
 use super::response::judge;
@@ -35,7 +35,7 @@ use crate::{Error, log};
 
 pin_project! {
     /// The future of [`PyService`] as a [`Service`](tower::Service): always ends with a response.
-    #[must_use = "futures do nothing unless polled"]
+    #[must_use = "a call is given up when its future is dropped"]
     pub struct ResponseFuture<B> {
         #[pin]
         call: CallFuture<Peek<B>>,
@@ -68,18 +68,14 @@ where
 
 pin_project! {
     /// The future of [`PyService::try_call`].
-    #[must_use = "futures do nothing unless polled"]
+    #[must_use = "a call is given up when its future is dropped"]
     pub struct CallFuture<B> {
         service: PyService,
         #[pin]
         state: State<B>,
-        // Rings for the body's timeout first, then for the longest wait, then for the deadline. Made when there is
-        // something to wait for.
-        #[pin]
-        timer: Option<Sleep>,
-        // Resolves when the app is forced to stop.
-        #[pin]
-        forced: Option<OwnedNotified>,
+        // Rings for the body's timeout first, then for the longest wait, then for the deadline, and when the app is forced to
+        // stop. Made when there is something to wait for.
+        timer: Option<Registered>,
         // Carries the request's body to a handler that reads it as a stream.
         pump: Option<Pump>,
         observed: Observed,
@@ -94,8 +90,8 @@ pin_project! {
                 Left::Running => Ending::Gone,
                 Left::Over => return,
             };
-            if let State::Waiting { ticket, .. } = state {
-                end::left(this.service, this.observed, ending, ticket);
+            if let State::Waiting { question, .. } = state {
+                end::left(this.service, this.observed, ending, question.ticket());
             }
         }
     }
@@ -115,8 +111,7 @@ pin_project! {
         },
         // The body was slow to come, and the slot is somebody else's by now.
         Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
-        Ready { call: Option<Call>, slot: Option<OwnedSemaphorePermit>, body: Upload },
-        Waiting { answer: oneshot::Receiver<Outcome>, ticket: Arc<Ticket>, is_slow: bool },
+        Waiting { question: Question, is_slow: bool },
         Done,
     }
 }
@@ -137,10 +132,10 @@ where
         let state = slot.and_then(|slot| {
             // What the host finds out about the request belongs to the call as well.
             let _entered = span.enter();
-            State::new(&service, slot, request, &mut pump, &mut observed)
+            State::new(&service.inner, slot, request, &mut pump, &mut observed)
         });
         let state = state.unwrap_or_else(|error| State::Refused { error: Some(error) });
-        Self { service, state, timer: None, forced: None, pump, observed }
+        Self { service, state, timer: None, pump, observed }
     }
 }
 
@@ -150,13 +145,12 @@ where
     B::Error: Into<BoxError>,
 {
     fn new(
-        service: &PyService,
+        service: &Inner,
         slot: Option<OwnedSemaphorePermit>,
         request: Request<B>,
         pump: &mut Option<Pump>,
         observed: &mut Observed,
     ) -> Result<Self, Error> {
-        let service = &*service.inner;
         if service.app.gate.is_closed() {
             return Err(Error::shutting_down());
         }
@@ -166,10 +160,10 @@ where
         if service.reads_stream {
             let (work, reader) = Pump::new(service, body)?;
             *pump = work;
-            return Ok(Self::Ready { call: Some(call), slot, body: Upload::Stream(reader) });
+            return Self::push(service, observed, call, slot, Upload::Stream(reader), None);
         }
         if body.is_end_stream() {
-            return Ok(Self::Ready { call: Some(call), slot, body: Upload::default() });
+            return Self::push(service, observed, call, slot, Upload::default(), None);
         }
         let body = Collect::new(body, service.body_limit, service.app.budget.clone())?;
         Ok(Self::Reading { body, call: Some(Box::new(call)), waits: slot.is_some(), slot })
@@ -177,14 +171,13 @@ where
 
     /// Hands the call to the pool.
     fn push(
-        service: &PyService,
+        service: &Inner,
         observed: &Observed,
         call: Call,
         slot: Option<OwnedSemaphorePermit>,
         body: Upload,
         bytes: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, Error> {
-        let service = &*service.inner;
         // A call that came before the gate was closed may still end within the grace period.
         if service.app.gate.is_forced() {
             return Err(Error::shutting_down());
@@ -197,12 +190,12 @@ where
         let pushed = Instant::now().into_std();
         let deadline = pushed + service.deadline;
         let freight = Freight { body, permits: Permits { bytes, limit } };
-        let ticket = Arc::new(Ticket::new(call, pushed, deadline, service.app.limits.chunk_timeout, freight));
+        let chunk_timeout = service.app.limits.chunk_timeout;
+        let (ticket, answer, question) = Ticket::issue(call, pushed, deadline, chunk_timeout, freight);
         observed.pushes(service, &ticket);
-        let (answer, outcome) = oneshot::channel();
-        let job = Job { target: service.id, ticket: Arc::clone(&ticket), answer, slot };
+        let job = Job { target: service.id, ticket, answer, slot };
         match service.app.pool.push(job) {
-            Ok(()) => Ok(Self::Waiting { answer: outcome, ticket, is_slow: false }),
+            Ok(()) => Ok(Self::Waiting { question, is_slow: false }),
             Err(_) => Err(Error::shutting_down()),
         }
     }
@@ -219,12 +212,13 @@ where
         let mut this = self.project();
         let observed = &*this.observed;
         let _entered = observed.span.enter();
-        let result =
-            ready!(poll(this.service, observed, this.state.as_mut(), this.timer, this.forced, this.pump, context));
+        let result = ready!(poll(this.service, observed, this.state.as_mut(), this.timer, this.pump, context));
         match this.state.as_ref().get_ref() {
             // Recorded with its answer.
             State::Done => {}
-            State::Waiting { ticket, .. } => end::record(this.service, observed, Come::Queued(ticket), &result),
+            State::Waiting { question, .. } => {
+                end::record(this.service, observed, Come::Queued(question.ticket()), &result);
+            }
             State::Reading { call: Some(call), .. } => {
                 end::record(this.service, observed, Come::Reading(call), &result);
             }
@@ -247,8 +241,7 @@ fn poll<B>(
     service: &PyService,
     observed: &Observed,
     mut state: Pin<&mut State<B>>,
-    mut timer: Pin<&mut Option<Sleep>>,
-    mut forced: Pin<&mut Option<OwnedNotified>>,
+    timer: &mut Option<Registered>,
     pump: &mut Option<Pump>,
     context: &mut Context<'_>,
 ) -> Poll<Result<Response<ResponseBody>, Error>>
@@ -262,27 +255,22 @@ where
             StateProject::Refused { error } => {
                 return Poll::Ready(Err(error.take().unwrap_or_else(ended)));
             }
-            StateProject::Ready { call, slot, body } => {
-                let (call, slot, body) = (call.take().ok_or_else(ended)?, slot.take(), mem::take(body));
-                state.set(State::push(service, observed, call, slot, body, None)?);
-            }
             StateProject::Reading { body, call, slot, waits } => {
                 if let Poll::Ready(read) = body.poll(context) {
                     let (body, bytes) = read?;
                     let (call, slot) = (call.take().ok_or_else(ended)?, slot.take().or_else(|| app.slots.take()));
-                    timer.set(None);
+                    *timer = None;
                     if slot.is_none() && *waits {
                         let slot = slot::wait(Arc::clone(&service.inner));
                         state.set(State::Queueing { slot, call: Some(call), body, bytes });
                     } else {
-                        state.set(State::push(service, observed, *call, slot, Upload::Whole(body), bytes)?);
+                        state.set(State::push(&service.inner, observed, *call, slot, Upload::Whole(body), bytes)?);
                     }
                     continue;
                 }
                 // Clients that are slow to send must not keep the queue from those who are not.
                 *slot = None;
-                poll_forced(service, forced.as_mut(), context)?;
-                ready!(poll_timer(timer.as_mut(), context, || Instant::now() + app.limits.body_timeout));
+                ready!(poll_timer(service, timer, context, || Instant::now() + app.limits.body_timeout))?;
                 return Poll::Ready(Err(Error::new(
                     Kind::BodyTimeout,
                     format!("the request's body took longer than {:?}", app.limits.body_timeout),
@@ -291,12 +279,13 @@ where
             StateProject::Queueing { slot, call, body, bytes } => {
                 let slot = ready!(slot.as_mut().poll(context))?;
                 let (call, body, bytes) = (*call.take().ok_or_else(ended)?, mem::take(body), bytes.take());
-                state.set(State::push(service, observed, call, Some(slot), Upload::Whole(body), bytes)?);
+                state.set(State::push(&service.inner, observed, call, Some(slot), Upload::Whole(body), bytes)?);
             }
-            StateProject::Waiting { answer, ticket, is_slow } => {
-                if let Poll::Ready(outcome) = Pin::new(answer).poll(context) {
+            StateProject::Waiting { question, is_slow } => {
+                let ticket = question.ticket();
+                if let Poll::Ready(outcome) = question.poll(context) {
                     let target = &service.inner.target;
-                    let outcome = outcome.map_err(|_| lost(target, ticket))?;
+                    let outcome = outcome.ok_or_else(|| lost(target, ticket))?;
                     let response = answered(service, observed, ticket, pump, outcome);
                     end::record(service, observed, Come::Queued(ticket), &response);
                     // Nothing is left to let go of: the call has ended, or belongs to its response's body.
@@ -307,16 +296,15 @@ where
                     pump.poll(context);
                 }
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
-                poll_forced(service, forced.as_mut(), context)?;
-                let first = || slow::next_look(&service.inner, ticket, *is_slow, Instant::from_std(ticket.pushed));
-                ready!(poll_timer(timer.as_mut(), context, first));
+                let pushed = Instant::from_std(ticket.pushed);
+                let first = || slow::next_look(&service.inner, ticket, *is_slow, pushed);
+                ready!(poll_timer(service, timer, context, first))?;
                 let now = Instant::now();
                 if !*is_slow && slow::is_slow(&service.inner, ticket, now) {
                     *is_slow = true;
                     slow::tell(&service.inner, ticket, now);
                 }
-                let given_up = now >= Instant::from_std(ticket.pushed) + service.inner.max_wait;
-                if given_up && ticket.withdraw() {
+                if now >= pushed + service.inner.max_wait && ticket.withdraw() {
                     let Inner { target, max_wait, .. } = &*service.inner;
                     let text = format!("{target} was not called: no worker was free within {max_wait:?}");
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
@@ -327,7 +315,8 @@ where
                     return Poll::Ready(Err(Error::new(Kind::Deadline, text)));
                 }
                 // It goes on, and looks again at its longest wait, and at the deadline.
-                timer.set(Some(sleep_until(slow::next_look(&service.inner, ticket, *is_slow, now))));
+                let next = slow::next_look(&service.inner, ticket, *is_slow, now);
+                *timer = Some(app.gate.clocks.register(next, context.waker()));
             }
             StateProject::Done => return Poll::Ready(Err(ended())),
         }
@@ -347,16 +336,17 @@ enum Left {
 
 /// Lets go of a call.
 fn leave<B>(service: &PyService, state: &State<B>, answered: bool) -> Left {
-    match state {
-        State::Waiting { ticket, .. } if ticket.is_done() => Left::Over,
-        State::Waiting { ticket, .. } if ticket.withdraw() => Left::Waiting,
-        State::Waiting { ticket, .. } => {
-            ticket.set_gone();
-            let runs = service.inner.app.pool.enforce(service.inner.id, ticket, answered);
-            if runs { Left::Running } else { Left::Over }
-        }
-        _ => Left::Over,
+    let State::Waiting { question, .. } = state else { return Left::Over };
+    let ticket = question.ticket();
+    if ticket.is_done() {
+        return Left::Over;
     }
+    if ticket.withdraw() {
+        return Left::Waiting;
+    }
+    ticket.set_gone();
+    let runs = service.inner.app.pool.enforce(service.inner.id, ticket, answered);
+    if runs { Left::Running } else { Left::Over }
 }
 
 /// The response to a call that was answered, whole or by its head.
@@ -382,30 +372,26 @@ fn answered(
     Ok(response)
 }
 
-/// An error when the app is forced to stop; else this task is woken when that happens.
-fn poll_forced(
-    service: &PyService,
-    mut forced: Pin<&mut Option<OwnedNotified>>,
-    context: &mut Context<'_>,
-) -> Result<(), Error> {
-    let gate = &service.inner.app.gate;
-    if forced.is_none() {
-        forced.set(Some(gate.forced()));
-    }
-    let rung = forced.as_mut().as_pin_mut().is_some_and(|forced| forced.poll(context).is_ready());
-    // Registered first and asked second: between the two nothing is missed.
-    if rung || gate.is_forced() { Err(Error::shutting_down()) } else { Ok(()) }
-}
-
+/// Ready when it is time, with an error when the app is forced to stop; else this task is woken then.
 fn poll_timer(
-    mut timer: Pin<&mut Option<Sleep>>,
+    service: &PyService,
+    timer: &mut Option<Registered>,
     context: &mut Context<'_>,
     rings: impl FnOnce() -> Instant,
-) -> Poll<()> {
-    if timer.is_none() {
-        timer.set(Some(sleep_until(rings())));
+) -> Poll<Result<(), Error>> {
+    let gate = &service.inner.app.gate;
+    let rung = match timer {
+        Some(timer) => timer.poll(&gate.clocks, context.waker()),
+        None => {
+            *timer = Some(gate.clocks.register(rings(), context.waker()));
+            false
+        }
+    };
+    // Registered first and asked second: between the two nothing is missed.
+    if gate.is_forced() {
+        return Poll::Ready(Err(Error::shutting_down()));
     }
-    timer.as_mut().as_pin_mut().map_or(Poll::Ready(()), |timer| timer.poll(context))
+    if rung { Poll::Ready(Ok(())) } else { Poll::Pending }
 }
 
 /// The job ended without an outcome.

@@ -1,6 +1,7 @@
 //! `PyService` and what a request goes through in it: prepared, its body read or carried along, answered whole or in chunks.
 
 mod body;
+mod clock;
 mod end;
 mod future;
 mod limit;
@@ -15,6 +16,7 @@ mod stream;
 mod upload;
 
 pub(crate) use body::Budget;
+pub(crate) use clock::Clocks;
 pub use future::{CallFuture, ResponseFuture};
 pub(crate) use prepare::{Extra, TraceContext};
 pub use response::ResponseBody;

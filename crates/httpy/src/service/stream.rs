@@ -1,17 +1,15 @@
 //! `Streamed`: a reply's body in chunks, on its way from Python to the client: its clock, its heartbeat, its length, its end.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::SizeHint;
 use httpy_core::{Broken, Chunks, ContractFailure, Fault, Heartbeat, Reader, Ticket};
-use tokio::sync::futures::OwnedNotified;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tracing::Span;
 
+use super::clock::Registered;
 use super::service::Inner;
 use super::upload::{self, Pump};
 use crate::error::Kind;
@@ -73,11 +71,8 @@ pub(super) struct Streamed {
     last: Option<Bytes>,
     /// The request's body, which the handler may still read.
     pump: Option<Pump>,
-    /// Rings when there was no chunk for too long; set while one is waited for.
-    timer: Option<Pin<Box<Sleep>>>,
-    waits: bool,
-    /// Resolves when the app is forced to stop.
-    forced: Option<Pin<Box<OwnedNotified>>>,
+    /// While a chunk is waited for: rings when there was none for too long, and when the app is forced to stop.
+    timer: Option<Registered>,
     /// Why the body breaks off, when that is known.
     fault: Option<Error>,
     ended: bool,
@@ -88,20 +83,7 @@ impl Streamed {
         let Chunks { reader, heartbeat } = chunks;
         // One more byte would be one too many.
         let heartbeat = heartbeat.filter(|_| length.is_none());
-        Self {
-            open,
-            reader,
-            heartbeat,
-            length,
-            bytes: 0,
-            last: None,
-            pump,
-            timer: None,
-            waits: false,
-            forced: None,
-            fault: None,
-            ended: false,
-        }
+        Self { open, reader, heartbeat, length, bytes: 0, last: None, pump, timer: None, fault: None, ended: false }
     }
 
     pub(super) fn is_end(&self) -> bool {
@@ -148,7 +130,7 @@ impl Streamed {
             }
             match self.reader.poll_next(context) {
                 Poll::Ready(Some(Ok(chunk))) => {
-                    self.waits = false;
+                    self.timer = None;
                     self.bytes += chunk.len() as u64;
                     if self.length != Some(self.bytes) {
                         let wrong = self.length.is_some_and(|length| self.bytes > length);
@@ -165,7 +147,7 @@ impl Streamed {
                 Poll::Pending => {}
             }
             ready!(self.poll_wait(context))?;
-            self.waits = false;
+            self.timer = None;
             if let Some(Heartbeat { bytes, .. }) = &self.heartbeat {
                 return Poll::Ready(Ok(Some(bytes.clone())));
             }
@@ -180,26 +162,20 @@ impl Streamed {
 
     /// Ready when no chunk came for as long as may be.
     fn poll_wait(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let gate = &self.open.service.app.gate;
-        let forced = self.forced.get_or_insert_with(|| Box::pin(gate.forced()));
-        let rung = forced.as_mut().poll(context).is_ready();
+        let clocks = &self.open.service.app.gate.clocks;
+        let rung = match &mut self.timer {
+            Some(timer) => timer.poll(clocks, context.waker()),
+            none => {
+                let wait = self.heartbeat.as_ref().map_or(self.open.ticket.chunk_timeout, |beat| beat.every);
+                *none = Some(clocks.register(Instant::now() + wait, context.waker()));
+                false
+            }
+        };
         // Registered first and asked second: between the two nothing is missed.
-        if rung || gate.is_forced() {
+        if self.open.service.app.gate.is_forced() {
             return Poll::Ready(Err(Error::shutting_down()));
         }
-        let rings =
-            || Instant::now() + self.heartbeat.as_ref().map_or(self.open.ticket.chunk_timeout, |beat| beat.every);
-        let timer = match &mut self.timer {
-            Some(timer) => {
-                if !self.waits {
-                    timer.as_mut().reset(rings());
-                }
-                timer
-            }
-            none => none.insert(Box::pin(sleep_until(rings()))),
-        };
-        self.waits = true;
-        timer.as_mut().poll(context).map(Ok)
+        if rung { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     /// `next`, unless the body is not as long as it has to be.

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-/// Buckets per power of two.
+/// Durations are counted in units of 128 ns: a shift, where microseconds would need a division.
+const UNIT_BITS: u32 = 7;
+const UNIT_NANOS: u64 = 1 << UNIT_BITS;
+/// Buckets per power of two, and what is added before the power is asked for: so the first ones need no rule of their own.
 const PARTS: u64 = 1 << PART_BITS;
 const PART_BITS: u32 = 3;
-/// 134 s; what is longer counts as that.
-const LONGEST: u64 = (1 << LONGEST_BITS) - 1;
-const LONGEST_BITS: u32 = 27;
-const BUCKETS: usize = ((LONGEST_BITS - PART_BITS + 1) as usize) << PART_BITS;
+/// What is longer counts as that.
+const LONGEST: Duration = Duration::from_secs(137);
+const BUCKETS: usize = 27 << PART_BITS;
 
-/// Counts by duration, from 1 µs up.
+/// Counts by duration.
 #[derive(Clone, Debug)]
 pub(super) struct Histogram([u32; BUCKETS]);
 
@@ -18,13 +20,13 @@ impl Histogram {
     pub(super) const EMPTY: Self = Self([0; BUCKETS]);
 
     pub(super) fn add(&mut self, duration: Duration) {
-        let count = &mut self.0[bucket(micros(duration))];
-        *count = count.saturating_add(1);
+        // Cleared long before it could be full.
+        self.0[bucket(units(duration))] += 1;
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
         for (count, more) in self.0.iter_mut().zip(&other.0) {
-            *count = count.saturating_add(*more);
+            *count += more;
         }
     }
 
@@ -51,58 +53,63 @@ impl Histogram {
     }
 }
 
-/// Whole microseconds, without the 128 bits of `as_micros`.
-fn micros(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(duration.subsec_micros())).min(LONGEST)
+fn units(duration: Duration) -> u64 {
+    let duration = if duration.as_secs() < LONGEST.as_secs() { duration } else { LONGEST };
+    (duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())) >> UNIT_BITS
 }
 
-/// Up to `PARTS` each microsecond has its own; from there on each power of two has `PARTS`.
+/// Each power of two has `PARTS` buckets.
 #[expect(clippy::cast_possible_truncation, reason = "below BUCKETS, as no more than LONGEST is asked")]
-const fn bucket(micros: u64) -> usize {
-    if micros < PARTS {
-        return micros as usize;
-    }
-    let shift = micros.ilog2() - PART_BITS;
-    (((shift as u64 + 1) << PART_BITS) + ((micros >> shift) & (PARTS - 1))) as usize
+const fn bucket(units: u64) -> usize {
+    let units = units + PARTS;
+    let shift = units.ilog2() - PART_BITS;
+    (((shift as u64) << PART_BITS) + (units >> shift) - PARTS) as usize
 }
 
+/// In microseconds.
 #[expect(clippy::cast_possible_truncation, reason = "no more than LONGEST")]
 const fn middle(bucket: usize) -> u32 {
     let bucket = bucket as u64;
-    if bucket < PARTS {
-        return bucket as u32;
-    }
-    let shift = (bucket >> PART_BITS) - 1;
-    let low = (PARTS + (bucket & (PARTS - 1))) << shift;
-    (low + (1 << shift) / 2) as u32
+    let width = 1 << (bucket >> PART_BITS);
+    let low = (PARTS + (bucket & (PARTS - 1))) * width - PARTS;
+    ((2 * low + width) * UNIT_NANOS).div_ceil(2000) as u32
 }
 
-const _: () = assert!(bucket(LONGEST) == BUCKETS - 1);
+const _: () = assert!(bucket((LONGEST.as_secs() * 1_000_000_000) >> UNIT_BITS) < BUCKETS);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn histogram(durations: &[(usize, u64)]) -> Histogram {
+        let mut histogram = Histogram::EMPTY;
+        for (times, micros) in durations {
+            (0..*times).for_each(|_| histogram.add(Duration::from_micros(*micros)));
+        }
+        histogram
+    }
+
+    fn is_about(found: u32, micros: u64) -> bool {
+        u64::from(found).abs_diff(micros) * 16 <= micros.max(16)
+    }
+
     #[test]
     fn what_comes_out_is_within_a_sixteenth_of_what_went_in() {
         let mut micros = 1;
-        while micros < LONGEST {
-            let mut histogram = Histogram::EMPTY;
-            histogram.add(Duration::from_micros(micros));
-            let [found] = histogram.percentiles([99]);
-            assert!(u64::from(found).abs_diff(micros) * 16 <= micros, "{micros} µs became {found} µs");
+        while micros < 137_000_000 {
+            let [found] = histogram(&[(1, micros)]).percentiles([99]);
+            assert!(is_about(found, micros), "{micros} µs became {found} µs");
             micros += micros / 7 + 1;
         }
     }
 
     #[test]
     fn each_percentile_is_that_of_the_sorted_durations() {
-        let mut histogram = Histogram::EMPTY;
-        assert_eq!(histogram.percentiles([50, 99]), [0, 0]);
-        for (times, micros) in [(50, 3), (40, 6), (9, 1024), (1, 1 << 20)] {
-            (0..times).for_each(|_| histogram.add(Duration::from_micros(micros)));
+        assert_eq!(Histogram::EMPTY.percentiles([50, 99]), [0, 0]);
+        let found = histogram(&[(50, 3), (40, 6), (9, 1024), (1, 1 << 20)]).percentiles([50, 51, 90, 99, 100]);
+        for (found, micros) in found.into_iter().zip([3, 6, 6, 1024, 1 << 20]) {
+            assert!(is_about(found, micros), "{found} is not {micros}");
         }
-        assert_eq!(histogram.percentiles([50, 51, 90, 99, 100]), [3, 6, 6, 1088, (1 << 20) + (1 << 16)]);
     }
 
     #[test]
@@ -110,16 +117,14 @@ mod tests {
         let mut histogram = Histogram::EMPTY;
         histogram.add(Duration::ZERO);
         histogram.add(Duration::MAX);
-        let [low, high] = histogram.percentiles([50, 100]);
-        assert_eq!((low, bucket(u64::from(high))), (0, BUCKETS - 1));
+        assert_eq!(histogram.percentiles([50, 100]), [1, middle(bucket(units(LONGEST)))]);
     }
 
     #[test]
     fn merged_ones_count_together() {
-        let (mut one, mut other) = (Histogram::EMPTY, Histogram::EMPTY);
-        one.add(Duration::from_micros(1));
-        other.add(Duration::from_micros(5));
-        one.merge(&other);
-        assert_eq!(one.percentiles([50, 100]), [1, 5]);
+        let mut one = histogram(&[(1, 100)]);
+        one.merge(&histogram(&[(1, 500)]));
+        let [low, high] = one.percentiles([50, 100]);
+        assert!(is_about(low, 100) && is_about(high, 500), "{low} {high}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::histogram::Histogram;
-use super::record::{Ended, Timings};
+use super::record::Timings;
 use super::seconds;
 
 /// So many seconds are kept, the one that goes on included.
@@ -93,8 +93,8 @@ impl Slot {
     }
 
     fn add(&mut self, timings: &Timings, failed: bool) {
-        self.count = self.count.saturating_add(1);
-        self.failed = self.failed.saturating_add(u32::from(failed));
+        self.count += 1;
+        self.failed += u32::from(failed);
         // What was refused at once, or never came to the interpreter, would only hide how long the others took.
         if !timings.total.is_zero() {
             self.total.add(timings.total);
@@ -117,7 +117,7 @@ impl Seconds {
     }
 
     /// Records what ended so long after the start.
-    pub(super) fn add(&self, since_start: Duration, ended: &Ended<'_>) {
+    pub(super) fn add(&self, since_start: Duration, timings: &Timings, failed: bool) {
         let second = since_start.as_secs();
         let mut slot = self.slot(second);
         if slot.second < second {
@@ -125,7 +125,7 @@ impl Seconds {
         }
         // One that comes too late, after its slot was passed on, is not worth more than that.
         if slot.second == second {
-            slot.add(&ended.timings, ended.has_failed());
+            slot.add(timings, failed);
         }
     }
 
@@ -190,14 +190,20 @@ impl Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::record::Ending;
 
     const START: SystemTime = SystemTime::UNIX_EPOCH;
 
-    fn ended(total: u64, status: u16) -> Ended<'static> {
-        let total = Duration::from_micros(total);
-        let timings = Timings { queue: total / 4, run: total / 2, total, ..Timings::default() };
-        Ended { target: "w:h", route: None, method: None, status, ending: Ending::Ok, timings, message: None }
+    fn took(micros: u64) -> Timings {
+        let total = Duration::from_micros(micros);
+        Timings { queue: total / 4, run: total / 2, total, ..Timings::default() }
+    }
+
+    /// What comes out of a histogram for that.
+    fn shown(micros: u64) -> u32 {
+        let mut histogram = Histogram::EMPTY;
+        histogram.add(Duration::from_micros(micros));
+        let [shown] = histogram.percentiles([50]);
+        shown
     }
 
     fn at(millis: u64) -> Duration {
@@ -207,26 +213,28 @@ mod tests {
     #[test]
     fn each_second_has_its_own_counts_and_percentiles() {
         let seconds = Seconds::new();
-        seconds.add(at(100), &ended(4, 200));
-        seconds.add(at(999), &ended(4, 500));
-        seconds.add(at(2000), &ended(2048, 200));
+        seconds.add(at(100), &took(400), false);
+        seconds.add(at(999), &took(400), true);
+        seconds.add(at(2000), &took(2000), false);
         let history = seconds.history(at(2500), START);
         assert_eq!((history.begins, &*history.count, &*history.failed), (START, &[2, 0, 1][..], &[1, 0, 0][..]));
-        assert_eq!((history.total.p50, history.total.p99), (vec![4, 0, 2176], vec![4, 0, 2176]));
-        assert_eq!((history.queue.p50, history.run.p90), (vec![1, 0, 544], vec![2, 0, 1088]));
+        assert_eq!(history.total.p50, [shown(400), 0, shown(2000)]);
+        assert_eq!(history.total.p50, history.total.p99);
+        assert_eq!(history.queue.p50, [shown(100), 0, shown(500)]);
+        assert_eq!(history.run.p90, [shown(200), 0, shown(1000)]);
     }
 
     #[test]
     fn after_two_minutes_the_oldest_second_makes_room() {
         let seconds = Seconds::new();
         let kept = KEPT as u64 * 1000;
-        seconds.add(at(500), &ended(4, 200));
-        seconds.add(at(kept + 500), &ended(5, 200));
-        seconds.add(at(500), &ended(6, 200));
+        seconds.add(at(500), &took(400), false);
+        seconds.add(at(kept + 500), &took(500), false);
+        seconds.add(at(500), &took(600), false);
         let history = seconds.history(at(kept + 1500), START);
         assert_eq!(history.begins, START + Duration::from_secs(2));
         assert_eq!((history.count.len(), history.count.iter().sum::<u32>()), (KEPT, 1));
-        assert_eq!(history.total.p50[KEPT - 2..], [5, 0]);
+        assert_eq!(history.total.p50[KEPT - 2..], [shown(500), 0]);
         let later = seconds.history(at(kept * 3), START);
         assert_eq!(later.count, vec![0; KEPT], "what nobody has passed on is old all the same");
     }
@@ -235,19 +243,20 @@ mod tests {
     fn recent_is_what_ended_in_the_last_ten_whole_seconds() {
         let seconds = Seconds::new();
         assert_eq!(seconds.recent(at(900)).seconds, 0);
-        for (millis, micros) in [(4999, 1), (5000, 2), (14_999, 4), (15_000, 6)] {
-            seconds.add(at(millis), &ended(micros, 200));
+        for (millis, micros) in [(4999, 100), (5000, 200), (14_999, 400), (15_000, 600)] {
+            seconds.add(at(millis), &took(micros), false);
         }
         let recent = seconds.recent(at(15_500));
-        assert_eq!((recent.seconds, recent.count, recent.failed, recent.total), (10, 2, 0, [2, 4, 4]));
+        assert_eq!((recent.seconds, recent.count, recent.failed), (10, 2, 0));
+        assert_eq!(recent.total, [shown(200), shown(400), shown(400)]);
     }
 
     #[test]
     fn what_was_refused_at_once_counts_and_leaves_the_percentiles() {
         let seconds = Seconds::new();
-        seconds.add(at(0), &ended(1000, 200));
-        (0..100).for_each(|_| seconds.add(at(0), &ended(0, 503)));
+        seconds.add(at(0), &took(1000), false);
+        (0..100).for_each(|_| seconds.add(at(0), &took(0), true));
         let history = seconds.history(at(0), START);
-        assert_eq!((history.count[0], history.failed[0], history.total.p50[0]), (101, 100, 992));
+        assert_eq!((history.count[0], history.failed[0], history.total.p50[0]), (101, 100, shown(1000)));
     }
 }

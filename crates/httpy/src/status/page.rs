@@ -31,7 +31,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-xsbe0T/UEmG/JiFfu0y7ndF4v75eXEr3y797O5i4gSw='; style-src 'sha256-YXhInZf7IaM9v/sakC49iaog84MbTlAyAWjKtelaDWw='",
+    "script-src 'sha256-v6J/q5/l+s53HzxAX7Axt59KJrQiCYEXQ76u6fJY61k='; style-src 'sha256-3OTDz32atKb8vj7Lq1Q8LM+kw+/+LbTO0nG+/t51Aas='",
 );
 
 /// What an app does, as a page for people and as JSON for programs: a [`tower::Service`] for `GET` and `HEAD` that takes any
@@ -80,7 +80,7 @@ impl PyApp {
     /// }
     ///
     /// # fn check(python: httpy::PyApp) -> axum::Router {
-    /// let status = axum::Router::new().nest_service("/status", python.status_page()).layer(from_fn(operators_only));
+    /// let status = axum::Router::new().nest_service("/status", python.status_page()).route_layer(from_fn(operators_only));
     /// # axum::Router::new().merge(status)
     /// # }
     /// ```

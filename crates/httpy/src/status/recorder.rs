@@ -71,11 +71,12 @@ impl Recorder {
     /// Records a call that ended at `now`.
     pub(crate) fn record(&self, ended: &Ended<'_>, now: Instant) {
         self.count(ended.ending);
-        self.seconds.add(now.saturating_duration_since(self.started), ended);
+        let failed = ended.has_failed();
+        self.seconds.add(now.saturating_duration_since(self.started), &ended.timings, failed);
         if ended.timings.total > self.slow_after {
             add(&self.slow, ended);
         }
-        if ended.has_failed() {
+        if failed {
             add(&self.failed, ended);
         }
     }

@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    fn ended<'a>(message: &'a str, total: Duration) -> Ended<'a> {
+    fn ended(message: &str, total: Duration) -> Ended<'_> {
         Ended {
             target: "worker:handle",
             route: Some("/a/{id}"),

@@ -12,10 +12,9 @@ let timer = null, asking = false, paused = false, answered = null, failing = nul
 
 function element(tag, options = {}, ...children) {
   const made = document.createElement(tag);
-  const { text, kind, label, ...rest } = options;
+  const { text, kind, ...rest } = options;
   if (text !== undefined) made.textContent = text;
   if (kind) made.className = kind;
-  if (label) made.dataset.label = label;
   Object.assign(made, rest);
   made.append(...children);
   return made;
@@ -34,8 +33,8 @@ function fill(parent, items, make, change) {
   });
 }
 
-function cells(...labels) {
-  return () => element("tr", {}, ...labels.map((label) => element("td", label ? { label } : {})));
+function row() {
+  return element("tr", {}, ...Array.from({ length: 5 }, () => element("td")));
 }
 
 async function ask() {
@@ -66,14 +65,20 @@ function showSilence() {
   say("bad", `The server does not answer${since}`, [failing, ...(answered === null ? [] : ["What is below is from before that."])], "The server does not answer");
 }
 
-// `spoken` is what a screen reader hears, only when it changes.
-function say(level, headline, problems, spoken = headline) {
+let heard = "";
+
+// What stands on top, in the tab and in its icon. A screen reader hears it when more than its figures has changed.
+function say(level, headline, problems, title = headline) {
   $("verdict").dataset.level = level;
   put($("headline"), headline);
   fill($("problems"), problems, () => element("li"), put);
-  put($("spoken"), spoken);
+  const words = [headline, ...problems].join(" ").replace(/[\d.,]+/g, "");
+  if (words !== heard) {
+    heard = words;
+    put($("spoken"), [headline, ...problems].join(". "));
+  }
   const mark = { good: "●", warn: "▲", bad: "■" }[level];
-  document.title = `${mark} ${spoken} – httpy`;
+  document.title = `${mark} ${title} – httpy`;
   const hue = { good: "#12805c", warn: "#d98a00", bad: "#c4211c" }[level];
   const icon = `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="${SVG}" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${hue}"/></svg>`)}`;
   if ($("icon").getAttribute("href") !== icon) $("icon").setAttribute("href", icon);
@@ -95,6 +100,11 @@ function judge(data) {
   if (data.waiting >= data.queue) bad.push("The queue is full: further calls are answered with 503.");
   else if (data.waiting > data.queue / 2) warn.push("The queue is more than half full.");
   if (workers.lost) warn.push(`${plural(workers.lost, "worker is lost: its handler does not end", "workers are lost: their handlers do not end")}.`);
+  const oldest = workers.each.filter(isOld).sort((one, other) => other.call.elapsed - one.call.elapsed)[0];
+  if (oldest) {
+    const { elapsed, limit } = oldest.call;
+    warn.push(`${title(oldest.call)} has used ${span(elapsed)} of its ${duration(limit * 1e6)}, in ${oldest.name}.`);
+  }
   const share = recent.count ? recent.failed / recent.count : 0;
   if (share >= 0.5) bad.push(`${percent(share)} of the calls fail.`);
   else if (share >= 0.02) warn.push(`${percent(share)} of the calls fail.`);
@@ -102,6 +112,9 @@ function judge(data) {
   const headline = { bad: data.not_ready.length ? "Not ready" : "In trouble", warn: data.not_ready.length ? "Shutting down" : "Serving, with a problem", good: "Serving" }[level];
   return [level, headline, [...bad, ...warn]];
 }
+
+// It may end in time, but an operator may want to look at it.
+const isOld = ({ call }) => call && !call.streaming && call.elapsed > Math.max(1, call.limit / 2);
 
 const percent = (share) => `${share < 0.1 ? (share * 100).toFixed(1) : Math.round(share * 100)} %`;
 
@@ -122,7 +135,7 @@ function show(data) {
   document.body.classList.remove("stale");
   $("main").hidden = false;
   const [level, headline, problems] = judge(data);
-  say(level, headline, problems, [headline, ...problems.map((problem) => problem.replace(/ for \d[^:]*/, ""))].join(". "));
+  say(level, headline, problems);
   put($("target"), data.target);
   put($("uptime"), `up for ${span(data.uptime)}`);
   showFigures(data);
@@ -143,7 +156,7 @@ function showFigures({ recent, workers, waiting, queue, waiting_for_place, body_
   $("failing").className = share >= 0.02 ? "alarm" : "";
   put($("failing-note"), `${number(recent.failed)} in ${plural(seconds, "second", "seconds")}`);
   put($("p50"), recent.count ? duration(recent.total[0]) : "–");
-  put($("p99-note"), recent.count ? `90 %: ${duration(recent.total[1])}, 99 %: ${duration(recent.total[2])}` : "no calls");
+  put($("p99-note"), recent.count ? `99 % in ${duration(recent.total[2])}` : "no calls");
   const busy = workers.each.filter((worker) => worker.call).length;
   gauge("busy", number(busy), `of ${workers.max}`, busy / workers.max);
   gauge("waiting", number(waiting), `of ${number(queue)}${waiting_for_place ? `, ${number(waiting_for_place)} before it` : ""}`, waiting / queue);
@@ -183,12 +196,13 @@ function showWorkers({ workers, stacks }) {
   const shown = workers.each.filter((worker) => worker.call || worker.state === "lost" || open.has(worker.number));
   shown.sort((one, other) => (other.call?.elapsed ?? -1) - (one.call?.elapsed ?? -1) || one.number - other.number);
   const others = workers.each.length - shown.length;
+  const seen = some("worker", shown);
   const lost = workers.lost ? `; ${workers.lost} lost, of which ${workers.replacements} are replaced at most` : "";
   put($("workers-note"), `${plural(workers.each.length, "thread", "threads")} of ${workers.max} at most${lost}; ${others ? `${others} without a call${shown.length ? ", not shown" : ""}` : "all in calls"}.`);
   const body = $("worker-rows");
   const rows = new Map([...body.querySelectorAll("tr[data-worker]")].map((row) => [Number(row.dataset.worker), row]));
   const order = [];
-  for (const worker of shown) {
+  for (const worker of shown.filter((worker) => seen.includes(worker) || open.has(worker.number))) {
     const row = rows.get(worker.number) || workerRow(worker.number);
     changeWorker(row, worker);
     order.push(row);
@@ -201,12 +215,12 @@ function showWorkers({ workers, stacks }) {
 }
 
 function workerRow(worker) {
-  const row = cells("", "", "", "", "")();
-  row.dataset.worker = worker;
-  row.cells[1].append(element("span", { kind: "state" }));
-  row.cells[2].append(element("span", { kind: "mono" }), element("span", { kind: "under" }));
-  row.cells[3].className = "for";
-  row.cells[3].append(element("span"), element("div", { kind: "gauge" }, element("i")));
+  const made = row();
+  made.dataset.worker = worker;
+  made.cells[1].append(element("span", { kind: "state" }));
+  made.cells[2].append(element("span", { kind: "mono" }), element("span", { kind: "under" }));
+  made.cells[3].className = "for";
+  made.cells[3].append(element("span"), element("div", { kind: "gauge" }, element("i")));
   const button = element("button", { type: "button", text: "Stack" });
   button.setAttribute("aria-expanded", "false");
   button.setAttribute("aria-label", `Stack of worker ${worker}`);
@@ -216,8 +230,8 @@ function workerRow(worker) {
     if (last) showWorkers(last);
     resume();
   });
-  row.cells[4].append(button);
-  return row;
+  made.cells[4].append(button);
+  return made;
 }
 
 function changeWorker(row, { name, state, call }) {
@@ -256,8 +270,8 @@ function stackRow(row, { number: worker, call, stack }, stacks) {
 }
 
 const ENDINGS = {
-  ok: "answered", exception: "exceptions", contract: "contract failures", deadline: "deadlines passed", overloaded: "overloaded",
-  shutting_down: "shutting down", body: "broken bodies", not_found: "not found", abandoned: "abandoned", internal: "internal errors",
+  ok: "answered", exception: "raised", contract: "broke the contract", deadline: "passed their deadline", overloaded: "found no room",
+  shutting_down: "came at the end", body: "had a bad body", not_found: "had no route", abandoned: "were abandoned", internal: "failed in httpy",
 };
 
 function showCounts(calls) {
@@ -290,7 +304,7 @@ function some(name, items) {
   return shown ? items : items.slice(0, FIRST);
 }
 
-for (const name of ["failed", "slow"]) {
+for (const name of ["worker", "failed", "slow"]) {
   $(`${name}-more`).addEventListener("click", () => {
     if (!all.delete(name)) all.add(name);
     show(last);
@@ -300,8 +314,8 @@ for (const name of ["failed", "slow"]) {
 function showFailed({ failed, time }) {
   $("failed-empty").hidden = failed.length > 0;
   $("failed-table").hidden = failed.length === 0;
-  fill($("failed-rows"), some("failed", failed), cells("", "", "", "", ""), (row, call) => {
-    const [when, times, status, what, why] = row.cells;
+  fill($("failed-rows"), some("failed", failed), row, (line, call) => {
+    const [when, times, status, what, why] = line.cells;
     showTime(when, call.time, time);
     put(times, call.times > 1 ? `${number(call.times)} ×` : "1 ×");
     showStatus(status, call.status);
@@ -320,8 +334,8 @@ function showCall(cell, call) {
 function showSlow({ slow, slow_after, time }) {
   put($("slow-empty"), slow.length ? `Longer than ${duration(slow_after * 1e6)}.` : `None took longer than ${duration(slow_after * 1e6)}.`);
   $("slow-table").hidden = slow.length === 0;
-  fill($("slow-rows"), some("slow", slow), cells("", "", "", "", ""), (row, call) => {
-    const [when, took, status, what, parts] = row.cells;
+  fill($("slow-rows"), some("slow", slow), row, (line, call) => {
+    const [when, took, status, what, parts] = line.cells;
     showTime(when, call.time, time);
     put(took, duration(call.total * 1e6));
     showStatus(status, call.status);

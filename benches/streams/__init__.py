@@ -1,0 +1,1 @@
+"""What coroutines and streamed bodies cost: ``make bench-streams``."""

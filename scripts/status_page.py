@@ -1,0 +1,152 @@
+"""`check`: the status page of examples/mixed in a headless browser: what it shows of real calls, by keyboard, on a phone, of
+hostile texts, and when nobody answers. Used by check-examples.py.
+
+By itself it takes pictures of any status page: `status_page.py CHROMIUM ADDRESS PREFIX` writes PREFIX-*.png.
+"""
+
+import http.client
+import json
+import sys
+from urllib.parse import urlsplit
+
+from browser import Browser, BrowserError
+
+OPERATOR = "operator:secret"
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(1)</script>"
+# Deeper than Python recurses, which the handler does not catch.
+RAISES = b"[" * 100_000
+TAB, ENTER = ("Tab", 9), ("Enter", 13)
+
+# What is on the page, as markup that does not belong there would show it.
+STRANGE = "document.querySelectorAll('main img, main script, header img, header script, footer img, footer script').length"
+
+
+def check(program, address, limit):
+    """Raises `BrowserError` for what is not as it should be; no single wait is longer than `limit` seconds."""
+    with Browser(program, limit) as page:
+        page.open(address.replace("://", f"://{OPERATOR}@", 1) + "status")
+        page.wait_until("!document.getElementById('main').hidden")
+        wait_for_text(page, "headline", "Serving")
+        calls(page, address)
+        hostile(page)
+        stacks_by_keyboard(page)
+        phone(page)
+        silence(page)
+        if page.errors:
+            raise BrowserError(f"the page logged errors: {page.errors}")
+
+
+def calls(page, address):
+    """Real calls come into the figures."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc)
+    for method, target, body in [("GET", "/price/apple", None)] * 3 + [("POST", "/report", RAISES)]:
+        connection.request(method, target, body)
+        connection.getresponse().read()
+    connection.close()
+    wait_for_text(page, "failed-rows", "report:report raised RecursionError")
+    wait_for_text(page, "failed-rows", "POST /report")
+    wait_for_text(page, "counts", "1 raised")
+    page.wait_until("document.querySelectorAll('#chart-total path').length > 0")
+
+
+def answer_with(page, change):
+    """From now on the page gets what `change`, a script, makes of `data`, which is what it got last."""
+    page.run(f"window.fetch = async () => {{ const data = structuredClone(last); {change}; return Response.json(data); }}")
+
+
+def hostile(page):
+    """Every text is markup; none of it becomes any."""
+    call = '{target: "", method: "", route: null, path: "", elapsed: 12.5, limit: 10, streaming: false, gone: true}'
+    answer_with(
+        page,
+        f"""
+        data.workers.each = [{{number: 1, name: "", state: "working", call: {call}, stack: null}}];
+        data.slow = data.failed;
+        data.calls["{HOSTILE}"] = 1;
+        const spoil = (value) => {{
+            for (const [name, item] of Object.entries(value)) {{
+                if (typeof item === "string") value[name] = {json.dumps(HOSTILE)};
+                else if (item) spoil(item);
+            }}
+        }};
+        spoil(data);
+        data.not_ready = [{json.dumps(HOSTILE)}]
+        """,
+    )
+    for place in ("problems", "target", "worker-rows", "failed-rows", "slow-rows", "counts", "versions"):
+        wait_for_text(page, place, HOSTILE)
+    expect(page, STRANGE, 0)
+
+
+def stacks_by_keyboard(page):
+    """A stack is shown and hidden without a mouse, and the focus stays."""
+    call = '{target: "w:h", method: "GET", route: "/slow", path: "/slow", elapsed: 15, limit: 30, streaming: false, gone: false}'
+    other = '{target: "w:h", method: "GET", route: "/other", path: "/other", elapsed: 1, limit: 30, streaming: false, gone: false}'
+    stack = f'  File "w.py", line 3, in handle\n    {HOSTILE}\n'
+    answer_with(
+        page,
+        f"""
+        data.stacks = "read";
+        data.workers.each = [
+            {{number: 1, name: "httpy-worker-1", state: "working", call: {other}, stack: ""}},
+            {{number: 2, name: "httpy-worker-2", state: "computing", call: {call}, stack: {json.dumps(stack)}}},
+        ]
+        """,
+    )
+    # The one that has been at it for longer stands first.
+    wait_for_text(page, "worker-rows", "httpy-worker-2computesGET /sloww:h15 s of 30 s")
+    page.run("document.getElementById('pause').focus()")
+    page.press(*TAB)
+    expect(page, "document.activeElement.getAttribute('aria-label')", "Stack of worker 2")
+    page.press(*ENTER)
+    wait_for_text(page, "worker-rows", HOSTILE)
+    expect(page, STRANGE, 0)
+    expect(page, "document.activeElement.getAttribute('aria-expanded')", "true")
+    answer_with(page, 'data.stacks = "held"')
+    wait_for_text(page, "worker-rows", "the interpreter is held")
+    page.press(*ENTER)
+    page.wait_until("document.querySelectorAll('#worker-rows pre').length === 0")
+    expect(page, "document.activeElement.getAttribute('aria-label')", "Stack of worker 2")
+
+
+def phone(page):
+    """Nothing is wider than a phone."""
+    page.resize(360, 700, phone=True)
+    expect(page, "document.documentElement.scrollWidth", 360)
+
+
+def silence(page):
+    """The page says so when nobody answers, and goes on when somebody does."""
+    page.run("window.fetch = async () => { throw new TypeError('nobody is there') }")
+    wait_for_text(page, "headline", "The server does not answer")
+    expect(page, "document.title.includes('does not answer')", True)
+    page.run("window.fetch = async () => new Response('', {status: 401})")
+    wait_for_text(page, "problems", "load this page again")
+    answer_with(page, "data.not_ready = []; data.recent.failed = 0")
+    wait_for_text(page, "headline", "Serving")
+    page.run("document.getElementById('pause').click(); window.fetch = async () => { throw new TypeError('asked') }")
+    expect(page, "document.getElementById('pause').textContent", "Paused: go on")
+
+
+def expect(page, script, expected):
+    found = page.run(script)
+    if found != expected:
+        raise BrowserError(f"{script}: expected {expected!r}, found {found!r}")
+
+
+def wait_for_text(page, element, text):
+    page.wait_until(f"document.getElementById({json.dumps(element)}).textContent.includes({json.dumps(text)})")
+
+
+def main(program, address, prefix):
+    for name, options in {"light": {}, "dark": {"dark": True}, "phone": {}}.items():
+        with Browser(program, 60, width=1280, **options) as page:
+            if name == "phone":
+                page.resize(390, 844, phone=True)
+            page.open(address)
+            page.wait_until("!document.getElementById('main').hidden")
+            page.screenshot(f"{prefix}-{name}.png")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -56,7 +56,9 @@ struct Turn {
 impl Turn {
     async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
         let alone = TURN.lock().await;
-        let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| options(builder.workers(1..=1)));
+        let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
+            options(builder.workers(1..=1).slow_call(Duration::from_secs(1)))
+        });
         let routes = app.python.router().unwrap_or_else(|error| panic!("{error:?}"));
         let router = routes.nest_service("/status", app.python.status_page());
         Self { app, router, gate: Gate::new().await, _alone: alone }

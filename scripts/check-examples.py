@@ -38,6 +38,11 @@ EXAMPLES = {
         ("GET", "/status", 401, ""),
         ("GET", "/unknown", 404, ""),
     ],
+    "observability": [
+        ("GET", "/order/tea?count=2", 200, "240 cents"),
+        ("GET", "/metrics", 200, 'route="/order/{item}",outcome="ok"} 1'),
+        ("GET", "/unknown", 404, ""),
+    ],
     "streaming": [
         ("GET", "/", 200, "Live feed"),
         ("POST", "/upload", 200, '"bytes": 0'),

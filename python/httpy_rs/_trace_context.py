@@ -1,12 +1,10 @@
-"""`trace_context()`: where the request that is being handled belongs in a distributed trace (W3C Trace Context, level 2).
+"""`trace_context()`: where the request that is handled belongs in a distributed trace (W3C Trace Context, level 2).
 
-The server knows the lines (`_traceparents`): what the host gives, the request's own otherwise. They are read here, strictly:
+The server knows the lines (`_traceparents`): what the host gives, else the request's own. They are read here, strictly:
 what a client has sent wrong is no trace.
 """
 
 from __future__ import annotations
-
-import re
 
 from httpy_rs import _request
 
@@ -14,7 +12,9 @@ TYPE_CHECKING = False  # `typing` itself is too heavy to import here
 if TYPE_CHECKING:
     from typing import Callable, Sequence
 
-_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
+_DIGITS = frozenset("0123456789abcdef")
+# Version, trace, span, flags.
+_LENGTHS = [2, 32, 16, 2]
 _SAMPLED = 0x01
 # Sampled, and whether the trace id is random: later versions may give others a meaning.
 _KNOWN_FLAGS = 0x03
@@ -50,8 +50,8 @@ class TraceContext:
 def trace_context() -> TraceContext | None:
     """Where the request that is being handled in this context belongs in a distributed trace.
 
-    `None` where the host gives nothing and the request has no `traceparent` line, or a wrong one, and where no request is
-    being handled. A thread or a pool needs `contextvars.copy_context().run(...)`, as for `request()`.
+    `None` where the host gives nothing and the request has no `traceparent` line, or a wrong one, and where no request
+    is being handled. A thread or a pool needs `contextvars.copy_context().run(...)`, as for `request()`.
     """
     current = _request._current.get(None)
     if isinstance(current, _request.Request) and current._token is None:
@@ -61,11 +61,13 @@ def trace_context() -> TraceContext | None:
 
 
 def parse(lines: Sequence[str]) -> TraceContext | None:
-    """The context that the `traceparent` lines of a request tell; `None` where there is not just one, or a wrong one."""
-    found = _TRACEPARENT.fullmatch(lines[0].strip(" \t")) if len(lines) == 1 else None
-    if found is None:
+    """What the `traceparent` lines of a request tell; `None` where there is not just one, or a wrong one."""
+    parts = lines[0].strip(" \t").split("-", 4) if len(lines) == 1 else []
+    if [len(part) for part in parts[:4]] != _LENGTHS or not _DIGITS.issuperset("".join(parts[:4])):
         return None
-    version, trace_id, span_id, flags, more = found.groups()
+    version, trace_id, span_id, flags = parts[:4]
+    # Later versions may have more to say.
+    more = len(parts) > 4
     if version == "ff" or (version == "00" and more) or not trace_id.strip("0") or not span_id.strip("0"):
         return None
     return TraceContext(trace_id, span_id, int(flags, 16))

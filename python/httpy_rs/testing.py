@@ -78,7 +78,19 @@ def call(
     loop runs already, and whatever the handler, its iterator or the iterator's `close()` raises.
     """
     prepared = Call(
-        handler, method, path, route, headers, body, extras, client, scheme, http_version, deadline, traceparent, leave_after
+        handler,
+        method,
+        path,
+        route,
+        headers,
+        body,
+        extras,
+        client,
+        scheme,
+        http_version,
+        deadline,
+        traceparent,
+        leave_after,
     )
     if not prepared.is_async:
         return contextvars.Context().run(prepared.run)
@@ -112,7 +124,19 @@ async def acall(
     thread, as in the server.
     """
     prepared = Call(
-        handler, method, path, route, headers, body, extras, client, scheme, http_version, deadline, traceparent, leave_after
+        handler,
+        method,
+        path,
+        route,
+        headers,
+        body,
+        extras,
+        client,
+        scheme,
+        http_version,
+        deadline,
+        traceparent,
+        leave_after,
     )
     context = contextvars.Context()
     if not prepared.is_async:

@@ -109,7 +109,7 @@ def test_importing_httpy_rs_is_light() -> None:
         [sys.executable, "-I", "-S", "-c", program, package], capture_output=True, text=True, check=True
     )
     loaded = set(run.stdout.split())
-    parts = ("_body", "_client", "_deadline", "_request", "_sse", "_version")
+    parts = ("_body", "_client", "_deadline", "_request", "_sse", "_trace_context", "_version")
     package_itself = {"httpy_rs", *(f"httpy_rs.{part}" for part in parts)}
     assert package_itself <= loaded
     assert loaded <= {"__future__", "_contextvars", "contextvars"} | package_itself

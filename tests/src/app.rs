@@ -23,6 +23,9 @@ use tower::{Service, ServiceExt};
 
 use crate::log;
 
+/// Calls are held, and deadlines forced, in many tests, which look at what the log says of that and nothing else.
+pub const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// A `PyApp` whose handler is `handle` of a source text, and whose init function is `init` where the text has one.
 #[derive(Debug)]
 pub struct App {
@@ -33,9 +36,6 @@ pub struct App {
     /// Where the module is.
     pub folder: TempDir,
 }
-
-/// Longer than any test.
-pub const NEVER: Duration = Duration::from_secs(86_400);
 
 impl App {
     /// An app with default options.

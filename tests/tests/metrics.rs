@@ -1,5 +1,7 @@
 //! Metrics: what is emitted is what the documents list, and what a scrape says is what the load was.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! Slow calls: told of at the threshold, while they go on, with where they are.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use httpy::PyAppBuilder;

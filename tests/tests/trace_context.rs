@@ -1,8 +1,10 @@
 //! `httpy_rs.trace_context()`: from the header, from the host, in async handlers and in threads.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use axum::body::Body;
-use http::Request;
-use httpy_tests::app::{App, ask};
+use http::{HeaderValue, Request};
+use httpy_tests::app::{App, ask, get};
 use tracing::Span;
 
 const SOURCE: &str = "
@@ -31,11 +33,11 @@ async def later(method, path, params, query, headers, body):
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 fn with(lines: &[&[u8]]) -> Request<Body> {
-    let mut request = Request::builder().uri("/");
+    let mut request = get("/");
     for line in lines {
-        request = request.header("traceparent", *line);
+        request.headers_mut().append("traceparent", HeaderValue::from_bytes(line).unwrap());
     }
-    request.body(Body::empty()).unwrap()
+    request
 }
 
 fn shown(span: &str, sampled: bool) -> String {

@@ -46,10 +46,10 @@ pub struct Ticket {
     due: Mutex<Option<Instant>>,
     /// Never contended: the stage says who may take it.
     freight: Mutex<Option<Freight>>,
-    pub(crate) answer: Place,
     stamps: Stamps,
     /// Python code has logged something for the call.
     logged: AtomicBool,
+    pub(crate) answer: Place,
 }
 
 /// What the worker finds when it ends a call.
@@ -121,9 +121,9 @@ impl Ticket {
             chunk_timeout,
             due: Mutex::new(Some(deadline)),
             freight: Mutex::new(Some(freight)),
-            answer: Place::default(),
             stamps: Stamps::default(),
             logged: AtomicBool::new(false),
+            answer: Place::default(),
         }
     }
 

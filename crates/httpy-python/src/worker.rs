@@ -28,10 +28,10 @@ struct Worker<'a> {
     crew: &'a Arc<Crew>,
     /// A copy of the table of targets, renewed when a number is beyond it: no lock per job.
     targets: Vec<Arc<Target>>,
-    /// Empty; for [`Crew::let_out`].
-    room: Vec<Kept>,
     /// When it last stood in line for the interpreter, and when it had it.
     line: (Instant, Instant),
+    /// Empty; for [`Crew::let_out`].
+    room: Vec<Kept>,
 }
 
 /// The name of the thread at `seat`, for the system and for Python.
@@ -45,7 +45,8 @@ pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
     attach(|py| {
         // App code may have broken `threading`; a worker without a name still works.
         drop(crew.interpreter.name_thread(py, &name(seat)));
-        Worker { crew, targets: Vec::new(), room: Vec::new(), line: (called, Instant::now()) }.drain(py, seat);
+        let line = (called, Instant::now());
+        Worker { crew, targets: Vec::new(), line, room: Vec::new() }.drain(py, seat);
         drop(crew.interpreter.forget_thread(py));
     });
 }
@@ -73,8 +74,8 @@ impl Worker<'_> {
         }
     }
 
-    /// The next job, and when it was looked for; between two turns somebody else comes first. What was answered goes out before
-    /// whatever may take long.
+    /// The next job, and when it was looked for; between two turns somebody else comes first. What was answered goes out
+    /// before whatever may take long.
     fn next(&mut self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> (Take<Job>, Instant) {
         let (crew, room, mut now) = (self.crew, &mut self.room, Instant::now());
         if turn.is_over(now) {

@@ -84,7 +84,7 @@ pub(crate) struct Limits {
 impl Shared {
     /// Lets go of the span of a call, when what Python code has logged of it is out.
     pub(crate) fn release(&self, span: &Span, ticket: &Ticket) {
-        if !span.is_none() && ticket.has_logged() {
+        if !span.is_disabled() && ticket.has_logged() {
             self.membership.runtime.keep_span(span.clone());
         }
     }

@@ -91,8 +91,7 @@ pin_project! {
                 Left::Over => return,
             };
             if let State::Waiting { question, .. } = state {
-                let ticket = question.ticket();
-                end::left(this.service, this.observed, ending, ticket);
+                end::left(this.service, this.observed, ending, question.ticket());
             }
         }
     }
@@ -297,7 +296,8 @@ where
                     pump.poll(context);
                 }
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
-                let first = || slow::next_look(&service.inner, ticket, *is_slow, Instant::from_std(ticket.pushed));
+                let pushed = Instant::from_std(ticket.pushed);
+                let first = || slow::next_look(&service.inner, ticket, *is_slow, pushed);
                 ready!(poll_timer(service, timer, context, first))?;
                 let now = Instant::now();
                 // At its deadline there is more to be told.
@@ -306,8 +306,7 @@ where
                     *is_slow = true;
                     slow::tell(&service.inner, ticket, now);
                 }
-                let given_up = now >= Instant::from_std(ticket.pushed) + service.inner.max_wait;
-                if given_up && ticket.withdraw() {
+                if now >= pushed + service.inner.max_wait && ticket.withdraw() {
                     let Inner { target, max_wait, .. } = &*service.inner;
                     let text = format!("{target} was not called: no worker was free within {max_wait:?}");
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));

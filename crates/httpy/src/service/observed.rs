@@ -56,7 +56,7 @@ impl Observed {
 
     /// The call is about to be pushed.
     pub(super) fn pushes(&self, service: &Inner, ticket: &Ticket) {
-        if self.series.is_some() || !self.span.is_none() || service.app.recorder.is_watched() {
+        if self.series.is_some() || !self.span.is_disabled() || service.app.recorder.is_watched() {
             ticket.want_timings();
         }
     }
@@ -77,11 +77,11 @@ impl Observed {
                 series.record(timings, *total);
             }
         }
-        if self.span.is_none() {
+        if self.span.is_disabled() {
             return;
         }
         if let Some(status) = status {
-            self.span.record("http.response.status_code", status);
+            self.span.record("http.response.status_code", i64::from(status));
         }
         let exception = error.and_then(Error::exception);
         match (exception, ending, status) {

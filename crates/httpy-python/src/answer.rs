@@ -117,6 +117,7 @@ mod tests {
             version: Version::HTTP_11,
             extras: None,
             span: None,
+            trace: None,
         };
         let call = Call {
             method: Method::GET,

@@ -84,7 +84,8 @@ impl Answer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
     use std::time::{Duration, Instant};
 
@@ -106,8 +107,7 @@ mod tests {
         Ended::Streamed(Streamed { fault, closing: Some(exception("Closing")) })
     }
 
-    /// Both ends of a call's answer.
-    fn both() -> (Answer, Question) {
+    fn issue(chunk_timeout: Duration) -> (Arc<Ticket>, httpy_core::Answer, Question) {
         let uri = Uri::from_static("/");
         let details = Details {
             target: uri.clone(),
@@ -129,7 +129,17 @@ mod tests {
             details,
         };
         let now = Instant::now();
-        let (_, answer, question) = Ticket::issue(call, now, now, Duration::ZERO, Freight::default());
+        Ticket::issue(call, now, now, chunk_timeout, Freight::default())
+    }
+
+    /// The ticket of a call that waits.
+    pub(crate) fn ticket(chunk_timeout: Duration) -> Arc<Ticket> {
+        issue(chunk_timeout).0
+    }
+
+    /// Both ends of a call's answer.
+    fn both() -> (Answer, Question) {
+        let (_, answer, question) = issue(Duration::ZERO);
         (Answer::Open(answer), question)
     }
 

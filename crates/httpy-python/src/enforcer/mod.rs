@@ -106,8 +106,10 @@ impl Enforcer {
     /// Watches a call that nobody waits for. False when it does not run any more. Where it takes the place of another one
     /// that is over, of which the log has still to hear, that comes back.
     pub(crate) fn watch(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> (bool, Option<Ended>) {
-        // Where it may take as long as it likes, there is somebody who waits.
-        let from = ticket.due().filter(|_| !answered).unwrap_or_else(Instant::now);
+        // A body that may take as long as it likes for a chunk may have said so again while its client left: now it has as
+        // long as any other.
+        let due = ticket.due().filter(|_| !answered);
+        let from = due.unwrap_or_else(|| Instant::now() + if answered { Duration::ZERO } else { ticket.chunk_timeout });
         let watched = Watched {
             ticket: Arc::downgrade(ticket),
             target,
@@ -200,5 +202,26 @@ pub(crate) fn overdue(crew: &Crew, target: TargetId, ticket: &Ticket) -> Overdue
         limit: ticket.limit(),
         streaming: ticket.is_streaming(),
         elapsed: ticket.pushed.elapsed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::tests::ticket;
+
+    #[test]
+    fn a_body_without_a_limit_whose_client_has_left_has_as_long_as_any_other_chunk() {
+        let (ticket, enforcer) = (ticket(Duration::from_secs(60)), Enforcer::new(1, Duration::ZERO));
+        let target = TargetId { index: 0, executor: httpy_core::Executor::Worker };
+        assert!(ticket.take(httpy_core::Seat(0)));
+        ticket.begin_chunks();
+        ticket.set_due(None);
+        let begin = Instant::now();
+        assert!(enforcer.watch(target, &ticket, false).0);
+        let from = |enforcer: &Enforcer| enforcer.lock().watched[0].as_ref().map(|watched| watched.from);
+        assert!(from(&enforcer).is_some_and(|from| from >= begin + ticket.chunk_timeout));
+        assert!(enforcer.watch(target, &ticket, true).0);
+        assert!(from(&enforcer).is_some_and(|from| from < begin + ticket.chunk_timeout), "its client has its answer");
     }
 }

@@ -70,7 +70,7 @@
 //! | item | accepted |
 //! |---|---|
 //! | status | `int`, 200 to 999 |
-//! | body | `str` (as UTF-8), `bytes`, `bytearray`, `memoryview`, `None`; or an iterator of the first four |
+//! | body | `str` (as UTF-8), `bytes`, `bytearray`, `memoryview`, `None`; or an iterator of the first four, from `async def` an async one too |
 //! | headers | `dict` of `str` to `str`, or to a list or tuple of `str`; or `None` |
 //!
 //! Without a `Content-Type` a `str` is `text/plain; charset=utf-8` and bytes are `application/octet-stream`. Anything else is
@@ -92,6 +92,16 @@
 //! `httpy_rs.BodyError`; where the handler lets that pass, the client gets its 413, 400 or 408.
 //!
 //! `httpy_rs.client_gone()` tells a handler, or its iterator, that nobody waits any more.
+//!
+//! # Coroutines
+//!
+//! An `async def` handler takes the same arguments and returns the same tuple. It runs on an event loop of its own thread,
+//! uvloop's where that can be imported, together with thousands of others ([`PyAppBuilder::in_flight`]); each has its own
+//! `contextvars` context, and `asyncio.current_task()` is its own. When its client leaves or its deadline passes, its task is
+//! cancelled: it sees `asyncio.CancelledError` where it waits. Its body may be an async iterator, and a parameter annotated
+//! `httpy_rs.AsyncBody` is read with `async for`. One that computes, or calls what blocks, holds up all others: after
+//! [`PyAppBuilder::loop_blocked_after`] the log has its stack. Init and [shutdown](PyAppBuilder::shutdown_function) functions may
+//! be `async def` too.
 //!
 //! # Routes
 //!
@@ -158,15 +168,15 @@
 //! # Health
 //!
 //! [`PyApp::readiness`] and [`PyApp::liveness`] are services to be mounted, at `/readyz` and `/livez` for example. They give
-//! their reasons, and answer without Python, so also while every worker is stuck. [`PyApp::snapshot`] has the numbers: the queue, every worker
-//! with its call, what ended in each of the last seconds and where its time went, the last failed and slow calls.
+//! their reasons, and answer without Python, so also while every worker is stuck. [`PyApp::snapshot`] has the numbers: the
+//! queue, every worker with its call, what ended in each of the last seconds and where its time went, the last failed and slow calls.
 //! [`PyApp::status_page`] shows them live, with the Python stacks on demand; mount it behind your own authentication.
 //!
 //! # Shutdown
 //!
 //! [`PyApp::stop_on`] with [`shutdown_signal`] lets requests end within a grace period and answers the rest with 503;
-//! [`PyApp::forced`] leaves clients behind that would hold the server beyond it; [`PyApp::shutdown`] runs `atexit`. A second
-//! Ctrl-C ends the process at once.
+//! [`PyApp::forced`] leaves clients behind that would hold the server beyond it; [`PyApp::shutdown`] calls the shutdown
+//! function, ends the event loops and runs `atexit`. A second Ctrl-C ends the process at once.
 //!
 //! # Python, venv, threads
 //!
@@ -182,7 +192,7 @@
 //! - It does not isolate: a segfault in a C extension ends the process.
 //! - It does not use several cores for Python code that computes: one interpreter runs one thread at a time.
 //! - It does not end a handler that is stuck in C code: its thread stays until it returns, and another one serves instead.
-//! - It does not call `async def` handlers, nor serve WSGI or ASGI apps. Not yet.
+//! - It does not serve WSGI or ASGI apps. Not yet.
 //! - Windows is not supported; macOS, free-threaded builds and Python 3.14 are not tested.
 //!
 //! The versions of PyO3 and axum are part of this crate's public interface: one program can link only one PyO3.

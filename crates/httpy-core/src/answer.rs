@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::wake::wake;
 use crate::{Outcome, TargetId, Ticket};
 
 /// So many answers are let out even though the row goes on: those who wait for them have something to do meanwhile.
@@ -135,13 +136,6 @@ impl State {
     }
 }
 
-/// Outside of the lock: a waker runs code of its own.
-fn wake(waiting: Option<Waker>) {
-    if let Some(waker) = waiting {
-        waker.wake();
-    }
-}
-
 /// An answer that is kept back.
 #[derive(Debug)]
 pub struct Kept {
@@ -202,30 +196,10 @@ struct Row {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
     use super::*;
     use crate::Executor;
     use crate::ticket::tests::waiting;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn waker() -> (Arc<Count>, Waker) {
-        let count = Arc::new(Count::default());
-        (Arc::clone(&count), Waker::from(count))
-    }
-
-    fn woken(count: &Count) -> usize {
-        count.0.swap(0, Ordering::Relaxed)
-    }
+    use crate::wake::tests::{waker, woken};
 
     fn target(index: usize) -> TargetId {
         TargetId { index, executor: Executor::Worker }

@@ -19,6 +19,7 @@ mod queue;
 mod stream;
 mod ticket;
 mod timing;
+mod wake;
 
 pub use answer::{Answer, Kept, Outbox, Question};
 pub use call::{Call, Details};

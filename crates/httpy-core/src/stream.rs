@@ -11,6 +11,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use crate::wake::wake;
+
 /// A stream that holds at most `limit` bytes, or one chunk where that is larger. `E` is why it may end before its end.
 pub fn stream<E>(limit: usize) -> (Writer<E>, Reader<E>) {
     let state =
@@ -192,13 +194,6 @@ fn wait(place: &mut Option<Waker>, context: &Context<'_>) {
     }
 }
 
-/// Outside of the lock: a waker runs code of its own.
-fn wake(waiting: Option<Waker>) {
-    if let Some(waker) = waiting {
-        waker.wake();
-    }
-}
-
 fn lock<E>(shared: &Mutex<State<E>>) -> MutexGuard<'_, State<E>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -217,30 +212,14 @@ impl<E> fmt::Debug for Reader<E> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
     use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::wake::tests::{Count, waker, woken};
 
     /// Both ends of a stream of 4 bytes, and how often somebody was woken.
     fn begin() -> (Writer<&'static str>, Reader<&'static str>, Arc<Count>, Waker) {
         let (writer, reader) = stream(4);
-        let count = Arc::new(Count::default());
-        let waker = Waker::from(Arc::clone(&count));
+        let (count, waker) = waker();
         (writer, reader, count, waker)
-    }
-
-    fn woken(count: &Count) -> usize {
-        count.0.swap(0, Ordering::Relaxed)
     }
 
     #[test]

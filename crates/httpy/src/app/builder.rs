@@ -11,6 +11,7 @@ use httpy_core::Listener;
 use serde::Serialize;
 
 use super::gate::Gate;
+use super::reload::LiveRoutes;
 use super::{Inner, Limits, PyApp, Shared};
 use crate::config::Workers;
 use crate::failure::Choice;
@@ -350,7 +351,8 @@ impl PyAppBuilder {
             Gauges::start_or_log(&config.target, &shared);
         }
         let routes = RouteMap::new(routes);
-        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, config, ended: OnceLock::new() }) })
+        let live = LiveRoutes::new(routes.clone());
+        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, live, config, ended: OnceLock::new() }) })
     }
 }
 

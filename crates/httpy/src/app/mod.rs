@@ -4,6 +4,7 @@ mod builder;
 mod doctor;
 mod gate;
 mod probe;
+mod reload;
 mod shutdown;
 mod snapshot;
 
@@ -21,9 +22,12 @@ pub use self::builder::PyAppBuilder;
 pub use self::doctor::{Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin};
 use self::gate::Gate;
 pub use self::probe::Probe;
+use self::reload::LiveRoutes;
+pub(crate) use self::reload::Swap;
 pub use self::shutdown::shutdown_signal;
 pub use self::snapshot::{Snapshot, Stacks, Versions, WorkerHealth};
 use crate::failure::Choice;
+#[cfg(feature = "axum")]
 use crate::route::Routes;
 #[cfg(feature = "axum")]
 use crate::route::mount;
@@ -44,7 +48,10 @@ pub struct PyApp {
 struct Inner {
     shared: Arc<Shared>,
     service: PyService,
+    /// Of the start.
     routes: RouteMap,
+    /// Of now.
+    live: LiveRoutes,
     /// As it was given.
     config: Config,
     /// True when Python has ended, for all who wait for that; set by the first shutdown.
@@ -113,7 +120,7 @@ impl PyApp {
         Ok(PyService::new(Arc::clone(shared), loaded, target))
     }
 
-    /// The init function's result as it came, order kept; empty without an init function.
+    /// The init function's result at the start, as it came, order kept; empty without an init function.
     pub fn routes(&self) -> &RouteMap {
         &self.inner.routes
     }
@@ -147,6 +154,7 @@ impl PyApp {
     where
         S: Clone + Send + Sync + 'static,
     {
+        self.inner.live.fix();
         Ok(mount(&Routes::read(map)?, &self.inner.service))
     }
 
@@ -157,7 +165,7 @@ impl PyApp {
     ///
     /// As [`router`](Self::router).
     pub fn fallback(&self) -> Result<PyService, Error> {
-        Ok(self.inner.service.matching(Routes::read(&self.inner.routes)?))
+        Ok(self.inner.service.matching(self.inner.live.matched()?))
     }
 }
 

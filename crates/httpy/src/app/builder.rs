@@ -10,6 +10,8 @@ use http::request::Parts;
 use httpy_core::Listener;
 use serde::Serialize;
 
+#[cfg(feature = "processes")]
+use super::file_watch::FileWatch;
 use super::gate::Gate;
 use super::reload::LiveRoutes;
 use super::{Inner, Limits, PyApp, Shared};
@@ -307,6 +309,8 @@ impl PyAppBuilder {
         config.check()?;
         let paths = absolute(&config.path)?;
         let listener = Listener { late: log::late, notice: log::notice };
+        #[cfg(feature = "processes")]
+        let folders = paths.clone();
         let executor = executor::start(&config, paths, listener)?;
         for warning in executor.facts().warnings {
             tracing::warn!(target: "httpy", "{warning}");
@@ -352,7 +356,25 @@ impl PyAppBuilder {
         }
         let routes = RouteMap::new(routes);
         let live = LiveRoutes::new(routes.clone());
-        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, live, config, ended: OnceLock::new() }) })
+        let inner = Inner {
+            shared,
+            service,
+            routes,
+            live,
+            config,
+            #[cfg(feature = "processes")]
+            watch: OnceLock::new(),
+            ended: OnceLock::new(),
+        };
+        let inner = Arc::new(inner);
+        #[cfg(feature = "processes")]
+        if let Executor::Processes(processes) = &inner.config.executor
+            && processes.reload_on_change
+        {
+            // Nobody else sets it.
+            let _ = inner.watch.set(FileWatch::start(&inner, &folders)?);
+        }
+        Ok(PyApp { inner })
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod builder;
 mod doctor;
+#[cfg(feature = "processes")]
+mod file_watch;
 mod gate;
 mod probe;
 mod reload;
@@ -20,6 +22,8 @@ use tracing::Span;
 
 pub use self::builder::PyAppBuilder;
 pub use self::doctor::{Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin};
+#[cfg(feature = "processes")]
+use self::file_watch::FileWatch;
 use self::gate::Gate;
 pub use self::probe::Probe;
 use self::reload::LiveRoutes;
@@ -28,9 +32,7 @@ pub use self::shutdown::shutdown_signal;
 pub use self::snapshot::{Snapshot, Stacks, Versions, WorkerHealth};
 use crate::failure::Choice;
 #[cfg(feature = "axum")]
-use crate::route::Routes;
-#[cfg(feature = "axum")]
-use crate::route::mount;
+use crate::route::{Routes, mount};
 use crate::service::{Budget, Extra, Slots, TraceContext};
 use crate::status::Recorder;
 use crate::{Config, Error, PyService, RouteMap};
@@ -54,6 +56,9 @@ struct Inner {
     live: LiveRoutes,
     /// As it was given.
     config: Config,
+    /// Where it is asked for.
+    #[cfg(feature = "processes")]
+    watch: OnceLock<FileWatch>,
     /// True when Python has ended, for all who wait for that; set by the first shutdown.
     ended: OnceLock<watch::Receiver<bool>>,
 }

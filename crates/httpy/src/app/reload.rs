@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use httpy_core::LoadError;
+use tokio::sync::oneshot;
+
 use super::PyApp;
 use crate::error::Kind;
 use crate::route::Routes;
@@ -51,6 +54,7 @@ impl LiveRoutes {
     }
 
     /// From now on they must stay as they are.
+    #[cfg(feature = "axum")]
     pub(super) fn fix(&self) {
         self.fixed.store(true, Ordering::Relaxed);
     }
@@ -124,14 +128,18 @@ impl PyApp {
     ///
     /// [`Executor::threads()`]: crate::Executor::threads
     pub async fn reload(&self) -> Result<(), Error> {
+        let gone = |_| Err(Error::new(Kind::Reload, "the app ended before its code was loaded anew"));
+        self.begin_reload().await.map_or_else(gone, |done| done.map_err(Error::not_loaded))
+    }
+
+    /// The receiver hears when it is done, and nothing when the app ends before that.
+    pub(super) fn begin_reload(&self) -> oneshot::Receiver<Result<(), LoadError>> {
         let inner = Arc::downgrade(&self.inner);
         let accept = move |routes| match inner.upgrade() {
             Some(inner) => inner.live.take_over(RouteMap::new(routes)),
             None => Err("the app has ended".to_owned()),
         };
-        let done = self.inner.shared.executor.reload(self.inner.config.init.clone(), Box::new(accept));
-        let gone = |_| Err(Error::new(Kind::Reload, "the app ended before its code was loaded anew"));
-        done.await.map_or_else(gone, |done| done.map_err(Error::not_loaded))
+        self.inner.shared.executor.reload(self.inner.config.init.clone(), Box::new(accept))
     }
 }
 

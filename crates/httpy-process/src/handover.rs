@@ -1,0 +1,147 @@
+//! What passes between the supervisor, which starts and ends workers, and the dispatch, which gives them jobs. Both run on
+//! the thread `httpy-processes`.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use httpy_core::Executor;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+
+/// One worker process; never used again for another one, while names are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WorkerId(pub(crate) u64);
+
+/// What the supervisor has the dispatch do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Jobs may go there from now on.
+    Add(Box<Started>),
+    /// No more jobs go there; it is told to end when what has begun has ended. Its connection then ends as
+    /// [`Reason::Closed`].
+    Stop(WorkerId),
+    /// As [`Stop`](Self::Stop), but shutdown functions run first, which get so long.
+    ShutDown(WorkerId, Duration),
+}
+
+/// A worker that is ready for jobs.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) id: WorkerId,
+    /// `httpy-process-1`
+    pub(crate) name: String,
+    /// The number in its name.
+    pub(crate) number: usize,
+    pub(crate) pid: u32,
+    pub(crate) control: UnixStream,
+    /// What was read of `control` beyond the frames that the supervisor has dealt with.
+    pub(crate) rest: BytesMut,
+    /// The lane of plain handlers.
+    pub(crate) sync: UnixStream,
+    /// The lane of `async def` handlers.
+    pub(crate) asynchronous: UnixStream,
+    /// Where the worker notes what it has begun.
+    pub(crate) mark: File,
+    /// So many handlers of the list it has loaded. The dispatch has it load those that came meanwhile before it gets jobs.
+    pub(crate) handlers: usize,
+    /// Whether it has a GIL.
+    pub(crate) has_gil: bool,
+    pub(crate) tally: Arc<Tally>,
+    /// Told once: the connection is at its end, and whatever is left of the process is to be killed.
+    pub(crate) ended: oneshot::Sender<Ended>,
+}
+
+/// What the supervisor may know of a worker at any time.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Calls that it has answered.
+    pub(crate) answered: AtomicU64,
+    /// Calls that it has not answered yet.
+    pub(crate) under_way: AtomicUsize,
+}
+
+impl Tally {
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
+    }
+}
+
+/// How the connection to a worker ended, and what it was doing. Its jobs are answered or given to others by then.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) reason: Reason,
+    /// What had begun and was not answered, at most [`MOST_RUNNING`] of it.
+    pub(crate) running: Vec<Running>,
+}
+
+/// So many calls are told of when a worker dies.
+pub(crate) const MOST_RUNNING: usize = 8;
+
+/// Why the connection to a worker has ended.
+#[derive(Debug)]
+pub(crate) enum Reason {
+    /// It was closed: the process has ended, or has closed it.
+    Closed,
+    /// It has sent what no worker sends; in one sentence.
+    Broken(String),
+    /// A call has not come back so long after its deadline that it never will.
+    Stuck,
+}
+
+/// A call that a worker was in when it died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub(crate) target: String,
+    pub(crate) route: Option<String>,
+    /// How long ago it was pushed.
+    pub(crate) elapsed: Duration,
+}
+
+/// The handlers that every worker has loaded, or is about to, in the order of their numbers. Grows only. A worker that is
+/// started loads what is here then.
+#[derive(Debug, Default)]
+pub(crate) struct Handlers(Mutex<Vec<Arc<Handler>>>);
+
+/// A handler that every worker has.
+#[derive(Debug)]
+pub(crate) struct Handler {
+    /// `module:attribute`
+    pub(crate) target: String,
+    /// Which lane its jobs go to.
+    pub(crate) executor: Executor,
+    /// How it wants its request's body.
+    pub(crate) wants: Wants,
+}
+
+/// How a handler wants its request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// As `str`.
+    Text,
+    /// As `bytes`.
+    Bytes,
+    /// As it comes.
+    Stream,
+}
+
+impl Handlers {
+    pub(crate) fn get(&self, index: usize) -> Option<Arc<Handler>> {
+        self.lock().get(index).cloned()
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Handler>> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Handler>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,12 @@
+//! httpy's worker processes: Python as processes of its own, each with two lanes of jobs and a control socket, all of them
+//! served by one thread.
+//!
+//! A supervisor starts, replaces and ends them; the dispatch gives them jobs and reads what they answer. What passes between
+//! the two is in `handover`. Nothing here knows PyO3 or axum, and nothing that a worker sends is believed unseen.
+
+#![forbid(unsafe_code)]
+
+mod handover;
+mod options;
+
+pub use options::ProcessOptions;

@@ -87,16 +87,16 @@ pub enum Feed<'a> {
 }
 
 impl Lane {
-    /// Its word.
-    pub fn name(self) -> &'static str {
+    /// As it stands in messages.
+    pub fn number(self) -> u64 {
         match self {
-            Self::Sync => "sync",
-            Self::Async => "async",
+            Self::Sync => 0,
+            Self::Async => 1,
         }
     }
 
-    pub(super) fn named(name: &str) -> Option<Self> {
-        [Self::Sync, Self::Async].into_iter().find(|lane| lane.name() == name)
+    pub(super) fn numbered(number: u64) -> Option<Self> {
+        [Self::Sync, Self::Async].into_iter().find(|lane| lane.number() == number)
     }
 }
 
@@ -147,7 +147,7 @@ impl Order<'_> {
             Self::Upload(_) => ("upload", 4),
         };
         head(writer, word, items);
-        writer.str(lane.name());
+        writer.count(lane.number());
         writer.count(id);
         match self {
             Self::Credit(bytes) => writer.count(bytes),

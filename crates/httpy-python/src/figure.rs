@@ -1,4 +1,4 @@
-//! `Figures`: what is counted of the interpreter and of the event loops, for the host's metrics.
+//! How the figures of the interpreter and of the event loops are taken.
 //!
 //! The interpreter's are asked on Python's main thread, so that nobody else has to attach for them, and come when that has
 //! the interpreter. What belongs to an event loop is counted by its own thread.
@@ -7,30 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use httpy_core::{Figures, LoopFigures};
 use pyo3::prelude::*;
 
 use crate::pool::Pool;
-
-/// What is counted of the interpreter.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Figures {
-    /// Memory blocks that Python's allocator has given out.
-    pub allocated_blocks: u64,
-    /// The generation of each run of the cyclic garbage collector since the last time, and how long it took. Noted from
-    /// the first question on.
-    pub gc_pauses: Vec<(u32, Duration)>,
-}
-
-/// What is counted of one event loop.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoopFigures {
-    /// The name of its thread.
-    pub name: String,
-    /// Jobs that were pushed to it and have not ended.
-    pub calls: usize,
-    /// How long it took to come round when it was rung the last time, or has taken until now. None before the first time.
-    pub lag: Option<Duration>,
-}
 
 impl Pool {
     /// Asks the interpreter's figures. They come as soon as Python's main thread has the interpreter; closed without them

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Job, Seat, TargetId, Ticket};
+use httpy_core::{Job, LoopFigures, Seat, TargetId, Ticket};
 use pyo3::prelude::*;
 
 use self::call::Calls;
@@ -33,7 +33,7 @@ use self::driver::Driver;
 use self::inbox::{Cancel, Inbox};
 use self::watch::Watch;
 use crate::deadline::ThreadId;
-use crate::figure::{Lag, LoopFigures};
+use crate::figure::Lag;
 use crate::pool::Crew;
 
 /// The most loops there may be: a call's place on them has to fit into its ticket.

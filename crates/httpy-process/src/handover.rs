@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 
 /// One worker process; never used again for another one, while names are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId(pub(crate) u64);
 
 /// What the supervisor has the dispatch do.

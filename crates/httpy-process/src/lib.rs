@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod handover;
+mod line;
 mod options;
+mod supervisor;
 
 pub use options::ProcessOptions;

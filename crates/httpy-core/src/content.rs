@@ -47,6 +47,8 @@ pub enum Fault {
     Contract(ContractFailure),
     /// Our own code panicked.
     Panicked(String),
+    /// The worker process that ran it died; as [`Outcome::Crashed`].
+    Crashed(String),
     /// The iterator let pass that the request's body did not come to its end.
     Upload(UploadFault),
     /// The iterator took too long for a chunk, or went on after its client had gone, and was interrupted.
@@ -62,6 +64,7 @@ impl Fault {
             Self::Raised(exception) => Some(Outcome::Raised(exception.clone())),
             Self::Contract(failure) => Some(Outcome::Contract(failure.clone())),
             Self::Panicked(text) => Some(Outcome::Panicked(text.clone())),
+            Self::Crashed(text) => Some(Outcome::Crashed(text.clone())),
             Self::Upload(fault) => Some(Outcome::Upload(fault.clone())),
             Self::Interrupted | Self::Stalled => None,
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use httpy_core::Executor;
+use httpy_core::{Lane, Running};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 
@@ -117,15 +117,6 @@ pub(crate) enum Reason {
     Stuck,
 }
 
-/// A call that a worker was in when it died.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Running {
-    pub(crate) target: String,
-    pub(crate) route: Option<String>,
-    /// How long ago it was pushed.
-    pub(crate) elapsed: Duration,
-}
-
 /// The handlers that every worker has loaded, or is about to, in the order of their numbers. Grows only. A worker that is
 /// started loads what is here then.
 #[derive(Debug, Default)]
@@ -137,7 +128,7 @@ pub(crate) struct Handler {
     /// `module:attribute`
     pub(crate) target: String,
     /// Which lane its jobs go to.
-    pub(crate) executor: Executor,
+    pub(crate) lane: Lane,
     /// How it wants its request's body.
     pub(crate) wants: Wants,
 }

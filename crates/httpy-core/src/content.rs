@@ -57,6 +57,22 @@ pub enum Fault {
     Stalled,
 }
 
+/// More than one of these in a second is no heartbeat; one per year is none.
+const HEARTBEATS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(365 * 24 * 60 * 60)];
+
+/// An empty comment and the end of an event, as `text/event-stream` has them.
+const HEARTBEAT: &[u8] = b": \n\n";
+
+impl Heartbeat {
+    /// That of a body of server-sent events, every so many `seconds`: at least 0.1, at most a year; none where that is no
+    /// length of time.
+    pub fn every(seconds: f64) -> Option<Self> {
+        let every = Duration::try_from_secs_f64(seconds).ok()?;
+        let [least, most] = HEARTBEATS;
+        Some(Self { every: every.clamp(least, most), bytes: Bytes::from_static(HEARTBEAT) })
+    }
+}
+
 impl Fault {
     /// What is to be logged of it like a call that ended so; none where the log has it by other ways.
     pub fn outcome(&self) -> Option<Outcome> {

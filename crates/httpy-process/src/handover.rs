@@ -2,17 +2,17 @@
 //! the thread `httpy-processes`.
 
 use std::fs::File;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use httpy_core::Executor;
+use httpy_core::{Lane, Running};
 use tokio::net::UnixStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// One worker process; never used again for another one, while names are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId(pub(crate) u64);
 
 /// What the supervisor has the dispatch do.
@@ -25,6 +25,9 @@ pub(crate) enum Order {
     Stop(WorkerId),
     /// As [`Stop`](Self::Stop), but shutdown functions run first, which get so long.
     ShutDown(WorkerId, Duration),
+    /// Its process has ended. What it has written is still read, and its connection then counts as closed, though a process
+    /// that it has left behind may hold the other end. Nothing is to be done where the connection has ended already.
+    Gone(WorkerId),
 }
 
 /// A worker that is ready for jobs.
@@ -61,9 +64,28 @@ pub(crate) struct Tally {
     pub(crate) answered: AtomicU64,
     /// Calls that it has not answered yet.
     pub(crate) under_way: AtomicUsize,
+    /// Whether the supervisor waits to hear from [`look`](Self::look), and from how many answers on.
+    waits_from: AtomicU64,
+    waiting: Notify,
 }
 
 impl Tally {
+    /// To be called by the dispatch whenever it has written other numbers, once for a whole row of them: lets the supervisor
+    /// look where it waits for that. Else it costs two loads.
+    pub(crate) fn look(&self) {
+        let from = self.waits_from.load(Ordering::Relaxed);
+        if from != 0 && self.answered() >= from - 1 {
+            self.waits_from.store(0, Ordering::Relaxed);
+            self.waiting.notify_one();
+        }
+    }
+
+    /// Until a call of [`look`](Self::look) finds so many calls answered; the next one where that is so already.
+    pub(crate) async fn reaches(&self, answered: u64) {
+        self.waits_from.store(answered.saturating_add(1), Ordering::Relaxed);
+        self.waiting.notified().await;
+    }
+
     pub(crate) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
     }
@@ -95,15 +117,6 @@ pub(crate) enum Reason {
     Stuck,
 }
 
-/// A call that a worker was in when it died.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Running {
-    pub(crate) target: String,
-    pub(crate) route: Option<String>,
-    /// How long ago it was pushed.
-    pub(crate) elapsed: Duration,
-}
-
 /// The handlers that every worker has loaded, or is about to, in the order of their numbers. Grows only. A worker that is
 /// started loads what is here then.
 #[derive(Debug, Default)]
@@ -115,7 +128,7 @@ pub(crate) struct Handler {
     /// `module:attribute`
     pub(crate) target: String,
     /// Which lane its jobs go to.
-    pub(crate) executor: Executor,
+    pub(crate) lane: Lane,
     /// How it wants its request's body.
     pub(crate) wants: Wants,
 }

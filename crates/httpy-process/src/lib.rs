@@ -6,7 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+mod failure;
 mod handover;
+mod handshake;
+mod hello;
+mod line;
 mod options;
+mod source;
+mod spawn;
+mod supervisor;
 
 pub use options::ProcessOptions;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use httpy_core::frame::{Command, Loaded as Given, Notification, job_ids, routes, stacks};
+use httpy_core::frame::{
+    Command, FrameError, Loaded as Given, Notification, Parts, Value, job_ids, routes, stacks,
+};
 use httpy_core::{
     Figures, LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Stack, Standing, TargetId, Ticket, Work,
 };
@@ -150,7 +152,7 @@ impl Dispatch {
         }
     }
 
-    fn answered(&mut self, seat: usize, ask: Ask, value: &httpy_core::frame::Value<'_>) -> Result<(), Reason> {
+    fn answered(&mut self, seat: usize, ask: Ask, value: &Value<'_>) -> Result<(), Reason> {
         let Some(worker) = &mut self.workers[seat] else { return Ok(()) };
         match ask {
             Ask::LoadFirst { target, reply } => {
@@ -327,7 +329,7 @@ impl Dispatch {
             let notice = match strike {
                 Strike::Nothing => None,
                 Strike::Interrupt(notice) => {
-                    worker.interrupt(lane, id, &notice);
+                    worker.interrupt(lane, id);
                     notice
                 }
                 Strike::Cancel(notice) => notice,
@@ -385,4 +387,25 @@ fn with_stack(notice: Notice, text: Option<String>) -> Notice {
 #[cold]
 fn unasked(seq: u64) -> Reason {
     broken(format!("an answer to question {seq}, which it was not asked"))
+}
+
+/// Python's figures: memory blocks, and the runs of the garbage collector with their seconds.
+fn figures(value: &Value<'_>) -> Result<Figures, FrameError> {
+    let mut parts = Parts::of(value, 0, "figures")?;
+    let allocated_blocks = parts.count("memory blocks")?;
+    let mut runs = parts.items("runs of the garbage collector")?;
+    let mut gc_pauses = Vec::new();
+    while runs.left() > 0 {
+        let mut run = runs.parts("a run of the garbage collector")?;
+        let generation = u32::try_from(run.count("a generation")?).unwrap_or(u32::MAX);
+        gc_pauses.push((generation, run.seconds("seconds")?));
+    }
+    Ok(Figures { allocated_blocks, gc_pauses })
+}
+
+fn text(value: &Value<'_>) -> Result<String, FrameError> {
+    match value {
+        Value::Text(text) => Ok(text.to_string_lossy().into_owned()),
+        other => Err(FrameError::value(other, 0, "text")),
+    }
 }

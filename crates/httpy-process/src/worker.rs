@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use httpy_core::frame::{
-    Batch, Command, Ending, Feed, FrameError, JobBody, JobMessage, Kind, Lane as Way, Message, PART, Times, TooLong, write_part,
+    Batch, Command, Ending, Feed, FrameError, JobBody, JobMessage, Kind, Lane as Way, LogRecord, Message, PART, Times, TooLong, write_part,
 };
 use httpy_core::{
-    Content, Fault, Freight, Outcome, Reader, Returned, Seat, TargetId, Upload, UploadFault, allows_body, stream,
+    Content, Fault, Freight, Outcome, Reader, Returned, Running, Seat, Stack, TargetId, Upload, UploadFault,
+    allows_body, stream,
 };
 use tokio::sync::oneshot;
 
@@ -24,7 +26,7 @@ use crate::after::After;
 use crate::ask::Ask;
 use crate::call::{Body, Call, Progress, Receiving, Waiting};
 use crate::channel::Channel;
-use crate::handover::{Ended, Handler, MOST_RUNNING, Reason, Running, Started, Tally, Wants, WorkerId};
+use crate::handover::{Ended, Handler, MOST_RUNNING, Reason, Started, Tally, Wants, WorkerId};
 use crate::hub::{Hub, Place};
 use crate::lane::{Lane, Numbers, QUICK};
 
@@ -210,7 +212,7 @@ impl Worker {
     }
 
     /// Asks the worker something; `command` is given the number under which it answers.
-    pub(crate) fn ask(&mut self, ask: Ask, command: impl FnOnce(u64) -> Command<'static>) {
+    pub(crate) fn ask<'a>(&mut self, ask: Ask, command: impl FnOnce(u64) -> Command<'a>) {
         self.last_ask += 1;
         let command = command(self.last_ask);
         self.asks.insert(self.last_ask, ask);
@@ -225,6 +227,49 @@ impl Worker {
             call.cancelled = true;
             self.command(&Command::Cancel { lane: way, id });
         }
+    }
+
+    /// The handler of a call is interrupted; what it ends with then is the deadline's doing.
+    pub(crate) fn interrupt(&mut self, way: Way, id: u64) {
+        if let Some(call) = self.lanes[index(way)].calls.get_mut(&id) {
+            call.interrupted = true;
+            self.command(&Command::Interrupt { lane: way, id });
+        }
+    }
+
+    /// The handler of a call has read so much of its request's body.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot have.
+    pub(crate) fn has_read(&mut self, way: Way, id: u64, bytes: u64) -> Result<(), Reason> {
+        // It may have ended in the meantime.
+        let Some(call) = self.lanes[index(way)].calls.get_mut(&id) else { return Ok(()) };
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        match &mut call.body {
+            Body::Stream(receiving) if receiving.read(bytes) => {
+                self.upload(way, id);
+                Ok(())
+            }
+            _ => Err(broken(format!("that it has read {bytes} bytes of call {id}, which it was not sent"))),
+        }
+    }
+
+    /// The stacks of calls, as far as they are still under way.
+    pub(crate) fn stacks(&self, stacks: Vec<(Way, u64, String)>) -> Vec<Stack> {
+        let stacks = stacks.into_iter().filter_map(|(way, id, text)| {
+            let call = self.lanes[index(way)].calls.get(&id)?;
+            Some(Stack { ticket: Arc::clone(&call.ticket), text })
+        });
+        stacks.collect()
+    }
+
+    /// The span of the call that a record belongs to, while it is under way; and notes that something was logged for it.
+    pub(crate) fn span(&self, record: &LogRecord) -> Option<NonZeroU64> {
+        let (way, id) = record.job?;
+        let call = self.lanes[index(way)].calls.get(&id)?;
+        call.ticket.note_logged();
+        call.ticket.call.details.span
     }
 
     /// Something may have moved in a stream of a call.
@@ -278,11 +323,7 @@ impl Worker {
             if let Poll::Ready(open) = self.lanes[lane].channel.poll_read(context) {
                 let open = open.is_ok_and(|open| open);
                 any = true;
-                while let Some(payload) = self.lanes[lane].channel.next()? {
-                    for message in payload.messages()? {
-                        self.message(way, message?, now, after)?;
-                    }
-                }
+                self.read_arrived(way, now, after)?;
                 if !open {
                     return Err(Reason::Closed);
                 }
@@ -294,6 +335,39 @@ impl Worker {
             }
         }
         Ok(any)
+    }
+
+    /// Reads what was written before the end, as far as it makes sense.
+    pub(crate) fn read_rest(&mut self, context: &mut Context<'_>, after: &mut After) {
+        let now = Instant::now();
+        for way in WAYS {
+            while let Poll::Ready(Ok(true)) = self.lanes[index(way)].channel.poll_read(context) {
+                if self.read_arrived(way, now, after).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Writes what there is, as far as there is room.
+    pub(crate) fn flush(&mut self, context: &mut Context<'_>) {
+        for channel in self.lanes.iter_mut().map(|lane| &mut lane.channel).chain([&mut self.control]) {
+            // Where that fails, reading tells of the end.
+            let _ = channel.poll_flush(context);
+        }
+        let under_way = self.under_way();
+        if self.tally.under_way.swap(under_way, Ordering::Relaxed) != under_way {
+            self.tally.look();
+        }
+    }
+
+    fn read_arrived(&mut self, way: Way, now: Instant, after: &mut After) -> Result<(), Reason> {
+        while let Some(payload) = self.lanes[index(way)].channel.next()? {
+            for message in payload.messages()? {
+                self.message(way, message?, now, after)?;
+            }
+        }
+        Ok(())
     }
 
     fn message(&mut self, way: Way, message: Message<'_>, now: Instant, after: &mut After) -> Result<(), Reason> {

@@ -88,15 +88,15 @@ pub enum Feed<'a> {
 
 impl Lane {
     /// As it stands in messages.
-    pub fn number(self) -> u64 {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Sync => 0,
-            Self::Async => 1,
+            Self::Sync => "sync",
+            Self::Async => "async",
         }
     }
 
-    pub(super) fn numbered(number: u64) -> Option<Self> {
-        [Self::Sync, Self::Async].into_iter().find(|lane| lane.number() == number)
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::Sync, Self::Async].into_iter().find(|lane| lane.name() == name)
     }
 }
 
@@ -147,7 +147,7 @@ impl Order<'_> {
             Self::Upload(_) => ("upload", 4),
         };
         head(writer, word, items);
-        writer.count(lane.number());
+        writer.str(lane.name());
         writer.count(id);
         match self {
             Self::Credit(bytes) => writer.count(bytes),

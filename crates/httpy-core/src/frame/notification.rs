@@ -273,13 +273,13 @@ pub fn job_ids(answer: &Value<'_>) -> Result<Vec<u64>, FrameError> {
 /// A lane and the number of a job on it, or twice `None`.
 fn job(parts: &mut Parts<'_>) -> Result<Option<(Lane, u64)>, FrameError> {
     let at = parts.at();
-    let Some(lane) = parts.optional_count("a lane, or None")? else {
+    let Some(lane) = parts.optional_str("a lane, or None")? else {
         let at = parts.at();
         return match parts.value("None")? {
             Value::None => Ok(None),
             other => Err(FrameError::value(&other, at, "None, as there is no lane")),
         };
     };
-    let lane = Lane::numbered(lane).ok_or_else(|| FrameError::new(lane.to_string(), at, "lane 0 or 1"))?;
+    let lane = Lane::named(lane).ok_or_else(|| FrameError::new("another word", at, "sync or async"))?;
     Ok(Some((lane, parts.count("the id of a job")?)))
 }

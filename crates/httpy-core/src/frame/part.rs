@@ -103,20 +103,6 @@ impl<'a> Parts<'a> {
         count.ok_or_else(|| FrameError::value(&value, at, expected))
     }
 
-    /// The next one, an `int` from 0 on or `None`.
-    ///
-    /// # Errors
-    ///
-    /// When it is neither, or there is none.
-    pub fn optional_count(&mut self, expected: &'static str) -> Result<Option<u64>, FrameError> {
-        let mut ahead = *self;
-        if let Value::None = ahead.value(expected)? {
-            *self = ahead;
-            return Ok(None);
-        }
-        self.count(expected).map(Some)
-    }
-
     /// The next one, `True` or `False`.
     ///
     /// # Errors

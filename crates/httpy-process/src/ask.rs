@@ -11,19 +11,31 @@ use crate::deed::Routes;
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// To load a handler that no worker has yet; the others follow.
-    LoadFirst { target: String, reply: SyncSender<Result<Loaded, LoadError>> },
+    LoadFirst {
+        target: String,
+        reply: SyncSender<Result<Loaded, LoadError>>,
+    },
     /// To load the handler of this number, as others have.
-    Load { target: String, index: usize },
+    Load {
+        target: String,
+        index: usize,
+    },
     Init(SyncSender<Result<Routes, LoadError>>),
     /// To load a shutdown function; the others follow the one that has somebody to tell.
-    LoadShutdown { target: String, reply: Option<SyncSender<Result<(), LoadError>>> },
+    LoadShutdown {
+        target: String,
+        reply: Option<SyncSender<Result<(), LoadError>>>,
+    },
     Examine(SyncSender<Result<String, LoadError>>),
     /// For the stacks of its calls, for whoever gathers them under this number.
     Stacks(u64),
     /// For its figures, likewise.
     Figures(u64),
     /// For the stack of one call, which belongs to a notice.
-    Stack { ticket: Arc<Ticket>, notice: Box<Notice> },
+    Stack {
+        ticket: Arc<Ticket>,
+        notice: Box<Notice>,
+    },
     /// For the jobs that have not begun.
     Recall,
     /// To end.

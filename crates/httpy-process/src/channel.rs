@@ -1,7 +1,7 @@
 //! `Channel`: one socket to a worker, with what has arrived and is not a whole frame yet, and what is still to be written.
 
-use std::io;
 use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 

@@ -2,14 +2,10 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use httpy_core::frame::{
-    Command, FrameError, Loaded as Given, Notification, Parts, Value, job_ids, routes, stacks,
-};
-use httpy_core::{
-    Figures, LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Stack, Standing, TargetId, Ticket, Work,
-};
+use httpy_core::frame::{FrameError, Loaded as Given, Notification, Parts, Question, Value, job_ids, routes, stacks};
+use httpy_core::{Figures, LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Standing, TargetId, Ticket, Work};
 
 use crate::ask::{Ask, gone, internal};
 use crate::deed::Deed;
@@ -28,18 +24,18 @@ impl Dispatch {
                 self.load_next();
             }
             Deed::Init(target, reply) => {
-                self.ask_one(Ask::Init(reply), |seq| Command::Init { seq, target: &target });
+                self.ask_one(Ask::Init(reply), Question::Init(&target));
             }
             Deed::LoadShutdown(target, reply) => {
                 let ask = Ask::LoadShutdown { target: target.clone(), reply: Some(reply) };
-                self.ask_one(ask, |seq| Command::LoadShutdown { seq, target: &target });
+                self.ask_one(ask, Question::LoadShutdown(&target));
             }
-            Deed::Examine(reply) => self.ask_one(Ask::Examine(reply), |seq| Command::Examine { seq }),
+            Deed::Examine(reply) => self.ask_one(Ask::Examine(reply), Question::Examine),
             Deed::Enforce { target, ticket, answered } => self.watch(target, &ticket, answered),
             Deed::TellSlow { ticket, slow } => {
                 let notice = Box::new(Notice::Slow { call: slow, stack: None });
                 match self.find(&ticket).and_then(|place| self.worker(place.worker)) {
-                    Some(worker) => worker.ask(Ask::Stack { ticket, notice }, |seq| Command::Stacks { seq }),
+                    Some(worker) => worker.ask(Ask::Stack { ticket, notice }, Question::Stacks),
                     None => (self.listener.notice)(&notice),
                 }
             }
@@ -47,14 +43,14 @@ impl Dispatch {
                 let count = self.workers.iter().flatten().count();
                 let Some(number) = self.gatherings.stacks(count, sender) else { return };
                 for worker in self.workers.iter_mut().flatten() {
-                    worker.ask(Ask::Stacks(number), |seq| Command::Stacks { seq });
+                    worker.ask(Ask::Stacks(number), Question::Stacks);
                 }
             }
             Deed::Figures(sender) => {
                 let count = self.workers.iter().flatten().count();
                 let Some(number) = self.gatherings.figures(count, sender) else { return };
                 for worker in self.workers.iter_mut().flatten() {
-                    worker.ask(Ask::Figures(number), |seq| Command::Figures { seq });
+                    worker.ask(Ask::Figures(number), Question::Figures);
                 }
             }
             // Fails where nobody waits any more.
@@ -63,10 +59,10 @@ impl Dispatch {
     }
 
     /// Asks one worker.
-    fn ask_one<'a>(&mut self, ask: Ask, command: impl FnOnce(u64) -> Command<'a>) {
+    fn ask_one(&mut self, ask: Ask, question: Question<'_>) {
         let worker = self.workers.iter_mut().flatten().find(|worker| !worker.stopping);
         match worker {
-            Some(worker) => worker.ask(ask, command),
+            Some(worker) => worker.ask(ask, question),
             None => drop(ask.fail(internal("no worker process is there"))),
         }
     }
@@ -84,7 +80,7 @@ impl Dispatch {
             let ask = Ask::LoadFirst { target: target.clone(), reply };
             let worker = self.workers.iter_mut().flatten().find(|worker| !worker.stopping);
             match worker {
-                Some(worker) => worker.ask(ask, |seq| Command::Load { seq, target: &target }),
+                Some(worker) => worker.ask(ask, Question::Load(&target)),
                 None => {
                     self.is_loading = false;
                     drop(ask.fail(internal("no worker process is there")));
@@ -98,11 +94,11 @@ impl Dispatch {
         self.handlers = self.shared.all();
         for (index, handler) in self.handlers.iter().enumerate().skip(worker.handlers) {
             let target = handler.target.clone();
-            worker.ask(Ask::Load { target, index }, |seq| Command::Load { seq, target: &handler.target });
+            worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
         }
         for target in &self.shutdown {
             let ask = Ask::LoadShutdown { target: target.clone(), reply: None };
-            worker.ask(ask, |seq| Command::LoadShutdown { seq, target });
+            worker.ask(ask, Question::LoadShutdown(target));
         }
     }
 
@@ -175,7 +171,8 @@ impl Dispatch {
             }
             Ask::Load { target, index } => {
                 let given = Given::read(value)?;
-                let known = self.handlers.get(index).filter(|known| **known == Handler::new(target.clone(), &given));
+                let known =
+                    self.handlers.get(index).filter(|known| known.as_ref() == &Handler::new(target.clone(), &given));
                 if given.index != index || known.is_none() {
                     return Err(broken(format!("that {target} is another handler than in other workers")));
                 }
@@ -191,7 +188,7 @@ impl Dispatch {
                     for (other, worker) in self.workers.iter_mut().enumerate() {
                         let Some(worker) = worker.as_mut().filter(|_| other != seat) else { continue };
                         let ask = Ask::LoadShutdown { target: target.clone(), reply: None };
-                        worker.ask(ask, |seq| Command::LoadShutdown { seq, target: &target });
+                        worker.ask(ask, Question::LoadShutdown(&target));
                     }
                     self.shutdown.push(target);
                     drop(reply.try_send(Ok(())));
@@ -236,7 +233,7 @@ impl Dispatch {
         for (other, worker) in self.workers.iter_mut().enumerate() {
             let Some(worker) = worker.as_mut().filter(|_| other != seat) else { continue };
             let target = handler.target.clone();
-            worker.ask(Ask::Load { target, index }, |seq| Command::Load { seq, target: &handler.target });
+            worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
         }
         self.is_loading = false;
         drop(reply.try_send(Ok(loaded(index, &handler))));
@@ -316,7 +313,7 @@ impl Dispatch {
         let mut watched = std::mem::take(&mut self.watched);
         let mut kept = Vec::with_capacity(watched.len());
         for mut watched in watched.drain(..) {
-            let Place { worker, lane, id } = watched.place;
+            let (Place { worker, lane, id }, lost_after) = (watched.place, self.lost_after);
             let still = self.worker(worker).filter(|worker| worker.lanes[index(lane)].calls.contains_key(&id));
             let Some(worker) = still else {
                 if let Some(notice) = watched.over() {
@@ -324,7 +321,7 @@ impl Dispatch {
                 }
                 continue;
             };
-            let strike = watched.strike(now, self.lost_after);
+            let strike = watched.strike(now, lost_after);
             any |= !matches!(strike, Strike::Nothing);
             let notice = match strike {
                 Strike::Nothing => None,
@@ -347,7 +344,7 @@ impl Dispatch {
             if let (Some(notice), Some(ticket)) = (notice, watched.ticket.upgrade())
                 && let Some(worker) = self.worker(watched.place.worker)
             {
-                worker.ask(Ask::Stack { ticket, notice: Box::new(notice) }, |seq| Command::Stacks { seq });
+                worker.ask(Ask::Stack { ticket, notice: Box::new(notice) }, Question::Stacks);
             }
             kept.push(watched);
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use httpy_core::frame::Command;
+use httpy_core::frame::{Command, Question};
 use httpy_core::{Listener, Seat};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
@@ -150,7 +150,7 @@ impl Dispatch {
                 Some(Order::ShutDown(id, limit)) => {
                     if let Some(worker) = self.worker(id) {
                         worker.stopping = true;
-                        worker.ask(Ask::ShutDown, |seq| Command::ShutDown { seq, limit });
+                        worker.ask(Ask::ShutDown, Question::ShutDown(limit));
                     }
                 }
                 Some(Order::Gone(id)) => {

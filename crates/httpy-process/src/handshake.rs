@@ -132,10 +132,14 @@ pub(crate) async fn welcome(
     };
     let (rest, ends, facts) = within(patience.hello, "it has not said hello", greeted).await?;
     let mut newcomer = Newcomer { control, rest, ends, facts };
-    within(patience.ready, "it was not ready", newcomer.expect(log, |said| match said {
-        Notification::Ready => Some(Ok(())),
-        _ => None,
-    }))
+    within(
+        patience.ready,
+        "it was not ready",
+        newcomer.expect(log, |said| match said {
+            Notification::Ready => Some(Ok(())),
+            _ => None,
+        }),
+    )
     .await?;
     Ok(newcomer)
 }
@@ -153,7 +157,7 @@ impl Newcomer {
         log: &impl Fn(LogRecord),
     ) -> Result<Routes, Problem> {
         let mut batch = Batch::new();
-        let command = Command::Init { seq: 0, target };
+        let command = Command::Ask { seq: 0, question: httpy_core::frame::Question::Init(target) };
         batch.add(|writer| command.write(writer)).map_err(|error| Problem::Other(error.to_string()))?;
         let answered = async {
             self.control.write_all(batch.as_bytes()).await.map_err(closed)?;

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use httpy_core::frame::{
-    Batch, Command, Ending, Feed, FrameError, JobBody, JobMessage, Kind, Lane as Way, LogRecord, Message, PART, Times, TooLong, write_part,
+    Batch, Command, Ending, Feed, FrameError, JobBody, JobMessage, Kind, Lane as Way, LogRecord, Message, Order, PART,
+    Question, Times, TooLong, write_part,
 };
 use httpy_core::{
     Content, Fault, Freight, Outcome, Reader, Returned, Running, Seat, Stack, TargetId, Upload, UploadFault,
@@ -90,8 +91,9 @@ impl Worker {
     /// The worker that was `started`, at `seat`.
     pub(crate) fn new(started: Started, seat: Seat, hub: Arc<Hub>, threads: usize, in_flight: usize) -> Self {
         let now = Instant::now();
-        let Started { id, name, number, control, rest, sync, asynchronous, mark, handlers, has_gil, tally, ended, .. } =
-            started;
+        let Started {
+            id, name, number, control, rest, sync, asynchronous, mark, handlers, has_gil, tally, ended, ..
+        } = started;
         let lane = |stream| Lane::new(Channel::new(stream, BytesMut::new()), now);
         Self {
             id,
@@ -211,12 +213,15 @@ impl Worker {
         drop(self.control.batch().add(|writer| command.write(writer)));
     }
 
-    /// Asks the worker something; `command` is given the number under which it answers.
-    pub(crate) fn ask<'a>(&mut self, ask: Ask, command: impl FnOnce(u64) -> Command<'a>) {
+    /// Asks the worker something; `ask` says what is to become of the answer.
+    pub(crate) fn ask(&mut self, ask: Ask, question: Question<'_>) {
         self.last_ask += 1;
-        let command = command(self.last_ask);
         self.asks.insert(self.last_ask, ask);
-        self.command(&command);
+        self.command(&Command::Ask { seq: self.last_ask, question });
+    }
+
+    fn order(&mut self, lane: Way, id: u64, order: Order<'_>) {
+        self.command(&Command::Job { lane, id, order });
     }
 
     /// Nobody waits for a call any more: the worker is told, once.
@@ -225,7 +230,7 @@ impl Worker {
             && !call.cancelled
         {
             call.cancelled = true;
-            self.command(&Command::Cancel { lane: way, id });
+            self.order(way, id, Order::Cancel);
         }
     }
 
@@ -233,7 +238,7 @@ impl Worker {
     pub(crate) fn interrupt(&mut self, way: Way, id: u64) {
         if let Some(call) = self.lanes[index(way)].calls.get_mut(&id) {
             call.interrupted = true;
-            self.command(&Command::Interrupt { lane: way, id });
+            self.order(way, id, Order::Interrupt);
         }
     }
 
@@ -246,13 +251,12 @@ impl Worker {
         // It may have ended in the meantime.
         let Some(call) = self.lanes[index(way)].calls.get_mut(&id) else { return Ok(()) };
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        match &mut call.body {
-            Body::Stream(receiving) if receiving.read(bytes) => {
-                self.upload(way, id);
-                Ok(())
-            }
-            _ => Err(broken(format!("that it has read {bytes} bytes of call {id}, which it was not sent"))),
+        let Body::Stream(receiving) = &mut call.body else { return Err(unknown(id)) };
+        if !receiving.read(bytes) {
+            return Err(broken(format!("that it has read {bytes} bytes of call {id}, which it was not sent")));
         }
+        self.upload(way, id);
+        Ok(())
     }
 
     /// The stacks of calls, as far as they are still under way.
@@ -286,7 +290,7 @@ impl Worker {
     /// Acknowledges chunks, or says that nobody wants any more.
     fn credit(&mut self, way: Way, id: u64, credit: Option<Option<usize>>) {
         match credit {
-            Some(Some(bytes)) if bytes > 0 => self.command(&Command::Credit { lane: way, id, bytes: bytes as u64 }),
+            Some(Some(bytes)) if bytes > 0 => self.order(way, id, Order::Credit(bytes as u64)),
             Some(None) => self.cancel(way, id),
             _ => {}
         }
@@ -294,14 +298,17 @@ impl Worker {
 
     /// Sends what has come of a request's body, as far as there is room.
     fn upload(&mut self, way: Way, id: u64) {
-        let Some(Call { body: Body::Stream(receiving), .. }) = self.lanes[index(way)].calls.get_mut(&id) else { return };
+        let Some(Call { body: Body::Stream(receiving), .. }) = self.lanes[index(way)].calls.get_mut(&id) else {
+            return;
+        };
         while let Poll::Ready(next) = receiving.poll_next() {
             let feed = match &next {
                 Ok(Some(chunk)) => Feed::Chunk(chunk),
                 Ok(None) => Feed::End,
                 Err(fault) => Feed::Fault(fault),
             };
-            drop(self.control.batch().add(|writer| Command::Upload { lane: way, id, feed }.write(writer)));
+            let command = Command::Job { lane: way, id, order: Order::Upload(feed) };
+            drop(self.control.batch().add(|writer| command.write(writer)));
         }
     }
 
@@ -310,12 +317,7 @@ impl Worker {
     /// # Errors
     ///
     /// Why the connection is at its end.
-    pub(crate) fn read(
-        &mut self,
-        context: &mut Context<'_>,
-        now: Instant,
-        after: &mut After,
-    ) -> Result<bool, Reason> {
+    pub(crate) fn read(&mut self, context: &mut Context<'_>, now: Instant, after: &mut After) -> Result<bool, Reason> {
         let mut any = false;
         for way in WAYS {
             let lane = index(way);
@@ -396,7 +398,7 @@ impl Worker {
         let is_open = matches!(call.progress, Progress::Open(_));
         let outcome = match kind {
             Kind::Head(head) if is_open => {
-                let heartbeat = head.heartbeat();
+                let heartbeat = head.heartbeat().cloned();
                 let wanted = match head.read(on_loop)? {
                     Ok(returned) => {
                         let allowed = allows_body(&call.ticket.call.method, returned.status);
@@ -488,7 +490,7 @@ impl Worker {
             return Some(now + QUICK);
         }
         self.recalling = true;
-        self.ask(Ask::Recall, |seq| Command::Recall { seq });
+        self.ask(Ask::Recall, Question::Recall);
         None
     }
 

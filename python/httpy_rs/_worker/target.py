@@ -31,6 +31,13 @@ class Targets(List[Target]):
             # Equal and not only the same: a bound method is another object each time.
             if known.name == name and known.is_async == target.is_async and _equal(known.function, target.function):
                 return index
+        return self._add(target)
+
+    def place(self, name: str, paths: Sequence[str]) -> int:
+        """The next index, which is now that of the handler of this name. Raises `LoadError`."""
+        return self._add(Target(name, *load_handler(name, paths)))
+
+    def _add(self, target: Target) -> int:
         self.append(target)
         return len(self) - 1
 

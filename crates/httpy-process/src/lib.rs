@@ -26,6 +26,8 @@ mod record;
 mod source;
 mod spawn;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod worker;
 

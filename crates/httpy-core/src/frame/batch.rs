@@ -139,7 +139,7 @@ mod tests {
         let refused = Err(TooLong { bytes: MOST + 5 });
         assert_eq!(batch.add(long), refused);
         assert!(batch.is_empty());
-        batch.add(|writer| writer.none()).unwrap();
+        batch.add(|writer| writer.bool(true)).unwrap();
         assert_eq!(batch.add(long), refused);
         assert_eq!(batch.add(|writer| writer.bytes(&vec![0; MOST - 5])), Ok(()));
         let length = batch.as_bytes().len();

@@ -87,7 +87,7 @@ pub enum Feed<'a> {
 }
 
 impl Lane {
-    /// Its word.
+    /// As it stands in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sync => "sync",

@@ -280,7 +280,6 @@ fn job(parts: &mut Parts<'_>) -> Result<Option<(Lane, u64)>, FrameError> {
             other => Err(FrameError::value(&other, at, "None, as there is no lane")),
         };
     };
-    let lane = Lane::named(lane)
-        .ok_or_else(|| FrameError::new(format!("a str of {} bytes", lane.len()), at, "sync or async"))?;
+    let lane = Lane::named(lane).ok_or_else(|| FrameError::new("another word", at, "sync or async"))?;
     Ok(Some((lane, parts.count("the id of a job")?)))
 }

@@ -193,6 +193,15 @@ impl Ticket {
         self.stamps.stamp(step, self.pushed);
     }
 
+    /// The side of whoever sent the call to another process: where timings are wanted, notes when the handler was `called`
+    /// there, when it `returned`, and when its result was plain data.
+    pub fn stamp_run(&self, called: Instant, returned: Instant, converted: Instant) {
+        if self.are_timings_wanted() {
+            self.stamps.take(called.saturating_duration_since(self.pushed), Duration::ZERO);
+            self.stamps.run([called, returned, converted].map(|at| at.saturating_duration_since(self.pushed)));
+        }
+    }
+
     /// The handler's side: something is logged for the call.
     pub fn note_logged(&self) {
         self.logged.store(true, Ordering::Relaxed);

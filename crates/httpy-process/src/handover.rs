@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use httpy_core::frame::Loaded;
 use httpy_core::{Lane, Running};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
@@ -123,7 +124,7 @@ pub(crate) enum Reason {
 pub(crate) struct Handlers(Mutex<Vec<Arc<Handler>>>);
 
 /// A handler that every worker has.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Handler {
     /// `module:attribute`
     pub(crate) target: String,
@@ -144,9 +145,28 @@ pub(crate) enum Wants {
     Stream,
 }
 
+impl Handler {
+    /// The handler of this target as a worker has found it.
+    pub(crate) fn new(target: String, given: &Loaded) -> Self {
+        let wants = match given.wants.as_str() {
+            "bytes" => Wants::Bytes,
+            "stream" => Wants::Stream,
+            _ => Wants::Text,
+        };
+        Self { target, lane: if given.is_async { Lane::EventLoop } else { Lane::Worker }, wants }
+    }
+}
+
 impl Handlers {
     pub(crate) fn get(&self, index: usize) -> Option<Arc<Handler>> {
         self.lock().get(index).cloned()
+    }
+
+    /// Adds one behind all others.
+    pub(crate) fn add(&self, handler: Handler) -> Arc<Handler> {
+        let handler = Arc::new(handler);
+        self.lock().push(Arc::clone(&handler));
+        handler
     }
 
     /// All of them.

@@ -6,14 +6,27 @@
 
 #![forbid(unsafe_code)]
 
+mod after;
+mod ask;
+mod call;
+mod channel;
+mod control;
+mod deed;
+mod dispatch;
 mod failure;
+mod gather;
 mod handover;
 mod handshake;
 mod hello;
+mod hub;
+mod lane;
 mod line;
 mod options;
+mod record;
 mod source;
 mod spawn;
 mod supervisor;
+mod watch;
+mod worker;
 
 pub use options::ProcessOptions;

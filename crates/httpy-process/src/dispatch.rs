@@ -185,14 +185,15 @@ impl Dispatch {
         let mut any = false;
         for seat in 0..self.workers.len() {
             let Some(worker) = &mut self.workers[seat] else { continue };
-            let read = worker.read(context, now, &mut self.after);
-            let read = read.and_then(|lanes| Ok(self.read_control(seat, context)? || lanes));
-            match read {
-                Ok(read) => any |= read,
-                Err(reason) => {
-                    any = true;
-                    self.end(seat, reason, context);
-                }
+            // What a call has logged comes before its reply, by another way: with the reply in hand, it is there.
+            any |= worker.receive(context);
+            let read = self.read_control(seat, context).and_then(|control| {
+                any |= control;
+                self.workers[seat].as_mut().map_or(Ok(()), |worker| worker.read(now, &mut self.after))
+            });
+            if let Err(reason) = read {
+                any = true;
+                self.end(seat, reason, context);
             }
         }
         self.take_back();

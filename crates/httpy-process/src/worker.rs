@@ -92,14 +92,14 @@ impl Worker {
     pub(crate) fn new(started: Started, seat: Seat, hub: Arc<Hub>, threads: usize, in_flight: usize) -> Self {
         let now = Instant::now();
         let Started {
-            id, name, number, control, rest, sync, asynchronous, mark, handlers, has_gil, tally, ended, ..
+            id, name, number, control, rest, sync, asynchronous, mark, handlers, facts, tally, ended, ..
         } = started;
         let lane = |stream| Lane::new(Channel::new(stream, BytesMut::new()), now);
         Self {
             id,
             name,
             number,
-            has_gil,
+            has_gil: facts.gil,
             control: Channel::new(control, rest),
             lanes: [lane(sync), lane(asynchronous)],
             mark,

@@ -1,6 +1,7 @@
 //! `Floor`: a dispatch that runs, and jobs for it.
 
 use std::future::poll_fn;
+use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -39,12 +40,17 @@ pub(super) async fn told(words: &str) -> String {
     told.iter().find(with_words).unwrap().clone()
 }
 
-fn late(target: &str, outcome: Outcome) {
+pub(super) fn late(target: &str, outcome: Outcome) {
     HEARD.send_modify(|lines| lines.push(format!("{target}: {outcome:?}")));
 }
 
-fn notice(notice: &Notice) {
+pub(super) fn notice(notice: &Notice) {
     HEARD.send_modify(|lines| lines.push(notice.to_string()));
+}
+
+/// The interpreter of the tests.
+pub(super) fn python() -> PathBuf {
+    std::env::var_os("PYO3_PYTHON").map_or_else(|| "python3".into(), PathBuf::from)
 }
 
 pub(super) fn options() -> ProcessOptions {
@@ -176,7 +182,7 @@ impl Asked {
         Self { timings: true, ..self }
     }
 
-    fn job(self) -> (Job, Question) {
+    pub(super) fn job(self) -> (Job, Question) {
         let details = Details {
             target: self.uri.clone(),
             route: None,

@@ -8,7 +8,7 @@ use httpy_core::{Broken, Content, Fault, Outcome, Returned, STREAM_BYTES, Upload
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 
-use super::floor::{Added, Asked, Floor, options, outcome, reply, told};
+use super::floor::{Added, Asked, Floor, options, outcome, python, reply, told};
 use crate::handover::{Ended, Started, Tally, WorkerId};
 use crate::handshake::{Newcomer, Patience, boot, welcome};
 use crate::hello::Life;
@@ -24,8 +24,7 @@ struct Raised {
 async fn raise(folder: &Path) -> Raised {
     let mut options = options();
     options.paths = vec![folder.to_owned()];
-    let python = std::env::var_os("PYO3_PYTHON").map_or_else(|| "python3".into(), std::path::PathBuf::from);
-    let spawned = spawn::spawn(&python, None).unwrap();
+    let spawned = spawn::spawn(&python(), None, spawn::BOOT).unwrap();
     for pipe in [spawned.output, spawned.error] {
         let mut file = tokio::fs::File::from_std(pipe.into());
         tokio::spawn(async move {
@@ -82,6 +81,7 @@ def slow(method, path, params, query, headers, body):
     return 200, body, None
 
 def spin(method, path, params, query, headers, body):
+    open(body, "w").close()
     while True:
         pass
 
@@ -243,8 +243,10 @@ async fn a_handler_that_sleeps_keeps_nobody_else() {
 async fn a_handler_that_does_not_end_is_interrupted_and_told_of_with_its_stack() {
     let (floor, added, _kept) = staffed().await;
     let (spin, handle) = (floor.load("app:spin").await.unwrap().id, floor.load("app:handle").await.unwrap().id);
-    let question = floor.push(Asked::target(spin));
-    while !question.ticket().is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let begun = folder.path().join("begun");
+    let question = floor.push(Asked::target(spin).body(begun.to_str().unwrap().to_owned()));
+    while !begun.exists() {
         tokio::task::yield_now().await;
     }
     floor.enforce(&question, spin, true);

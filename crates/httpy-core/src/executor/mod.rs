@@ -22,13 +22,13 @@ pub use self::exit::ExitReport;
 pub use self::figure::{Figures, LoopFigures};
 pub use self::health::Health;
 pub use self::load::{LoadError, LoadErrorKind, Loaded};
-pub use self::notice::{Notice, Overdue, Slow};
+pub use self::notice::{Notice, Overdue, Running, Slow};
 pub use self::roster::{Member, Roster, Stack, Work};
 pub use self::start::{Facts, StartError};
 use crate::{Job, Outcome, TargetId, Ticket};
 
 /// Says whether routes can take the place of those that are mounted, and if not, why.
-pub type Accept = Box<dyn FnOnce(Vec<(String, Vec<String>)>) -> Result<(), String> + Send>;
+pub type Accept = Box<dyn FnOnce(Vec<(String, Vec<String>)>) -> Result<(), String> + Send + Sync>;
 
 /// Runs the calls of one app: loads its handlers, takes its jobs, and tells how it is.
 ///

@@ -5,6 +5,7 @@ use std::time::Duration;
 use httpy_tests::app::App;
 use httpy_tests::child::Server;
 use httpy_tests::client::request;
+use httpy_tests::executor::Options;
 use httpy_tests::gate::Gate;
 
 use crate::turn::{SOURCE, Turn};
@@ -42,7 +43,7 @@ async fn an_async_init_fails_as_a_plain_one_does() {
         ("return 5", "init returned int: expected a dict of routes"),
     ] {
         let source = format!("import asyncio\nasync def init():\n    {body}\n{HANDLER}");
-        let error = App::try_with(&source, |builder| builder.workers(1..=4)).unwrap_err();
+        let error = App::try_with(&source, |builder| builder.at_once(4)).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
         assert_eq!(error.is_init_result(), body.starts_with("return"));
         if let Some(exception) = error.exception() {

@@ -318,6 +318,11 @@ impl Ended {
         assert_eq!(self.status.code(), Some(code), "{self:?}");
     }
 
+    /// Where what Python has printed ends: stdout, and the log on stderr where it was a process of its own that printed.
+    pub fn printed(&self) -> &str {
+        if executor::are_processes() { &self.stderr } else { &self.stdout }
+    }
+
     /// Fails the test unless stderr has each of `parts`.
     #[track_caller]
     pub fn assert_says(&self, parts: &[&str]) {

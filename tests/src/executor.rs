@@ -17,6 +17,11 @@ pub fn chosen() -> Executor {
     if are_processes() { processes(PROCESSES).into() } else { Executor::threads() }
 }
 
+/// The same with one interpreter: what one call leaves in its module the next one finds.
+pub fn with_one_interpreter() -> Executor {
+    if are_processes() { processes(1).into() } else { Executor::threads() }
+}
+
 /// Whether the suites run over processes now.
 ///
 /// # Panics
@@ -58,7 +63,7 @@ impl Options for PyAppBuilder {
     }
 
     fn in_one_interpreter(self) -> Self {
-        if are_processes() { self.executor(processes(1)) } else { self }
+        self.executor(with_one_interpreter())
     }
 }
 

@@ -36,7 +36,7 @@ pub fn are_processes() -> bool {
 }
 
 /// Processes of the Python that the suites were built with, where that is known.
-fn processes(count: usize) -> Processes {
+pub fn processes(count: usize) -> Processes {
     let processes = Executor::processes(count);
     match env::var_os("PYO3_PYTHON") {
         Some(python) => processes.python(python),

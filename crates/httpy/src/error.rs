@@ -39,6 +39,7 @@ pub(crate) enum Kind {
     Exception,
     Contract(Rule),
     Internal,
+    WorkerDied,
     Extra,
     BodyTooLarge,
     BodyBroken,
@@ -93,6 +94,10 @@ impl Error {
 
     pub(crate) fn panicked(target: &str, text: &str) -> Self {
         Self::new(Kind::Internal, format!("httpy panicked while it called {target}: {text}"))
+    }
+
+    pub(crate) fn worker_died(target: &str, text: &str) -> Self {
+        Self::new(Kind::WorkerDied, format!("{target} did not answer: {text}"))
     }
 
     pub(crate) fn shutting_down() -> Self {
@@ -224,6 +229,12 @@ impl Error {
     /// httpy itself failed: 500. Please report it.
     pub fn is_internal(&self) -> bool {
         matches!(self.0.kind, Kind::Internal | Kind::Load(LoadErrorKind::Internal))
+    }
+
+    /// The worker process that ran the handler died, by a crash or a signal: 502. Of a streamed response whose head is out: its
+    /// body breaks off. Never with handlers on threads, which share the fate of the process.
+    pub fn is_worker_died(&self) -> bool {
+        self.0.kind == Kind::WorkerDied
     }
 
     /// The client's body is over the limit: 413.

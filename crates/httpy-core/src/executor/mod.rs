@@ -22,7 +22,7 @@ pub use self::exit::ExitReport;
 pub use self::figure::{Figures, LoopFigures};
 pub use self::health::Health;
 pub use self::load::{LoadError, LoadErrorKind, Loaded};
-pub use self::notice::{Notice, Overdue, Slow};
+pub use self::notice::{Notice, Overdue, Running, Slow};
 pub use self::roster::{Member, Roster, Stack, Work};
 pub use self::start::{Facts, StartError};
 use crate::{Job, Outcome, TargetId, Ticket};

@@ -15,6 +15,14 @@ pub(crate) enum Failure {
     Process(String),
 }
 
+impl Failure {
+    /// What is wrong with a process, and what it has printed last.
+    pub(crate) fn of(what: &str, said: &[String]) -> Self {
+        let said: String = said.iter().map(|line| format!("\n  {line}")).collect();
+        Self::Process(format!("{what}{said}"))
+    }
+}
+
 impl From<Failure> for StartError {
     fn from(failure: Failure) -> Self {
         match failure {

@@ -5,13 +5,13 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use httpy_core::frame::{Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Writer, cut, routes};
+use httpy_core::frame::{Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Question, Writer, cut, routes};
 use httpy_core::{LoadError, LoadErrorKind};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::hello::{self, Ends};
+use crate::hello::{self, Ends, Life};
 use crate::options::ProcessOptions;
 use crate::source;
 
@@ -123,25 +123,21 @@ pub(crate) async fn welcome(
     boot: &[u8],
     patience: Patience,
     log: &impl Fn(LogRecord),
-) -> Result<Newcomer, Problem> {
+) -> Result<(Newcomer, Life), Problem> {
     let greeted = async {
         control.write_all(boot).await.map_err(closed)?;
         let mut rest = BytesMut::new();
-        let (facts, ends) = greet(&control, &mut rest).await?;
-        Ok((rest, ends, facts))
+        let (facts, ends, life) = greet(&control, &mut rest).await?;
+        Ok((rest, ends, life, facts))
     };
-    let (rest, ends, facts) = within(patience.hello, "it has not said hello", greeted).await?;
+    let (rest, ends, life, facts) = within(patience.hello, "it has not said hello", greeted).await?;
     let mut newcomer = Newcomer { control, rest, ends, facts };
-    within(
-        patience.ready,
-        "it was not ready",
-        newcomer.expect(log, |said| match said {
-            Notification::Ready => Some(Ok(())),
-            _ => None,
-        }),
-    )
+    within(patience.ready, "it was not ready", newcomer.expect(log, |said| match said {
+        Notification::Ready => Some(Ok(())),
+        _ => None,
+    }))
     .await?;
-    Ok(newcomer)
+    Ok((newcomer, life))
 }
 
 impl Newcomer {
@@ -157,7 +153,7 @@ impl Newcomer {
         log: &impl Fn(LogRecord),
     ) -> Result<Routes, Problem> {
         let mut batch = Batch::new();
-        let command = Command::Ask { seq: 0, question: httpy_core::frame::Question::Init(target) };
+        let command = Command::Ask { seq: 0, question: Question::Init(target) };
         batch.add(|writer| command.write(writer)).map_err(|error| Problem::Other(error.to_string()))?;
         let answered = async {
             self.control.write_all(batch.as_bytes()).await.map_err(closed)?;
@@ -188,9 +184,9 @@ impl Newcomer {
                     }
                     said if found.is_none() => match find(&said) {
                         Some(result) => found = Some(result?),
-                        None => return Err(Problem::Other(format!("it has sent what nobody asked for: {said:?}"))),
+                        None => return Err(unasked(&said)),
                     },
-                    said => return Err(Problem::Other(format!("it has sent what nobody asked for: {said:?}"))),
+                    said => return Err(unasked(&said)),
                 }
             }
             if let Some(found) = found {
@@ -200,7 +196,7 @@ impl Newcomer {
     }
 }
 
-async fn greet(control: &UnixStream, rest: &mut BytesMut) -> Result<(Facts, Ends), Problem> {
+async fn greet(control: &UnixStream, rest: &mut BytesMut) -> Result<(Facts, Ends, Life), Problem> {
     let mut descriptors = Vec::new();
     let frame = next(control, rest, &mut descriptors).await?;
     let mut notifications = frame.notifications().map_err(broken)?;
@@ -217,8 +213,8 @@ async fn greet(control: &UnixStream, rest: &mut BytesMut) -> Result<(Facts, Ends
         let Facts { version, executable, .. } = facts;
         return Err(Problem::Other(format!("it is Python {version} ({executable}): httpy needs 3.9 or newer")));
     }
-    let ends = Ends::new(descriptors).map_err(Problem::Other)?;
-    Ok((facts, ends))
+    let (ends, life) = Ends::new(descriptors).map_err(Problem::Other)?;
+    Ok((facts, ends, life))
 }
 
 /// Major and minor.
@@ -260,6 +256,18 @@ async fn within<T>(
 #[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
 fn broken(error: FrameError) -> Problem {
     Problem::Other(format!("it has sent what no worker sends: {error}"))
+}
+
+fn unasked(said: &Notification<'_>) -> Problem {
+    let word = match said {
+        Notification::Hello(_) => "hello",
+        Notification::Ready => "ready",
+        Notification::Ok { .. } => "ok",
+        Notification::Error { .. } => "error",
+        Notification::Log(_) => "log",
+        Notification::Read { .. } => "read",
+    };
+    Problem::Other(format!("it has sent what nobody asked for: {word}"))
 }
 
 fn closed(error: io::Error) -> Problem {

@@ -23,9 +23,11 @@ pub(crate) struct Ends {
     pub(crate) sync: UnixStream,
     pub(crate) asynchronous: UnixStream,
     pub(crate) mark: File,
-    /// To be kept for as long as the worker is to live: it is killed when this is closed.
-    pub(crate) life: OwnedFd,
 }
+
+/// Kept for as long as a worker is to live: it is killed when this is closed.
+#[derive(Debug)]
+pub(crate) struct Life(#[expect(dead_code, reason = "closed as it is dropped")] OwnedFd);
 
 /// Reads what has arrived on `control` into `arrived`, no more than fits there, and the descriptors that came with it into
 /// `descriptors`. Zero at the end of the stream.
@@ -93,18 +95,18 @@ impl Ends {
     /// # Errors
     ///
     /// When they are not what they are to be, in half a sentence.
-    pub(crate) fn new(descriptors: Vec<OwnedFd>) -> Result<Self, String> {
+    pub(crate) fn new(descriptors: Vec<OwnedFd>) -> Result<(Self, Life), String> {
         let count = descriptors.len();
         let Ok([sync, asynchronous, mark, life]) = <[OwnedFd; DESCRIPTORS]>::try_from(descriptors) else {
             return Err(format!("it has sent {count} descriptors: expected {DESCRIPTORS}"));
         };
         let wrong = |what: &'static str| move |error: io::Error| format!("its {what} is of no use: {error}");
-        Ok(Self {
+        let ends = Self {
             sync: stream(sync).map_err(wrong("sync lane"))?,
             asynchronous: stream(asynchronous).map_err(wrong("async lane"))?,
             mark: file(mark).map_err(wrong("mark"))?,
-            life: pipe(life).map_err(wrong("fourth descriptor"))?,
-        })
+        };
+        Ok((ends, Life(pipe(life).map_err(wrong("fourth descriptor"))?)))
     }
 }
 
@@ -209,7 +211,7 @@ mod tests {
         assert!(refused(vec![socket(), socket(), mark(15), socket()]).contains("its mark is of no use"));
         assert!(refused(vec![socket(), socket(), socket(), socket()]).contains("expected a file of 16 bytes"));
         assert!(refused(vec![socket(), socket(), mark(16), mark(16)]).contains("expected a pipe or a socket"));
-        let ends = Ends::new(vec![socket(), socket(), mark(16), socket()]).unwrap();
+        let (ends, _life) = Ends::new(vec![socket(), socket(), mark(16), socket()]).unwrap();
         assert!(ends.sync.as_raw_fd() != ends.asynchronous.as_raw_fd());
     }
 }

@@ -45,6 +45,7 @@ pub(crate) struct Lines {
 enum Item {
     Print { worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail: Arc<Tail> },
     Say(Box<Notice>),
+    Work(Box<dyn FnOnce() + Send>),
 }
 
 impl Lines {
@@ -66,6 +67,17 @@ impl Lines {
         drop(self.thread.send(Item::Print { worker, pid, stream, pipe, tail }).await);
     }
 
+    /// Does what runs the host's code. Never blocks: where the host's log takes nothing any more, it is dropped.
+    pub(crate) fn later(&self, work: impl FnOnce() + Send + 'static) {
+        drop(self.thread.try_send(Item::Work(Box::new(work))));
+    }
+
+    /// As [`later`](Self::later), but waits for room.
+    pub(crate) async fn last(&self, work: Box<dyn FnOnce() + Send>) {
+        // The thread is gone only when it has panicked.
+        drop(self.thread.send(Item::Work(work)).await);
+    }
+
     /// Says something to the operator. Never blocks: where the host's log takes nothing any more, it is dropped.
     pub(crate) fn say(&self, notice: Notice) {
         drop(self.thread.try_send(Item::Say(Box::new(notice))));
@@ -81,6 +93,7 @@ async fn run(mut items: mpsc::Receiver<Item>, say: fn(&Notice)) {
                     streams.spawn(follow(worker, pid, stream, pipe, tail));
                 }
                 Some(Item::Say(notice)) => guard(|| say(&notice)),
+                Some(Item::Work(work)) => guard(work),
                 None => break,
             },
             Some(_) = streams.join_next() => {}

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::UnixStream;
@@ -36,6 +36,8 @@ pub(crate) struct Spawned {
 pub(crate) struct Process {
     child: Child,
     pub(crate) pid: u32,
+    /// How it ended.
+    status: Option<ExitStatus>,
 }
 
 /// The interpreter of the workers: the one asked for, else that of the virtual environment that was asked for or that
@@ -102,13 +104,25 @@ fn start(python: &Path, venv: Option<&Path>, boot: &str) -> io::Result<Spawned> 
         return Err(io::Error::other("no pipes"));
     };
     let (output, error) = (output.into_owned_fd()?, error.into_owned_fd()?);
-    Ok(Spawned { process: Process { child, pid }, control, output, error })
+    Ok(Spawned { process: Process { child, pid, status: None }, control, output, error })
 }
 
 impl Process {
     /// Until it has ended. It is reaped then. May be dropped and called again.
-    pub(crate) async fn wait(&mut self) -> io::Result<std::process::ExitStatus> {
-        self.child.wait().await
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.status = Some(status);
+        Ok(status)
+    }
+
+    /// Whether [`wait`](Self::wait) has told so.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// As [`has_ended`](Self::has_ended), and with status 0.
+    pub(crate) fn has_ended_well(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
     }
 
     /// Kills it, and all that it has started and that has not left its group. To be called before [`wait`](Self::wait) has

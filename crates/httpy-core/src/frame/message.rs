@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::result::share;
+use super::octet::share;
 use super::value::Cursor;
 use super::{DEPTH, Described, FrameError, PART, Parts, Plain, Value, exception, upload_fault};
 use crate::view::{Refusal, View, read, read_chunk};

@@ -285,8 +285,9 @@ impl State {
         self.workers.values().filter(|worker| worker.phase == phase).count()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.workers.is_empty()
+    /// So many workers are to be ready.
+    pub(super) fn wanted(&self) -> usize {
+        self.places.len()
     }
 
     /// Workers that have died unasked within the last minute.

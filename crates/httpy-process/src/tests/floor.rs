@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Uri, Version};
 use httpy_core::{
-    Call, Content, Details, Fields, Freight, Headers, Job, Lane, Listener, LoadError, Loaded, Notice, Outcome, Permits,
+    Call, Content, Details, Fields, Freight, Headers, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits,
     Question, TargetId, Ticket, Upload,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -17,6 +17,7 @@ use crate::deed::Deed;
 use crate::dispatch::Dispatch;
 use crate::handover::{Ended, Handler, Handlers, Order, Started, Tally, Wants, WorkerId};
 use crate::hub::Hub;
+use crate::line::Lines;
 use crate::options::ProcessOptions;
 
 /// A dispatch on the runtime of a test.
@@ -86,8 +87,8 @@ impl Floor {
     pub(super) fn empty(options: &ProcessOptions) -> Self {
         let (hub, handlers) = (Arc::new(Hub::default()), Arc::new(Handlers::default()));
         let (orders, received) = mpsc::channel(8);
-        let listener = Listener { late, notice };
-        let mut dispatch = Dispatch::new(options, Arc::clone(&hub), Arc::clone(&handlers), received, listener);
+        let lines = Lines::start(notice).unwrap();
+        let mut dispatch = Dispatch::new(options, Arc::clone(&hub), Arc::clone(&handlers), received, Arc::default(), lines, late);
         tokio::spawn(poll_fn(move |context| dispatch.poll(context)));
         Self { hub, handlers, orders, workers: 0 }
     }

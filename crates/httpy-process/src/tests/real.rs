@@ -9,11 +9,13 @@ use tokio::sync::oneshot;
 use super::floor::{Asked, Floor, options, outcome, reply};
 use crate::handover::{Ended, Started, Tally, WorkerId};
 use crate::handshake::{Newcomer, Patience, boot, welcome};
+use crate::hello::Life;
 use crate::spawn::{self, Process};
 
 /// A process that has become a worker.
 struct Raised {
     newcomer: Newcomer,
+    life: Life,
     process: Process,
 }
 
@@ -31,8 +33,8 @@ async fn raise(folder: &Path) -> Raised {
         });
     }
     let boot = boot("httpy-process-1", &options, &[]);
-    let newcomer = welcome(spawned.control, &boot, Patience::default(), &|_| {}).await.unwrap();
-    Raised { newcomer, process: spawned.process }
+    let (newcomer, life) = welcome(spawned.control, &boot, Patience::default(), &|_| {}).await.unwrap();
+    Raised { newcomer, life, process: spawned.process }
 }
 
 impl Raised {
@@ -49,11 +51,11 @@ impl Raised {
             asynchronous: ends.asynchronous,
             mark: ends.mark,
             handlers: 0,
-            has_gil: facts.gil,
+            facts,
             tally,
             ended,
         };
-        (started, (self.process, ends.life))
+        (started, (self.process, self.life))
     }
 }
 

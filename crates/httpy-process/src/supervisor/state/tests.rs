@@ -219,5 +219,5 @@ fn at_the_end_all_workers_shut_down_and_none_is_started() {
     assert_eq!(state.dead(id(3), false, now), Death::Asked);
     assert_eq!(state.kill_all(), [Kill(id(1))]);
     assert_eq!(state.dead(id(1), true, now), Death::Asked);
-    assert_eq!((state.is_empty(), state.turn(now + MINUTE), state.next()), (true, vec![], None));
+    assert_eq!((state.phase(id(1)), state.turn(now + MINUTE), state.next()), (None, vec![], None));
 }

@@ -43,6 +43,15 @@ EXAMPLES = {
         ("GET", "/metrics", 200, 'route="/order/{item}",outcome="ok"} 1'),
         ("GET", "/unknown", 404, ""),
     ],
+    "processes": [
+        ("GET", "/native", 200, "ok"),
+        ("GET", "/", 200, "hello from process"),
+        ("GET", "/primes/100", 200, "25 primes below 100"),
+        ("GET", "/crash", 502, ""),
+        ("GET", "/primes/10", 200, "4 primes below 10"),
+        ("GET", "/readyz", 200, "ready"),
+        ("GET", "/unknown", 404, ""),
+    ],
     "streaming": [
         ("GET", "/", 200, "Live feed"),
         ("POST", "/upload", 200, '"bytes": 0'),
@@ -51,6 +60,9 @@ EXAMPLES = {
         ("DELETE", "/feed", 405, ""),
     ],
 }
+
+# Examples that are built by themselves as well: beside others they would get features that they are there to do without.
+ALONE = ["processes"]
 
 # Example → what a browser checks of its page, which raises what is wrong.
 PAGES = {"mixed": status_page.check, "streaming": streaming_page.check}
@@ -66,7 +78,14 @@ class Failed(Exception):
 def build():
     """Builds all examples and returns example → path of its program."""
     # What `scripts/test-rust` selects, so that dependencies keep their features and nothing is built a second time.
-    command = ["cargo", "build", "--workspace", "--lib", "--bins", "--tests", "--examples"]
+    programs = built("--workspace", "--lib", "--bins", "--tests", "--examples")
+    for name in ALONE:
+        programs |= built("--package", name)
+    return programs
+
+
+def built(*selected):
+    command = ["cargo", "build", *selected]
     done = subprocess.run([*command, "--message-format=json-render-diagnostics"], stdout=subprocess.PIPE, check=False)
     if done.returncode != 0:
         sys.exit(done.returncode)

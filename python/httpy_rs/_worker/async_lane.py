@@ -171,7 +171,7 @@ class AsyncLane:
     def _first_step(self, running: Running) -> None:
         call, target = running.call, running.target
         _, _, method, path, params, query, headers, body, _ = call.job
-        if type(body) is not (str if target.wants == "text" else bytes):
+        if type(body) is not target.body_type:
             body = self._body(call, target)
         running.stamp()
         result = running.context.run(_enter, call, target.function, method, path, params, query, headers, body)

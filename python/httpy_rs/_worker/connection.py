@@ -1,5 +1,5 @@
-"""`Connection`: what the parts of a worker share: the control socket's sending end, the handlers, the mark, and the way out
-of the process.
+"""`Connection`: what the parts of a worker share: the control socket's sending end, the handlers, the mark, and the
+way out of the process.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ class Connection:
         """A call has ended. The last one before a stop lets the main thread go on to the end."""
         if self.stopping and self.is_idle():
             # It waits for the control socket, and finds that at its end.
-            self._socket.shutdown(socket.SHUT_RD)
+            try:
+                self._socket.shutdown(socket.SHUT_RD)
+            except OSError:
+                self.end()
 
     def fail(self, error: Broken) -> NoReturn:
         """Ends the process: the parent has sent what nobody understands."""

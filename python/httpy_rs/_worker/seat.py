@@ -32,7 +32,9 @@ class Seat:
         self._targets = connection.targets
         self._fork = connection.fork
         self._number = number
-        self.guard = Guard(holds_off=True)
+        self.guard = Guard(is_shieldable=True)
+        # It has taken a job, and has not come back. Under the lock of the lane.
+        self.is_busy = False
         # Released by who makes it lead.
         self.bell = _thread.allocate_lock()
         self.bell.acquire()
@@ -56,9 +58,6 @@ class Seat:
                     outlet.put(self._answer(call))
                     if call.receiving is not None:
                         lane.forget(call)
-                    if self._connection.stopping:
-                        outlet.flush()
-                        self._connection.note_end()
         except Broken as error:
             self._connection.fail(error)
 
@@ -86,7 +85,7 @@ class Seat:
         number, index, method, path, params, query, headers, body, details = call.job
         target = self._targets[index]
         context, received, is_timed = Context(), call.received, details[8]
-        if type(body) is not (str if target.wants == "text" else bytes):
+        if type(body) is not target.body_type:
             body = self._body(call, target)
         times: List[float] = []
         if is_timed:
@@ -123,8 +122,7 @@ class Seat:
             if receiving is None:
                 receiving = call.receiving = Receiving.whole([body])
             return receiving.body(call, self._connection.give_back)
-        data = body if receiving is None else receiving.join()
-        return data if target.wants == "bytes" else data.decode("utf-8", "surrogateescape")
+        return body if receiving is None else receiving.decoded(target.wants)
 
     def _failed(self, call: Call, error: BaseException) -> Message:
         return call.number, *raised(self._connection, call, error)

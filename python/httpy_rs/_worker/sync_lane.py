@@ -1,8 +1,8 @@
 """`SyncLane`: the jobs of plain handlers, and which thread runs them.
 
-One thread leads: it reads the lane, runs jobs one after the other, and writes the replies, so that a quick handler costs no
-change of threads. While the lead is inside a handler and jobs wait, the parent says so, and another thread becomes lead
-(`relieve`). Jobs begin in the order in which they came, each noted in the mark as it is taken.
+One thread leads: it reads the lane, runs jobs one after the other, and writes the replies, so that a quick handler
+costs no change of threads. While the lead is inside a handler and jobs wait, the parent says so, and another thread
+becomes lead (`relieve`). Jobs begin in the order in which they came, each noted in the mark as it is taken.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import socket
 from collections import deque
 from threading import Lock
 from time import monotonic
-from typing import Deque, Dict, List, Optional
+from typing import Deque, List, Optional, Tuple
 
 from httpy_rs._worker import mark
 from httpy_rs._worker.call import SYNC, Call
 from httpy_rs._worker.connection import Connection
-from httpy_rs._worker.frame import READ_SIZE, Message
+from httpy_rs._worker.frame import READ_SIZE
 from httpy_rs._worker.inlet import Inlet
 from httpy_rs._worker.seat import Seat
 
@@ -39,7 +39,6 @@ class SyncLane:
         self._idle: List[Seat] = []
         # The lead waits for the socket, which is nobody else's meanwhile.
         self._reading = False
-        self._stopping = False
 
     def start(self) -> None:
         """The first thread leads from now on."""
@@ -52,28 +51,27 @@ class SyncLane:
         """The next job, which begins now; none when `seat` does not lead any more, or there will be none."""
         while True:
             with self._lock:
-                if self._lead is not seat:
-                    if self._lead is not None or self._stopping:
-                        self._idle.append(seat)
-                        break
-                    self._lead = seat  # all threads were in handlers
+                seat.is_busy = False
+                if self._connection.stopping or self._lead not in (seat, None):
+                    self._idle.append(seat)
+                    break
+                self._lead = seat  # also where all threads were in handlers
                 if self._jobs:
                     call = self._jobs.popleft()
                     mark.begin(self._memory, SYNC, call.number)
                     self._inlet.begin(call)
+                    seat.is_busy = True
                     return call
-                if self._stopping:
-                    self._lead = None
-                    self._idle.append(seat)
-                    break
                 self._reading = True
             self.outlet.flush()
             self._read()
         self.outlet.flush()
+        self._connection.note_end()
         return None
 
     def forget(self, call: Call) -> None:
         """A call that had a streamed request has ended."""
+        call.receiving.close()
         with self._lock:
             self._inlet.end(call.number)
 
@@ -94,7 +92,7 @@ class SyncLane:
         self.outlet.flush()
         with self._lock:
             lead = self._lead
-            if lead is not None and lead.guard.call is not None:
+            if lead is not None and lead.is_busy:
                 self._lead = None
                 self._appoint()
 
@@ -127,8 +125,19 @@ class SyncLane:
     def stop(self) -> None:
         """No job begins any more."""
         with self._lock:
-            self._stopping = True
             self._jobs.clear()
+
+    def is_idle(self) -> bool:
+        """Whether no call is under way."""
+        with self._lock:
+            return not any(seat.is_busy for seat in self.seats)
+
+    def stacks(self) -> List[Tuple[str, int, str]]:
+        """Where each call is."""
+        from httpy_rs._stack import capture, show
+
+        found = [(seat.guard.call, capture(seat.guard.thread)) for seat in self.seats]
+        return [(SYNC, call.number, show(frames)) for call, frames in found if call is not None]
 
     def running(self, number: int) -> Optional[Call]:
         """The call of this number, while it runs."""

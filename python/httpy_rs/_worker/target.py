@@ -1,8 +1,10 @@
-"""`Targets`: the loaded handlers, by the index that jobs name them by. How they are loaded stands in `httpy_rs._load`."""
+"""`Targets`: the loaded handlers, by the index that jobs name them by. How they are loaded stands in
+`httpy_rs._load`.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 from httpy_rs._exception import attempt
 from httpy_rs._load import load_handler
@@ -11,7 +13,7 @@ from httpy_rs._load import load_handler
 class Target:
     """A loaded handler."""
 
-    __slots__ = ("function", "is_async", "name", "wants")
+    __slots__ = ("body_type", "function", "is_async", "name", "wants")
 
     def __init__(self, name: str, function: Callable[..., Any], wants: str, is_async: bool) -> None:
         self.name = name
@@ -19,6 +21,8 @@ class Target:
         self.wants = wants
         """`text`, `bytes` or `stream`."""
         self.is_async = is_async
+        # Of what a job brings just as the handler wants it.
+        self.body_type: Optional[type] = {"text": str, "bytes": bytes}.get(wants)
 
 
 class Targets(List[Target]):
@@ -31,6 +35,13 @@ class Targets(List[Target]):
             # Equal and not only the same: a bound method is another object each time.
             if known.name == name and known.is_async == target.is_async and _equal(known.function, target.function):
                 return index
+        return self._add(target)
+
+    def place(self, name: str, paths: Sequence[str]) -> int:
+        """The next index, which is now that of the handler of this name. Raises `LoadError`."""
+        return self._add(Target(name, *load_handler(name, paths)))
+
+    def _add(self, target: Target) -> int:
         self.append(target)
         return len(self) - 1
 

@@ -5,15 +5,18 @@ The control thread puts in what comes. There are no locks: the handler's thread 
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
+from contextlib import suppress
 from threading import Lock, get_ident
 from time import monotonic
-from typing import Any, Callable, Deque, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Deque, List, Optional, Tuple, Union
 
 from httpy_rs._body import AsyncBody, Body, BodyError
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.frame import PART, Broken
+
+if TYPE_CHECKING:
+    import asyncio
 
 UNREAD = 256 * 1024  # bytes that may have come and not have been read
 GIVE_BACK = UNREAD // 4  # bytes that were read are told together
@@ -21,6 +24,9 @@ GIVE_BACK = UNREAD // 4  # bytes that were read are told together
 _LATE = (408, "the request's body did not come in the time that the call had")
 _ENDED = "the request's body was read after its call had ended"
 _OTHER_THREAD = "the request's body was read on another thread than its handler's"
+
+# Lane, number, bytes.
+GiveBack = Callable[[str, int, int], None]
 
 
 class Receiving:
@@ -41,7 +47,7 @@ class Receiving:
         self._wake: Callable[[], object] = self._ring
         self._call: Optional[Call] = None
         self._thread = 0
-        self._give_back: Optional[Callable[[int], None]] = None
+        self._give_back: Optional[GiveBack] = None
 
     @classmethod
     def whole(cls, parts: List[bytes]) -> Receiving:
@@ -51,9 +57,10 @@ class Receiving:
         body._complete = True
         return body
 
-    def join(self) -> bytes:
-        """All of it, where it came ahead of its job."""
-        return b"".join(self._chunks)
+    def decoded(self, wants: str) -> Union[str, bytes]:
+        """All of it, where it came ahead of its job, as the handler wants it."""
+        data = b"".join(self._chunks)
+        return data if wants == "bytes" else data.decode("utf-8", "surrogateescape")
 
     # For the control thread.
 
@@ -77,15 +84,15 @@ class Receiving:
 
     # For the thread of the handler.
 
-    def body(self, call: Call, give_back: Callable[[int], None]) -> Body:
+    def body(self, call: Call, give_back: GiveBack) -> Body:
         """What a plain handler reads; its thread is the one that calls this."""
         self._open(call, give_back)
         return Body(self._next)
 
-    def async_body(
-        self, call: Call, give_back: Callable[[int], None], event_loop: asyncio.AbstractEventLoop
-    ) -> AsyncBody:
+    def async_body(self, call: Call, give_back: GiveBack, event_loop: asyncio.AbstractEventLoop) -> AsyncBody:
         """What an async handler reads, on the loop that calls this."""
+        from asyncio import sleep
+
         self._open(call, give_back)
         waiting: List[asyncio.Future[None]] = []
 
@@ -96,17 +103,15 @@ class Receiving:
                     future.set_result(None)
 
         def call_later() -> None:
-            try:
+            with suppress(RuntimeError):  # the loop has ended
                 event_loop.call_soon_threadsafe(wake)
-            except RuntimeError:
-                pass  # the loop has ended
 
         async def next_chunk() -> Optional[bytes]:
             while True:
                 found = self._take()
                 if found is not None:
                     # Others come first from time to time.
-                    await asyncio.sleep(0)
+                    await sleep(0)
                     return found[0]
                 if any(not future.done() for future in waiting):
                     raise RuntimeError("the request's body is being read by another task")
@@ -128,7 +133,7 @@ class Receiving:
         """What happened to the client's upload, where `error` says just that."""
         return self.fault if isinstance(error, BodyError) else None
 
-    def _open(self, call: Call, give_back: Callable[[int], None]) -> None:
+    def _open(self, call: Call, give_back: GiveBack) -> None:
         self._call, self._give_back, self._thread = call, give_back, get_ident()
 
     def _next(self) -> Optional[bytes]:
@@ -141,7 +146,7 @@ class Receiving:
             if not self._bell.acquire(timeout=left) and self._is_empty():
                 self.fault = _LATE
 
-    def _take(self) -> Optional[Tuple[Any]]:
+    def _take(self) -> Optional[Tuple[Optional[bytes]]]:
         """The next chunk, or the end, if there is one of them."""
         if self._closed:
             raise RuntimeError(_ENDED)
@@ -150,20 +155,23 @@ class Receiving:
         if self._chunks:
             chunk = self._chunks.popleft()
             self._read += len(chunk)
-            if self._give_back is not None and self._read - self._told >= GIVE_BACK:
-                told, self._told = self._told, self._read
-                self._give_back(self._read - told)
+            self._tell()
             return (chunk,)
         if self.fault is not None:
             status, text = self.fault
             raise BodyError(text, status)
         return (None,) if self._complete else None
 
+    def _tell(self) -> None:
+        """Gives back what was read; not of a body that came ahead, or has."""
+        call, size = self._call, self._read - self._told
+        if size >= GIVE_BACK and not self._complete and call is not None and self._give_back is not None:
+            self._told = self._read
+            self._give_back(call.lane, call.number, size)
+
     def _is_empty(self) -> bool:
         return not self._chunks and not self._complete and self.fault is None
 
     def _ring(self) -> None:
-        try:
+        with suppress(RuntimeError):  # it rings already
             self._bell.release()
-        except RuntimeError:
-            pass  # it rings already

@@ -16,27 +16,33 @@
 mod batch;
 mod command;
 mod cut;
+mod described;
 mod error;
 mod fault;
 mod job;
 mod message;
 mod notification;
+mod octet;
 mod part;
-mod result;
+mod plain;
 mod text;
 mod value;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub use batch::{Batch, TooLong};
 pub use command::{Command, Feed, Lane, Order, Question};
 pub use cut::{Payload, cut, missing};
+pub use described::Described;
 pub use error::FrameError;
 pub use fault::{exception, upload_fault};
 pub use job::{JobBody, JobMessage, write_part};
 pub use message::{Ending, Head, Kind, Message, Messages, Read, Reply, Times};
 pub use notification::{Facts, Loaded, LogRecord, Notification, job_ids, routes, stacks};
 pub use part::Parts;
-pub use result::{Described, Plain};
+pub use plain::Plain;
 pub use text::Text;
 pub use value::{Items, Pairs, Value};
 pub use write::Writer;

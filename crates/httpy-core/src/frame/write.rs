@@ -132,6 +132,12 @@ impl<'a> Writer<'a> {
         self.0.push(b'0');
     }
 
+    /// What a test wants to stand there.
+    #[cfg(test)]
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
     /// The head of a `list` whose number of items is told at its end.
     pub(super) fn open_list(&mut self) -> OpenList {
         OpenList(self.open(b'['))

@@ -1,36 +1,25 @@
-//! A handler's result in a frame, as the contract looks at it: [`Plain`], sent as it is, and [`Described`], as a tree that
-//! says of each part what it was.
-
-use std::borrow::Cow;
+//! `Described`: a handler's result that a worker cannot send as it is, as a tree that says of each part what it was.
+//!
+//! | word | and | |
+//! |---|---|---|
+//! | `int` | the number | of 64 bits at most |
+//! | `bigint`, `bool`, `none`, `iterator`, `async_iterator`, `coroutine` | | the coroutine is closed |
+//! | `str` | the text | |
+//! | `badstr` | a code point and its index | a `str` that has no bytes, or none in latin-1 |
+//! | `bytes` | the bytes | also of `bytearray` and `memoryview` |
+//! | `ahead` | `t` or `b` | a `str` or bytes that went ahead in parts |
+//! | `tuple` | the items, or their number where there are not three; the names of the types of the first eight | |
+//! | `list` | the items | |
+//! | `dict` | tuples of a key and its value | |
+//! | `other` | the name of its type | |
+//!
+//! Where the type has another name than the word tells, that stands at the end.
 
 use bytes::Bytes;
 
-use super::text::Unencodable;
+use super::octet::{encoded, joined, latin1, share, well_formed};
 use super::{FrameError, Items, Parts, Text, Value};
 use crate::view::{Integer, Latin1, Octets, Refusal, Triple, View};
-
-/// An object of exactly the type that its value has.
-#[derive(Clone, Copy, Debug)]
-pub enum Plain<'a> {
-    /// As it stands in the frame.
-    Value {
-        /// The value.
-        value: Value<'a>,
-        /// What it lies in.
-        frame: &'a Bytes,
-    },
-    /// A tuple of these three.
-    Reply(&'a [Plain<'a>; 3]),
-    /// The body that came before.
-    Ahead {
-        /// Its bytes.
-        bytes: &'a Bytes,
-        /// Whether it was a `str`.
-        is_text: bool,
-    },
-    /// The iterator that a body is.
-    Iterator,
-}
 
 /// An object as a worker describes it that cannot send it, or that has not looked at all of it.
 ///
@@ -78,113 +67,6 @@ enum Node<'a> {
 enum Nodes<'a> {
     Items(Items<'a>),
     Count(usize),
-}
-
-impl<'a> Plain<'a> {
-    /// `value`, which lies in `frame`.
-    pub fn new(value: Value<'a>, frame: &'a Bytes) -> Self {
-        Self::Value { value, frame }
-    }
-}
-
-impl View for Plain<'_> {
-    type Error = FrameError;
-
-    fn triple(&self) -> Result<Triple<Self>, FrameError> {
-        Ok(match self {
-            Self::Reply([status, body, headers]) => Triple::Three(*status, *body, *headers),
-            Self::Value { value: Value::Tuple(items), frame } => {
-                let mut each = items.map(|value| Self::new(value, frame));
-                match (items.len(), each.next(), each.next(), each.next()) {
-                    (3, Some(status), Some(body), Some(headers)) => Triple::Three(status, body, headers),
-                    (count, ..) => Triple::Other(count),
-                }
-            }
-            _ => Triple::NoTuple,
-        })
-    }
-
-    fn close_coroutine(&self) -> Result<bool, FrameError> {
-        Ok(false)
-    }
-
-    fn type_name(&self) -> String {
-        let name = match self {
-            Self::Value { value, .. } => value.type_name(),
-            Self::Reply(_) => "tuple",
-            Self::Ahead { is_text, .. } => {
-                if *is_text {
-                    "str"
-                } else {
-                    "bytes"
-                }
-            }
-            Self::Iterator => "iterator",
-        };
-        name.to_owned()
-    }
-
-    fn type_names(&self) -> Vec<String> {
-        match self {
-            Self::Reply(items) => items.iter().map(View::type_name).collect(),
-            Self::Value { value: Value::Tuple(items), .. } => {
-                items.take(8).map(|value| value.type_name().to_owned()).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn integer(&self) -> Result<Integer, FrameError> {
-        Ok(match self {
-            Self::Value { value: Value::Int(number), .. } => Integer::Number(*number),
-            Self::Value { value: Value::BigInt, .. } => Integer::Beyond,
-            _ => Integer::NoInt,
-        })
-    }
-
-    fn octets(&self) -> Result<Octets, FrameError> {
-        match self {
-            Self::Value { value: Value::Text(text), frame } => encoded(*text, frame),
-            Self::Value { value: Value::Bytes(bytes), frame } => Ok(Octets::Binary(share(frame, bytes))),
-            Self::Ahead { bytes, is_text } => Ok(joined(bytes, *is_text)),
-            _ => Ok(Octets::NoBytes),
-        }
-    }
-
-    fn is_none(&self) -> bool {
-        matches!(self, Self::Value { value: Value::None, .. })
-    }
-
-    fn is_iterator(&self) -> Result<bool, FrameError> {
-        Ok(matches!(self, Self::Iterator))
-    }
-
-    fn is_async_iterator(&self) -> Result<bool, FrameError> {
-        Ok(false)
-    }
-
-    fn pairs(&self) -> Result<Option<impl Iterator<Item = Result<(Self, Self), FrameError>>>, FrameError> {
-        let Self::Value { value: Value::Dict(pairs), frame } = *self else { return Ok(None) };
-        Ok(Some(pairs.map(move |(key, value)| Ok((Self::new(key, frame), Self::new(value, frame))))))
-    }
-
-    fn items(&self) -> Result<Option<impl Iterator<Item = Result<Self, FrameError>>>, FrameError> {
-        let Self::Value { value: Value::Tuple(items) | Value::List(items), frame } = *self else { return Ok(None) };
-        Ok(Some(items.map(move |value| Ok(Self::new(value, frame)))))
-    }
-
-    fn with_utf8<R>(
-        &self,
-        take: impl FnOnce(&[u8]) -> Result<R, Refusal<FrameError>>,
-    ) -> Result<Option<R>, Refusal<FrameError>> {
-        let Self::Value { value: Value::Text(text), .. } = self else { return Ok(None) };
-        take(well_formed(*text).map_err(Refusal::Unread)?).map(Some)
-    }
-
-    fn with_latin1<R>(&self, take: impl FnOnce(&[u8]) -> R) -> Result<Latin1<R>, FrameError> {
-        let Self::Value { value: Value::Text(text), .. } = self else { return Ok(Latin1::NoStr) };
-        latin1(*text, take)
-    }
 }
 
 impl<'a> Described<'a> {
@@ -362,55 +244,9 @@ impl View for Described<'_> {
     }
 }
 
-fn joined(bytes: &Bytes, is_text: bool) -> Octets {
-    if is_text { Octets::Text(bytes.clone()) } else { Octets::Binary(bytes.clone()) }
-}
-
 fn list<'a>(parts: &mut Parts<'a>, at: usize) -> Result<Items<'a>, FrameError> {
     match parts.value("a list of described values")? {
         Value::List(items) => Ok(items),
         other => Err(FrameError::value(&other, at, "a list of described values")),
-    }
-}
-
-fn encoded(text: Text<'_>, frame: &Bytes) -> Result<Octets, FrameError> {
-    match text.encode() {
-        Ok(Cow::Borrowed(bytes)) => Ok(Octets::Text(share(frame, bytes))),
-        Ok(Cow::Owned(bytes)) => Ok(Octets::Text(bytes.into())),
-        Err(Unencodable::At { code_point, index }) => Ok(Octets::Unencodable(code_point, index)),
-        Err(Unencodable::Malformed) => Err(malformed()),
-    }
-}
-
-fn latin1<R>(text: Text<'_>, take: impl FnOnce(&[u8]) -> R) -> Result<Latin1<R>, FrameError> {
-    match text.latin1() {
-        Ok(bytes) => Ok(Latin1::Text(take(&bytes))),
-        Err(Unencodable::At { code_point, index }) => Ok(Latin1::Unencodable(code_point, index)),
-        Err(Unencodable::Malformed) => Err(malformed()),
-    }
-}
-
-fn well_formed(text: Text<'_>) -> Result<&[u8], FrameError> {
-    if text.is_well_formed() { Ok(text.as_bytes()) } else { Err(malformed()) }
-}
-
-#[cold]
-fn malformed() -> FrameError {
-    FrameError::new("a str that is no text", 0, "UTF-8")
-}
-
-/// Below this, bytes are copied out of a frame; a share of it would cost as much.
-const SMALL: usize = 1024;
-
-/// A share keeps all of its frame: at most so many times what it needs.
-const WASTE: usize = 64;
-
-/// Bytes that outlive the `frame` in which they lie: a share of it, unless they are small, for themselves or beside it.
-pub(super) fn share(frame: &Bytes, bytes: &[u8]) -> Bytes {
-    let start = (bytes.as_ptr() as usize).wrapping_sub(frame.as_ptr() as usize);
-    let end = start.checked_add(bytes.len()).filter(|end| *end <= frame.len());
-    match end.filter(|_| bytes.len() >= SMALL && bytes.len().saturating_mul(WASTE) >= frame.len()) {
-        Some(end) => frame.slice(start..end),
-        None => Bytes::copy_from_slice(bytes),
     }
 }

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use httpy_core::{Answer, Listener, Outcome, TargetId};
+use httpy_core::{Answer, Outcome, TargetId};
 
 use crate::ask::Ask;
 use crate::call::Waiting;
 use crate::handover::Handler;
+use crate::line::Lines;
 
 /// What comes of a round.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ impl After {
     }
 
     /// Gives the answers, and logs what nobody waited for.
-    pub(crate) fn finish(&mut self, handlers: &[Arc<Handler>], listener: Listener) {
+    pub(crate) fn finish(&mut self, handlers: &[Arc<Handler>], lines: &Lines, late: fn(&str, Outcome)) {
         for Answered { target, answer, outcome, silent } in self.answers.drain(..) {
             if let Err(outcome) = answer.send(outcome)
                 && !silent
@@ -49,7 +50,9 @@ impl After {
             if let Some(handler) = handlers.get(target.index)
                 && !matches!(outcome, Outcome::Returned(_))
             {
-                (listener.late)(&handler.target, outcome);
+                // Elsewhere: it runs the host's code.
+                let handler = Arc::clone(handler);
+                lines.later(move || late(&handler.target, outcome));
             }
         }
     }

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
-use httpy_core::frame::{FrameError, Loaded as Given, Notification, Parts, Question, Value, job_ids, routes, stacks};
-use httpy_core::{Figures, LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Standing, TargetId, Ticket, Work};
+use httpy_core::frame::{Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
+use httpy_core::{ LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Standing, TargetId, Work};
 
 use crate::ask::{Ask, gone, internal};
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
 use crate::handover::{Handler, Reason, Wants};
-use crate::hub::Place;
-use crate::watch::{Strike, Watched};
-use crate::worker::{WAYS, Worker, broken, index, way};
+use crate::record;
+use crate::said::{exit_report, figures, text};
+use crate::worker::{Worker, broken};
 
 impl Dispatch {
     /// Does what the host asks.
@@ -36,7 +35,7 @@ impl Dispatch {
                 let notice = Box::new(Notice::Slow { call: slow, stack: None });
                 match self.find(&ticket).and_then(|place| self.worker(place.worker)) {
                     Some(worker) => worker.ask(Ask::Stack { ticket, notice }, Question::Stacks),
-                    None => (self.listener.notice)(&notice),
+                    None => self.say(*notice),
                 }
             }
             Deed::Stacks(sender) => {
@@ -109,14 +108,11 @@ impl Dispatch {
     /// Why the connection is at its end.
     pub(crate) fn read_control(&mut self, seat: usize, context: &mut Context<'_>) -> Result<bool, Reason> {
         let Some(worker) = &mut self.workers[seat] else { return Ok(false) };
-        let mut open = true;
-        let any = match worker.control.poll_read(context) {
-            Poll::Ready(read) => {
-                open = read.is_ok_and(|open| open);
-                true
-            }
-            Poll::Pending => false,
-        };
+        let (mut any, mut open) = (false, true);
+        while open && let Poll::Ready(read) = worker.control.poll_read(context) {
+            open = read.is_ok_and(|open| open);
+            any = true;
+        }
         // Also where nothing is read: something may have come with what made the worker ready.
         while let Some(worker) = &mut self.workers[seat]
             && let Some(payload) = worker.control.next()?
@@ -133,7 +129,8 @@ impl Dispatch {
         match notification {
             Notification::Read { lane, id, bytes } => worker.has_read(lane, id, bytes),
             Notification::Log(record) => {
-                crate::record::emit(&record, worker.span(&record));
+                let span = worker.span(&record);
+                self.lines.later(move || record::emit(&record, span));
                 Ok(())
             }
             Notification::Ok { seq, value } => {
@@ -205,18 +202,24 @@ impl Dispatch {
                 Ok(())
             }
             Ask::Figures(number) => {
-                let figures = figures(value)?;
+                let (figures, event_loop) = figures(value)?;
+                if let Some((calls, lag)) = event_loop {
+                    self.board.looped(&worker.name, calls, lag);
+                }
                 self.gatherings.add_figures(number, Some(figures));
                 Ok(())
             }
             Ask::Stack { ticket, notice } => {
                 let stacks = worker.stacks(stacks(value)?);
                 let stack = stacks.into_iter().find(|stack| Arc::ptr_eq(&stack.ticket, &ticket));
-                (self.listener.notice)(&with_stack(*notice, stack.map(|stack| stack.text)));
+                self.say(with_stack(*notice, stack.map(|stack| stack.text)));
                 Ok(())
             }
             Ask::Recall => worker.recalled(&job_ids(value)?, &mut self.after),
-            Ask::ShutDown => Ok(()),
+            Ask::ShutDown => {
+                self.board.report(exit_report(value)?);
+                Ok(())
+            }
         }
     }
 
@@ -264,92 +267,13 @@ impl Dispatch {
         match ask.fail(error) {
             Some(Ask::Stacks(number)) => self.gatherings.add_stacks(number, Vec::new()),
             Some(Ask::Figures(number)) => self.gatherings.add_figures(number, None),
-            Some(Ask::Stack { notice, .. }) => (self.listener.notice)(&notice),
+            Some(Ask::Stack { notice, .. }) => self.say(*notice),
             _ => {}
         }
         if was_loading {
             self.is_loading = false;
             self.load_next();
         }
-    }
-
-    /// Where a call is under way.
-    fn find(&self, ticket: &Arc<Ticket>) -> Option<Place> {
-        let worker = self.workers.get(ticket.seat()?.0)?.as_ref()?;
-        WAYS.into_iter().find_map(|lane| {
-            let id = worker.lanes[index(lane)].number_of(ticket)?;
-            Some(Place { worker: worker.id, lane, id })
-        })
-    }
-
-    /// Nobody waits for a call any more.
-    fn watch(&mut self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) {
-        let now = Instant::now();
-        let name = self.handlers.get(target.index).map_or_else(String::new, |handler| handler.target.clone());
-        let Some(place) = self.find(ticket) else {
-            if answered {
-                let (limit, streaming) = (ticket.limit(), ticket.is_streaming());
-                (self.listener.notice)(&Notice::Late { target: name, limit, streaming });
-            }
-            return;
-        };
-        debug_assert_eq!(way(target), place.lane);
-        if let Some(worker) = self.worker(place.worker) {
-            worker.cancel(place.lane, place.id);
-        }
-        let watched = Watched::new(place, ticket, name, answered, now);
-        match self.watched.iter_mut().find(|before| before.place == place) {
-            Some(before) => *before = watched,
-            None => self.watched.push(watched),
-        }
-    }
-
-    /// Does what is due about calls that nobody waits for. True when anything was.
-    pub(crate) fn enforce(&mut self, context: &mut Context<'_>, now: Instant) -> bool {
-        if self.watched.is_empty() {
-            return false;
-        }
-        let mut any = false;
-        let mut watched = std::mem::take(&mut self.watched);
-        let mut kept = Vec::with_capacity(watched.len());
-        for mut watched in watched.drain(..) {
-            let (Place { worker, lane, id }, lost_after) = (watched.place, self.lost_after);
-            let still = self.worker(worker).filter(|worker| worker.lanes[index(lane)].calls.contains_key(&id));
-            let Some(worker) = still else {
-                if let Some(notice) = watched.over() {
-                    (self.listener.notice)(&notice);
-                }
-                continue;
-            };
-            let strike = watched.strike(now, lost_after);
-            any |= !matches!(strike, Strike::Nothing);
-            let notice = match strike {
-                Strike::Nothing => None,
-                Strike::Interrupt(notice) => {
-                    worker.interrupt(lane, id);
-                    notice
-                }
-                Strike::Cancel(notice) => notice,
-                Strike::Tell(notice) => {
-                    (self.listener.notice)(&notice);
-                    None
-                }
-                Strike::Kill => {
-                    if let Some(seat) = self.seat(watched.place.worker) {
-                        self.end(seat, Reason::Stuck, context);
-                    }
-                    continue;
-                }
-            };
-            if let (Some(notice), Some(ticket)) = (notice, watched.ticket.upgrade())
-                && let Some(worker) = self.worker(watched.place.worker)
-            {
-                worker.ask(Ask::Stack { ticket, notice: Box::new(notice) }, Question::Stacks);
-            }
-            kept.push(watched);
-        }
-        self.watched.extend(kept);
-        any
     }
 
     /// Who does what now.
@@ -374,7 +298,11 @@ fn loaded(index: usize, handler: &Handler) -> Loaded {
 
 fn with_stack(notice: Notice, text: Option<String>) -> Notice {
     match notice {
-        Notice::Overdue { call, shielded, .. } => Notice::Overdue { call, stack: text.unwrap_or_default(), shielded },
+        Notice::Overdue { call, shielded, .. } => match text {
+            Some(stack) => Notice::Overdue { call, stack, shielded },
+            // It has ended by itself in this moment, or never began.
+            None => Notice::Late { target: call.target, limit: call.limit, streaming: call.streaming },
+        },
         Notice::Cancelled { call, .. } => Notice::Cancelled { call, stack: text },
         Notice::Slow { call, .. } => Notice::Slow { call, stack: text },
         other => other,
@@ -386,23 +314,3 @@ fn unasked(seq: u64) -> Reason {
     broken(format!("an answer to question {seq}, which it was not asked"))
 }
 
-/// Python's figures: memory blocks, and the runs of the garbage collector with their seconds.
-fn figures(value: &Value<'_>) -> Result<Figures, FrameError> {
-    let mut parts = Parts::of(value, 0, "figures")?;
-    let allocated_blocks = parts.count("memory blocks")?;
-    let mut runs = parts.items("runs of the garbage collector")?;
-    let mut gc_pauses = Vec::new();
-    while runs.left() > 0 {
-        let mut run = runs.parts("a run of the garbage collector")?;
-        let generation = u32::try_from(run.count("a generation")?).unwrap_or(u32::MAX);
-        gc_pauses.push((generation, run.seconds("seconds")?));
-    }
-    Ok(Figures { allocated_blocks, gc_pauses })
-}
-
-fn text(value: &Value<'_>) -> Result<String, FrameError> {
-    match value {
-        Value::Text(text) => Ok(text.to_string_lossy().into_owned()),
-        other => Err(FrameError::value(other, 0, "text")),
-    }
-}

@@ -26,8 +26,8 @@ pub(crate) enum Deed {
     TellSlow { ticket: Arc<Ticket>, slow: Slow },
     /// Read the stacks of all calls that are in handlers.
     Stacks(oneshot::Sender<Vec<Stack>>),
-    /// Ask for figures of all workers.
-    Figures(SyncSender<Figures>),
+    /// Ask for figures of all workers; for whoever waits, and for the board.
+    Figures(Option<SyncSender<Figures>>),
     /// Say who does what.
     Roster(SyncSender<Roster>),
 }

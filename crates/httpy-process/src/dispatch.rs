@@ -11,17 +11,19 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use httpy_core::frame::{Command, Question};
-use httpy_core::{Listener, Seat};
+use httpy_core::{Notice, Outcome, Seat};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use crate::after::After;
 use crate::ask::Ask;
+use crate::board::Board;
 use crate::call::Waiting;
 use crate::deed::Deed;
 use crate::gather::Gatherings;
 use crate::handover::{Handler, Handlers, Order, Reason, WorkerId};
 use crate::hub::{Hub, Left};
+use crate::line::Lines;
 use crate::options::ProcessOptions;
 use crate::watch::Watched;
 use crate::worker::{Worker, index, way};
@@ -50,10 +52,14 @@ pub(crate) struct Dispatch {
     /// What every worker loads for its end.
     pub(crate) shutdown: Vec<String>,
     pub(crate) gatherings: Gatherings,
+    pub(crate) board: Arc<Board>,
+    /// Workers that are to end when no job waits any more.
+    stops: Vec<WorkerId>,
     sleep: Pin<Box<Sleep>>,
     /// When the timer rings, if it does.
     rings: Option<Instant>,
-    pub(crate) listener: Listener,
+    pub(crate) lines: Lines,
+    late: fn(&str, Outcome),
     threads: usize,
     in_flight: usize,
     pub(crate) lost_after: Duration,
@@ -66,7 +72,9 @@ impl Dispatch {
         hub: Arc<Hub>,
         shared: Arc<Handlers>,
         orders: mpsc::Receiver<Order>,
-        listener: Listener,
+        board: Arc<Board>,
+        lines: Lines,
+        late: fn(&str, Outcome),
     ) -> Self {
         Self {
             hub,
@@ -82,9 +90,12 @@ impl Dispatch {
             is_loading: false,
             shutdown: Vec::new(),
             gatherings: Gatherings::default(),
+            board,
+            stops: Vec::new(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             rings: None,
-            listener,
+            lines,
+            late,
             threads: options.threads.max(1),
             in_flight: options.in_flight.max(1),
             lost_after: options.lost_after,
@@ -101,8 +112,9 @@ impl Dispatch {
             any |= self.read(context, now);
             any |= self.enforce(context, now);
             self.assign(now);
+            self.stop();
             self.write(context, now);
-            self.after.finish(&self.handlers, self.listener);
+            self.after.finish(&self.handlers, &self.lines, self.late);
             if any {
                 continue;
             }
@@ -136,16 +148,14 @@ impl Dispatch {
                         self.workers.push(None);
                         self.workers.len() - 1
                     });
+                    self.board.started(&started.facts);
                     let hub = Arc::clone(&self.hub);
                     let mut worker = Worker::new(*started, Seat(seat), hub, self.threads, self.in_flight);
                     self.introduce(&mut worker);
                     self.workers[seat] = Some(worker);
                 }
                 Some(Order::Stop(id)) => {
-                    if let Some(worker) = self.worker(id) {
-                        worker.stopping = true;
-                        worker.command(&Command::Stop);
-                    }
+                    self.stops.push(id);
                 }
                 Some(Order::ShutDown(id, limit)) => {
                     if let Some(worker) = self.worker(id) {
@@ -161,6 +171,19 @@ impl Dispatch {
             }
         }
         any
+    }
+
+    /// Has workers end. When the app is dropped, what waits then comes before that.
+    fn stop(&mut self) {
+        if self.left.closed && self.jobs() > 0 {
+            return;
+        }
+        for id in std::mem::take(&mut self.stops) {
+            if let Some(worker) = self.worker(id) {
+                worker.stopping = true;
+                worker.command(&Command::Stop);
+            }
+        }
     }
 
     /// Takes in what the host has left.
@@ -185,14 +208,15 @@ impl Dispatch {
         let mut any = false;
         for seat in 0..self.workers.len() {
             let Some(worker) = &mut self.workers[seat] else { continue };
-            let read = worker.read(context, now, &mut self.after);
-            let read = read.and_then(|lanes| Ok(self.read_control(seat, context)? || lanes));
-            match read {
-                Ok(read) => any |= read,
-                Err(reason) => {
-                    any = true;
-                    self.end(seat, reason, context);
-                }
+            // What a call has logged comes before its reply, by another way: with the reply in hand, it is there.
+            any |= worker.receive(context);
+            let read = self.read_control(seat, context).and_then(|control| {
+                any |= control;
+                self.workers[seat].as_mut().map_or(Ok(()), |worker| worker.read(now, &mut self.after))
+            });
+            if let Err(reason) = read {
+                any = true;
+                self.end(seat, reason, context);
             }
         }
         self.take_back();
@@ -216,6 +240,7 @@ impl Dispatch {
         if matches!(reason, Reason::Closed) {
             worker.read_rest(context, &mut self.after);
         }
+        self.board.forget(&worker.name);
         worker.close(reason, &self.handlers, &mut self.after);
         for ask in std::mem::take(&mut self.after.asks) {
             self.unanswered(ask);
@@ -264,6 +289,11 @@ impl Dispatch {
         }
         self.rings = None;
         false
+    }
+
+    /// Says something to the operator, elsewhere: it runs the host's code.
+    pub(crate) fn say(&self, notice: Notice) {
+        self.lines.say(notice);
     }
 
     /// The worker of this number, while it lives.

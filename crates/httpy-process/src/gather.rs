@@ -1,7 +1,9 @@
 //! `Gatherings`: answers of several workers to one question, until all have come.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use httpy_core::{Figures, Stack};
 use tokio::sync::oneshot;
@@ -9,12 +11,17 @@ use tokio::sync::oneshot;
 /// So many may wait for stacks; one more gets none.
 const MOST_WAITING: usize = 64;
 
+/// So many runs of the garbage collector are kept until somebody asks.
+const MOST_UNTOLD: usize = 4096;
+
 /// What is being gathered.
 #[derive(Debug, Default)]
 pub(crate) struct Gatherings {
     last: u64,
     stacks: HashMap<u64, Gathering<Vec<Stack>, oneshot::Sender<Vec<Stack>>>>,
-    figures: HashMap<u64, Gathering<Figures, SyncSender<Figures>>>,
+    figures: HashMap<u64, Gathering<Figures, Option<SyncSender<Figures>>>>,
+    /// Runs of the garbage collector that were told to nobody.
+    untold: Vec<(u32, Duration)>,
 }
 
 #[derive(Debug)]
@@ -41,13 +48,18 @@ impl Gatherings {
         Some(self.last)
     }
 
-    /// Figures of so many workers are to come, likewise.
-    pub(crate) fn figures(&mut self, workers: usize, sender: SyncSender<Figures>) -> Option<u64> {
+    /// Figures of so many workers are to come, under the number that comes back. Where nobody waits for them, the runs of the
+    /// garbage collector are kept for the next one who does.
+    pub(crate) fn figures(&mut self, workers: usize, sender: Option<SyncSender<Figures>>) -> Option<u64> {
         if workers == 0 || self.figures.len() >= MOST_WAITING {
             return None;
         }
         self.last += 1;
-        self.figures.insert(self.last, Gathering { left: workers, there: Figures::default(), sender });
+        let mut there = Figures::default();
+        if sender.is_some() {
+            there.gc_pauses = mem::take(&mut self.untold);
+        }
+        self.figures.insert(self.last, Gathering { left: workers, there, sender });
         Some(self.last)
     }
 
@@ -75,7 +87,14 @@ impl Gatherings {
         if gathering.left == 0
             && let Some(Gathering { there, sender, .. }) = self.figures.remove(&number)
         {
-            drop(sender.try_send(there));
+            match sender {
+                // Fails where nobody waits any more.
+                Some(sender) => drop(sender.try_send(there)),
+                None => {
+                    let room = MOST_UNTOLD.saturating_sub(self.untold.len());
+                    self.untold.extend(there.gc_pauses.into_iter().take(room));
+                }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use httpy_core::frame::Loaded;
+use httpy_core::frame::{Facts, Loaded};
 use httpy_core::{Lane, Running};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
@@ -51,8 +51,8 @@ pub(crate) struct Started {
     pub(crate) mark: File,
     /// So many handlers of the list it has loaded. The dispatch has it load those that came meanwhile before it gets jobs.
     pub(crate) handlers: usize,
-    /// Whether it has a GIL.
-    pub(crate) has_gil: bool,
+    /// What it has said of itself.
+    pub(crate) facts: Facts,
     pub(crate) tally: Arc<Tally>,
     /// Told once: the connection is at its end, and whatever is left of the process is to be killed.
     pub(crate) ended: oneshot::Sender<Ended>,

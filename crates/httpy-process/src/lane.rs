@@ -21,6 +21,8 @@ pub(crate) const QUICK: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) channel: Channel,
+    /// The worker has not closed it.
+    pub(crate) is_open: bool,
     /// The number of the last call.
     last: u64,
     pub(crate) calls: HashMap<u64, Call, Numbers>,
@@ -55,7 +57,7 @@ impl Hasher for Number {
 
 impl Lane {
     pub(crate) fn new(channel: Channel, now: Instant) -> Self {
-        Self { channel, last: 0, calls: HashMap::default(), ahead: VecDeque::new(), answered: now }
+        Self { channel, is_open: true, last: 0, calls: HashMap::default(), ahead: VecDeque::new(), answered: now }
     }
 
     /// The number of one more call.

@@ -8,11 +8,14 @@
 
 mod after;
 mod ask;
+mod board;
 mod call;
 mod channel;
 mod control;
 mod deed;
 mod dispatch;
+mod enforce;
+mod executor;
 mod failure;
 mod gather;
 mod handover;
@@ -23,10 +26,14 @@ mod lane;
 mod line;
 mod options;
 mod record;
+mod said;
 mod source;
 mod spawn;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod worker;
 
+pub use executor::Processes;
 pub use options::ProcessOptions;

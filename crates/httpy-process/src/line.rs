@@ -48,6 +48,7 @@ pub(crate) struct Lines {
 enum Item {
     Print { worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail: Arc<Tail> },
     Say(Box<Notice>),
+    Work(Box<dyn FnOnce() + Send>),
     Record(Box<LogRecord>),
 }
 
@@ -68,6 +69,17 @@ impl Lines {
     pub(crate) async fn follow(&self, worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail: Arc<Tail>) {
         // The thread is gone only when it has panicked; what is printed then goes nowhere.
         drop(self.thread.send(Item::Print { worker, pid, stream, pipe, tail }).await);
+    }
+
+    /// Does what runs the host's code. Never blocks: where the host's log takes nothing any more, it is dropped.
+    pub(crate) fn later(&self, work: impl FnOnce() + Send + 'static) {
+        drop(self.thread.try_send(Item::Work(Box::new(work))));
+    }
+
+    /// As [`later`](Self::later), but waits for room.
+    pub(crate) async fn last(&self, work: Box<dyn FnOnce() + Send>) {
+        // The thread is gone only when it has panicked.
+        drop(self.thread.send(Item::Work(work)).await);
     }
 
     /// Logs a record of a worker's `logging` that belongs to no call. Never blocks: where the host's log takes nothing any
@@ -91,6 +103,7 @@ async fn run(mut items: mpsc::Receiver<Item>, say: impl Fn(&Notice)) {
                     streams.spawn(follow(worker, pid, stream, pipe, tail));
                 }
                 Some(Item::Say(notice)) => guard(|| say(&notice)),
+                Some(Item::Work(work)) => guard(work),
                 Some(Item::Record(record)) => guard(|| record::emit(&record, None)),
                 None => break,
             },

@@ -92,14 +92,14 @@ impl Worker {
     pub(crate) fn new(started: Started, seat: Seat, hub: Arc<Hub>, threads: usize, in_flight: usize) -> Self {
         let now = Instant::now();
         let Started {
-            id, name, number, control, rest, sync, asynchronous, mark, handlers, has_gil, tally, ended, ..
+            id, name, number, control, rest, sync, asynchronous, mark, handlers, facts, tally, ended, ..
         } = started;
         let lane = |stream| Lane::new(Channel::new(stream, BytesMut::new()), now);
         Self {
             id,
             name,
             number,
-            has_gil,
+            has_gil: facts.gil,
             control: Channel::new(control, rest),
             lanes: [lane(sync), lane(asynchronous)],
             mark,
@@ -312,31 +312,38 @@ impl Worker {
         }
     }
 
-    /// Reads what has come on both lanes. True when anything has.
+    /// Takes in what has come on both lanes, and does not look at it yet. True when anything has.
+    pub(crate) fn receive(&mut self, context: &mut Context<'_>) -> bool {
+        let mut any = false;
+        for lane in &mut self.lanes {
+            if let Poll::Ready(open) = lane.channel.poll_read(context) {
+                lane.is_open = open.is_ok_and(|open| open);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Does what follows from what has come on both lanes.
     ///
     /// # Errors
     ///
     /// Why the connection is at its end.
-    pub(crate) fn read(&mut self, context: &mut Context<'_>, now: Instant, after: &mut After) -> Result<bool, Reason> {
-        let mut any = false;
+    pub(crate) fn read(&mut self, now: Instant, after: &mut After) -> Result<(), Reason> {
+        let mut answered = 0;
         for way in WAYS {
-            let lane = index(way);
-            let before = self.lanes[lane].calls.len();
-            if let Poll::Ready(open) = self.lanes[lane].channel.poll_read(context) {
-                let open = open.is_ok_and(|open| open);
-                any = true;
-                self.read_arrived(way, now, after)?;
-                if !open {
-                    return Err(Reason::Closed);
-                }
-            }
-            let answered = before - self.lanes[lane].calls.len();
-            if answered > 0 {
-                self.lanes[lane].answered = now;
-                self.tally.answered.fetch_add(answered as u64, Ordering::Relaxed);
+            let before = self.lanes[index(way)].calls.len();
+            self.read_arrived(way, now, after)?;
+            let lane = &mut self.lanes[index(way)];
+            if before > lane.calls.len() {
+                lane.answered = now;
+                answered += before - lane.calls.len();
             }
         }
-        Ok(any)
+        if answered > 0 {
+            self.tally.answered.fetch_add(answered as u64, Ordering::Relaxed);
+        }
+        if self.lanes.iter().all(|lane| lane.is_open) { Ok(()) } else { Err(Reason::Closed) }
     }
 
     /// Reads what was written before the end, as far as it makes sense.

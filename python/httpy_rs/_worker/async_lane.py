@@ -156,8 +156,8 @@ class AsyncLane:
         self._begin()
 
     def _start(self, call: Call) -> None:
-        mark.begin(self._connection.mark.memory, ASYNC, call.number)
         self._inlet.begin(call)
+        mark.begin(self._connection.mark.memory, ASYNC, self._inlet.latest)
         running = Running(call, self._connection.targets[call.job[1]])
         self.running[call.number] = running
         around, self._starting = self._starting, running

@@ -19,8 +19,8 @@ class Inlet:
         self._decoder = Decoder()
         self._parts: Dict[int, List[bytes]] = {}
         self._uploads: Dict[int, Receiving] = {}
-        # The highest number of those that have begun.
-        self._latest = 0
+        self.latest = 0
+        """The highest number of those that have begun. A job whose body went ahead comes after some with higher ones."""
 
     def feed(self, data: bytes, now: float) -> List[Call]:
         """The jobs that are complete now. Raises `Broken`."""
@@ -37,8 +37,8 @@ class Inlet:
 
     def begin(self, call: Call) -> None:
         """The call begins, and its upload is its own now."""
-        if call.number > self._latest:
-            self._latest = call.number
+        if call.number > self.latest:
+            self.latest = call.number
         if call.job[7] is True:
             call.receiving = self._upload(call.number)
 
@@ -48,7 +48,7 @@ class Inlet:
 
     def upload(self, number: int, item: object) -> None:
         """Something has come of a streamed body: a chunk, its end, or why there is no more. Raises `Broken`."""
-        if number > self._latest or number in self._uploads:
+        if number > self.latest or number in self._uploads:
             self._upload(number).feed(item)
 
     def _upload(self, number: int) -> Receiving:

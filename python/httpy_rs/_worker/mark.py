@@ -25,7 +25,7 @@ class Mark:
 
 
 def begin(memory: mmap.mmap, lane: str, number: int) -> None:
-    """The job of this number begins now."""
+    """Up to this number, jobs may have begun."""
     _NUMBER.pack_into(memory, _PLACES[lane], number)
 
 

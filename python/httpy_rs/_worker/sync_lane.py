@@ -58,8 +58,8 @@ class SyncLane:
                 self._lead = seat  # also where all threads were in handlers
                 if self._jobs:
                     call = self._jobs.popleft()
-                    mark.begin(self._memory, SYNC, call.number)
                     self._inlet.begin(call)
+                    mark.begin(self._memory, SYNC, self._inlet.latest)
                     seat.is_busy = True
                     return call
                 self._reading = True

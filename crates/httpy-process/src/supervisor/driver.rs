@@ -325,7 +325,7 @@ impl Driver {
             asynchronous: newcomer.ends.asynchronous,
             mark: newcomer.ends.mark,
             handlers: kept.handlers,
-            has_gil: newcomer.facts.gil,
+            facts: newcomer.facts,
             tally,
             ended,
         };

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use httpy_core::{Notice, Running};
+use httpy_core::{ProcessNotice, Running};
 
 use super::stage::{Seen, Stage, scripted};
 use crate::handover::{Ended, Reason};
 
 #[tokio::test]
 async fn workers_start_and_end_when_nobody_holds_them_any_more() {
-    let mut stage = Stage::new(|options| options.processes = 2, |setup, _| setup.program = scripted("begin(); serve()"));
+    let mut stage =
+        Stage::new(|options| options.processes = 2, |setup, _| setup.program = scripted("begin(); serve()"));
     stage.up().await.unwrap();
     let mut numbers = [stage.added().await.number, stage.added().await.number];
     numbers.sort_unstable();
@@ -95,11 +96,11 @@ async fn a_worker_that_has_answered_enough_is_replaced_before_it_is_stopped() {
     let second = stage.added().await;
     assert!(matches!(stage.next().await, Seen::Stopped(id) if id == first.id));
     stage.gone(first.id).await;
-    let recycled = stage.notice(|notice| matches!(notice, Notice::Recycled { .. })).await.to_string();
+    let recycled = stage.notice(|notice| matches!(notice, ProcessNotice::Recycled { .. })).await.to_string();
     assert!(recycled.ends_with("has answered 100 calls: it is replaced"), "{recycled}");
     let standing = stage.supervisor.standing();
     assert_eq!((standing.recycled, standing.restarts, standing.ready), (1, 0, 1));
-    assert!(!stage.notices().iter().any(|notice| matches!(notice, Notice::Died { .. })));
+    assert!(!stage.notices().iter().any(|notice| matches!(notice, ProcessNotice::Died { .. })));
     assert_eq!(second.number, 1);
 }
 
@@ -111,14 +112,15 @@ async fn a_worker_that_has_grown_too_large_is_replaced() {
         |setup, folder| {
             // Only the first one grows.
             let once = folder.join("once");
-            let grow = format!("if not os.path.exists({once:?}):\n    open({once:?}, 'w')\n    grown = b'x' * 200_000_000\n");
+            let grow =
+                format!("if not os.path.exists({once:?}):\n    open({once:?}, 'w')\n    grown = b'x' * 200_000_000\n");
             setup.program = scripted(&format!("{grow}begin(); serve()"));
         },
     );
     let first = stage.added().await;
     stage.added().await;
     assert!(matches!(stage.next().await, Seen::Stopped(id) if id == first.id));
-    let recycled = stage.notice(|notice| matches!(notice, Notice::Recycled { .. })).await.to_string();
+    let recycled = stage.notice(|notice| matches!(notice, ProcessNotice::Recycled { .. })).await.to_string();
     assert!(recycled.contains("has grown to 2"), "{recycled}");
 }
 
@@ -131,7 +133,7 @@ async fn an_old_worker_is_replaced() {
     for _ in 0..3 {
         stage.added().await;
     }
-    let recycled = stage.notice(|notice| matches!(notice, Notice::Recycled { .. })).await.to_string();
+    let recycled = stage.notice(|notice| matches!(notice, ProcessNotice::Recycled { .. })).await.to_string();
     assert!(recycled.contains("has reached its age"), "{recycled}");
 }
 
@@ -164,9 +166,9 @@ async fn too_many_deaths_are_told_of_once() {
     for _ in 0..5 {
         stage.added().await;
     }
-    let restless = stage.notice(|notice| matches!(notice, Notice::Restless { .. })).await;
-    assert_eq!(restless, Notice::Restless { deaths: 3, replacements: 2 });
-    let count = stage.notices().iter().filter(|notice| matches!(notice, Notice::Restless { .. })).count();
+    let restless = stage.notice(|notice| matches!(notice, ProcessNotice::Restless { .. })).await;
+    assert_eq!(restless, ProcessNotice::Restless { deaths: 3, replacements: 2 });
+    let count = stage.notices().iter().filter(|notice| matches!(notice, ProcessNotice::Restless { .. })).count();
     let standing = stage.supervisor.standing();
     assert!(count == 1 && standing.deaths > standing.replacements, "{standing:?}");
     assert!(stage.died().await.contains("ended with exit status 3"));

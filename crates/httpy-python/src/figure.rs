@@ -1,4 +1,4 @@
-//! `Figures`: what is counted of the interpreter and of the event loops, for the host's metrics.
+//! `Figures`: what is counted of the interpreter, for the host's metrics; `Lag`: how late an event loop is.
 //!
 //! The interpreter's are asked on Python's main thread, so that nobody else has to attach for them, and come when that has
 //! the interpreter. What belongs to an event loop is counted by its own thread.
@@ -21,17 +21,6 @@ pub struct Figures {
     pub gc_pauses: Vec<(u32, Duration)>,
 }
 
-/// What is counted of one event loop.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoopFigures {
-    /// The name of its thread.
-    pub name: String,
-    /// Jobs that were pushed to it and have not ended.
-    pub calls: usize,
-    /// How long it took to come round when it was rung the last time, or has taken until now. None before the first time.
-    pub lag: Option<Duration>,
-}
-
 impl Pool {
     /// Asks the interpreter's figures. They come as soon as Python's main thread has the interpreter; closed without them
     /// where Python has ended, or app code has broken `gc` or `sys`. Never blocks.
@@ -44,11 +33,6 @@ impl Pool {
             }
         });
         receiver
-    }
-
-    /// What is counted of the event loops now; has each of them rung, for the next time. Never blocks.
-    pub fn loop_figures(&self) -> Vec<LoopFigures> {
-        self.crew.event_loops.figures()
     }
 }
 

@@ -32,10 +32,10 @@ mod turn;
 mod upload;
 mod worker;
 
-pub use figure::{Figures, LoopFigures};
+pub use figure::Figures;
 pub use load::{LoadError, LoadErrorKind};
 pub use notice::{Notice, Overdue, Slow};
 pub use pool::{Health, Listener, Pool, PoolOptions};
-pub use roster::{Member, Roster, Work};
+pub use roster::{LoopMember, Member, Roster, Work};
 pub use runtime::{Runtime, ShutdownFunction};
-pub use stack::Stack;
+pub use stack::{Stack, StackOf};

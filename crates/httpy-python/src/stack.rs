@@ -1,5 +1,5 @@
-//! `Stacks`: reads what handlers are doing, for those who cannot wait for the interpreter themselves: of all workers at
-//! once, or of one call that takes long, on a worker or an event loop. Nobody is interrupted.
+//! `Stacks`: reads what handlers are doing, for those who cannot wait for the interpreter themselves: of all workers and
+//! event loops at once, or of one call that takes long, on a worker or an event loop. Nobody is interrupted.
 //!
 //! A thread of its own does the waiting. There is one at most, started when somebody asks and gone when all are answered, so
 //! that however often it is asked while the interpreter is held, nothing piles up but the senders; and of these those
@@ -25,13 +25,22 @@ const MOST_WAITING: usize = 64;
 const MOST_STACKS: usize = 64;
 const STACK_SIZE: usize = 1024 * 1024;
 
-/// What the handler of one call was doing.
+/// What somebody was doing.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    /// The call.
-    pub ticket: Arc<Ticket>,
+    /// Who.
+    pub of: StackOf,
     /// Its frames as a traceback prints them, the outermost first; empty where no Python code runs.
     pub text: String,
+}
+
+/// Who was doing something.
+#[derive(Clone, Debug)]
+pub enum StackOf {
+    /// The handler of this call; an async one that waits shows what it awaits.
+    Call(Arc<Ticket>),
+    /// The thread of this name, whose event loop does not come round.
+    EventLoop(String),
 }
 
 /// Who waits for stacks.
@@ -48,7 +57,7 @@ struct State {
 }
 
 impl Pool {
-    /// The stacks of all calls that are in handlers, as soon as the interpreter can be had, which may be never: wait with
+    /// The stacks of all calls that are in handlers, of those on event loops the oldest, as soon as the interpreter can be had, which may be never: wait with
     /// a limit. Closed without an answer where no thread can be had, and where too many wait. Never blocks.
     pub fn stacks(&self) -> oneshot::Receiver<Vec<Stack>> {
         let (sender, receiver) = oneshot::channel();
@@ -104,10 +113,11 @@ fn read(py: Python<'_>, crew: &Crew) -> Vec<Stack> {
             let frames = deadline.capture(py, thread);
             // Asked afterwards: they are this call's only where the worker is still in it.
             let still = crew.desks.look(seat).is_some_and(|(_, now)| Arc::ptr_eq(&now, &ticket));
-            still.then_some((ticket, frames))
+            still.then_some((StackOf::Call(ticket), frames))
         })
+        .chain(crew.event_loops.stacks(py))
         .collect();
-    captured.into_iter().map(|(ticket, frames)| Stack { ticket, text: deadline.show(py, frames) }).collect()
+    captured.into_iter().map(|(of, frames)| Stack { of, text: deadline.show(py, frames) }).collect()
 }
 
 /// What one call is doing, if it still runs.

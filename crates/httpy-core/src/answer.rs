@@ -197,12 +197,12 @@ struct Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Executor;
+    use crate::Lane;
     use crate::ticket::tests::waiting;
     use crate::wake::tests::{waker, woken};
 
     fn target(index: usize) -> TargetId {
-        TargetId { index, executor: Executor::Worker }
+        TargetId { index, lane: Lane::Worker }
     }
 
     fn both() -> (Answer, Question) {

@@ -12,12 +12,12 @@ pub struct TargetId {
     /// Its place in the table.
     pub index: usize,
     /// Who takes its jobs.
-    pub executor: Executor,
+    pub lane: Lane,
 }
 
 /// What runs a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Executor {
+pub enum Lane {
     /// A worker thread, which is in one call at a time.
     Worker,
     /// An event loop, on which any number of `async def` handlers are under way.

@@ -11,6 +11,7 @@ mod call;
 mod content;
 mod contract;
 mod exception;
+mod executor;
 mod fields;
 mod header;
 mod job;
@@ -26,9 +27,13 @@ pub use call::{Call, Details};
 pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, UploadFault};
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body, check_status};
 pub use exception::{Exception, Frame, Link, Relation};
+pub use executor::{
+    Execute, ExitReport, Facts, Figures, Health, Listener, LoadError, LoadErrorKind, Loaded, LoopMember, Member,
+    Notice, Overdue, Roster, Slow, Stack, StackOf, StartError, Work,
+};
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
-pub use job::{Executor, Freight, Job, Permits, TargetId};
+pub use job::{Freight, Job, Lane, Permits, TargetId};
 pub use outcome::{BodyKind, Outcome, Reply, Returned};
 pub use queue::{Line, Lost, Queue, Seat, Seats, Standing, Take, Wait};
 pub use stream::{Broken, Gone, Reader, Writer, stream};

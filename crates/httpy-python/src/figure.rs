@@ -1,4 +1,4 @@
-//! `Figures`: what is counted of the interpreter, for the host's metrics; `Lag`: how late an event loop is.
+//! How the figures of the interpreter are taken, for the host's metrics; `Lag`: how late an event loop is.
 //!
 //! The interpreter's are asked on Python's main thread, so that nobody else has to attach for them, and come when that has
 //! the interpreter. What belongs to an event loop is counted by its own thread.
@@ -7,19 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use httpy_core::Figures;
 use pyo3::prelude::*;
 
 use crate::pool::Pool;
-
-/// What is counted of the interpreter.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Figures {
-    /// Memory blocks that Python's allocator has given out.
-    pub allocated_blocks: u64,
-    /// The generation of each run of the cyclic garbage collector since the last time, and how long it took. Noted from
-    /// the first question on.
-    pub gc_pauses: Vec<(u32, Duration)>,
-}
 
 impl Pool {
     /// Asks the interpreter's figures. They come as soon as Python's main thread has the interpreter; closed without them

@@ -1,7 +1,7 @@
 //! httpy's Python side: starts CPython, loads handlers, and runs the workers that call them.
 //!
 //! Only this crate knows PyO3, and only plain data leaves it. Everything that belongs to one interpreter hangs on one
-//! [`Runtime`]; nothing Python is kept in a `static`.
+//! [`Runtime`]; nothing Python is kept in a `static`. Apps see it as [`Embedded`].
 
 mod answer;
 mod attach;
@@ -13,6 +13,7 @@ mod convert;
 mod deadline;
 mod desk;
 mod doctor;
+mod embedded;
 mod enforcer;
 mod event_loop;
 mod exception;
@@ -21,7 +22,6 @@ mod fork;
 pub mod interpreter;
 mod load;
 mod log;
-mod notice;
 mod park;
 mod pool;
 mod roster;
@@ -32,10 +32,6 @@ mod turn;
 mod upload;
 mod worker;
 
-pub use figure::Figures;
-pub use load::{LoadError, LoadErrorKind};
-pub use notice::{Notice, Overdue, Slow};
-pub use pool::{Health, Listener, Pool, PoolOptions};
-pub use roster::{LoopMember, Member, Roster, Work};
+pub use embedded::Embedded;
+pub use pool::{Pool, PoolOptions};
 pub use runtime::{Runtime, ShutdownFunction};
-pub use stack::{Stack, StackOf};

@@ -2,12 +2,11 @@
 //! `httpy_rs.testing` makes the same ones. Here their results become plain data and entries of the table of targets.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use httpy_core::{Exception, Executor, TargetId};
+use httpy_core::{Exception, Lane, LoadError, LoadErrorKind, TargetId};
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
@@ -23,7 +22,7 @@ pub(crate) struct Target {
     pub(crate) handler: Py<PyAny>,
     /// As what its sixth parameter is annotated.
     pub(crate) wants: Wants,
-    pub(crate) executor: Executor,
+    pub(crate) lane: Lane,
 }
 
 /// How a handler gets its request's body.
@@ -65,91 +64,16 @@ impl Targets {
         // may run code of the app; only Python's main thread ever adds.
         let same = |known: &Target| {
             known.name == target.name
-                && known.executor == target.executor
+                && known.lane == target.lane
                 && known.handler.bind(py).eq(target.handler.bind(py)).unwrap_or(false)
         };
-        let executor = target.executor;
+        let lane = target.lane;
         if let Some(index) = self.all().iter().position(|known| same(known)) {
-            return TargetId { index, executor };
+            return TargetId { index, lane };
         }
         let mut targets = self.0.write().unwrap_or_else(PoisonError::into_inner);
         targets.push(Arc::new(target));
-        TargetId { index: targets.len() - 1, executor }
-    }
-}
-
-/// Which way of loading failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LoadErrorKind {
-    /// Not of the form `module:attribute`.
-    Target,
-    /// No such module.
-    ModuleNotFound,
-    /// Importing the module raised.
-    Import,
-    /// The module has no such attribute.
-    AttributeNotFound,
-    /// A module of that name was loaded from another file.
-    ModuleConflict,
-    /// Not callable.
-    NotCallable,
-    /// Cannot take six positional arguments.
-    Signature,
-    /// A generator function, async or not.
-    GeneratorHandler,
-    /// The init function takes arguments.
-    InitSignature,
-    /// The init function raised.
-    InitException,
-    /// The init function returned something else than routes.
-    InitResult,
-    /// The shutdown function takes arguments.
-    ShutdownSignature,
-    /// Anything that is our own mistake or that app code did to the interpreter.
-    Internal,
-}
-
-impl LoadErrorKind {
-    fn named(name: &str) -> Self {
-        match name {
-            "target" => Self::Target,
-            "module_not_found" => Self::ModuleNotFound,
-            "import" => Self::Import,
-            "attribute_not_found" => Self::AttributeNotFound,
-            "module_conflict" => Self::ModuleConflict,
-            "not_callable" => Self::NotCallable,
-            "signature" => Self::Signature,
-            "generator_handler" => Self::GeneratorHandler,
-            "init_signature" => Self::InitSignature,
-            "init_exception" => Self::InitException,
-            "init_result" => Self::InitResult,
-            "shutdown_signature" => Self::ShutdownSignature,
-            _ => Self::Internal,
-        }
-    }
-}
-
-/// Why a target could not be loaded.
-#[derive(Clone, Debug)]
-pub struct LoadError {
-    /// Which way it was.
-    pub kind: LoadErrorKind,
-    /// One sentence.
-    pub message: String,
-    /// What Python raised, where it did.
-    pub exception: Option<Exception>,
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for LoadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.exception.as_ref().map(|exception| exception as _)
+        TargetId { index: targets.len() - 1, lane }
     }
 }
 
@@ -177,8 +101,8 @@ pub(crate) fn handler(
     let paths = as_str(paths);
     let loaded = call_loader(py, describe, "load_handler", (target, paths.as_slice()));
     let (handler, wants, is_async): (Py<PyAny>, String, bool) = loaded?;
-    let (label, wants, executor) = (PyString::new(py, target).unbind(), Wants::named(&wants), executor(is_async));
-    Ok(targets.add(py, Target { name: target.to_owned(), label, handler, wants, executor }))
+    let (label, wants, lane) = (PyString::new(py, target).unbind(), Wants::named(&wants), lane(is_async));
+    Ok(targets.add(py, Target { name: target.to_owned(), label, handler, wants, lane }))
 }
 
 /// A function without arguments that is called at the start or at the end.
@@ -257,8 +181,8 @@ impl Plain {
     }
 }
 
-fn executor(is_async: bool) -> Executor {
-    if is_async { Executor::EventLoop } else { Executor::Worker }
+fn lane(is_async: bool) -> Lane {
+    if is_async { Lane::EventLoop } else { Lane::Worker }
 }
 
 /// As `str`: the import system passes over entries that are `Path`s.

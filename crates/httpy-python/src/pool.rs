@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Executor, Job, Kept, Outbox, Outcome, Queue, Seat, Seats, TargetId, Ticket};
+use httpy_core::{Health, Job, Kept, Lane, Listener, Notice, Outbox, Outcome, Queue, Seat, Seats, TargetId, Ticket};
 use pyo3::prelude::*;
 
 use crate::desk::Desks;
 use crate::enforcer::{Ended, Enforcer, Threads};
 use crate::event_loop::EventLoops;
 use crate::interpreter::Interpreter;
-use crate::notice::Notice;
 use crate::runtime::Shared;
 use crate::stack::Stacks;
 use crate::worker;
@@ -46,29 +45,6 @@ pub struct PoolOptions {
     pub in_flight: usize,
     /// A loop that has not come round for so long is blocked.
     pub loop_blocked_after: Duration,
-}
-
-/// How the workers are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// Workers at most, without those in the place of lost ones.
-    pub workers_max: usize,
-    /// Workers that do not come back from a call, replaced or not.
-    pub lost: usize,
-    /// So many of them are replaced at most.
-    pub replacements: usize,
-    /// How long the interpreter could not be had by now, where an overdue call is to be interrupted; a few milliseconds are
-    /// nothing unusual.
-    pub held_for: Option<Duration>,
-}
-
-/// Who hears what belongs to no answer. Called detached, on threads of this crate, or on the one that calls the pool.
-#[derive(Clone, Copy, Debug)]
-pub struct Listener {
-    /// Hears a target's outcome that came when its caller had gone. Runs on Python's main thread.
-    pub late: fn(&str, Outcome),
-    /// Hears of overdue calls and lost workers.
-    pub notice: fn(&Notice),
 }
 
 /// What the workers share. They keep it alive, the pool does not keep them.
@@ -134,7 +110,7 @@ impl Pool {
     ///
     /// The job, when the pool is closed.
     pub fn push(&self, job: Job) -> Result<(), Box<Job>> {
-        if job.target.executor == Executor::EventLoop {
+        if job.target.lane == Lane::EventLoop {
             return self.crew.event_loops.push(job).map_err(Box::new);
         }
         if let Some(seat) = self.crew.queue.push(job).map_err(Box::new)? {
@@ -147,7 +123,7 @@ impl Pool {
     /// one is cancelled at once. True when the call still runs; with `answered`, its 504 will be in the log then. Never
     /// blocks.
     pub fn enforce(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
-        if target.executor == Executor::EventLoop {
+        if target.lane == Lane::EventLoop {
             return self.crew.event_loops.cancel(target, ticket, answered);
         }
         let (watched, ended) = self.crew.enforcer.watch(target, ticket, answered);

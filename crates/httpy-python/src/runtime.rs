@@ -1,11 +1,12 @@
 //! `Runtime`: what all apps of the process share: the interpreter, its ready-made objects, the loaded targets, the pool.
 
+use std::any::Any;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Executor, TargetId};
+use httpy_core::{ExitReport, Lane, Listener, LoadError, LoadErrorKind, StartError, TargetId};
 use pyo3::prelude::*;
 
 use crate::context::Current;
@@ -13,10 +14,10 @@ use crate::convert::Names;
 use crate::deadline::Deadline;
 use crate::doctor;
 use crate::exception::Describe;
-use crate::interpreter::{ExitReport, Interpreter, MainError, Options, StartError};
-use crate::load::{self, LoadError, LoadErrorKind, Moment, Plain, Targets, Wants};
+use crate::interpreter::{Interpreter, MainError, Options};
+use crate::load::{self, Moment, Plain, Targets, Wants};
 use crate::log::Log;
-use crate::pool::{Listener, Pool, PoolOptions};
+use crate::pool::{Pool, PoolOptions};
 use crate::stream::Streams;
 use crate::upload::Uploads;
 
@@ -130,9 +131,9 @@ impl Runtime {
         Ok(started)
     }
 
-    /// Keeps a call's span open until all that Python code has logged until now is an event of the host's log.
-    pub fn keep_span(&self, span: tracing::Span) {
-        self.log.keep(span);
+    /// Keeps `kept` until all that Python code has logged until now is an event of the host's log.
+    pub fn keep(&self, kept: Box<dyn Any + Send>) {
+        self.log.keep(kept);
     }
 
     /// Puts folders at the front of `sys.path`; a warning for the log where that uncovers another `httpy_rs`.
@@ -172,7 +173,7 @@ impl Runtime {
             self.on_main(move |py, shared| load::handler(py, &shared.describe, &shared.targets, &target, &paths));
         self.look_at_gil();
         let loaded = loaded?;
-        if loaded.executor == Executor::EventLoop {
+        if loaded.lane == Lane::EventLoop {
             self.start_event_loops()?;
         }
         Ok(loaded)

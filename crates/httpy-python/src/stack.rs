@@ -11,12 +11,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use httpy_core::{Executor, TargetId, Ticket};
+use httpy_core::{Lane, Notice, Slow, Stack, StackOf, TargetId, Ticket};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
 use crate::attach::attach;
-use crate::notice::{Notice, Slow};
 use crate::pool::{Crew, Pool};
 
 /// So many may wait for an answer; one more gets none.
@@ -24,24 +23,6 @@ const MOST_WAITING: usize = 64;
 /// Of so many workers the stack is read at most: each takes a moment with the interpreter.
 const MOST_STACKS: usize = 64;
 const STACK_SIZE: usize = 1024 * 1024;
-
-/// What somebody was doing.
-#[derive(Clone, Debug)]
-pub struct Stack {
-    /// Who.
-    pub of: StackOf,
-    /// Its frames as a traceback prints them, the outermost first; empty where no Python code runs.
-    pub text: String,
-}
-
-/// Who was doing something.
-#[derive(Clone, Debug)]
-pub enum StackOf {
-    /// The handler of this call; an async one that waits shows what it awaits.
-    Call(Arc<Ticket>),
-    /// The thread of this name, whose event loop does not come round.
-    EventLoop(String),
-}
 
 /// Who waits for stacks.
 #[derive(Debug, Default)]
@@ -123,9 +104,9 @@ fn read(py: Python<'_>, crew: &Crew) -> Vec<Stack> {
 /// What one call is doing, if it still runs.
 fn read_one(py: Python<'_>, crew: &Crew, target: TargetId, ticket: &Arc<Ticket>) -> Option<String> {
     let deadline = &crew.shared.deadline;
-    let frames = match target.executor {
-        Executor::Worker => deadline.capture(py, crew.threads.with(ticket.seat()?, |thread| thread)?),
-        Executor::EventLoop => crew.event_loops.frames(py, ticket)?,
+    let frames = match target.lane {
+        Lane::Worker => deadline.capture(py, crew.threads.with(ticket.seat()?, |thread| thread)?),
+        Lane::EventLoop => crew.event_loops.frames(py, ticket)?,
     };
     // Asked afterwards, as above.
     ticket.seat()?;

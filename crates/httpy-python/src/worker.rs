@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use httpy_core::{Fault, Finish, Freight, Job, Kept, Outcome, Seat, Step, Take, TargetId, Ticket, Upload, Wait};
+use httpy_core::{
+    Fault, Finish, Freight, Job, Kept, Notice, Outcome, Seat, Step, Take, TargetId, Ticket, Upload, Wait,
+};
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, Ended, Streamed};
@@ -17,7 +19,6 @@ use crate::enforcer;
 use crate::fork;
 use crate::interpreter::{Interpreter, panic_message};
 use crate::load::{Target, Wants};
-use crate::notice::Notice;
 use crate::pool::Crew;
 use crate::runtime::Shared;
 use crate::stream::{self, Sending};

@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use httpy_core::{ContractFailure, Exception, Rule};
-use httpy_python::interpreter::StartError;
-use httpy_python::{LoadError, LoadErrorKind};
+use httpy_core::{ContractFailure, Exception, LoadError, LoadErrorKind, Rule, StartError};
 
 use crate::route::RouteError;
 
@@ -67,9 +65,10 @@ impl Error {
         Self(Arc::new(Inner { kind, message: message.into(), source: Some(Source::Other(source.into())) }))
     }
 
-    // No `From` for these two: it would make types of httpy-python part of the public interface.
+    // No `From` for these two: it would make types of httpy-core part of the public interface.
     pub(crate) fn not_started(error: &StartError) -> Self {
         let kind = match error {
+            StartError::Load(error) => return Self::not_loaded(error.clone()),
             StartError::Venv { .. } => Kind::Venv,
             StartError::Differs { .. } => Kind::Differs,
             StartError::ShutDown => Kind::ShutDown,

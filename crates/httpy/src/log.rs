@@ -7,8 +7,7 @@ use std::num::NonZeroU64;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Exception, Outcome, Warning};
-use httpy_python::Notice;
+use httpy_core::{Exception, Notice, Outcome, Warning};
 
 use crate::Error;
 use crate::error::Kind;

@@ -4,10 +4,9 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Lost, Seat, TargetId, Ticket};
+use httpy_core::{Lost, Notice, Seat, TargetId, Ticket};
 
 use super::{Ended, Enforcer, HELD, State, Watched, overdue};
-use crate::notice::Notice;
 use crate::pool::Crew;
 
 /// That the interpreter cannot be had is told again after so long at the earliest, of calls that were not told of.

@@ -6,12 +6,11 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use httpy_core::{Interruption, Seat, TargetId, Ticket};
+use httpy_core::{Interruption, Notice, Seat, TargetId, Ticket};
 use pyo3::prelude::*;
 
 use super::{AGAIN, Enforcer, HELD, overdue};
 use crate::attach::attach;
-use crate::notice::Notice;
 use crate::pool::Crew;
 
 /// What the interrupter is asked for.

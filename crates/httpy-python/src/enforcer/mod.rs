@@ -21,10 +21,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpy_core::{TargetId, Ticket};
+use httpy_core::{Notice, Overdue, TargetId, Ticket};
 
 pub(crate) use self::threads::Threads;
-use crate::notice::{Notice, Overdue};
 use crate::pool::Crew;
 
 /// A call that is interrupted and goes on is interrupted again after so long.
@@ -213,7 +212,7 @@ mod tests {
     #[test]
     fn a_body_without_a_limit_whose_client_has_left_has_as_long_as_any_other_chunk() {
         let (ticket, enforcer) = (ticket(Duration::from_secs(60)), Enforcer::new(1, Duration::ZERO));
-        let target = TargetId { index: 0, executor: httpy_core::Executor::Worker };
+        let target = TargetId { index: 0, lane: httpy_core::Lane::Worker };
         assert!(ticket.take(httpy_core::Seat(0)));
         ticket.begin_chunks();
         ticket.set_due(None);

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use httpy_core::{Freight, Outcome, Step, TargetId, Ticket, Upload};
+use httpy_core::{Freight, Notice, Outcome, Step, TargetId, Ticket, Upload};
 use pyo3::prelude::*;
 
 use super::EventLoop;
@@ -26,7 +26,6 @@ use crate::context::Context;
 use crate::convert;
 use crate::enforcer;
 use crate::load::{Target, Wants};
-use crate::notice::Notice;
 use crate::pool::Crew;
 use crate::turn::Turn;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use httpy_core::{Fault, Finish, Outcome, Returned, Step, Ticket, allows_body};
+use httpy_core::{Fault, Finish, Notice, Outcome, Returned, Step, Ticket, allows_body};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -20,7 +20,6 @@ use crate::convert::{self, Found};
 use crate::deadline;
 use crate::fork;
 use crate::interpreter::panic_message;
-use crate::notice::Notice;
 use crate::stream;
 
 /// What a step of a call gave.

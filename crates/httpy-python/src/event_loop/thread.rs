@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak, mpsc};
 use std::time::Instant;
 
+use httpy_core::Notice;
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
@@ -12,7 +13,6 @@ use super::driver::Driver;
 use super::{END, EventLoop};
 use crate::attach::attach;
 use crate::deadline::ThreadId;
-use crate::notice::Notice;
 use crate::pool::Crew;
 
 /// Runs `event_loop` until its inbox is closed. `started` hears once whether it runs.

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use httpy_core::{TargetId, Ticket};
+use httpy_core::{LoopMember, StackOf, TargetId, Ticket, Work};
 use pyo3::prelude::*;
 
 use super::{EventLoop, EventLoops};
 use crate::pool::Crew;
-use crate::roster::{LoopMember, Work};
-use crate::stack::StackOf;
 
 /// So many calls of a loop are shown.
 const SHOWN: usize = 8;

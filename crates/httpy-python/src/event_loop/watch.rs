@@ -14,13 +14,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Interruption, TargetId, Ticket};
+use httpy_core::{Interruption, Notice, TargetId, Ticket};
 use pyo3::prelude::*;
 
 use super::EventLoop;
 use crate::attach::attach;
 use crate::enforcer;
-use crate::notice::Notice;
 use crate::pool::Crew;
 
 /// A loop whose current call may be overdue gets so long to come round by itself.

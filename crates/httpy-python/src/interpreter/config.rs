@@ -10,10 +10,9 @@ use std::{
     path::Path,
 };
 
+use httpy_core::StartError;
 use libc::wchar_t;
 use pyo3::ffi;
-
-use super::StartError;
 
 /// Starts CPython with `program` as its executable and leaves the calling thread detached, as Python's main thread.
 /// The caller must keep that thread: when it ends, its id can go to another thread.

@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
+use httpy_core::ExitReport;
 use pyo3::{
     prelude::*,
     types::{PyCFunction, PyDict},
 };
 
-use super::{ExitReport, source};
+use super::source;
 
 /// The module `httpy_rs._embed`, whatever becomes of `sys.modules`.
 pub(super) struct Embed {

@@ -1,64 +1,6 @@
-//! What can go wrong around the interpreter, as plain data. Says what happened; what becomes of it is the caller's.
+//! `MainError`: why work on the interpreter's main thread has no result.
 
-use std::{error::Error, fmt, io, path::PathBuf};
-
-/// Why the interpreter was not started, or not handed out.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The virtual environment cannot be used with the linked libpython.
-    Venv {
-        /// The folder that was given, or named by `VIRTUAL_ENV`.
-        dir: PathBuf,
-        /// What is wrong with it and what to do, as one sentence or two.
-        problem: String,
-    },
-    /// CPython refused to start, or failed while it was set up.
-    Interpreter {
-        /// CPython's own words.
-        message: String,
-    },
-    /// The interpreter runs already, with another value of a setting that all apps of the process share.
-    Differs {
-        /// The setting, for example `switch interval`.
-        what: &'static str,
-        /// The value in force.
-        first: String,
-        /// The value asked for now.
-        second: String,
-    },
-    /// The interpreter was shut down. CPython cannot be started a second time in one process.
-    ShutDown,
-    /// The operating system gave no thread.
-    Thread(io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Venv { dir, problem } => {
-                write!(f, "virtual environment {}: {problem}", dir.display())
-            }
-            Self::Interpreter { message } => write!(f, "CPython did not start: {message}"),
-            Self::Differs { what, first, second } => {
-                write!(f, "all apps of a process share one interpreter, and its {what} is {first}: asked for {second}")
-            }
-            Self::ShutDown => {
-                f.write_str("the interpreter was shut down, and CPython cannot be started twice in one process")
-            }
-            Self::Thread(_) => f.write_str("no thread for the interpreter"),
-        }
-    }
-}
-
-impl Error for StartError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Thread(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+use std::{error::Error, fmt};
 
 /// Why work that was meant for the main thread has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,12 +14,13 @@ use std::{
     time::Duration,
 };
 
+use httpy_core::StartError;
 use pyo3::{ffi, prelude::*};
 
 use crate::{attach::attach, fork};
 
 use super::{
-    Options, StartError, config,
+    Options, config,
     dump::StackDump,
     embed::{Embed, Executables},
     inbox::{Inbox, Work},

@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use httpy_core::Exception;
+use httpy_core::{ExitReport, StartError};
 use pyo3::prelude::*;
 
 pub(crate) use self::main_thread::panic_message;
@@ -37,7 +37,7 @@ use self::{
     inbox::{Inbox, Work},
 };
 pub use self::{
-    error::{MainError, StartError},
+    error::MainError,
     library::{base_python, path as library_path, version},
 };
 
@@ -63,17 +63,6 @@ pub struct Options {
     pub python_logging: Option<bool>,
     /// Whether the lines of Python's standard streams do. Defaults to false.
     pub capture_stdout: Option<bool>,
-}
-
-/// What was left when the interpreter was shut down.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExitReport {
-    /// Names of the threads that Python code had started, not as daemons, and that still ran at the limit.
-    pub threads: Vec<String>,
-    /// Tracebacks of what raised, in order.
-    pub errors: Vec<String>,
-    /// What the app's shutdown function raised.
-    pub shutdown: Option<Exception>,
 }
 
 /// The running interpreter.

@@ -8,7 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{StartError, library};
+use httpy_core::StartError;
+
+use super::library;
 
 /// The python of the environment asked for, else of the one that `VIRTUAL_ENV` names, else none. It is not resolved,
 /// because CPython finds the environment by where its python stands.

@@ -1,10 +1,11 @@
 //! `Entry`: one record of Python's `logging`, or one line of a standard stream, as plain data; and the event it becomes.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::num::NonZeroU64;
 
+use tracing::Level;
 use tracing::span::Id;
-use tracing::{Level, Span};
 
 /// What the lines after the first one of a text begin with: none of them can pass for a line of the log.
 const INDENT: &str = "\n    ";
@@ -19,8 +20,8 @@ pub(super) enum Entry {
         /// That of the request.
         span: Option<NonZeroU64>,
     },
-    /// A span that may close now: whatever is inside of it came before.
-    Over(Span),
+    /// A span, or what keeps one, that may close now: whatever is inside of it came before.
+    Over(Box<dyn Any + Send>),
 }
 
 /// A record of `logging`.
@@ -97,7 +98,7 @@ impl Entry {
     /// Hands it to the subscriber, inside of its request's span. Never called attached.
     pub(super) fn emit(self) {
         match self {
-            Self::Over(span) => drop(span),
+            Self::Over(kept) => drop(kept),
             Self::Line { stream, text, span } => {
                 let (parent, text) = (span.map(Id::from_non_zero_u64), tidy(text.trim_end_matches('\r')));
                 match stream {

@@ -9,6 +9,7 @@ mod bridge;
 mod entry;
 mod filter;
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
@@ -17,10 +18,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tracing::Span;
+use httpy_core::StartError;
 
 use self::entry::Entry;
-use crate::interpreter::{Interpreter, Options, StartError};
+use crate::interpreter::{Interpreter, Options};
 
 /// So much may wait for the subscriber.
 const ENTRIES: usize = 4096;
@@ -91,9 +92,9 @@ impl Log {
         Ok(())
     }
 
-    /// Keeps `span` open until all that was pushed until now is an event.
-    pub(crate) fn keep(&self, span: Span) {
-        self.line.push(Entry::Over(span));
+    /// Keeps `kept` until all that was pushed until now is an event.
+    pub(crate) fn keep(&self, kept: Box<dyn Any + Send>) {
+        self.line.push(Entry::Over(kept));
     }
 
     /// What waits for the end of all that was pushed until now.

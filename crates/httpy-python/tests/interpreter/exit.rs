@@ -2,7 +2,8 @@
 
 use std::{sync::mpsc, time::Duration};
 
-use httpy_python::interpreter::{ExitReport, Interpreter, Options, StartError};
+use httpy_core::{ExitReport, StartError};
+use httpy_python::interpreter::{Interpreter, Options};
 use pyo3::prelude::*;
 
 use crate::child::{in_child, python, start};

@@ -6,9 +6,11 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use http::{Method, Uri, Version};
-use httpy_core::{Call, Details, Fields, Freight, Headers, Job, Outcome, Question, TargetId, Ticket};
+use httpy_core::{
+    Call, Details, Fields, Freight, Headers, Health, Job, Listener, Notice, Outcome, Question, TargetId, Ticket,
+};
 use httpy_python::interpreter::Options;
-use httpy_python::{Health, Listener, Notice, Pool, PoolOptions, Runtime};
+use httpy_python::{Pool, PoolOptions, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::child::{in_child, python};

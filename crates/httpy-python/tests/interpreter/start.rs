@@ -2,7 +2,8 @@
 
 use std::{env, path::Path, sync::Arc, time::Duration};
 
-use httpy_python::interpreter::{Interpreter, MainError, Options, StartError, base_python};
+use httpy_core::StartError;
+use httpy_python::interpreter::{Interpreter, MainError, Options, base_python};
 use pyo3::prelude::*;
 
 use crate::child::{environment, in_child, python, start};

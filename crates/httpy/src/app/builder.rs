@@ -3,17 +3,17 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
+use httpy_core::{Execute, Listener};
+use httpy_python::Embedded;
 use httpy_python::interpreter::Options;
-use httpy_python::{Listener, Runtime};
 use serde::Serialize;
 
 use super::gate::Gate;
-use super::shutdown::Shutdown;
-use super::{Inner, Limits, Membership, PyApp, Shared};
+use super::{Inner, Limits, PyApp, Shared};
 use crate::config::Workers;
 use crate::failure::Choice;
 use crate::metric::{self, Gauges};
@@ -305,30 +305,23 @@ impl PyAppBuilder {
             python_logging: config.python_logging,
             capture_stdout: config.capture_stdout,
         };
-        let runtime = Runtime::start(&options).map_err(|error| Error::not_started(&error))?;
-        // Before anything of the app runs, so that a failed build leaves no app behind.
-        let membership = Membership::new(Arc::clone(&runtime));
-        let listener = Listener { late: log::late, notice: log::notice };
-        let pool = runtime.pool(config.pool(), listener).map_err(|error| Error::not_started(&error))?;
-        for warning in runtime.interpreter().warnings() {
-            tracing::warn!(target: "httpy", "{warning}");
-        }
         let paths = absolute(&config.path)?;
-        if let Some(warning) = runtime.add_paths(paths.clone()).map_err(Error::not_loaded)? {
+        let listener = Listener { late: log::late, notice: log::notice };
+        let executor =
+            Embedded::start(&options, config.pool(), paths, listener).map_err(|error| Error::not_started(&error))?;
+        for warning in executor.facts().warnings {
             tracing::warn!(target: "httpy", "{warning}");
         }
-        let id = runtime.load_handler(config.target.clone(), paths.clone()).map_err(Error::not_loaded)?;
-        let reads_stream = runtime.reads_stream(id);
+        let loaded = executor.load_handler(&config.target).map_err(Error::not_loaded)?;
         let routes = match &config.init {
-            Some(init) => runtime.run_init(init.clone(), paths.clone()).map_err(Error::not_loaded)?,
+            Some(init) => executor.run_init(init).map_err(Error::not_loaded)?,
             None => Vec::new(),
         };
-        let load = |name: String| {
-            runtime.load_shutdown(name.clone(), paths.clone()).map(|function| Shutdown { name, function })
-        };
-        let shutdown = config.shutdown_function.clone().map(load).transpose().map_err(Error::not_loaded)?;
+        if let Some(function) = &config.shutdown_function {
+            executor.load_shutdown(function).map_err(Error::not_loaded)?;
+        }
         if config.debug {
-            runtime.show_source();
+            executor.show_source();
             tracing::warn!(
                 target: "httpy",
                 "debug is on: every client sees the exceptions of {}, with source lines: not for where others can reach it",
@@ -336,7 +329,7 @@ impl PyAppBuilder {
             );
         }
         let shared = Arc::new(Shared {
-            pool,
+            executor: Arc::new(executor),
             gate: Gate::default(),
             slots: Slots::new(config.queue, config.on_full),
             budget: Budget::new(config.body_budget),
@@ -353,24 +346,13 @@ impl PyAppBuilder {
             failure_response: failure_response.map_or(Choice::Default { debug: config.debug }, Choice::Own),
             recorder: Recorder::new(config.slow_call),
             metrics: metric::is_recorded(),
-            membership,
         });
-        let service = PyService::new(Arc::clone(&shared), id, config.target.clone(), reads_stream);
+        let service = PyService::new(Arc::clone(&shared), loaded, config.target.clone());
         if shared.metrics {
             Gauges::start_or_log(&config.target, &shared);
         }
         let routes = RouteMap::new(routes);
-        Ok(PyApp {
-            inner: Arc::new(Inner {
-                shared,
-                service,
-                routes,
-                paths,
-                config,
-                shutdown: Mutex::new(shutdown),
-                ended: OnceLock::new(),
-            }),
-        })
+        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, config, ended: OnceLock::new() }) })
     }
 }
 

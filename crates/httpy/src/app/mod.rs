@@ -8,14 +8,11 @@ mod shutdown;
 mod snapshot;
 
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use httpy_core::Ticket;
-use httpy_python::{Pool, Runtime};
+use httpy_core::{Execute, Ticket};
 use tokio::sync::watch;
 use tracing::Span;
 
@@ -23,7 +20,6 @@ pub use self::builder::PyAppBuilder;
 pub use self::doctor::{Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin};
 use self::gate::Gate;
 pub use self::probe::Probe;
-use self::shutdown::Shutdown;
 pub use self::shutdown::shutdown_signal;
 pub use self::snapshot::{Snapshot, Stacks, Versions, WorkerHealth};
 use crate::failure::Choice;
@@ -46,18 +42,15 @@ struct Inner {
     shared: Arc<Shared>,
     service: PyService,
     routes: RouteMap,
-    paths: Vec<PathBuf>,
     /// As it was given.
     config: Config,
-    /// Until the first shutdown.
-    shutdown: Mutex<Option<Shutdown>>,
     /// True when Python has ended, for all who wait for that; set by the first shutdown.
     ended: OnceLock<watch::Receiver<bool>>,
 }
 
 /// What an app and its services share.
 pub(crate) struct Shared {
-    pub(crate) pool: Arc<Pool>,
+    pub(crate) executor: Arc<dyn Execute>,
     pub(crate) gate: Gate,
     /// The places of the queue.
     pub(crate) slots: Slots,
@@ -69,7 +62,6 @@ pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
     /// The host had a recorder of metrics when this was built.
     pub(crate) metrics: bool,
-    membership: Membership,
 }
 
 pub(crate) struct Limits {
@@ -85,32 +77,7 @@ impl Shared {
     /// Lets go of the span of a call, when what Python code has logged of it is out.
     pub(crate) fn release(&self, span: &Span, ticket: &Ticket) {
         if !span.is_disabled() && ticket.has_logged() {
-            self.membership.runtime.keep_span(span.clone());
-        }
-    }
-}
-
-/// An app's place among those that use the interpreter, left once: at shutdown, or when the last service is dropped.
-struct Membership {
-    runtime: Arc<Runtime>,
-    left: AtomicBool,
-}
-
-impl Membership {
-    fn new(runtime: Arc<Runtime>) -> Self {
-        Self { runtime, left: AtomicBool::new(false) }
-    }
-
-    /// True the first time.
-    fn leaves(&self) -> bool {
-        !self.left.swap(true, Ordering::AcqRel)
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        if self.leaves() {
-            self.runtime.leave();
+            self.executor.keep(Box::new(span.clone()));
         }
     }
 }
@@ -139,13 +106,8 @@ impl PyApp {
     pub fn handler(&self, target: impl Into<String>) -> Result<PyService, Error> {
         let target = target.into();
         let shared = &self.inner.shared;
-        let id = shared
-            .membership
-            .runtime
-            .load_handler(target.clone(), self.inner.paths.clone())
-            .map_err(Error::not_loaded)?;
-        let reads_stream = shared.membership.runtime.reads_stream(id);
-        Ok(PyService::new(Arc::clone(shared), id, target, reads_stream))
+        let loaded = shared.executor.load_handler(&target).map_err(Error::not_loaded)?;
+        Ok(PyService::new(Arc::clone(shared), loaded, target))
     }
 
     /// The init function's result as it came, order kept; empty without an init function.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use httpy_python::Health;
+use httpy_core::Health;
 use tower::Service;
 
 use super::{PyApp, Shared};
@@ -67,7 +67,7 @@ impl Probe {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
             return response;
         }
-        let health = self.app.pool.health();
+        let health = self.app.executor.health();
         let (yes, reasons) = match self.question {
             Question::Ready => ("ready\n", against_readiness(self.app.gate.is_closed(), &health)),
             Question::Alive => ("alive\n", against_liveness(self.app.limits.deadline, &health)),

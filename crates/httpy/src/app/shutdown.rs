@@ -3,12 +3,11 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use httpy_python::ShutdownFunction;
-use httpy_python::interpreter::ExitReport;
+use httpy_core::ExitReport;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -119,28 +118,17 @@ impl PyApp {
     /// Leaves the interpreter, and has it end when this was the last app; true arrives when that is done.
     fn end(&self) -> watch::Receiver<bool> {
         let (sender, receiver) = watch::channel(false);
-        let membership = &self.inner.shared.membership;
         let sender = Arc::new(sender);
-        let shutdown = self.inner.shutdown.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (name, function) = shutdown.map(|Shutdown { name, function }| (name, function)).unzip();
-        let done = Arc::clone(&sender);
+        let (name, done) = (self.inner.config.shutdown_function.clone(), Arc::clone(&sender));
         let report = move |report| {
             log(name.as_deref().unwrap_or_default(), report);
             done.send_replace(true);
         };
-        if membership.leaves() {
-            membership.runtime.shut_down(THREADS, function, report);
-        } else {
+        if !self.inner.shared.executor.shut_down(THREADS, Box::new(report)) {
             sender.send_replace(true);
         }
         receiver
     }
-}
-
-/// The function that is called at the end of an app.
-pub(super) struct Shutdown {
-    pub(super) name: String,
-    pub(super) function: ShutdownFunction,
 }
 
 fn log(function: &str, report: ExitReport) {

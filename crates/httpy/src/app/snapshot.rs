@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use httpy_python::{Health, Roster, Stack};
+use httpy_core::{Facts, Health, Roster, Stack};
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -135,7 +135,7 @@ impl PyApp {
     ///
     /// Outside of a tokio runtime with its timer.
     pub async fn snapshot_with_stacks(&self) -> Snapshot {
-        match timeout(STACKS_LIMIT, self.inner.shared.pool.stacks()).await {
+        match timeout(STACKS_LIMIT, self.inner.shared.executor.stacks()).await {
             Ok(Ok(stacks)) => self.snapshot_of(Stacks::Read, &stacks),
             Ok(Err(_)) | Err(_) => self.snapshot_of(Stacks::Held, &[]),
         }
@@ -143,7 +143,7 @@ impl PyApp {
 
     fn snapshot_of(&self, stacks: Stacks, read: &[Stack]) -> Snapshot {
         let shared: &Shared = &self.inner.shared;
-        let (health, roster) = (shared.pool.health(), shared.pool.roster());
+        let (health, roster) = (shared.executor.health(), shared.executor.roster());
         Snapshot {
             time: SystemTime::now(),
             uptime: shared.recorder.uptime(),
@@ -169,15 +169,8 @@ impl PyApp {
 
 impl Versions {
     fn of(shared: &Shared, gil: bool) -> Self {
-        let interpreter = shared.membership.runtime.interpreter();
-        Self {
-            httpy: env!("CARGO_PKG_VERSION"),
-            python: interpreter.version().to_owned(),
-            gil,
-            venv: interpreter.venv().map(PathBuf::from),
-            executable: interpreter.executable().to_owned(),
-            switch_interval: interpreter.switch_interval(),
-        }
+        let Facts { version, venv, executable, switch_interval, .. } = shared.executor.facts();
+        Self { httpy: env!("CARGO_PKG_VERSION"), python: version, gil, venv, executable, switch_interval }
     }
 }
 

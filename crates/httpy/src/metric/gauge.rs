@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpy_python::{Figures, LoopMember, Roster};
+use httpy_core::{Figures, LoopMember, Roster};
 use metrics::{Gauge, gauge, histogram};
 
 use super::{BLOCKS, GC_PAUSE, LOOP_CALLS, LOOP_LAG, QUEUE_LENGTH, WORKERS};
@@ -47,7 +47,7 @@ impl Gauges {
     #[expect(clippy::cast_precision_loss, reason = "counts of things that are here at once")]
     fn set(&mut self, app: &Shared) {
         self.queue.set(app.slots.taken() as f64);
-        let Roster { members, loops, .. } = app.pool.roster();
+        let Roster { members, loops, .. } = app.executor.roster();
         for (state, gauge) in WorkerState::ALL.iter().zip(&self.workers) {
             gauge.set(members.iter().filter(|member| WorkerState::from(member.standing) == *state).count() as f64);
         }
@@ -80,7 +80,7 @@ fn run(target: String, app: &Weak<Shared>) {
         let next = Instant::now() + EVERY;
         gauges.set(&shared);
         // One question at a time: while the interpreter is held, the next round waits for the same answer.
-        let receiver = asked.take().unwrap_or_else(|| shared.pool.ask_figures());
+        let receiver = asked.take().unwrap_or_else(|| shared.executor.ask_figures());
         drop(shared);
         match receiver.recv_timeout(EVERY) {
             Ok(figures) => gauges.set_figures(&figures),

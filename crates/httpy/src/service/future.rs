@@ -194,7 +194,7 @@ where
         let (ticket, answer, question) = Ticket::issue(call, pushed, deadline, chunk_timeout, freight);
         observed.pushes(service, &ticket);
         let job = Job { target: service.id, ticket, answer, slot };
-        match service.app.pool.push(job) {
+        match service.app.executor.push(job) {
             Ok(()) => Ok(Self::Waiting { question, is_slow: false }),
             Err(_) => Err(Error::shutting_down()),
         }
@@ -347,7 +347,7 @@ fn leave<B>(service: &PyService, state: &State<B>, answered: bool) -> Left {
         return Left::Waiting;
     }
     ticket.set_gone();
-    let runs = service.inner.app.pool.enforce(service.inner.id, ticket, answered);
+    let runs = service.inner.app.executor.enforce(service.inner.id, ticket, answered);
     if runs { Left::Running } else { Left::Over }
 }
 

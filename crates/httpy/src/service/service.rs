@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use httpy_core::TargetId;
+use httpy_core::{Loaded, TargetId};
 use tower::{BoxError, Service};
 
 use super::limit::Limit;
@@ -68,7 +68,8 @@ pub(super) struct Inner {
 }
 
 impl PyService {
-    pub(crate) fn new(app: Arc<Shared>, id: TargetId, target: String, reads_stream: bool) -> Self {
+    pub(crate) fn new(app: Arc<Shared>, loaded: Loaded, target: String) -> Self {
+        let Loaded { id, reads_stream } = loaded;
         let (deadline, max_wait, body_limit) = (app.limits.deadline, app.limits.max_wait, app.limits.body);
         let series = app.metrics.then(|| Arc::new(TargetSeries::new(&target)));
         Inner { app, id, target, reads_stream, routes: None, deadline, max_wait, body_limit, limit: None, series }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use httpy_core::Ticket;
-use httpy_python::{Notice, Slow};
+use httpy_core::{Notice, Slow, Ticket};
 use tokio::time::Instant;
 
 use super::service::Inner;
@@ -38,7 +37,7 @@ pub(super) fn tell(service: &Inner, ticket: &Arc<Ticket>, now: Instant) {
         left_out,
     };
     if slow.taken {
-        service.app.pool.tell_slow(service.id, ticket, slow);
+        service.app.executor.tell_slow(service.id, ticket, slow);
     } else {
         log::notice(&Notice::Slow { call: slow, stack: None });
     }

@@ -34,7 +34,7 @@ impl Open {
 
     /// Has the handler interrupted at once; false when it has ended.
     fn interrupt(&mut self) -> bool {
-        self.interrupted = self.service.app.pool.enforce(self.service.id, &self.ticket, true);
+        self.interrupted = self.service.app.executor.enforce(self.service.id, &self.ticket, true);
         self.interrupted
     }
 }
@@ -51,7 +51,7 @@ impl Drop for Open {
             return;
         }
         ticket.set_due(Some(std::time::Instant::now() + ticket.chunk_timeout));
-        service.app.pool.enforce(service.id, ticket, false);
+        service.app.executor.enforce(service.id, ticket, false);
     }
 }
 

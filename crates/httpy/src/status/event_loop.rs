@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use httpy_python::{LoopMember, Stack, StackOf, Work};
+use httpy_core::{LoopMember, Stack, StackOf, Work};
 use serde::Serialize;
 
 use super::seconds;

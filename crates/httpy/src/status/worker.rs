@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use httpy_core::{Standing, Ticket};
-use httpy_python::{Member, Stack, StackOf, Work};
+use httpy_core::{Member, Stack, StackOf, Standing, Ticket, Work};
 use serde::Serialize;
 
 use super::ring::shortened;

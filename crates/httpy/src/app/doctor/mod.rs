@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::thread;
 
+use httpy_core::Facts;
 use serde::{Deserialize, Serialize};
 
 use super::{PyApp, WorkerHealth};
@@ -156,10 +157,9 @@ impl PyApp {
     /// keeps the interpreter. It reads files, and imports `ssl` where that is not imported yet. Needs no runtime and may be
     /// called inside one, at start.
     pub fn doctor(&self) -> Diagnosis {
-        let runtime = &self.inner.shared.membership.runtime;
-        let interpreter = runtime.interpreter();
-        let mut warnings = interpreter.warnings().to_vec();
-        let examined = runtime.examine(self.inner.paths.clone()).map_err(|error| error.message);
+        let executor = &self.inner.shared.executor;
+        let Facts { library, venv, mut warnings, .. } = executor.facts();
+        let examined = executor.examine().map_err(|error| error.message);
         let read = |report: String| serde_json::from_str(&report).map_err(|error| error.to_string());
         let facts = examined.and_then(read).map_err(|problem| {
             warnings.push(format!("the interpreter does not tell about itself: {problem}"));
@@ -168,8 +168,8 @@ impl PyApp {
             warnings,
             httpy: env!("CARGO_PKG_VERSION").to_owned(),
             debug_build: cfg!(debug_assertions),
-            library: httpy_python::interpreter::library_path(),
-            venv: interpreter.venv().map(PathBuf::from),
+            library,
+            venv,
             interpreter: facts.ok(),
             workers: self.snapshot().workers,
             processors: thread::available_parallelism().ok().map(usize::from),

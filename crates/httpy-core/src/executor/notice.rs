@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use httpy_core::{Exception, Timings};
+use crate::{Exception, Timings};
 
 /// One line of the log; `Display` is its text.
 #[derive(Clone, Debug, PartialEq, Eq)]

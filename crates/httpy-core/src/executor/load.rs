@@ -1,0 +1,90 @@
+//! `Loaded`: a handler that can be called; `LoadError`: why it cannot.
+
+use std::fmt;
+
+use crate::{Exception, TargetId};
+
+/// A handler that can be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// Which one.
+    pub id: TargetId,
+    /// It reads its request's body as a stream.
+    pub reads_stream: bool,
+}
+
+/// Which way of loading failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LoadErrorKind {
+    /// Not of the form `module:attribute`.
+    Target,
+    /// No such module.
+    ModuleNotFound,
+    /// Importing the module raised.
+    Import,
+    /// The module has no such attribute.
+    AttributeNotFound,
+    /// A module of that name was loaded from another file.
+    ModuleConflict,
+    /// Not callable.
+    NotCallable,
+    /// Cannot take six positional arguments.
+    Signature,
+    /// A generator function, async or not.
+    GeneratorHandler,
+    /// The init function takes arguments.
+    InitSignature,
+    /// The init function raised.
+    InitException,
+    /// The init function returned something else than routes.
+    InitResult,
+    /// The shutdown function takes arguments.
+    ShutdownSignature,
+    /// Anything that is our own mistake or that app code did to the interpreter.
+    Internal,
+}
+
+impl LoadErrorKind {
+    /// The kind that `httpy_rs._load` calls so; [`Internal`](Self::Internal) where there is none of that name.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "target" => Self::Target,
+            "module_not_found" => Self::ModuleNotFound,
+            "import" => Self::Import,
+            "attribute_not_found" => Self::AttributeNotFound,
+            "module_conflict" => Self::ModuleConflict,
+            "not_callable" => Self::NotCallable,
+            "signature" => Self::Signature,
+            "generator_handler" => Self::GeneratorHandler,
+            "init_signature" => Self::InitSignature,
+            "init_exception" => Self::InitException,
+            "init_result" => Self::InitResult,
+            "shutdown_signature" => Self::ShutdownSignature,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// Why a target could not be loaded.
+#[derive(Clone, Debug)]
+pub struct LoadError {
+    /// Which way it was.
+    pub kind: LoadErrorKind,
+    /// One sentence.
+    pub message: String,
+    /// What Python raised, where it did.
+    pub exception: Option<Exception>,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.exception.as_ref().map(|exception| exception as _)
+    }
+}

@@ -1,0 +1,87 @@
+//! `StartError`: why an executor was not started; `Facts`: what is known of its interpreter once it was.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{error::Error, fmt, io};
+
+use super::LoadError;
+
+/// What is known of an interpreter since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Python's version: `3.11.7`.
+    pub version: String,
+    /// The virtual environment in force.
+    pub venv: Option<PathBuf>,
+    /// `sys.executable`; empty where there is none.
+    pub executable: PathBuf,
+    /// After so long a handler that computes lets others run.
+    pub switch_interval: Duration,
+    /// The file that libpython was loaded from, links resolved; none where the system does not tell, or no libpython is
+    /// linked.
+    pub library: Option<PathBuf>,
+    /// What looked wrong at the start, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Why the interpreter was not started, or not handed out.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The virtual environment cannot be used with the linked libpython.
+    Venv {
+        /// The folder that was given, or named by `VIRTUAL_ENV`.
+        dir: PathBuf,
+        /// What is wrong with it and what to do, as one sentence or two.
+        problem: String,
+    },
+    /// CPython refused to start, or failed while it was set up.
+    Interpreter {
+        /// CPython's own words.
+        message: String,
+    },
+    /// The interpreter runs already, with another value of a setting that all apps of the process share.
+    Differs {
+        /// The setting, for example `switch interval`.
+        what: &'static str,
+        /// The value in force.
+        first: String,
+        /// The value asked for now.
+        second: String,
+    },
+    /// The interpreter was shut down. CPython cannot be started a second time in one process.
+    ShutDown,
+    /// The operating system gave no thread.
+    Thread(io::Error),
+    /// App code, or what it has done to the interpreter, was in the way.
+    Load(LoadError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Venv { dir, problem } => {
+                write!(f, "virtual environment {}: {problem}", dir.display())
+            }
+            Self::Interpreter { message } => write!(f, "CPython did not start: {message}"),
+            Self::Differs { what, first, second } => {
+                write!(f, "all apps of a process share one interpreter, and its {what} is {first}: asked for {second}")
+            }
+            Self::ShutDown => {
+                f.write_str("the interpreter was shut down, and CPython cannot be started twice in one process")
+            }
+            Self::Thread(_) => f.write_str("no thread for the interpreter"),
+            Self::Load(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Thread(error) => Some(error),
+            Self::Load(error) => error.source(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! `Embedded`: one app's part of the interpreter in this process, as the HTTP side sees it.
+
+use std::any::Any;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use httpy_core::{
+    Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, Roster, Slow, Stack, StartError,
+    TargetId, Ticket,
+};
+use tokio::sync::oneshot;
+
+use crate::interpreter::{Options, library_path};
+use crate::pool::{Pool, PoolOptions};
+use crate::runtime::{Runtime, ShutdownFunction};
+
+/// Runs the calls of one app on threads of this process, which it shares with all other apps, and so the interpreter.
+#[derive(Debug)]
+pub struct Embedded {
+    runtime: Arc<Runtime>,
+    pool: Arc<Pool>,
+    paths: Vec<PathBuf>,
+    /// What uncovers another copy of `httpy_rs`.
+    warning: Option<String>,
+    /// Until the end.
+    shutdown: Mutex<Option<ShutdownFunction>>,
+    membership: Membership,
+}
+
+/// An app's place among those that use the interpreter, left once: at its end, or when it is dropped.
+#[derive(Debug)]
+struct Membership {
+    runtime: Arc<Runtime>,
+    left: AtomicBool,
+}
+
+impl Membership {
+    /// True the first time.
+    fn leaves(&self) -> bool {
+        !self.left.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if self.leaves() {
+            self.runtime.leave();
+        }
+    }
+}
+
+impl Embedded {
+    /// Starts CPython and the workers where they do not run yet, for one more app, with `paths` at the front of `sys.path`.
+    ///
+    /// # Blocking
+    ///
+    /// Until that is done.
+    ///
+    /// # Errors
+    ///
+    /// Each variant of [`StartError`] says when.
+    pub fn start(
+        interpreter: &Options,
+        pool: PoolOptions,
+        paths: Vec<PathBuf>,
+        listener: Listener,
+    ) -> Result<Self, StartError> {
+        let runtime = Runtime::start(interpreter)?;
+        // Before anything else, so that a failure leaves no app behind.
+        let membership = Membership { runtime: Arc::clone(&runtime), left: AtomicBool::new(false) };
+        let pool = runtime.pool(pool, listener)?;
+        let warning = runtime.add_paths(paths.clone()).map_err(StartError::Load)?;
+        Ok(Self { runtime, pool, paths, warning, shutdown: Mutex::default(), membership })
+    }
+}
+
+impl Execute for Embedded {
+    fn load_handler(&self, target: &str) -> Result<Loaded, LoadError> {
+        let id = self.runtime.load_handler(target.to_owned(), self.paths.clone())?;
+        Ok(Loaded { id, reads_stream: self.runtime.reads_stream(id) })
+    }
+
+    fn run_init(&self, target: &str) -> Result<Vec<(String, Vec<String>)>, LoadError> {
+        self.runtime.run_init(target.to_owned(), self.paths.clone())
+    }
+
+    fn load_shutdown(&self, target: &str) -> Result<(), LoadError> {
+        let function = self.runtime.load_shutdown(target.to_owned(), self.paths.clone())?;
+        *self.shutdown.lock().unwrap_or_else(PoisonError::into_inner) = Some(function);
+        Ok(())
+    }
+
+    fn show_source(&self) {
+        self.runtime.show_source();
+    }
+
+    fn push(&self, job: Job) -> Result<(), Box<Job>> {
+        self.pool.push(job)
+    }
+
+    fn enforce(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
+        self.pool.enforce(target, ticket, answered)
+    }
+
+    fn tell_slow(&self, target: TargetId, ticket: &Arc<Ticket>, slow: Slow) {
+        self.pool.tell_slow(target, ticket, slow);
+    }
+
+    fn health(&self) -> Health {
+        self.pool.health()
+    }
+
+    fn roster(&self) -> Roster {
+        self.pool.roster()
+    }
+
+    fn stacks(&self) -> oneshot::Receiver<Vec<Stack>> {
+        self.pool.stacks()
+    }
+
+    fn ask_figures(&self) -> mpsc::Receiver<Figures> {
+        self.pool.ask_figures()
+    }
+
+    fn facts(&self) -> Facts {
+        let interpreter = self.runtime.interpreter();
+        Facts {
+            version: interpreter.version().to_owned(),
+            venv: interpreter.venv().map(PathBuf::from),
+            executable: interpreter.executable().to_owned(),
+            switch_interval: interpreter.switch_interval(),
+            library: library_path(),
+            warnings: interpreter.warnings().iter().chain(&self.warning).cloned().collect(),
+        }
+    }
+
+    fn examine(&self) -> Result<String, LoadError> {
+        self.runtime.examine(self.paths.clone())
+    }
+
+    fn keep(&self, kept: Box<dyn Any + Send>) {
+        self.runtime.keep(kept);
+    }
+
+    fn shut_down(&self, limit: Duration, done: Box<dyn FnOnce(ExitReport) + Send>) -> bool {
+        let leaves = self.membership.leaves();
+        if leaves {
+            let function = self.shutdown.lock().unwrap_or_else(PoisonError::into_inner).take();
+            self.runtime.shut_down(limit, function, done);
+        }
+        leaves
+    }
+}

@@ -3,6 +3,7 @@
 use std::env;
 
 fn main() {
+    #[cfg(feature = "embed")]
     httpy_build::link_python();
     if let Ok(folders) = env::var("DEP_HTTPY_PYTHON_RPATH") {
         println!("cargo::metadata=RPATH={folders}");

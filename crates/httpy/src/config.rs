@@ -4,11 +4,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use httpy_python::PoolOptions;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::error::Kind;
+use crate::{Error, Executor, executor};
 
 /// The options of a [`PyApp`](crate::PyApp) as data, to be read from a file; see [`PyAppBuilder::from`].
 ///
@@ -36,6 +35,9 @@ pub struct Config {
     /// The virtual environment. Defaults to the one that `VIRTUAL_ENV` names, else none.
     #[serde(default)]
     pub venv: Option<PathBuf>,
+    /// What runs the handlers. Defaults to threads.
+    #[serde(default)]
+    pub executor: Executor,
     /// Worker threads. Defaults to 1 to 64.
     #[serde(default)]
     pub workers: Workers,
@@ -147,7 +149,7 @@ impl From<RangeInclusive<usize>> for Workers {
     }
 }
 
-const MIB: usize = 1024 * 1024;
+pub(crate) const MIB: usize = 1024 * 1024;
 const MOST_WORKERS: usize = 1024;
 /// A moment further away cannot be told on every clock.
 pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -232,6 +234,7 @@ impl Config {
             shutdown_function: None,
             path: Vec::new(),
             venv: None,
+            executor: Executor::default(),
             workers: Workers::default(),
             queue: queue(),
             on_full: OnFull::default(),
@@ -319,7 +322,8 @@ impl Config {
                 "switch_interval: less than 1 µs, which CPython cannot count".to_owned(),
             ),
         ];
-        let problems: Vec<String> = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, text)| text).collect();
+        let rules = rules.into_iter().chain(executor::rules(&self.executor));
+        let problems: Vec<String> = rules.filter(|(broken, _)| *broken).map(|(_, text)| text).collect();
         let missing = self.path.iter().filter(|dir| !dir.is_dir());
         let problems: Vec<String> =
             problems.into_iter().chain(missing.map(|dir| format!("path: {} is not a folder", dir.display()))).collect();
@@ -328,20 +332,6 @@ impl Config {
 
     pub(crate) fn max_wait(&self) -> Duration {
         self.max_wait.unwrap_or(self.deadline)
-    }
-
-    pub(crate) fn pool(&self) -> PoolOptions {
-        PoolOptions {
-            min: self.workers.min,
-            max: self.workers.max,
-            stack_size: self.stack_size,
-            replacements: self.replacements,
-            lost_after: self.lost_after,
-            event_loops: self.event_loops,
-            uvloop: self.uvloop,
-            in_flight: self.in_flight,
-            loop_blocked_after: self.loop_blocked_after,
-        }
     }
 }
 

@@ -206,6 +206,7 @@ pub mod bench;
 mod config;
 mod debug_page;
 mod error;
+mod executor;
 mod failure;
 mod log;
 mod metric;
@@ -219,6 +220,7 @@ pub use app::{
 };
 pub use config::{Config, OnFull, Workers};
 pub use error::Error;
+pub use executor::{Executor, Processes};
 pub use failure::{FailureResponse, default_response};
 pub use httpy_core::{Exception, Frame, Link, Relation};
 pub use route::RouteMap;

@@ -7,9 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
-use httpy_core::{Execute, Listener};
-use httpy_python::Embedded;
-use httpy_python::interpreter::Options;
+use httpy_core::Listener;
 use serde::Serialize;
 
 use super::gate::Gate;
@@ -19,7 +17,7 @@ use crate::failure::Choice;
 use crate::metric::{self, Gauges};
 use crate::service::{Budget, Extra, Slots, TraceContext};
 use crate::status::Recorder;
-use crate::{Config, Error, FailureResponse, OnFull, PyService, RouteMap, log};
+use crate::{Config, Error, Executor, FailureResponse, OnFull, PyService, RouteMap, executor, log};
 
 /// Begun by [`PyApp::builder`], or from a [`Config`].
 #[must_use = "nothing starts before `build()`"]
@@ -67,6 +65,13 @@ impl PyAppBuilder {
     /// process. Defaults to the one that `VIRTUAL_ENV` names, else none.
     pub fn venv(mut self, dir: impl Into<PathBuf>) -> Self {
         self.config.venv = Some(dir.into());
+        self
+    }
+
+    /// What runs the handlers: [`Executor::threads()`] of this process, or [`Executor::processes(n)`](Executor::processes) with
+    /// their own interpreters. Defaults to threads.
+    pub fn executor(mut self, executor: impl Into<Executor>) -> Self {
+        self.config.executor = executor.into();
         self
     }
 
@@ -299,16 +304,9 @@ impl PyAppBuilder {
     pub fn build(self) -> Result<PyApp, Error> {
         let Self { config, extras, trace_context, failure_response } = self;
         config.check()?;
-        let options = Options {
-            venv: config.venv.clone(),
-            switch_interval: config.switch_interval,
-            python_logging: config.python_logging,
-            capture_stdout: config.capture_stdout,
-        };
         let paths = absolute(&config.path)?;
         let listener = Listener { late: log::late, notice: log::notice };
-        let executor =
-            Embedded::start(&options, config.pool(), paths, listener).map_err(|error| Error::not_started(&error))?;
+        let executor = executor::start(&config, paths, listener)?;
         for warning in executor.facts().warnings {
             tracing::warn!(target: "httpy", "{warning}");
         }
@@ -329,7 +327,7 @@ impl PyAppBuilder {
             );
         }
         let shared = Arc::new(Shared {
-            executor: Arc::new(executor),
+            executor,
             gate: Gate::default(),
             slots: Slots::new(config.queue, config.on_full),
             budget: Budget::new(config.body_budget),

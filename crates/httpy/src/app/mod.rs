@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+#[cfg(feature = "axum")]
 use axum::Router;
 use httpy_core::{Execute, Ticket};
 use tokio::sync::watch;
@@ -23,7 +24,9 @@ pub use self::probe::Probe;
 pub use self::shutdown::shutdown_signal;
 pub use self::snapshot::{Snapshot, Stacks, Versions, WorkerHealth};
 use crate::failure::Choice;
-use crate::route::{Routes, mount};
+use crate::route::Routes;
+#[cfg(feature = "axum")]
+use crate::route::mount;
 use crate::service::{Budget, Extra, Slots, TraceContext};
 use crate::status::Recorder;
 use crate::{Config, Error, PyService, RouteMap};
@@ -126,6 +129,7 @@ impl PyApp {
     /// Not this method, but [`Router::merge`] panics when the host has a route on the same path with the same methods, or
     /// on one that conflicts: [`RouteMap::retain`] with [`router_for`](Self::router_for), or
     /// [`fallback`](Self::fallback), are the ways out.
+    #[cfg(feature = "axum")]
     pub fn router<S>(&self) -> Result<Router<S>, Error>
     where
         S: Clone + Send + Sync + 'static,
@@ -138,6 +142,7 @@ impl PyApp {
     /// # Errors
     ///
     /// As [`router`](Self::router).
+    #[cfg(feature = "axum")]
     pub fn router_for<S>(&self, map: &RouteMap) -> Result<Router<S>, Error>
     where
         S: Clone + Send + Sync + 'static,

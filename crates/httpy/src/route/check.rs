@@ -58,6 +58,7 @@ impl Routes {
     }
 
     /// The routes in the order of the map.
+    #[cfg(feature = "axum")]
     pub(super) fn iter(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter()
     }

@@ -1,5 +1,6 @@
 //! `Methods`: the methods of one route, in the order in which Python gave them.
 
+#[cfg(feature = "axum")]
 use axum::routing::MethodFilter;
 use http::{HeaderValue, Method};
 
@@ -8,19 +9,31 @@ use http::{HeaderValue, Method};
 pub(super) struct KnownMethod {
     name: &'static str,
     method: Method,
+    #[cfg(feature = "axum")]
     filter: MethodFilter,
+}
+
+macro_rules! known {
+    ($name:ident) => {
+        KnownMethod {
+            name: stringify!($name),
+            method: Method::$name,
+            #[cfg(feature = "axum")]
+            filter: MethodFilter::$name,
+        }
+    };
 }
 
 /// Every method of HTTP save `CONNECT`, which asks for a tunnel and has no path.
 static KNOWN: [KnownMethod; 8] = [
-    KnownMethod { name: "GET", method: Method::GET, filter: MethodFilter::GET },
-    KnownMethod { name: "POST", method: Method::POST, filter: MethodFilter::POST },
-    KnownMethod { name: "PUT", method: Method::PUT, filter: MethodFilter::PUT },
-    KnownMethod { name: "PATCH", method: Method::PATCH, filter: MethodFilter::PATCH },
-    KnownMethod { name: "DELETE", method: Method::DELETE, filter: MethodFilter::DELETE },
-    KnownMethod { name: "HEAD", method: Method::HEAD, filter: MethodFilter::HEAD },
-    KnownMethod { name: "OPTIONS", method: Method::OPTIONS, filter: MethodFilter::OPTIONS },
-    KnownMethod { name: "TRACE", method: Method::TRACE, filter: MethodFilter::TRACE },
+    known!(GET),
+    known!(POST),
+    known!(PUT),
+    known!(PATCH),
+    known!(DELETE),
+    known!(HEAD),
+    known!(OPTIONS),
+    known!(TRACE),
 ];
 
 impl KnownMethod {
@@ -57,6 +70,7 @@ impl Methods {
     }
 
     /// One axum filter per method.
+    #[cfg(feature = "axum")]
     pub(super) fn filters(&self) -> impl Iterator<Item = MethodFilter> {
         self.known.iter().map(|known| known.filter)
     }

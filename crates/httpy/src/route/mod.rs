@@ -10,6 +10,7 @@ mod literal;
 mod map;
 mod matcher;
 mod method;
+#[cfg(feature = "axum")]
 mod mount;
 mod param;
 mod pattern;
@@ -19,6 +20,7 @@ pub(crate) use check::Routes;
 pub(crate) use error::RouteError;
 pub use map::RouteMap;
 pub(crate) use matcher::Match;
+#[cfg(feature = "axum")]
 pub(crate) use mount::mount;
 pub(crate) use param::{captures, decode_path};
 pub(crate) use query::query;

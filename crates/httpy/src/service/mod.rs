@@ -8,6 +8,7 @@ mod limit;
 mod observed;
 mod prepare;
 mod response;
+mod server;
 #[expect(clippy::module_inception, reason = "the file of `PyService` is called as in every tower crate")]
 mod service;
 mod slot;

@@ -1,8 +1,5 @@
 //! From a request's head to a `Call`: everything that can be computed without an interpreter is computed here.
 
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, MatchedPath, OriginalUri};
 use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::Scheme;
@@ -10,6 +7,7 @@ use http::{Method, Uri};
 use httpy_core::{Call, Details, Fields, Headers};
 use serde_json::{Map, Value};
 
+use super::server;
 use super::service::Inner;
 use crate::error::Kind;
 use crate::route::{Match, captures, decode_path, query};
@@ -34,7 +32,7 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
     let extras = extras(&service.app.extras, &parts)?;
     let trace = service.app.trace_context.as_ref().and_then(|trace_context| trace_context(&parts));
     let Parts { method, uri, version, headers, mut extensions, .. } = parts;
-    let target = extensions.remove::<OriginalUri>().map_or_else(|| uri.clone(), |OriginalUri(original)| original);
+    let target = server::take_original(&mut extensions).unwrap_or_else(|| uri.clone());
     // Without a `Host` line the authority tells the host: always over HTTP/2, and over HTTP/1.0 in an absolute target.
     let authority = if headers.contains_key(HOST) { None } else { target.authority().or(uri.authority()) };
     Ok(Call {
@@ -44,7 +42,7 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
         headers: Headers::new(&headers, authority),
         details: Details {
             route,
-            client: extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(client)| *client),
+            client: server::client(&extensions),
             scheme: if target.scheme() == Some(&Scheme::HTTPS) { "https" } else { "http" },
             version,
             extras,
@@ -71,12 +69,12 @@ pub(super) fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<St
                 return Err(Error::new(Kind::NotFound, format!("no route matches {}", parts.uri.path())));
             }
         },
-        None => match parts.extensions.get::<MatchedPath>() {
+        None => match server::matched(&parts.extensions) {
             // The whole pattern, prefixes of `nest` included: it belongs to the target as the client sent it.
             Some(matched) => {
-                let original = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
-                captures(matched.as_str(), Uri::path(original), &mut params);
-                matched.as_str().to_owned()
+                let original = server::original(&parts.extensions).unwrap_or(&parts.uri);
+                captures(matched, Uri::path(original), &mut params);
+                matched.to_owned()
             }
             None => return Ok((params, None)),
         },

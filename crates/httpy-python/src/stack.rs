@@ -10,6 +10,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use httpy_core::{Lane, Notice, Slow, Stack, StackOf, TargetId, Ticket};
 use pyo3::prelude::*;
@@ -23,6 +24,8 @@ const MOST_WAITING: usize = 64;
 /// Of so many workers the stack is read at most: each takes a moment with the interpreter.
 const MOST_STACKS: usize = 64;
 const STACK_SIZE: usize = 1024 * 1024;
+/// How often it looks whether the interpreter can be had.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Who waits for stacks.
 #[derive(Debug, Default)]
@@ -69,6 +72,7 @@ fn start(crew: &Arc<Crew>) -> io::Result<()> {
 /// Reads until nobody waits any more.
 fn run(crew: &Crew) {
     while crew.stacks.is_asked() {
+        wait_for_turn(crew);
         for (target, ticket, call) in crew.stacks.slow() {
             let stack = catch_unwind(AssertUnwindSafe(|| attach(|py| read_one(py, crew, target, &ticket))));
             crew.notify(&Notice::Slow { call, stack: stack.unwrap_or_default() });
@@ -81,6 +85,17 @@ fn run(crew: &Crew) {
         for sender in crew.stacks.waiting() {
             // Fails where nobody waits any more.
             drop(sender.send(stacks.clone()));
+        }
+    }
+}
+
+/// Waits while a worker stands in line for the interpreter in vain: CPython wakes all who do once per switch interval, and one
+/// that does is enough to notice when it can be had.
+fn wait_for_turn(crew: &Crew) {
+    while let Some(taken) = crew.queue.awaited() {
+        thread::sleep(LOOK);
+        if crew.queue.awaited() != Some(taken) {
+            return;
         }
     }
 }

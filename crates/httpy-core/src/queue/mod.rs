@@ -253,6 +253,13 @@ impl<J> Queue<J> {
         self.lock().lost()
     }
 
+    /// How many jobs were ever taken, while somebody stands in line for the interpreter to take the next one; none while
+    /// nobody does, as then it can be had, or a lead gives it up soon.
+    pub fn awaited(&self) -> Option<u64> {
+        let mut state = self.lock();
+        state.is_awaited().then(|| state.pace().taken())
+    }
+
     /// Who does what now. Holds the mutex for a few instructions per seat.
     pub fn line(&self) -> Line {
         self.lock().view()

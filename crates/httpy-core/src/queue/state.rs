@@ -28,6 +28,9 @@
 //!
 //! On a free-threaded build the lead means nothing: every called worker takes jobs, and one is called per job.
 
+#[cfg(test)]
+mod check;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -245,6 +248,11 @@ impl<J> State<J> {
         self.looking_on > 0
     }
 
+    /// Whether somebody stands in line for the interpreter.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.exclusive && self.coming > 0
+    }
+
     /// Whether a worker that sleeps for long may retire.
     pub(super) fn may_retire(&self) -> bool {
         self.alive() > self.limits.min + self.lost
@@ -360,32 +368,6 @@ impl<J> State<J> {
         // Who looks on is there for a lead that does not go on, and for nothing else.
         let looking_on = if self.lead.is_some() { self.looking_on } else { 0 };
         self.coming + looking_on < self.jobs.len().min(most)
-    }
-
-    /// What holds whenever the mutex is free.
-    #[cfg(test)]
-    pub(super) fn check(&self) {
-        let places = |place| self.places.iter().filter(|other| **other == place).count();
-        assert_eq!(
-            [self.looking_on, self.coming, self.computing, self.lost],
-            [Place::LookingOn, Place::Coming, Place::Computing, Place::Lost].map(places),
-            "{:?}",
-            self.places
-        );
-        assert_eq!(
-            (self.idle.len(), self.free.len()),
-            (places(Place::Idle), places(Place::Free)),
-            "{:?}, idle {:?}, free {:?}",
-            self.places,
-            self.idle,
-            self.free
-        );
-        assert!(!self.exclusive || self.coming <= MOST_STANDBYS, "{:?}", self.places);
-        if let Some(lead) = self.lead {
-            assert!(matches!(self.places[lead.0], Place::Working | Place::Computing), "{lead:?} {:?}", self.places);
-        }
-        let forgotten = !self.jobs.is_empty() && self.lead.is_none() && self.coming == 0 && !self.idle.is_empty();
-        assert!(!forgotten, "{} jobs wait, and nobody comes: {:?}", self.jobs.len(), self.places);
     }
 
     fn rest(&mut self, seat: Seat) {

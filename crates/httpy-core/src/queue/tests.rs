@@ -37,6 +37,19 @@ fn one_worker_leads_and_one_stands_by_however_many_jobs_wait() {
 }
 
 #[test]
+fn the_interpreter_is_awaited_while_somebody_stands_in_line_for_it() {
+    let queue = queue(0, 4, LONG, true);
+    assert_eq!(queue.awaited(), None);
+    let first = queue.push(1).unwrap().unwrap();
+    queue.push(2).unwrap();
+    assert_eq!(queue.awaited(), Some(0));
+    let second = job(queue.take(first, || {})).1.unwrap();
+    assert_eq!(queue.awaited(), Some(1), "the lead is in a handler, and the other job waits");
+    job(queue.take(second, || {}));
+    assert_eq!(queue.awaited(), None);
+}
+
+#[test]
 fn the_line_tells_who_does_what() {
     let queue = queue(0, 4, LONG, true);
     let first = queue.push(1).unwrap().unwrap();

@@ -1,0 +1,30 @@
+//! What holds of a queue's state whenever its mutex is free; asked in every test.
+
+use super::{MOST_STANDBYS, Place, State};
+
+impl<J> State<J> {
+    /// What holds whenever the mutex is free.
+    pub(in super::super) fn check(&self) {
+        let places = |place| self.places.iter().filter(|other| **other == place).count();
+        assert_eq!(
+            [self.looking_on, self.coming, self.computing, self.lost],
+            [Place::LookingOn, Place::Coming, Place::Computing, Place::Lost].map(places),
+            "{:?}",
+            self.places
+        );
+        assert_eq!(
+            (self.idle.len(), self.free.len()),
+            (places(Place::Idle), places(Place::Free)),
+            "{:?}, idle {:?}, free {:?}",
+            self.places,
+            self.idle,
+            self.free
+        );
+        assert!(!self.exclusive || self.coming <= MOST_STANDBYS, "{:?}", self.places);
+        if let Some(lead) = self.lead {
+            assert!(matches!(self.places[lead.0], Place::Working | Place::Computing), "{lead:?} {:?}", self.places);
+        }
+        let forgotten = !self.jobs.is_empty() && self.lead.is_none() && self.coming == 0 && !self.idle.is_empty();
+        assert!(!forgotten, "{} jobs wait, and nobody comes: {:?}", self.jobs.len(), self.places);
+    }
+}

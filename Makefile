@@ -4,7 +4,7 @@ PORT ?= 8080
 HOST ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python model check-border check-examples check-package check-wheel faults bench bench-routes bench-streams bench-parts bench-instructions fuzz soak valgrind
+.PHONY: help run test test-rust test-python model check-border check-examples check-package check-wheel faults bench bench-routes bench-streams bench-parts bench-instructions bench-observed fuzz soak valgrind
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ bench-streams: ## coroutines and streamed bodies, beside Granian; result in benc
 
 bench-parts: ## what each part of a call takes, by criterion
 	@scripts/bench-parts
+
+bench-observed: ## what a subscriber and a recorder of metrics cost in requests/s (needs wrk; QUICK=1 only tries it)
+	@scripts/bench-observed $(if $(QUICK),--quick)
 
 bench-instructions: ## what each part of a call costs in instructions, by callgrind (installs valgrind on Debian as root)
 	@scripts/bench-instructions

@@ -26,8 +26,8 @@ QUICK = [("GET", "/price/apple", b"", 0.02)] * 6
 LOADS = {
     # Two at a time compute: as many as the example allows.
     "burner": [("POST", "/report", NUMBERS, 0.0)] * 2,
-    # Twice as many wait for the supplier as there are workers.
-    "sleeper": [("GET", "/delivery/pear?seconds=0.5", b"", 0.0)] * 128,
+    # Four times as many ask the supplier as there are workers.
+    "sleeper": [("GET", "/delivery/pear?seconds=0.5", b"", 0.0)] * 256,
     # More than workers and queue have places for.
     "overload": [("GET", "/delivery/pear?seconds=0.5", b"", 0.0)] * 1300,
     # Some of everything, and what is wrong now and then.

@@ -33,7 +33,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-U6frDw3T8PFQEw8i3LyslK/o1t9Ffea5/4wCA6XrYjw='; style-src 'sha256-T+AaN7TbZRKFKtQfGR4NpC2yiWGp8eR2sjE35Xz8u8M='",
+    "script-src 'sha256-NJiv7uXw/2Ly9gBwAT59ZTcNsUSRTnMqzGp7QcU3OUY='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
 );
 
 /// What an app does, as a page for people and as JSON for programs: a [`tower::Service`] for `GET` and `HEAD` that takes any

@@ -88,6 +88,9 @@ const plural = (count, one, many) => `${number(count)} ${count === 1 ? one : man
 const route = (call) => call.route || call.path || "";
 const title = (call) => [call.method, route(call)].filter(Boolean).join(" ") || call.target;
 
+// A wait of so many microseconds in half of the calls is worth a word.
+const NOTABLE = 50_000;
+
 // What an operator should know first, the worst first.
 function judge(data) {
   const { workers, recent } = data;
@@ -99,6 +102,8 @@ function judge(data) {
   }
   if (data.waiting >= data.queue) bad.push("The queue is full: further calls are answered with 503.");
   else if (data.waiting > data.queue / 2) warn.push("The queue is more than half full.");
+  const busy = workers.each.filter((worker) => worker.call && worker.state !== "lost").length;
+  if (busy >= workers.max && workers.jobs && recent.queue[0] >= NOTABLE) warn.push(`All ${workers.max} workers are in calls; ${plural(workers.jobs, "call waits", "calls wait")} for one.`);
   for (const { name, blocked_for, blocked_by, waiting } of workers.loops) {
     if (blocked_for === null) continue;
     const by = blocked_by ? ` by ${title(blocked_by)}` : "", waits = waiting ? `; ${plural(waiting, "call waits", "calls wait")} for it` : "";
@@ -151,7 +156,7 @@ function showFigures({ recent, workers, waiting, queue, waiting_for_place, body_
   $("failing").className = share >= 0.02 ? "alarm" : "";
   put($("failing-note"), `${number(recent.failed)} in ${plural(seconds, "second", "seconds")}`);
   put($("p50"), recent.count ? duration(recent.total[0]) : "–");
-  put($("p99-note"), recent.count ? `99 % in ${duration(recent.total[2])}` : "no calls");
+  put($("p99-note"), recent.count ? `median; 99 % in ${duration(recent.total[2])}` : "no calls");
   const busy = workers.each.filter((worker) => worker.call).length;
   gauge("busy", number(busy), `of ${workers.max}`, busy / workers.max);
   gauge("waiting", number(waiting), `of ${number(queue)}${waiting_for_place ? `, ${number(waiting_for_place)} before it` : ""}`, waiting / queue);

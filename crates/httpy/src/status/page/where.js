@@ -54,7 +54,10 @@ function reason(part, { recent, workers, waiting }) {
     return waits ? `${waits} for a worker.` : "";
   }
   const computing = at.filter(({ state }) => state === "computing");
-  if (part === "attach") return computing.length ? `${names(computing)} computes in ${plural(computing.length, "worker", "workers")}, and keeps it.` : "Other handlers keep it while they compute.";
+  if (part === "attach") {
+    if (computing.length) return `${names(computing)} computes in ${plural(computing.length, "worker", "workers")}, and keeps it.`;
+    return at.length ? `Handlers that compute keep it; in calls is ${names(at)}.` : "Handlers that compute keep it.";
+  }
   return part === "run" && at.length ? `Most workers are in ${names(at)}; their stacks say where.` : "";
 }
 

@@ -15,7 +15,8 @@ from browser import Browser
 from example import Server, build
 from status_page import OPERATOR
 
-FOLDER = Path(__file__).parent.parent / "docs" / "images"
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "images"
 # Seconds of quick calls alone, and with the load beside them.
 BEFORE, LOAD = 45, 60
 WIDTH, HEIGHT = 1165, 1042
@@ -34,7 +35,7 @@ LOADS = {
     "status": [
         ("POST", "/report", NUMBERS, 1.0),
         ("POST", "/report", b"[" * 100_000, 7.0),
-        ("GET", "/delivery/pear?seconds=8", b"", 0.5),
+        *[("GET", "/delivery/pear?seconds=9", b"", 0.0)] * 2,
         *[("GET", "/delivery/apple?seconds=0.2", b"", 0.1)] * 6,
         *[("GET", "/tracking/pear?seconds=3", b"", 0.1)] * 12,
     ],
@@ -100,13 +101,18 @@ def take(name, program, chromium):
             clients.start(LOADS[name])
             up_for(page, BEFORE + LOAD)
             if name == "status":
+                # Where the checkout lies is nobody's business.
+                page.run(f"""const ask = fetch; window.fetch = async (...it) => {{
+                    const answer = await ask(...it), text = await answer.text();
+                    return new Response(text.replaceAll({json.dumps(str(ROOT))}, "/srv"), answer);
+                }}""")
                 page.run("document.querySelector('#worker-rows button').click()")
                 page.wait_until("document.querySelector('#worker-rows pre')?.textContent.includes('File')")
             page.screenshot(FOLDER / f"{name}.png", HEIGHT)
         clients.stop()
     finally:
         server.kill()
-    print(f"{FOLDER / name}.png: {(FOLDER / f'{name}.png').stat().st_size >> 10} KiB")
+    print(f"{name}.png: {(FOLDER / f'{name}.png').stat().st_size >> 10} KiB")
 
 
 def up_for(page, seconds):

@@ -279,7 +279,8 @@ async fn what_an_overload_refuses_is_counted_as_that_and_has_waited_for_nothing(
     let target = app.target("quick");
     let (mut refused, mut times) = (0, 0);
     for (key, .., value) in SNAPSHOTTER.snapshot().into_vec() {
-        let has = |name: &str, value: &str| key.key().labels().any(|label| label.key() == name && label.value() == value);
+        let has =
+            |name: &str, value: &str| key.key().labels().any(|label| label.key() == name && label.value() == value);
         match value {
             DebugValue::Counter(count) if has("target", &target) && has("outcome", "overloaded") => refused += count,
             DebugValue::Histogram(values) if has("target", &target) => times += values.len(),

@@ -103,7 +103,7 @@ function judge(data) {
   if (data.waiting >= data.queue) bad.push("The queue is full: further calls are answered with 503.");
   else if (data.waiting > data.queue / 2) warn.push("The queue is more than half full.");
   const busy = workers.each.filter((worker) => worker.call && worker.state !== "lost").length;
-  if (busy >= workers.max && workers.jobs && recent.queue[0] >= NOTABLE) warn.push(`All ${workers.max} workers are in calls; ${plural(workers.jobs, "call waits", "calls wait")} for one.`);
+  if (busy >= workers.max && workers.jobs && recent.queue[0] >= NOTABLE) warn.push(`${allOf(workers)} in calls; ${plural(workers.jobs, "call waits", "calls wait")} for one.`);
   for (const { name, blocked_for, blocked_by, waiting } of workers.loops) {
     if (blocked_for === null) continue;
     const by = blocked_by ? ` by ${title(blocked_by)}` : "", waits = waiting ? `; ${plural(waiting, "call waits", "calls wait")} for it` : "";

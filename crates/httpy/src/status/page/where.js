@@ -6,12 +6,9 @@ const PARTS = {
   attach: "waiting for the interpreter",
   run: "in their handlers",
 };
-// Of waits below this nobody has to think, in microseconds.
-const SHORT = 1000;
-
 function showWhere(data) {
   const { recent } = data;
-  const [part, headline] = mostly(recent, data.workers.loops.length > 0);
+  const [part, headline] = mostly(data);
   $("where").dataset.part = part;
   put($("where"), headline);
   put($("why"), [refusals(), reason(part, data)].filter(Boolean).join(" "));
@@ -33,14 +30,17 @@ function splitRow() {
   return element("li", {}, element("span"), bar);
 }
 
-// Which part most of the time goes to: of a call in the middle, or of the slowest ones where that one is quick.
-function mostly(recent, hasLoops) {
+// Which part most of the time goes to: of a call in the middle, or of the slowest ones where that one is quick. Who waits
+// beside handlers that compute does so for a switch interval; of less nobody has to think.
+function mostly({ recent, versions, workers }) {
   if (!recent.count) return ["", "No call has ended in the last ten seconds"];
-  const slow = recent.total[0] < SHORT, column = slow ? 2 : 0;
-  const part = Object.keys(PARTS).reduce((one, other) => (recent[other][column] > recent[one][column] ? other : one));
-  if (recent.total[column] < SHORT) return ["", recent.total[column] ? "Quick: no wait to speak of" : "No call has come to a worker"];
-  const what = part === "queue" && hasLoops ? "waiting for a worker or loop" : PARTS[part];
-  return [part, slow ? `The slowest are mostly ${what}` : `Mostly ${what}`];
+  if (!recent.total[2]) return ["", "No call has come to a worker in the last ten seconds"];
+  for (const [column, which] of [[0, "Mostly"], [2, "The slowest are mostly"]]) {
+    const part = Object.keys(PARTS).reduce((one, other) => (recent[other][column] > recent[one][column] ? other : one));
+    if (recent[part][column] < versions.switch_interval * 0.75e6) continue;
+    return [part, `${which} ${part === "queue" && workers.loops.length ? "waiting for a worker or loop" : PARTS[part]}`];
+  }
+  return ["", "Quick: no wait to speak of"];
 }
 
 // What makes them wait just now, as far as that is to be seen.
@@ -49,7 +49,7 @@ function reason(part, { recent, workers, waiting }) {
   const blocked = workers.loops.find(({ blocked_for }) => blocked_for !== null);
   if (!recent.count || part === "queue") {
     const waits = waiting ? `${plural(waiting, "call waits", "calls wait")}` : "";
-    if (at.length >= workers.max) return `All ${workers.max} workers are in calls, most of them in ${names(at)}${waits ? `; ${waits}` : ""}.`;
+    if (at.length >= workers.max) return `${allOf(workers)} in calls, most of them in ${names(at)}${waits ? `; ${waits}` : ""}.`;
     if (blocked) return `${blocked.name} is blocked.`;
     return waits ? `${waits} for a worker.` : "";
   }
@@ -60,6 +60,8 @@ function reason(part, { recent, workers, waiting }) {
   }
   return part === "run" && at.length ? `Most workers are in ${names(at)}; their stacks say where.` : "";
 }
+
+const allOf = ({ max }) => (max === 1 ? "The only worker is" : `All ${max} workers are`);
 
 // The call that most of these workers are in.
 function names(workers) {

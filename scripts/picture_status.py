@@ -102,8 +102,8 @@ def take(name, program, chromium):
             up_for(page, BEFORE + LOAD)
             if name == "status":
                 # Where the checkout lies is nobody's business.
-                page.run(f"""const ask = fetch; window.fetch = async (...it) => {{
-                    const answer = await ask(...it), text = await answer.text();
+                page.run(f"""const whole = window.fetch; window.fetch = async (...it) => {{
+                    const answer = await whole(...it), text = await answer.text();
                     return new Response(text.replaceAll({json.dumps(str(ROOT))}, "/srv"), answer);
                 }}""")
                 page.run("document.querySelector('#worker-rows button').click()")

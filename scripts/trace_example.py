@@ -1,5 +1,5 @@
-"""`check`: examples/observability sends one trace to a collector, by OTLP: the client's span, Rust's and Python's are in one
-line. Used by check-examples.py.
+"""`check`: examples/observability sends one trace to a collector, by OTLP: the client's span, Rust's and Python's are
+in one line. Used by check-examples.py.
 
 By itself it prints such a trace: `trace_example.py PROGRAM VENV`.
 """
@@ -19,8 +19,8 @@ RUST, PYTHON = [("rust", "request"), ("rust", "python.call")], [("python", "orde
 def check(program, venv):
     """Raises `Failed` for what is not as it should be; the spans. Without a `venv` there are none of Python's."""
     with Collector() as collector:
-        environment = {"VIRTUAL_ENV": venv} if venv else {}
-        server = Server(program, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, RUST_LOG="info,httpy::call=debug", **environment)
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "RUST_LOG": "info,httpy::call=debug"}
+        server = Server(program, **environment, **({"VIRTUAL_ENV": venv} if venv else {}))
         try:
             connection = http.client.HTTPConnection(*server.address(), timeout=LIMIT)
             connection.request("GET", "/order/tea?count=2", headers={"traceparent": f"00-{TRACE}-{CLIENT}-01"})
@@ -36,7 +36,7 @@ def check(program, venv):
     for service, name in RUST + (PYTHON if venv else []):
         found = [span for span in collector.spans if (span.service, span.name) == (service, name)]
         if [(span.trace_id, span.parent_id) for span in found] != [(TRACE, parent)]:
-            raise Failed(f"span {name} of {service}: expected one in trace {TRACE} below {parent}, got {collector.spans}")
+            raise Failed(f"span {name} of {service}: expected one of {TRACE} below {parent}, got {collector.spans}")
         parent = found[0].span_id
     return collector.spans
 

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use httpy_core::frame::{Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
-use httpy_core::{LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Standing, TargetId, Work};
+use httpy_core::frame::{Lane as Way, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
+use httpy_core::{LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Stack, StackOf, Standing, TargetId, Work};
 
 use crate::ask::{Ask, gone, internal};
+use crate::call::Call;
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
 use crate::handover::{Handler, Reason, Wants};
 use crate::record;
 use crate::said::{exit_report, figures, text};
-use crate::worker::{Worker, broken};
+use crate::worker::{Worker, broken, index};
+
+/// So many calls on an event loop are told of.
+const MOST_OLDEST: usize = 8;
 
 impl Dispatch {
     /// Does what the host asks.
@@ -211,7 +215,8 @@ impl Dispatch {
             }
             Ask::Stack { ticket, notice } => {
                 let stacks = worker.stacks(stacks(value)?);
-                let stack = stacks.into_iter().find(|stack| Arc::ptr_eq(&stack.ticket, &ticket));
+                let is_its = |stack: &Stack| matches!(&stack.of, StackOf::Call(of) if Arc::ptr_eq(of, &ticket));
+                let stack = stacks.into_iter().find(is_its);
                 self.say(with_stack(*notice, stack.map(|stack| stack.text)));
                 Ok(())
             }
@@ -281,14 +286,24 @@ impl Dispatch {
         let workers = self.workers.iter().flatten();
         let members = workers.clone().map(|worker| {
             let oldest = worker.lanes.iter().flat_map(|lane| lane.calls.values()).min_by_key(|call| call.sent);
-            let work = oldest.map(|call| Work {
-                target: self.handlers.get(call.target.index).map_or_else(String::new, |it| it.target.clone()),
-                ticket: Arc::clone(&call.ticket),
-            });
+            let work = oldest.map(|call| self.work(call));
             let standing = if work.is_some() { Standing::Working } else { Standing::Idle };
             Member { number: worker.number, name: worker.name.clone(), standing, work }
         });
-        Roster { jobs: self.jobs(), has_gil: workers.clone().all(|worker| worker.has_gil), members: members.collect() }
+        let (has_gil, mut loops) = (workers.clone().all(|worker| worker.has_gil), self.board.lock().loops.clone());
+        for known in &mut loops {
+            let Some(worker) = workers.clone().find(|worker| worker.name == known.name) else { continue };
+            let mut calls: Vec<&Call> = worker.lanes[index(Way::Async)].calls.values().collect();
+            calls.sort_unstable_by_key(|call| call.sent);
+            known.calls = calls.len();
+            known.oldest = calls.into_iter().take(MOST_OLDEST).map(|call| self.work(call)).collect();
+        }
+        Roster { jobs: self.jobs(), has_gil, members: members.collect(), loops }
+    }
+
+    fn work(&self, call: &Call) -> Work {
+        let target = self.handlers.get(call.target.index).map_or_else(String::new, |it| it.target.clone());
+        Work { target, ticket: Arc::clone(&call.ticket) }
     }
 }
 

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use httpy_core::{
-    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, LoopFigures, Roster, Slow,
-    Stack, StartError, TargetId, Ticket,
+    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, Roster, Slow, Stack,
+    StartError, TargetId, Ticket,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -152,7 +152,9 @@ impl Execute for Processes {
         self.hub.ask(Deed::Roster(sender));
         // The thread waits for nobody, and is only looked for again where the system has no processor for it.
         let roster = receiver.recv_timeout(LOOK_AROUND);
-        roster.unwrap_or_else(|_| Roster { jobs: 0, has_gil: true, members: Vec::new() })
+        // For the next time.
+        self.hub.ask(Deed::Figures(None));
+        roster.unwrap_or_else(|_| Roster { jobs: 0, has_gil: true, members: Vec::new(), loops: Vec::new() })
     }
 
     fn stacks(&self) -> oneshot::Receiver<Vec<Stack>> {
@@ -165,12 +167,6 @@ impl Execute for Processes {
         let (sender, receiver) = sync_channel(1);
         self.hub.ask(Deed::Figures(Some(sender)));
         receiver
-    }
-
-    fn loop_figures(&self) -> Vec<LoopFigures> {
-        let figures = self.board.lock().loops.clone();
-        self.hub.ask(Deed::Figures(None));
-        figures
     }
 
     fn facts(&self) -> Facts {

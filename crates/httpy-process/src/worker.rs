@@ -18,7 +18,7 @@ use httpy_core::frame::{
     Question, Times, TooLong, write_part,
 };
 use httpy_core::{
-    Content, Fault, Freight, Outcome, Reader, Returned, Running, Seat, Stack, TargetId, Upload, UploadFault,
+    Content, Fault, Freight, Outcome, Reader, Returned, Running, Seat, Stack, StackOf, TargetId, Upload, UploadFault,
     allows_body, stream,
 };
 use tokio::sync::oneshot;
@@ -263,7 +263,7 @@ impl Worker {
     pub(crate) fn stacks(&self, stacks: Vec<(Way, u64, String)>) -> Vec<Stack> {
         let stacks = stacks.into_iter().filter_map(|(way, id, text)| {
             let call = self.lanes[index(way)].calls.get(&id)?;
-            Some(Stack { ticket: Arc::clone(&call.ticket), text })
+            Some(Stack { of: StackOf::Call(Arc::clone(&call.ticket)), text })
         });
         stacks.collect()
     }

@@ -30,8 +30,8 @@ pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, Uploa
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body, check_status};
 pub use exception::{Exception, Frame, Link, Relation};
 pub use executor::{
-    Execute, ExitReport, Facts, Figures, Health, Listener, LoadError, LoadErrorKind, Loaded, LoopFigures, Member,
-    Notice, Overdue, Roster, Running, Slow, Stack, StartError, Work,
+    Accept, Execute, ExitReport, Facts, Figures, Health, Listener, LoadError, LoadErrorKind, Loaded, LoopFigures,
+    Member, Notice, Overdue, Roster, Running, Slow, Stack, StartError, Work,
 };
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};

@@ -36,6 +36,7 @@ pub(crate) enum Kind {
     ShutDown,
     Load(LoadErrorKind),
     Routes,
+    Reload,
     Exception,
     Contract(Rule),
     Internal,
@@ -201,6 +202,12 @@ impl Error {
     /// The init function returned something else than `{"route": ["METHOD"]}` or `None`.
     pub fn is_init_result(&self) -> bool {
         self.is_load(LoadErrorKind::InitResult)
+    }
+
+    /// A [reload](crate::PyApp::reload) cannot be: the new code has other routes than those that are mounted for good, the
+    /// app runs on threads of this process, or it has ended.
+    pub fn is_reload(&self) -> bool {
+        self.0.kind == Kind::Reload || self.is_load(LoadErrorKind::Reload)
     }
 
     /// Patterns or methods of a route map are wrong or conflict; the message lists all of them.

@@ -71,7 +71,11 @@ def test_init_functions_give_routes_and_shutdown_functions_run_at_the_end(start:
     worker = start(source).ready()
     assert worker.ask("init", "app:begin") == [("/", ["GET"]), ("/b", ["POST"])]
     kind, message, exception = worker.fail("init", "app:broken")
-    assert (kind, message, exception[0]) == ("init_exception", "app:broken raised LookupError: nothing there", "LookupError")
+    assert (kind, message, exception[0]) == (
+        "init_exception",
+        "app:broken raised LookupError: nothing there",
+        "LookupError",
+    )
     worker.ask("load_shutdown", "app:end")
     worker.ask("load_shutdown", "app:also")
     failures, tasks, threads, errors = worker.ask("shut_down", 30.0)

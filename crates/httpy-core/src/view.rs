@@ -67,7 +67,8 @@ pub trait View: Sized {
     /// When it could not be looked at.
     fn is_async_iterator(&self) -> Result<bool, Self::Error>;
 
-    /// The keys of a dict with their values, and at least how many; none where it is no dict.
+    /// The keys of a dict with their values, and at least how many: of what is not empty, one or more. None where it is no
+    /// dict.
     ///
     /// # Errors
     ///
@@ -244,14 +245,13 @@ fn lines<V: View>(result: &V, headers: &V) -> Result<Lines, Refusal<V::Error>> {
     let Some(pairs) = headers.pairs().map_err(Refusal::Unread)? else {
         return Err(ContractFailure::headers_type(&result.type_names(), &headers.type_name()).into());
     };
-    let mut lines = Lines::default();
-    let mut room = pairs.size_hint().0.min(MAX_HEADER_LINES);
+    let least = pairs.size_hint().0.min(MAX_HEADER_LINES);
+    if least == 0 {
+        return Ok(Lines::default());
+    }
+    let mut lines = Lines { fields: Fields::with_capacity(least, 256), count: 0 };
     for pair in pairs {
         let (name, value) = pair.map_err(Refusal::Unread)?;
-        if lines.count == 0 && room > 0 {
-            lines.fields = Fields::with_capacity(room, 256);
-            room = 0;
-        }
         let named = name.with_utf8(|name| entry(&mut lines, name, &value))?;
         if named.is_none() {
             return Err(ContractFailure::header_name_type(&name.type_name()).into());
@@ -261,28 +261,37 @@ fn lines<V: View>(result: &V, headers: &V) -> Result<Lines, Refusal<V::Error>> {
 }
 
 /// The lines of one name.
+#[inline]
 fn entry<V: View>(lines: &mut Lines, name: &[u8], value: &V) -> Result<(), Refusal<V::Error>> {
-    if line(lines, name, value)? {
+    if line(lines, name, true, value)? {
         return Ok(());
     }
     let Some(values) = value.items().map_err(Refusal::Unread)? else {
         return Err(ContractFailure::header_value_type(name, &value.type_name()).into());
     };
+    let mut is_first = true;
     for value in values {
         let value = value.map_err(Refusal::Unread)?;
-        if !line(lines, name, &value)? {
+        if !line(lines, name, is_first, &value)? {
             return Err(ContractFailure::header_item_type(name, &value.type_name()).into());
         }
+        is_first = false;
     }
     Ok(())
 }
 
-/// One line; false where its value is no `str`.
-fn line<V: View>(lines: &mut Lines, name: &[u8], value: &V) -> Result<bool, Refusal<V::Error>> {
+/// One line, maybe the first of its name; false where its value is no `str`.
+#[inline]
+fn line<V: View>(lines: &mut Lines, name: &[u8], is_first: bool, value: &V) -> Result<bool, Refusal<V::Error>> {
     let push = |value: &[u8]| {
         lines.count += 1;
-        if lines.count <= MAX_HEADER_LINES {
+        if lines.count > MAX_HEADER_LINES {
+            return;
+        }
+        if is_first {
             lines.fields.push(name, value);
+        } else {
+            lines.fields.push_again(value);
         }
     };
     match value.with_latin1(push).map_err(Refusal::Unread)? {

@@ -298,7 +298,11 @@ fn loaded(index: usize, handler: &Handler) -> Loaded {
 
 fn with_stack(notice: Notice, text: Option<String>) -> Notice {
     match notice {
-        Notice::Overdue { call, shielded, .. } => Notice::Overdue { call, stack: text.unwrap_or_default(), shielded },
+        Notice::Overdue { call, shielded, .. } => match text {
+            Some(stack) => Notice::Overdue { call, stack, shielded },
+            // It has ended by itself in this moment, or never began.
+            None => Notice::Late { target: call.target, limit: call.limit, streaming: call.streaming },
+        },
         Notice::Cancelled { call, .. } => Notice::Cancelled { call, stack: text },
         Notice::Slow { call, .. } => Notice::Slow { call, stack: text },
         other => other,

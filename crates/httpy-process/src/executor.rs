@@ -25,8 +25,7 @@ use crate::handover::Handlers;
 use crate::hub::Hub;
 use crate::line::Lines;
 use crate::options::ProcessOptions;
-use crate::record;
-use crate::supervisor::{Logger, Setup, Standing, Supervisor};
+use crate::supervisor::{Setup, Standing, Supervisor};
 
 /// So many orders of the supervisor wait for the dispatch.
 const ORDERS: usize = 64;
@@ -66,9 +65,7 @@ impl Processes {
             move || {
                 runtime.block_on(async {
                     let (orders, received) = tokio::sync::mpsc::channel(ORDERS);
-                    let log = lines.clone();
-                    let logger: Logger = Arc::new(move |_, record| log.later(move || record::emit(&record, None)));
-                    let setup = Setup::new(options.clone(), handlers.clone(), lines.clone(), logger, orders);
+                    let setup = Setup::new(options.clone(), handlers.clone(), lines.clone(), orders);
                     match Supervisor::start(setup) {
                         Ok((supervisor, up)) => {
                             tokio::spawn(async move {

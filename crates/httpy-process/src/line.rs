@@ -14,10 +14,13 @@ use std::thread;
 use std::time::Duration;
 
 use httpy_core::Notice;
+use httpy_core::frame::LogRecord;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+
+use crate::record;
 
 /// A longer line comes in pieces.
 const LONGEST: usize = 8 * 1024;
@@ -46,6 +49,7 @@ enum Item {
     Print { worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail: Arc<Tail> },
     Say(Box<Notice>),
     Work(Box<dyn FnOnce() + Send>),
+    Record(Box<LogRecord>),
 }
 
 impl Lines {
@@ -54,7 +58,7 @@ impl Lines {
     /// # Errors
     ///
     /// When the operating system gives no thread, or no file descriptors.
-    pub(crate) fn start(say: fn(&Notice)) -> io::Result<Self> {
+    pub(crate) fn start(say: impl Fn(&Notice) + Send + 'static) -> io::Result<Self> {
         let (thread, items) = mpsc::channel(WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         thread::Builder::new().name("httpy-process-log".to_owned()).spawn(move || runtime.block_on(run(items, say)))?;
@@ -78,13 +82,19 @@ impl Lines {
         drop(self.thread.send(Item::Work(work)).await);
     }
 
+    /// Logs a record of a worker's `logging` that belongs to no call. Never blocks: where the host's log takes nothing any
+    /// more, it is dropped.
+    pub(crate) fn log(&self, record: LogRecord) {
+        drop(self.thread.try_send(Item::Record(Box::new(record))));
+    }
+
     /// Says something to the operator. Never blocks: where the host's log takes nothing any more, it is dropped.
     pub(crate) fn say(&self, notice: Notice) {
         drop(self.thread.try_send(Item::Say(Box::new(notice))));
     }
 }
 
-async fn run(mut items: mpsc::Receiver<Item>, say: fn(&Notice)) {
+async fn run(mut items: mpsc::Receiver<Item>, say: impl Fn(&Notice)) {
     let mut streams = JoinSet::new();
     loop {
         tokio::select! {
@@ -94,6 +104,7 @@ async fn run(mut items: mpsc::Receiver<Item>, say: fn(&Notice)) {
                 }
                 Some(Item::Say(notice)) => guard(|| say(&notice)),
                 Some(Item::Work(work)) => guard(work),
+                Some(Item::Record(record)) => guard(|| record::emit(&record, None)),
                 None => break,
             },
             Some(_) = streams.join_next() => {}

@@ -14,8 +14,8 @@ use tokio::process::{Child, Command};
 use crate::failure::Failure;
 use crate::options::ProcessOptions;
 
-/// The first lines of a worker. Its own first line tells a Python that could not read the rest that it is too old.
-const BOOT: &str = concat!(
+/// What a worker's process runs: the first lines of the package. Its own first line tells a Python that could not read the rest that it is too old.
+pub(crate) const BOOT: &str = concat!(
     "import sys\n",
     "if sys.version_info < (3, 9): ",
     "sys.exit('Python %d.%d is too old: httpy needs 3.9 or newer' % sys.version_info[:2])\n",
@@ -70,13 +70,13 @@ fn choose(python: Option<&Path>, venv: Option<&Path>, active: Option<&OsStr>) ->
     }
 }
 
-/// Starts `python`. Its environment is that of this process, and `VIRTUAL_ENV` where `venv` was asked for.
+/// Starts `python` with `program`. Its environment is that of this process, and `VIRTUAL_ENV` where `venv` was asked for.
 ///
 /// # Errors
 ///
 /// When it cannot be started.
-pub(crate) fn spawn(python: &Path, venv: Option<&Path>) -> Result<Spawned, Failure> {
-    start(python, venv, BOOT).map_err(|error| {
+pub(crate) fn spawn(python: &Path, venv: Option<&Path>, program: &str) -> Result<Spawned, Failure> {
+    start(python, venv, program).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::NotFound => ": there is none; the option `python` names another one",
             io::ErrorKind::PermissionDenied => ": it may not be executed",
@@ -86,13 +86,13 @@ pub(crate) fn spawn(python: &Path, venv: Option<&Path>) -> Result<Spawned, Failu
     })
 }
 
-fn start(python: &Path, venv: Option<&Path>, boot: &str) -> io::Result<Spawned> {
+fn start(python: &Path, venv: Option<&Path>, program: &str) -> io::Result<Spawned> {
     // Closed in the child as all that the standard library opens, but for the standard streams.
     let (control, theirs) = std::os::unix::net::UnixStream::pair()?;
     control.set_nonblocking(true)?;
     let control = UnixStream::from_std(control)?;
     let mut command = Command::new(python);
-    command.args(["-u", "-X", "utf8", "-c", boot]);
+    command.args(["-u", "-X", "utf8", "-c", program]);
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A group of its own: Ctrl-C in a terminal is the host's alone, and what a worker has started can be killed with it.
     command.process_group(0).kill_on_drop(true);
@@ -156,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_python_that_is_not_there_is_named() {
-        let refused = spawn(Path::new("/no/such/python"), None).unwrap_err().to_string();
+        let refused = spawn(Path::new("/no/such/python"), None, BOOT).unwrap_err().to_string();
         assert!(refused.starts_with("/no/such/python cannot be started: there is none"), "{refused}");
     }
 }

@@ -54,7 +54,12 @@ class AsyncLane:
     """The calls that wait, and those under way."""
 
     def __init__(
-        self, connection: Connection, lane: socket.socket, event_loop: asyncio.AbstractEventLoop, in_flight: int, turn: float
+        self,
+        connection: Connection,
+        lane: socket.socket,
+        event_loop: asyncio.AbstractEventLoop,
+        in_flight: int,
+        turn: float,
     ) -> None:
         self._connection = connection
         self._socket = lane

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class EventLoop:
     """The loop of this process, once there is one."""
 
-    def __init__(self, connection: Connection, lane: socket.socket, in_flight: int, prefer_uvloop: bool, turn: float) -> None:
+    def __init__(
+        self, connection: Connection, lane: socket.socket, in_flight: int, prefer_uvloop: bool, turn: float
+    ) -> None:
         self._connection = connection
         self._socket = lane
         self._in_flight = in_flight

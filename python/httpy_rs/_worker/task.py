@@ -26,7 +26,9 @@ class Starter:
         self._loop = event_loop
         self._kept: List[Tuple[Callable[[], Any], Optional[Context]]] = []
 
-    def start(self, coroutine: Coroutine[Any, Any, Any], name: str, context: Context) -> Tuple[asyncio.Task[Any], Context]:
+    def start(
+        self, coroutine: Coroutine[Any, Any, Any], name: str, context: Context
+    ) -> Tuple[asyncio.Task[Any], Context]:
         """A task of `coroutine`, and the context that it really runs in: before Python 3.11 tasks make a copy.
 
         Raises a `SystemExit` or `KeyboardInterrupt` of the first step.

@@ -86,9 +86,7 @@ class Receiving:
         self._open(call, give_back)
         return Body(self._next)
 
-    def async_body(
-        self, call: Call, give_back: GiveBack, event_loop: asyncio.AbstractEventLoop
-    ) -> AsyncBody:
+    def async_body(self, call: Call, give_back: GiveBack, event_loop: asyncio.AbstractEventLoop) -> AsyncBody:
         """What an async handler reads, on the loop that calls this."""
         self._open(call, give_back)
         waiting: List[asyncio.Future[None]] = []

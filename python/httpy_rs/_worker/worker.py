@@ -23,7 +23,12 @@ class Worker:
     """The parts that do it."""
 
     def __init__(
-        self, connection: Connection, sync: SyncLane, event_loop: EventLoop, paths: List[str], set_level: Callable[[int], None]
+        self,
+        connection: Connection,
+        sync: SyncLane,
+        event_loop: EventLoop,
+        paths: List[str],
+        set_level: Callable[[int], None],
     ) -> None:
         self._connection = connection
         self._sync = sync

@@ -232,7 +232,8 @@ impl<'a> Head<'a> {
         self.heartbeat.as_ref()
     }
 
-    /// Reads it by the contract's rules. `on_loop` its body may be an async iterator.
+    /// Reads it by the contract's rules, with an empty body in the place of its chunks. `on_loop` the body may be an async
+    /// iterator.
     ///
     /// # Errors
     ///

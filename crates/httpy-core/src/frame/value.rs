@@ -338,6 +338,12 @@ impl<'a> Iterator for Pairs<'a> {
         let key = self.cursor.value(self.depth).ok()?;
         Some((key, self.cursor.value(self.depth).ok()?))
     }
+
+    /// How many there are nobody has counted, but whether there is one can be seen.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let mut cursor = self.cursor;
+        if let Ok(Token::Null) = cursor.token() { (0, Some(0)) } else { (1, None) }
+    }
 }
 
 impl fmt::Debug for Items<'_> {

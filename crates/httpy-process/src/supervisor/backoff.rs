@@ -4,12 +4,11 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// The pause after `failures` starts in a row that came to nothing, before jitter.
-pub(super) fn pause(failures: u32) -> Duration {
-    SHORTEST.saturating_mul(1 << failures.min(16)).min(LONGEST)
+pub(super) fn pause(shortest: Duration, failures: u32) -> Duration {
+    shortest.saturating_mul(1 << failures.min(16)).min(LONGEST)
 }
 
 /// Takes up to a tenth off what it is given, so that workers that were started together are not all replaced together.
@@ -47,7 +46,8 @@ mod tests {
 
     #[test]
     fn a_pause_doubles_up_to_half_a_minute() {
-        let pauses: Vec<u128> = [0, 1, 2, 8, 9, 40].map(|failures| pause(failures).as_millis()).to_vec();
+        let shortest = Duration::from_millis(100);
+        let pauses: Vec<u128> = [0, 1, 2, 8, 9, 40].map(|failures| pause(shortest, failures).as_millis()).to_vec();
         assert_eq!(pauses, [100, 200, 400, 25_600, 30_000, 30_000]);
     }
 

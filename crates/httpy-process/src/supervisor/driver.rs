@@ -296,11 +296,11 @@ impl Driver {
             name: Arc::clone(&name),
             python: Arc::clone(&self.python),
             venv: options.venv.clone(),
+            program: self.setup.program,
             boot: handshake::boot(&name, options, &targets),
             limits,
             patience: self.setup.patience,
             lines: self.setup.lines.clone(),
-            logger: Arc::clone(&self.setup.logger),
             orders: self.setup.orders.clone(),
             events: self.events.clone(),
         };

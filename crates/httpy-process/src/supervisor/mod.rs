@@ -23,7 +23,6 @@ use tokio::sync::{mpsc, oneshot};
 use self::backoff::Jitter;
 use self::driver::Driver;
 use self::state::{Phase, Rules, State};
-pub(crate) use self::tend::Logger;
 use crate::failure::Failure;
 use crate::handover::{Handlers, Order};
 use crate::handshake::{Patience, Routes};
@@ -31,7 +30,8 @@ use crate::line::Lines;
 use crate::options::ProcessOptions;
 use crate::spawn;
 
-/// A worker that is to end finishes what it has begun, but not for longer: only streams take so long.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+/// Only streams take so long.
 const DRAIN_WITHIN: Duration = Duration::from_secs(300);
 /// So many questions of the host wait at most.
 const QUESTIONS: usize = 16;
@@ -41,13 +41,16 @@ pub(crate) struct Setup {
     pub(crate) options: Arc<ProcessOptions>,
     /// What each worker loads before it has jobs.
     pub(crate) handlers: Arc<Handlers>,
-    /// What workers print goes there, and what is said of them.
+    /// What workers print and log goes there, and what is said of them.
     pub(crate) lines: Lines,
-    /// Records of a worker's `logging` go there until it has jobs.
-    pub(crate) logger: Logger,
     /// What the dispatch is to do.
     pub(crate) orders: mpsc::Sender<Order>,
+    /// What each process runs.
+    pub(crate) program: &'static str,
     pub(crate) patience: Patience,
+    /// The shortest time for which the place of a dead worker stays empty.
+    pub(crate) shortest_pause: Duration,
+    /// A worker that is to end finishes what it has begun, but not for longer than this.
     pub(crate) drain_within: Duration,
 }
 
@@ -56,11 +59,18 @@ impl Setup {
         options: Arc<ProcessOptions>,
         handlers: Arc<Handlers>,
         lines: Lines,
-        logger: Logger,
         orders: mpsc::Sender<Order>,
     ) -> Self {
-        let (patience, drain_within) = (Patience::default(), DRAIN_WITHIN);
-        Self { options, handlers, lines, logger, orders, patience, drain_within }
+        Self {
+            options,
+            handlers,
+            lines,
+            orders,
+            program: spawn::BOOT,
+            patience: Patience::default(),
+            shortest_pause: SHORTEST_PAUSE,
+            drain_within: DRAIN_WITHIN,
+        }
     }
 }
 
@@ -109,6 +119,7 @@ impl Supervisor {
         let rules = Rules {
             processes: setup.options.processes,
             max_age: setup.options.max_age,
+            shortest_pause: setup.shortest_pause,
             drain_within: setup.drain_within,
         };
         let state = Arc::new(Mutex::new(State::new(rules, Jitter::new())));

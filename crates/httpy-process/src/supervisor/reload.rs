@@ -1,6 +1,5 @@
 //! A reload: a whole new generation of workers, its init function, and the swap. At any failure the old workers go on.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -48,11 +47,9 @@ impl Driver {
         };
         let Some(kept) = self.workers.get_mut(&first) else { return };
         let Some(mut up) = kept.up.take() else { return };
-        let (name, done) = (Arc::clone(&kept.name), self.initialised.0.clone());
-        let (logger, patience) = (Arc::clone(&self.setup.logger), self.setup.patience);
+        let (lines, done, patience) = (self.setup.lines.clone(), self.initialised.0.clone(), self.setup.patience);
         tokio::spawn(async move {
-            let log = |record| logger(&name, record);
-            let result = up.newcomer.run_init(&target, patience, &log).await;
+            let result = up.newcomer.run_init(&target, patience, &|record| lines.log(record)).await;
             drop(done.send(Initialised { id: first, up, result }).await);
         });
     }

@@ -31,6 +31,8 @@ pub(super) struct Rules {
     pub(super) processes: usize,
     /// A worker is replaced after so long.
     pub(super) max_age: Option<Duration>,
+    /// The place of a dead worker stays empty for so long at least.
+    pub(super) shortest_pause: Duration,
     /// A draining worker is killed after so long.
     pub(super) drain_within: Duration,
 }
@@ -341,7 +343,7 @@ impl State {
         if healthy {
             place.failures = 0;
         }
-        place.not_before = Some(now + self.jitter.duration(pause(place.failures)));
+        place.not_before = Some(now + self.jitter.duration(pause(self.rules.shortest_pause, place.failures)));
         place.failures += u32::from(!healthy);
         self.restarts += 1;
         self.deaths.retain(|death| now.saturating_duration_since(*death) < MINUTE);

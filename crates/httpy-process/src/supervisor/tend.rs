@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use httpy_core::frame::LogRecord;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -21,20 +20,17 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// So long its last lines are waited for, where something that it has started keeps its standard error open.
 const LAST_LINES: Duration = Duration::from_millis(100);
 
-/// Where records of a worker's `logging` go before it has jobs.
-pub(crate) type Logger = Arc<dyn Fn(&str, LogRecord) + Send + Sync>;
-
 /// What starting a worker takes.
 pub(super) struct Tender {
     pub(super) id: WorkerId,
     pub(super) name: Arc<str>,
     pub(super) python: Arc<PathBuf>,
     pub(super) venv: Option<PathBuf>,
+    pub(super) program: &'static str,
     pub(super) boot: Vec<u8>,
     pub(super) limits: Limits,
     pub(super) patience: Patience,
     pub(super) lines: Lines,
-    pub(super) logger: Logger,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) events: mpsc::Sender<(WorkerId, Event)>,
 }
@@ -81,7 +77,7 @@ impl Tender {
     }
 
     async fn live(&self, mut kill: oneshot::Receiver<()>) -> Down {
-        let spawned = match spawn(&self.python, self.venv.as_deref()) {
+        let spawned = match spawn(&self.python, self.venv.as_deref(), self.program) {
             Ok(spawned) => spawned,
             Err(failure) => return Down::unstarted(failure),
         };
@@ -89,7 +85,7 @@ impl Tender {
         for (stream, pipe) in [(Stream::Output, spawned.output), (Stream::Error, spawned.error)] {
             self.lines.follow(Arc::clone(&self.name), process.pid, stream, pipe, Arc::clone(&tail)).await;
         }
-        let log = |record| (self.logger)(&self.name, record);
+        let log = |record| self.lines.log(record);
         let welcomed = {
             let mut welcome = std::pin::pin!(welcome(spawned.control, &self.boot, self.patience, &log));
             tokio::select! {

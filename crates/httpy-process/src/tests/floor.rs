@@ -1,8 +1,9 @@
 //! `Floor`: a dispatch that runs, and jobs for it.
 
 use std::future::poll_fn;
+use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use httpy_core::{
     Call, Content, Details, Fields, Freight, Headers, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits,
     Question, TargetId, Ticket, Upload,
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
@@ -28,25 +29,28 @@ pub(super) struct Floor {
     workers: u64,
 }
 
-/// What every listener of this process has heard. Tests look for what names their own handlers.
-static HEARD: OnceLock<Mutex<Vec<String>>> = OnceLock::new();
+/// What was logged for whichever test of this process. Tests look for what names their own handlers.
+static HEARD: LazyLock<watch::Sender<Vec<String>>> = LazyLock::new(|| watch::Sender::new(Vec::new()));
 
-fn heard() -> &'static Mutex<Vec<String>> {
-    HEARD.get_or_init(Mutex::default)
+/// What is logged with these words in it, some time.
+pub(super) async fn told(words: &str) -> String {
+    let with_words = |line: &&String| line.contains(words);
+    let mut heard = HEARD.subscribe();
+    let told = heard.wait_for(|lines| lines.iter().any(|line| with_words(&line))).await.unwrap();
+    told.iter().find(with_words).unwrap().clone()
 }
 
-/// What was logged with these words in it.
-pub(super) fn logged(words: &str) -> Vec<String> {
-    let heard = heard().lock().unwrap_or_else(PoisonError::into_inner);
-    heard.iter().filter(|line| line.contains(words)).cloned().collect()
+pub(super) fn late(target: &str, outcome: Outcome) {
+    HEARD.send_modify(|lines| lines.push(format!("{target}: {outcome:?}")));
 }
 
-fn late(target: &str, outcome: Outcome) {
-    heard().lock().unwrap().push(format!("{target}: {outcome:?}"));
+pub(super) fn notice(notice: &Notice) {
+    HEARD.send_modify(|lines| lines.push(notice.to_string()));
 }
 
-fn notice(notice: &Notice) {
-    heard().lock().unwrap().push(notice.to_string());
+/// The interpreter of the tests.
+pub(super) fn python() -> PathBuf {
+    std::env::var_os("PYO3_PYTHON").map_or_else(|| "python3".into(), PathBuf::from)
 }
 
 pub(super) fn options() -> ProcessOptions {
@@ -178,7 +182,7 @@ impl Asked {
         Self { timings: true, ..self }
     }
 
-    fn job(self) -> (Job, Question) {
+    pub(super) fn job(self) -> (Job, Question) {
         let details = Details {
             target: self.uri.clone(),
             route: None,

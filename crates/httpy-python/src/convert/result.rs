@@ -197,6 +197,7 @@ struct Pairs<'py>(Option<BoundListIterator<'py>>);
 impl<'py> Iterator for Pairs<'py> {
     type Item = PyResult<(Object<'py>, Object<'py>)>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.0.as_mut()?.next()?;
         let pair: PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> = item.extract();
@@ -233,6 +234,7 @@ enum Utf8<'a, 'py> {
 }
 
 impl<'a, 'py> Utf8<'a, 'py> {
+    #[inline]
     fn new(name: &'a Bound<'py, PyString>) -> PyResult<Self> {
         match name.to_str() {
             Ok(utf8) => Ok(Self::Whole(utf8)),

@@ -8,7 +8,7 @@ fn id(number: u64) -> WorkerId {
 }
 
 fn state(processes: usize, max_age: Option<Duration>) -> State {
-    State::new(Rules { processes, max_age, drain_within: 10 * SECOND }, Jitter::new())
+    State::new(Rules { processes, max_age, shortest_pause: SECOND / 10, drain_within: 10 * SECOND }, Jitter::new())
 }
 
 /// A state whose first workers are all ready.

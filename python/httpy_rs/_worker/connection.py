@@ -1,5 +1,5 @@
-"""`Connection`: what the parts of a worker share: the control socket's sending end, the handlers, the mark, and the way out
-of the process.
+"""`Connection`: what the parts of a worker share: the control socket's sending end, the handlers, the mark, and the
+way out of the process.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""`EventLoop`: the thread of the event loop, and what other threads want of it. It is started for the first async function;
-until then nothing of asyncio is imported.
+"""`EventLoop`: the thread of the event loop, and what other threads want of it. It is started for the first async
+function; until then nothing of asyncio is imported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class EventLoop:
         self._turn = turn
         self.lane: Optional[AsyncLane] = None
         self._loop: Optional[asyncio.AbstractEventLoop] = None
-        self._guard = Guard(holds_off=False)
+        self._guard = Guard(is_shieldable=False)
         self._limit = 0.0
         self._closing = False
         self._ended = Event()
@@ -129,7 +129,7 @@ class EventLoop:
         return stacks
 
     def figures(self) -> Tuple[int, float]:
-        """How many calls are under way, and by how many seconds the loop was late when it was last asked to come round."""
+        """How many calls are under way, and how many seconds the loop took to come round when it was last asked to."""
         if self._loop is None or self.lane is None:
             return 0, 0.0
         if self._asked is None:

@@ -1,4 +1,4 @@
-"""Records of Python's `logging` on their way to the parent. How they become plain text stands in `httpy_rs._logging`."""
+"""Records of Python's `logging` on their way to the parent. They become plain text in `httpy_rs._logging`."""
 
 from __future__ import annotations
 

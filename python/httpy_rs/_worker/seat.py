@@ -32,7 +32,7 @@ class Seat:
         self._targets = connection.targets
         self._fork = connection.fork
         self._number = number
-        self.guard = Guard(holds_off=True)
+        self.guard = Guard(is_shieldable=True)
         # It has taken a job, and has not come back. Under the lock of the lane.
         self.is_busy = False
         # Released by who makes it lead.
@@ -85,7 +85,7 @@ class Seat:
         number, index, method, path, params, query, headers, body, details = call.job
         target = self._targets[index]
         context, received, is_timed = Context(), call.received, details[8]
-        if type(body) is not (str if target.wants == "text" else bytes):
+        if type(body) is not target.body_type:
             body = self._body(call, target)
         times: List[float] = []
         if is_timed:

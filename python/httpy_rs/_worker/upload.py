@@ -5,15 +5,18 @@ The control thread puts in what comes. There are no locks: the handler's thread 
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
+from contextlib import suppress
 from threading import Lock, get_ident
 from time import monotonic
-from typing import Any, Callable, Deque, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Deque, List, Optional, Tuple, Union
 
 from httpy_rs._body import AsyncBody, Body, BodyError
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.frame import PART, Broken
+
+if TYPE_CHECKING:
+    import asyncio
 
 UNREAD = 256 * 1024  # bytes that may have come and not have been read
 GIVE_BACK = UNREAD // 4  # bytes that were read are told together
@@ -88,6 +91,8 @@ class Receiving:
 
     def async_body(self, call: Call, give_back: GiveBack, event_loop: asyncio.AbstractEventLoop) -> AsyncBody:
         """What an async handler reads, on the loop that calls this."""
+        from asyncio import sleep
+
         self._open(call, give_back)
         waiting: List[asyncio.Future[None]] = []
 
@@ -98,17 +103,15 @@ class Receiving:
                     future.set_result(None)
 
         def call_later() -> None:
-            try:
+            with suppress(RuntimeError):  # the loop has ended
                 event_loop.call_soon_threadsafe(wake)
-            except RuntimeError:
-                pass  # the loop has ended
 
         async def next_chunk() -> Optional[bytes]:
             while True:
                 found = self._take()
                 if found is not None:
                     # Others come first from time to time.
-                    await asyncio.sleep(0)
+                    await sleep(0)
                     return found[0]
                 if any(not future.done() for future in waiting):
                     raise RuntimeError("the request's body is being read by another task")
@@ -143,7 +146,7 @@ class Receiving:
             if not self._bell.acquire(timeout=left) and self._is_empty():
                 self.fault = _LATE
 
-    def _take(self) -> Optional[Tuple[Any]]:
+    def _take(self) -> Optional[Tuple[Optional[bytes]]]:
         """The next chunk, or the end, if there is one of them."""
         if self._closed:
             raise RuntimeError(_ENDED)
@@ -170,7 +173,5 @@ class Receiving:
         return not self._chunks and not self._complete and self.fault is None
 
     def _ring(self) -> None:
-        try:
+        with suppress(RuntimeError):  # it rings already
             self._bell.release()
-        except RuntimeError:
-            pass  # it rings already

@@ -91,8 +91,10 @@ class Worker:
         self._shutdowns.append(load_shutdown(name, self._paths))
 
     def _shut_down(self, limit: float) -> Tuple[List[Any], List[str], List[str], List[str]]:
-        """What shutdown functions raised, the names of tasks and of threads that went on, and the tracebacks of what was
-        raised beyond that. The process ends when that is told."""
+        """What shutdown functions raised, the names of tasks and of threads that went on, and tracebacks of all else.
+
+        The process ends when that is told.
+        """
         ends = monotonic() + limit
         failures = []
         for function, is_async in self._shutdowns:

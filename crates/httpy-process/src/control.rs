@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use httpy_core::frame::{Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
-use httpy_core::{ LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Standing, TargetId, Work};
+use httpy_core::{LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Standing, TargetId, Work};
 
 use crate::ask::{Ask, gone, internal};
 use crate::deed::Deed;
@@ -313,4 +313,3 @@ fn with_stack(notice: Notice, text: Option<String>) -> Notice {
 fn unasked(seq: u64) -> Reason {
     broken(format!("an answer to question {seq}, which it was not asked"))
 }
-

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use httpy_core::{
-    Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, LoopFigures, Roster, Slow, Stack,
-    StartError, TargetId, Ticket,
+    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, LoopFigures, Roster, Slow,
+    Stack, StartError, TargetId, Ticket,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -69,7 +69,9 @@ impl Processes {
                     match Supervisor::start(setup) {
                         Ok((supervisor, up)) => {
                             tokio::spawn(async move {
-                                let up = up.await.unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())));
+                                let up = up
+                                    .await
+                                    .unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())));
                                 // The one who waits is there.
                                 drop(sender.send(up.map(|()| supervisor)));
                             });
@@ -82,24 +84,10 @@ impl Processes {
             }
         };
         thread::Builder::new().name("httpy-processes".to_owned()).spawn(begin).map_err(StartError::Thread)?;
-        let supervisor = receiver.recv().unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())))?;
+        let supervisor =
+            receiver.recv().unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())))?;
         let supervisor = Mutex::new(Some(Arc::new(supervisor)));
         Ok(Self { hub, supervisor, runtime: handle, board, lines, options })
-    }
-
-    /// Starts new workers with the code as it is now, has one of them run the init function, and lets them take over when all
-    /// of them are ready. What the init function has returned; nothing where there is none.
-    ///
-    /// # Errors
-    ///
-    /// When one of them does not come up, or the init function fails. The old ones go on then.
-    ///
-    /// # Cancellation
-    ///
-    /// It goes on.
-    pub async fn reload(&self, init: Option<String>) -> Result<Routes, LoadError> {
-        let Some(supervisor) = self.supervisor() else { return Err(ended()) };
-        supervisor.reload(init).await.map_err(LoadError::from)
     }
 
     fn supervisor(&self) -> Option<Arc<Supervisor>> {
@@ -194,6 +182,20 @@ impl Execute for Processes {
 
     fn examine(&self) -> Result<String, LoadError> {
         self.wait(Deed::Examine)
+    }
+
+    fn reload(&self, init: Option<String>, accept: Accept) -> oneshot::Receiver<Result<(), LoadError>> {
+        let (sender, receiver) = oneshot::channel();
+        let supervisor = self.supervisor();
+        self.runtime.spawn(async move {
+            let done = match supervisor {
+                Some(supervisor) => supervisor.reload(init, accept).await.map_err(LoadError::from),
+                None => Err(ended()),
+            };
+            // Fails where nobody waits any more.
+            drop(sender.send(done));
+        });
+        receiver
     }
 
     fn keep(&self, kept: Box<dyn Any + Send>) {

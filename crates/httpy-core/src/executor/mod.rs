@@ -28,7 +28,7 @@ pub use self::start::{Facts, StartError};
 use crate::{Job, Outcome, TargetId, Ticket};
 
 /// Says whether routes can take the place of those that are mounted, and if not, why.
-pub type Accept = Box<dyn FnOnce(Vec<(String, Vec<String>)>) -> Result<(), String> + Send>;
+pub type Accept = Box<dyn FnOnce(Vec<(String, Vec<String>)>) -> Result<(), String> + Send + Sync>;
 
 /// Runs the calls of one app: loads its handlers, takes its jobs, and tells how it is.
 ///

@@ -9,7 +9,7 @@ use httpy_core::Notice;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-use super::reload::{Answer, Initialised, Reload};
+use super::reload::{Initialised, Reload};
 use super::state::{Action, Death, Phase, State};
 use super::tend::{Down, Event, Tender, Up};
 use super::wear::Limits;
@@ -33,8 +33,8 @@ pub(super) struct Driver {
     /// Hears of the first workers.
     pub(super) up: Option<oneshot::Sender<Result<(), Failure>>>,
     pub(super) reload: Option<Reload>,
-    /// Those who have asked for the one after that, and its init function.
-    pub(super) next_reload: (Vec<Answer>, Option<String>),
+    /// The one after that.
+    pub(super) next_reload: Reload,
     pub(super) initialised: (mpsc::Sender<Initialised>, mpsc::Receiver<Initialised>),
     pub(super) closing: Option<Closing>,
     /// More workers have died than may.
@@ -100,7 +100,7 @@ impl Driver {
             happened,
             up: Some(up),
             reload: None,
-            next_reload: (Vec::new(), None),
+            next_reload: Reload::default(),
             initialised: mpsc::channel(1),
             closing: None,
             restless: false,
@@ -140,9 +140,10 @@ impl Driver {
     async fn answer(&mut self, question: Option<Question>) {
         match question {
             Some(Question::Reload { answer, .. }) if self.closing.is_some() => drop(answer.send(Err(closed()))),
-            Some(Question::Reload { init, answer }) => {
-                self.next_reload.0.push(answer);
-                self.next_reload.1 = init;
+            Some(Question::Reload { init, accept, answer }) => {
+                self.next_reload.init = init;
+                self.next_reload.accepts.push(accept);
+                self.next_reload.answers.push(answer);
                 self.begin_reload().await;
             }
             Some(Question::Close { limit, answer }) => self.close(Some(limit), Some(answer)).await,

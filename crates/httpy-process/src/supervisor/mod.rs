@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use httpy_core::Accept;
 use tokio::sync::{mpsc, oneshot};
 
 use self::backoff::Jitter;
@@ -25,7 +26,7 @@ use self::driver::Driver;
 use self::state::{Phase, Rules, State};
 use crate::failure::Failure;
 use crate::handover::{Handlers, Order};
-use crate::handshake::{Patience, Routes};
+use crate::handshake::Patience;
 use crate::line::Lines;
 use crate::options::ProcessOptions;
 use crate::spawn;
@@ -103,7 +104,7 @@ pub(crate) struct Standing {
 
 /// What the host asks.
 enum Question {
-    Reload { init: Option<String>, answer: oneshot::Sender<Result<Routes, Failure>> },
+    Reload { init: Option<String>, accept: Accept, answer: oneshot::Sender<Result<(), Failure>> },
     Close { limit: Duration, answer: oneshot::Sender<()> },
 }
 
@@ -132,19 +133,19 @@ impl Supervisor {
     }
 
     /// Starts a whole new generation of workers with the code as it is now, has the first of it run the init function, and
-    /// lets it take over when all of it are ready; the old workers end after what they have begun. What the init function
-    /// returned, or nothing where there is none. Where one is under way, this is the one after it.
+    /// lets it take over when all of it are ready and `accept` is content with the routes of the init function, which are none
+    /// without one; the old workers end after what they have begun. Where one is under way, this is the one after it.
     ///
     /// # Errors
     ///
-    /// When one of the new workers does not come up, or the init function fails. The old ones go on then.
+    /// When one of the new workers does not come up, the init function fails, or its routes are refused. The old ones go on then.
     ///
     /// # Cancellation
     ///
     /// The reload goes on.
-    pub(crate) async fn reload(&self, init: Option<String>) -> Result<Routes, Failure> {
+    pub(crate) async fn reload(&self, init: Option<String>, accept: Accept) -> Result<(), Failure> {
         let (answer, answered) = oneshot::channel();
-        drop(self.questions.send(Question::Reload { init, answer }).await);
+        drop(self.questions.send(Question::Reload { init, accept, answer }).await);
         answered.await.unwrap_or_else(|_| Err(driver::closed()))
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use httpy_core::{Accept, LoadError, LoadErrorKind};
 use tokio::sync::oneshot;
 
 use super::driver::{Driver, Occasion, closed};
@@ -11,12 +12,13 @@ use crate::failure::Failure;
 use crate::handover::WorkerId;
 use crate::handshake::{Problem, Routes};
 
-pub(super) type Answer = oneshot::Sender<Result<Routes, Failure>>;
-
-/// The reload under way.
+/// A reload that was asked for, or is under way.
+#[derive(Default)]
 pub(super) struct Reload {
-    init: Option<String>,
-    answers: Vec<Answer>,
+    pub(super) init: Option<String>,
+    /// Those who have a say in the routes.
+    pub(super) accepts: Vec<Accept>,
+    pub(super) answers: Vec<oneshot::Sender<Result<(), Failure>>>,
 }
 
 /// What has become of a new generation's init function.
@@ -31,11 +33,10 @@ impl Driver {
     pub(super) async fn begin_reload(&mut self) {
         // The first workers come first.
         let waits = self.reload.is_some() || self.up.is_some() || self.closing.is_some();
-        if waits || self.next_reload.0.is_empty() {
+        if waits || self.next_reload.answers.is_empty() {
             return;
         }
-        let (answers, init) = std::mem::take(&mut self.next_reload);
-        self.reload = Some(Reload { init, answers });
+        self.reload = Some(std::mem::take(&mut self.next_reload));
         let actions = lock(&self.state).reload(Instant::now());
         self.perform(actions, Occasion::Reload).await;
     }
@@ -68,10 +69,17 @@ impl Driver {
     }
 
     async fn swap(&mut self, routes: Routes) {
+        let accepts = self.reload.as_mut().map(|reload| std::mem::take(&mut reload.accepts)).unwrap_or_default();
+        for accept in accepts {
+            if let Err(message) = accept(routes.clone()) {
+                let error = LoadError { kind: LoadErrorKind::Reload, message, exception: None };
+                return self.fail_reload(&Failure::Load(error)).await;
+            }
+        }
         let actions = lock(&self.state).swap(Instant::now());
         self.perform(actions, Occasion::Reload).await;
         for answer in self.reload.take().into_iter().flat_map(|reload| reload.answers) {
-            drop(answer.send(Ok(routes.clone())));
+            drop(answer.send(Ok(())));
         }
         Box::pin(self.begin_reload()).await;
     }
@@ -90,7 +98,7 @@ impl Driver {
     /// There are no reloads any more.
     pub(super) async fn end_reloads(&mut self) {
         self.fail_reload(&closed()).await;
-        for answer in std::mem::take(&mut self.next_reload).0 {
+        for answer in std::mem::take(&mut self.next_reload).answers {
             drop(answer.send(Err(closed())));
         }
     }

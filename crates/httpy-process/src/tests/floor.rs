@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Uri, Version};
 use httpy_core::{
-    Call, Content, Details, Fields, Freight, Headers, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits,
-    Question, TargetId, Ticket, Upload,
+    Call, Content, Details, Fields, Freight, Headers, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits, Question,
+    TargetId, Ticket, Upload,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -92,13 +92,17 @@ impl Floor {
         let (hub, handlers) = (Arc::new(Hub::default()), Arc::new(Handlers::default()));
         let (orders, received) = mpsc::channel(8);
         let lines = Lines::start(notice).unwrap();
-        let mut dispatch = Dispatch::new(options, Arc::clone(&hub), Arc::clone(&handlers), received, Arc::default(), lines, late);
+        let mut dispatch =
+            Dispatch::new(options, Arc::clone(&hub), Arc::clone(&handlers), received, Arc::default(), lines, late);
         tokio::spawn(poll_fn(move |context| dispatch.poll(context)));
         Self { hub, handlers, orders, workers: 0 }
     }
 
     /// Gives it a worker.
-    pub(super) async fn add(&mut self, make: impl FnOnce(WorkerId, oneshot::Sender<Ended>, Arc<Tally>) -> Started) -> Added {
+    pub(super) async fn add(
+        &mut self,
+        make: impl FnOnce(WorkerId, oneshot::Sender<Ended>, Arc<Tally>) -> Started,
+    ) -> Added {
         self.workers += 1;
         let (id, (sender, ended), tally) = (WorkerId(self.workers), oneshot::channel(), Arc::new(Tally::default()));
         let started = make(id, sender, Arc::clone(&tally));
@@ -207,7 +211,8 @@ impl Asked {
         };
         let now = Instant::now();
         let freight = Freight { body: self.body, permits: Permits::default() };
-        let (ticket, answer, question) = Ticket::issue(call, now, now + self.deadline, Duration::from_secs(60), freight);
+        let (ticket, answer, question) =
+            Ticket::issue(call, now, now + self.deadline, Duration::from_secs(60), freight);
         if self.timings {
             ticket.want_timings();
         }

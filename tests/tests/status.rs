@@ -168,7 +168,8 @@ async fn a_worker_shows_its_call_until_that_has_ended() {
     let (call, held) = turn.hold(&with_gate(&turn, "/seen/a%20b")).await;
     let worker = turn.busy();
     assert!(matches!(worker.state, WorkerState::Lead | WorkerState::Working | WorkerState::Computing), "{worker:?}");
-    assert_eq!((worker.name, worker.stack), (format!("httpy-worker-{}", worker.number), None));
+    let kind = if executor::are_processes() { "process" } else { "worker" };
+    assert_eq!((worker.name, worker.stack), (format!("httpy-{kind}-{}", worker.number), None));
     let current = worker.call.unwrap();
     assert_eq!((current.target, current.method.as_str()), (turn.app.target("handle"), "GET"));
     assert_eq!((current.route.as_deref(), current.path.as_str()), (Some("/seen/{*rest}"), "/seen/a b"));

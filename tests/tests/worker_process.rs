@@ -244,7 +244,7 @@ async fn a_changed_route_map_is_part_of_a_fallback_and_an_error_where_routes_wer
     let router: axum::Router = app.python.router().unwrap();
     write(&app, "two", "/two");
     let error = app.python.reload().await.unwrap_err();
-    assert!(error.is_routes(), "{error}");
+    assert!(error.is_reload(), "{error}");
     assert_eq!(ask(router, get("/one")).await.text(), "one");
 }
 

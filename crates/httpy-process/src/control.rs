@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use httpy_core::frame::{Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
-use httpy_core::{ LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Standing, TargetId, Work};
+use httpy_core::{LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Standing, TargetId, Work};
 
 use crate::ask::{Ask, gone, internal};
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
 use crate::handover::{Handler, Reason, Wants};
 use crate::record;
+use crate::reply::broken;
 use crate::said::{exit_report, figures, text};
-use crate::worker::{Worker, broken};
+use crate::worker::Worker;
 
 impl Dispatch {
     /// Does what the host asks.
@@ -313,4 +314,3 @@ fn with_stack(notice: Notice, text: Option<String>) -> Notice {
 fn unasked(seq: u64) -> Reason {
     broken(format!("an answer to question {seq}, which it was not asked"))
 }
-

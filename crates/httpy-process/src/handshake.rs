@@ -5,7 +5,9 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use httpy_core::frame::{Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Question, Writer, cut, routes};
+use httpy_core::frame::{
+    Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Question, Writer, cut, routes,
+};
 use httpy_core::{LoadError, LoadErrorKind};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -132,10 +134,14 @@ pub(crate) async fn welcome(
     };
     let (rest, ends, life, facts) = within(patience.hello, "it has not said hello", greeted).await?;
     let mut newcomer = Newcomer { control, rest, ends, facts };
-    within(patience.ready, "it was not ready", newcomer.expect(log, |said| match said {
-        Notification::Ready => Some(Ok(())),
-        _ => None,
-    }))
+    within(
+        patience.ready,
+        "it was not ready",
+        newcomer.expect(log, |said| match said {
+            Notification::Ready => Some(Ok(())),
+            _ => None,
+        }),
+    )
     .await?;
     Ok((newcomer, life))
 }

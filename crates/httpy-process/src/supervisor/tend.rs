@@ -177,7 +177,15 @@ impl Tender {
             end = timeout(LAST_WORDS, ended).await.ok().and_then(Result::ok);
         }
         let said = tail.last(LAST_LINES).await;
-        Down { failure: None, pid, exit, well: process.has_ended_well(), ended: end, answered: tally.answered() > 0, said }
+        Down {
+            failure: None,
+            pid,
+            exit,
+            well: process.has_ended_well(),
+            ended: end,
+            answered: tally.answered() > 0,
+            said,
+        }
     }
 
     async fn tell(&self, event: Event) {

@@ -9,7 +9,8 @@ use crate::handover::{Ended, Reason};
 
 #[tokio::test]
 async fn workers_start_and_end_when_nobody_holds_them_any_more() {
-    let mut stage = Stage::new(|options| options.processes = 2, |setup, _| setup.program = scripted("begin(); serve()"));
+    let mut stage =
+        Stage::new(|options| options.processes = 2, |setup, _| setup.program = scripted("begin(); serve()"));
     stage.up().await.unwrap();
     let mut numbers = [stage.added().await.number, stage.added().await.number];
     numbers.sort_unstable();
@@ -111,7 +112,8 @@ async fn a_worker_that_has_grown_too_large_is_replaced() {
         |setup, folder| {
             // Only the first one grows.
             let once = folder.join("once");
-            let grow = format!("if not os.path.exists({once:?}):\n    open({once:?}, 'w')\n    grown = b'x' * 200_000_000\n");
+            let grow =
+                format!("if not os.path.exists({once:?}):\n    open({once:?}, 'w')\n    grown = b'x' * 200_000_000\n");
             setup.program = scripted(&format!("{grow}begin(); serve()"));
         },
     );

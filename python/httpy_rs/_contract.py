@@ -81,7 +81,8 @@ def is_async_iterator(value: object) -> bool:
 
 
 class ReadReply:
-    """One reply on its way through the rules, in the contract's order: types and encodings as it is made, then meanings."""
+    """One reply on its way through the rules, in the contract's order: types and encodings first, as it is made, then
+    meanings."""
 
     def __init__(self, target: str, result: object, is_async: bool) -> None:
         self.target = target

@@ -62,7 +62,7 @@ class Inbox:
         return data
 
 
-def send(to: socket.socket, value: object) -> None:
+def send(to: socket.socket, value: Any) -> None:
     payload = marshal.dumps(value, 2)
     to.sendall(struct.pack("<I", len(payload)) + payload)
 
@@ -74,8 +74,8 @@ class Parent:
         ours, theirs = socket.socketpair()
         boot = (PACKAGE / "_boot.py").read_text(encoding="utf-8")
         command = [sys.executable, "-u", "-X", "utf8", "-c", boot]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=theirs, stdout=pipe, stderr=pipe, start_new_session=True)
+        pipe, own = subprocess.PIPE, theirs.fileno()
+        self.process = subprocess.Popen(command, stdin=own, stdout=pipe, stderr=pipe, start_new_session=True)
         theirs.close()
         ours.settimeout(PATIENCE)
         send(ours, (sources(), {**SETTINGS, "paths": [str(folder)], "handlers": list(handlers), **settings}))
@@ -186,8 +186,7 @@ class Parent:
         """Sends one job; its number."""
         job = self.job(handler, body, lane=lane, **rest)
         self.run(job, lane=lane)
-        number: int = job[0]
-        return number
+        return int(job[0])
 
     def get(self, lane: str = "sync") -> Tuple[Any, ...]:
         return self.lanes[lane].get()

@@ -171,7 +171,7 @@ class AsyncLane:
     def _first_step(self, running: Running) -> None:
         call, target = running.call, running.target
         _, _, method, path, params, query, headers, body, _ = call.job
-        if type(body) is not (str if target.wants == "text" else bytes):
+        if type(body) is not target.body_type:
             body = self._body(call, target)
         running.stamp()
         result = running.context.run(_enter, call, target.function, method, path, params, query, headers, body)
@@ -259,6 +259,7 @@ class AsyncLane:
         return fault, None if closing is None else connection.exception(closing)
 
     def _fail(self, running: Running, error: BaseException) -> None:
+        self._connection.unforked(error)
         said = raised(self._connection, running.call, error)
         number = running.call.number
         self._end(running, (number, *said) if running.sending is None else (number, "end", said, None))

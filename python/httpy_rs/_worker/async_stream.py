@@ -1,5 +1,5 @@
-"""`AsyncSending`: the chunks of a reply on their way from the event loop. How a body is iterated there, and closed, stands in
-`httpy_rs._event_loop.send`, which hands its chunks over here.
+"""`AsyncSending`: the chunks of a reply on their way from the event loop. How a body is iterated there, and closed,
+stands in `httpy_rs._event_loop.send`, which hands its chunks over here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class AsyncSending(Sending):
         begin_chunk(self._call, self._chunk_limit)
 
     def write_item(self, *items: Any) -> Union[bool, asyncio.Future[bool]]:
-        """Takes what the body has yielded: whether to go on, or what to wait for to know it. Without anything: it closes."""
+        """Takes what the body has yielded, nothing at its end: whether to go on, or what to wait for to know it."""
         self._connection.unforked(None)
         if not items:
             # It has as long to close as it had for a chunk.

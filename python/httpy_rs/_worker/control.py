@@ -40,7 +40,7 @@ class Control:
         return True
 
     def _take(self, message: Message) -> None:
-        name, rest = (message[0], message[1:]) if message else (None, ())
+        name, rest = (message[0], message[1:]) if message else ("", ())
         tell, ask = self._worker.tells.get(name), self._worker.asks.get(name)
         try:
             if tell is not None:

@@ -1,5 +1,5 @@
-"""`EventLoop`: the thread of the event loop, and what other threads want of it. It is started for the first async function;
-until then nothing of asyncio is imported.
+"""`EventLoop`: the thread of the event loop, and what other threads want of it. It is started for the first async
+function; until then nothing of asyncio is imported.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 from httpy_rs._embed import name_thread
 from httpy_rs._exception import attempt
 from httpy_rs._worker.connection import Connection
-from httpy_rs._worker.frame import Broken
 from httpy_rs._worker.interruption import Guard
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class EventLoop:
         self._turn = turn
         self.lane: Optional[AsyncLane] = None
         self._loop: Optional[asyncio.AbstractEventLoop] = None
-        self._guard = Guard(holds_off=False)
+        self._guard = Guard(is_shieldable=False)
         self._limit = 0.0
         self._closing = False
         self._ended = Event()
@@ -70,7 +69,7 @@ class EventLoop:
     def _checked(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
             work(*arguments)
-        except Broken as error:
+        except Exception as error:
             self._connection.fail(error)
 
     # For the control thread.
@@ -129,7 +128,7 @@ class EventLoop:
         return stacks
 
     def figures(self) -> Tuple[int, float]:
-        """How many calls are under way, and by how many seconds the loop was late when it was last asked to come round."""
+        """How many calls are under way, and how many seconds the loop took to come round when it was last asked to."""
         if self._loop is None or self.lane is None:
             return 0, 0.0
         if self._asked is None:

@@ -25,8 +25,10 @@ class Fork:
         os.register_at_fork(after_in_child=_embed._mend_main_thread)
 
     def end_child(self, error: Optional[BaseException]) -> NoReturn:
-        """Ends the child as a program ends whose main function raised `error`, or returned. Runs nothing that is registered
-        for the exit of the parent."""
+        """Ends the child as a program ends whose main function raised `error`, or returned.
+
+        Runs nothing that is registered for the exit of the parent.
+        """
         status = 0 if error is None else _status(error)
         for stream in (sys.stdout, sys.stderr):
             try:

@@ -1,5 +1,5 @@
-"""`Inlet`: the messages of one lane as calls: bodies that come ahead in parts are put together here, and streamed ones kept
-until their call reads them. Used under the lock of the lane, or on the one thread that it has.
+"""`Inlet`: the messages of one lane as calls: bodies that come ahead in parts are put together here, and streamed
+ones kept until their call reads them. Used under the lock of the lane, or on the one thread that it has.
 """
 
 from __future__ import annotations

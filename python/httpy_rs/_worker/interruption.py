@@ -2,7 +2,8 @@
 
 An exception that is sent to a thread arrives between any two steps of its Python code. So the thread says when a call
 begins and ends, and takes back at the end what has not arrived; what must not be cut in two goes between `enter` and
-`leave`, which is also what `httpy_rs.shield()` does. There are no locks here: a thread may be interrupted wherever it is.
+`leave`, which is also what `httpy_rs.shield()` does. There are no locks here: a thread may be interrupted wherever it
+is.
 """
 
 from __future__ import annotations
@@ -13,28 +14,27 @@ from typing import Any, Callable, Dict, Optional
 
 from httpy_rs import _deadline
 from httpy_rs._deadline import DeadlineExceeded
+from httpy_rs._embed import pause
 from httpy_rs._worker.call import Call
 
 
 class Guard:
-    """What is known of one thread that runs handlers: a thread of plain handlers, or that of the event loop.
+    """What is known of one thread that runs handlers: a thread of plain handlers, or that of the event loop, which
+    `httpy_rs.shield()` does nothing for."""
 
-    Where it `holds_off` what comes within `enter` and `leave`, that is raised by `leave`; else it is lost, and the parent
-    interrupts the call again after a while.
-    """
+    __slots__ = ("_interrupting", "_is_shieldable", "_pending", "_shields", "_struck", "call", "thread")
 
-    __slots__ = ("_holds_off", "_interrupting", "_pending", "_shields", "_struck", "call", "thread")
-
-    def __init__(self, *, holds_off: bool) -> None:
+    def __init__(self, *, is_shieldable: bool) -> None:
         self.thread = 0
         self.call: Optional[Call] = None
         """What a thread of plain handlers does just now."""
-        self._holds_off = holds_off
+        self._is_shieldable = is_shieldable
         self._shields = 0
-        # One thing after the other: about to be interrupted, was interrupted, is to be when it leaves its shield.
+        # It is about to be interrupted; it was, and that may not have arrived.
         self._interrupting = False
         self._struck = False
-        self._pending = False
+        # Whether it is still in the call that is to be interrupted when it leaves its shield.
+        self._pending: Optional[Callable[[], bool]] = None
 
     # For the thread itself.
 
@@ -43,46 +43,49 @@ class Guard:
         self.thread = get_ident()
         _guards[self.thread] = self
 
-    def end(self) -> None:
-        """The call has ended; whatever was meant for it does not arrive any more."""
+    def end(self) -> bool:
+        """The call has ended; whatever was meant for it does not arrive any more. True, unless it arrives just here."""
         # The order matters: whoever interrupts says so before looking at the call.
         self.call = None
         if self._interrupting or self._struck or self._shields:
-            self._calm()
-            self._pending = False
+            while self._interrupting:
+                sleep(0)
+            if self._struck:
+                _send(self.thread, None)
+            self._struck, self._pending = False, None
             self._shields = 0
+        return True
 
     def enter(self) -> None:
-        """Until `leave`, nothing is raised."""
+        """Until `leave`, nothing is raised. Raises what was on its way."""
         self._shields += 1
-        if self._shields == 1 and (self._interrupting or self._struck):
-            self._pending = self._calm() and self._holds_off
+        if self._interrupting or self._struck:
+            try:
+                while self._interrupting:
+                    sleep(0)
+                pause()
+                self._struck = False
+            except DeadlineExceeded:
+                self._shields -= 1
+                raise
 
     def leave(self) -> None:
         """Raises `DeadlineExceeded` where that was held off, and this is the outermost one."""
         if self._shields == 0:
             return
         self._shields -= 1
-        if self._pending and self._shields == 0:
-            self._pending = False
-            raise DeadlineExceeded
+        if self._shields == 0 and self._pending is not None:
+            is_in_call, self._pending = self._pending, None
+            if is_in_call():
+                raise DeadlineExceeded
 
     def shield(self, enters: bool) -> None:
         """What `httpy_rs.shield()` does."""
-        if self._holds_off and self.call is not None:
+        if self._is_shieldable and self.call is not None:
             if enters:
                 self.enter()
             else:
                 self.leave()
-
-    def _calm(self) -> bool:
-        """Takes back what has not arrived; whether there may have been something."""
-        while self._interrupting:
-            sleep(0)
-        struck, self._struck = self._struck, False
-        if struck:
-            _send(self.thread, None)
-        return struck
 
     # For the control thread.
 
@@ -95,8 +98,8 @@ class Guard:
                 _send(self.thread, DeadlineExceeded)
                 if not is_in_call():
                     _send(self.thread, None)
-            elif self._holds_off:
-                self._pending = True
+            else:
+                self._pending = is_in_call
         self._interrupting = False
 
 

@@ -1,7 +1,7 @@
 """How a worker ends with its parent, however that ends: by a descriptor that gets nothing but the parent's hang-up.
 
-The control socket's end does it, too, but only when the main thread gets to read. The kernel does it even while C code keeps
-the interpreter, where the system can send a signal of choice (Linux).
+The control socket's end does it, too, but only when the main thread gets to read. The kernel does it even while C
+code keeps the interpreter, where the system can send a signal of choice (Linux).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What a handler returned, as messages: as it is, where `marshal` writes just that; else described, for the server to judge.
+"""What a handler returned, as messages: as it is, where `marshal` writes just that; else described, for the server to
+judge.
 
 The rules, and the words for what breaks them, are the server's: here only types are looked at.
 """
@@ -238,7 +239,7 @@ def _close_refused(body: Any) -> None:
         close(body)
     except BaseException as error:
         sys.unraisablehook(
-            SimpleNamespace(  # type: ignore[arg-type]
+            SimpleNamespace(
                 exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg=None, object=body
             )
         )

@@ -12,7 +12,7 @@ from httpy_rs._exception import attempt
 from httpy_rs._request import _current
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.connection import Connection
-from httpy_rs._worker.frame import Broken, Message
+from httpy_rs._worker.frame import Message
 from httpy_rs._worker.interruption import Guard
 from httpy_rs._worker.reply import answer, cut, is_plain
 from httpy_rs._worker.stream import Sending, raised, send
@@ -32,7 +32,7 @@ class Seat:
         self._targets = connection.targets
         self._fork = connection.fork
         self._number = number
-        self.guard = Guard(holds_off=True)
+        self.guard = Guard(is_shieldable=True)
         # It has taken a job, and has not come back. Under the lock of the lane.
         self.is_busy = False
         # Released by who makes it lead.
@@ -58,7 +58,7 @@ class Seat:
                     outlet.put(self._answer(call))
                     if call.receiving is not None:
                         lane.forget(call)
-        except Broken as error:
+        except BaseException as error:
             self._connection.fail(error)
 
     def _answer(self, call: Call) -> Message:
@@ -76,7 +76,8 @@ class Seat:
         except BaseException:
             # An interruption that came between two steps of ours. Nobody waits for such a call any more.
             message, ahead = _interrupted(call), b""
-            attempt(guard.end, None)
+            while not attempt(guard.end, False):
+                continue
         for part in cut(ahead):
             self._lane.outlet.put((call.number, part))
         return message
@@ -85,7 +86,7 @@ class Seat:
         number, index, method, path, params, query, headers, body, details = call.job
         target = self._targets[index]
         context, received, is_timed = Context(), call.received, details[8]
-        if type(body) is not (str if target.wants == "text" else bytes):
+        if type(body) is not target.body_type:
             body = self._body(call, target)
         times: List[float] = []
         if is_timed:

@@ -6,6 +6,7 @@ There are no locks that the control thread waits for: the handler's thread may b
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Lock
 from time import monotonic
 from typing import Any, Callable, List, Optional, Tuple
@@ -83,10 +84,8 @@ class Sending:
         return not self._call.gone
 
     def _ring(self) -> None:
-        try:
+        with suppress(RuntimeError):  # it rings already
             self._bell.release()
-        except RuntimeError:
-            pass  # it rings already
 
 
 def send(connection: Connection, sending: Sending, call: Call, reply: Answer, times: List[float]) -> Message:

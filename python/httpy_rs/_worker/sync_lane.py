@@ -1,8 +1,8 @@
 """`SyncLane`: the jobs of plain handlers, and which thread runs them.
 
-One thread leads: it reads the lane, runs jobs one after the other, and writes the replies, so that a quick handler costs no
-change of threads. While the lead is inside a handler and jobs wait, the parent says so, and another thread becomes lead
-(`relieve`). Jobs begin in the order in which they came, each noted in the mark as it is taken.
+One thread leads: it reads the lane, runs jobs one after the other, and writes the replies, so that a quick handler
+costs no change of threads. While the lead is inside a handler and jobs wait, the parent says so, and another thread
+becomes lead (`relieve`). Jobs begin in the order in which they came, each noted in the mark as it is taken.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""`Targets`: the loaded handlers, by the index that jobs name them by. How they are loaded stands in `httpy_rs._load`."""
+"""`Targets`: the loaded handlers, by the index that jobs name them by. How they are loaded stands in
+`httpy_rs._load`.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 from httpy_rs._exception import attempt
 from httpy_rs._load import load_handler
@@ -11,7 +13,7 @@ from httpy_rs._load import load_handler
 class Target:
     """A loaded handler."""
 
-    __slots__ = ("function", "is_async", "name", "wants")
+    __slots__ = ("body_type", "function", "is_async", "name", "wants")
 
     def __init__(self, name: str, function: Callable[..., Any], wants: str, is_async: bool) -> None:
         self.name = name
@@ -19,6 +21,8 @@ class Target:
         self.wants = wants
         """`text`, `bytes` or `stream`."""
         self.is_async = is_async
+        # Of what a job brings just as the handler wants it.
+        self.body_type: Optional[type] = {"text": str, "bytes": bytes}.get(wants)
 
 
 class Targets(List[Target]):

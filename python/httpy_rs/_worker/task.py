@@ -1,8 +1,9 @@
 """`Starter`: how a coroutine becomes a task of the loop whose first step has run.
 
-A handler that never waits is over after its first step, so that one is run at once: such a call costs neither a turn of the
-loop nor a callback at its end. From Python 3.12 on, tasks can be started that way. Before, a task gives its first step to the
-loop's `call_soon` as it is made: for that moment the loop has one that keeps the step, and it is run right afterwards.
+A handler that never waits is over after its first step, so that one is run at once: such a call costs neither a turn
+of the loop nor a callback at its end. From Python 3.12 on, tasks can be started that way. Before, a task gives its
+first step to the loop's `call_soon` as it is made: for that moment the loop has one that keeps the step, and it is
+run right afterwards.
 """
 
 from __future__ import annotations

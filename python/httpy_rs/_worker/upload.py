@@ -5,15 +5,18 @@ The control thread puts in what comes. There are no locks: the handler's thread 
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
+from contextlib import suppress
 from threading import Lock, get_ident
 from time import monotonic
-from typing import Any, Callable, Deque, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Deque, List, Optional, Tuple, Union
 
 from httpy_rs._body import AsyncBody, Body, BodyError
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.frame import PART, Broken
+
+if TYPE_CHECKING:
+    import asyncio
 
 UNREAD = 256 * 1024  # bytes that may have come and not have been read
 GIVE_BACK = UNREAD // 4  # bytes that were read are told together
@@ -36,6 +39,7 @@ class Receiving:
         self._read = 0
         self._told = 0
         self._complete = False
+        self._is_over = False  # nothing else comes
         self.fault: Optional[Tuple[int, str]] = None
         """Status and text: why there is no more."""
         self._closed = False
@@ -59,11 +63,11 @@ class Receiving:
         data = b"".join(self._chunks)
         return data if wants == "bytes" else data.decode("utf-8", "surrogateescape")
 
-    # For the control thread.
+    # For the control thread; of an async handler's, for the loop's.
 
     def feed(self, item: object) -> None:
         """A chunk, `None` at the end, or status and text. Raises `Broken`."""
-        if self._complete or self.fault is not None:
+        if self._is_over:
             raise Broken("more of a request's body behind its end")
         if type(item) is bytes and len(item) <= PART:
             self._come += len(item)
@@ -72,8 +76,9 @@ class Receiving:
             if item:
                 self._chunks.append(item)
         elif item is None:
-            self._complete = True
+            self._complete = self._is_over = True
         elif type(item) is tuple and len(item) == 2:
+            self._is_over = True
             self.fault = item
         else:
             raise Broken("a chunk of a request's body that is none")
@@ -88,6 +93,8 @@ class Receiving:
 
     def async_body(self, call: Call, give_back: GiveBack, event_loop: asyncio.AbstractEventLoop) -> AsyncBody:
         """What an async handler reads, on the loop that calls this."""
+        from asyncio import sleep
+
         self._open(call, give_back)
         waiting: List[asyncio.Future[None]] = []
 
@@ -97,18 +104,12 @@ class Receiving:
                 if not future.done():
                     future.set_result(None)
 
-        def call_later() -> None:
-            try:
-                event_loop.call_soon_threadsafe(wake)
-            except RuntimeError:
-                pass  # the loop has ended
-
         async def next_chunk() -> Optional[bytes]:
             while True:
                 found = self._take()
                 if found is not None:
                     # Others come first from time to time.
-                    await asyncio.sleep(0)
+                    await sleep(0)
                     return found[0]
                 if any(not future.done() for future in waiting):
                     raise RuntimeError("the request's body is being read by another task")
@@ -118,7 +119,7 @@ class Receiving:
                     wake()
                 await future
 
-        self._wake = call_later
+        self._wake = wake
         return AsyncBody(next_chunk)
 
     def close(self) -> None:
@@ -143,7 +144,7 @@ class Receiving:
             if not self._bell.acquire(timeout=left) and self._is_empty():
                 self.fault = _LATE
 
-    def _take(self) -> Optional[Tuple[Any]]:
+    def _take(self) -> Optional[Tuple[Optional[bytes]]]:
         """The next chunk, or the end, if there is one of them."""
         if self._closed:
             raise RuntimeError(_ENDED)
@@ -170,7 +171,5 @@ class Receiving:
         return not self._chunks and not self._complete and self.fault is None
 
     def _ring(self) -> None:
-        try:
+        with suppress(RuntimeError):  # it rings already
             self._bell.release()
-        except RuntimeError:
-            pass  # it rings already

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from time import monotonic
 from typing import Any, Callable, Dict, List, NoReturn, Tuple
 
@@ -70,7 +71,8 @@ class Worker:
         if self._connection.stopping and self._connection.is_idle():
             self._event_loop.close(LEAST)
             self._flush()
-            _embed.shut_down(STOP_LIMIT)
+            _, errors = _embed.shut_down(STOP_LIMIT)
+            sys.stderr.write("".join(errors))
         self._connection.end()
 
     def _load(self, name: str) -> Tuple[int, str, bool]:
@@ -91,8 +93,10 @@ class Worker:
         self._shutdowns.append(load_shutdown(name, self._paths))
 
     def _shut_down(self, limit: float) -> Tuple[List[Any], List[str], List[str], List[str]]:
-        """What shutdown functions raised, the names of tasks and of threads that went on, and the tracebacks of what was
-        raised beyond that. The process ends when that is told."""
+        """What shutdown functions raised, the names of tasks and of threads that went on, and tracebacks of all else.
+
+        The process ends when that is told.
+        """
         ends = monotonic() + limit
         failures = []
         for function, is_async in self._shutdowns:

@@ -12,8 +12,9 @@ use crate::deed::Deed;
 use crate::dispatch::Dispatch;
 use crate::handover::{Handler, Reason, Wants};
 use crate::record;
+use crate::reply::broken;
 use crate::said::{exit_report, figures, text};
-use crate::worker::{Worker, broken, index};
+use crate::worker::{Worker, index};
 
 /// So many calls on an event loop are told of.
 const MOST_OLDEST: usize = 8;

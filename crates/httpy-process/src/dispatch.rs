@@ -274,12 +274,12 @@ impl Dispatch {
     fn sleeps(&mut self, context: &mut Context<'_>, now: Instant) -> bool {
         let looks = self.workers.iter_mut().flatten().filter_map(|worker| worker.look(now));
         let next = looks.chain(self.watched.iter().map(|watched| watched.next)).min();
+        // What `look` has told the workers.
+        self.write(context, now);
         let Some(next) = next else {
             self.rings = None;
             return true;
         };
-        // What `look` has told the workers.
-        self.write(context, now);
         // One that rings too early is set anew then, which is cheaper than to set it in each round.
         if self.rings.is_none_or(|rings| next < rings) {
             self.rings = Some(next);

@@ -25,6 +25,7 @@ mod hub;
 mod lane;
 mod line;
 mod options;
+mod process;
 mod record;
 mod said;
 mod source;

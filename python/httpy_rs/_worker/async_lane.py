@@ -259,6 +259,7 @@ class AsyncLane:
         return fault, None if closing is None else connection.exception(closing)
 
     def _fail(self, running: Running, error: BaseException) -> None:
+        self._connection.unforked(error)
         said = raised(self._connection, running.call, error)
         number = running.call.number
         self._end(running, (number, *said) if running.sending is None else (number, "end", said, None))

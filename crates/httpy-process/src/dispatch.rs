@@ -173,16 +173,18 @@ impl Dispatch {
         any
     }
 
-    /// Has workers end. When the app is dropped, what waits then comes before that.
+    /// Has workers end. When the app is dropped, whatever waits then comes before that, also what a worker has not begun: no
+    /// other one would.
     fn stop(&mut self) {
-        if self.left.closed && self.jobs() > 0 {
-            return;
-        }
+        let (closed, waits) = (self.left.closed, self.jobs() > 0);
         for id in std::mem::take(&mut self.stops) {
-            if let Some(worker) = self.worker(id) {
-                worker.stopping = true;
-                worker.command(&Command::Stop);
+            let Some(worker) = self.worker(id) else { continue };
+            if closed && (waits || worker.under_way() > 0) {
+                self.stops.push(id);
+                continue;
             }
+            worker.stopping = true;
+            worker.command(&Command::Stop);
         }
     }
 
@@ -264,8 +266,7 @@ impl Dispatch {
 
     fn write(&mut self, context: &mut Context<'_>, now: Instant) {
         for worker in self.workers.iter_mut().flatten() {
-            worker.send_ahead(&self.handlers, now, &mut self.after);
-            worker.flush(context);
+            worker.write(context, &self.handlers, now, &mut self.after);
         }
     }
 

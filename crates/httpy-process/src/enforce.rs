@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
-use httpy_core::frame::Question;
+use httpy_core::frame::{Lane, Question};
 use httpy_core::{Notice, TargetId, Ticket};
 
 use crate::ask::Ask;
@@ -12,7 +12,7 @@ use crate::dispatch::Dispatch;
 use crate::handover::Reason;
 use crate::hub::Place;
 use crate::watch::{Strike, Watched};
-use crate::worker::{WAYS, index};
+use crate::worker::{WAYS, Worker, index};
 
 impl Dispatch {
     /// Where a call is under way.
@@ -35,7 +35,10 @@ impl Dispatch {
             }
             return;
         };
-        if let Some(worker) = self.worker(place.worker) {
+        // A plain handler only hears of it; one that has not begun never does. A coroutine is cancelled when it was looked at.
+        if place.lane == Lane::Sync
+            && let Some(worker) = self.worker(place.worker)
+        {
             worker.cancel(place.lane, place.id);
         }
         let watched = Watched::new(place, ticket, name, answered, now);
@@ -64,32 +67,35 @@ impl Dispatch {
             };
             let strike = watched.strike(now, lost_after);
             any |= !matches!(strike, Strike::Nothing);
-            let notice = match strike {
-                Strike::Nothing => None,
+            match strike {
+                Strike::Nothing => {}
                 Strike::Interrupt(notice) => {
+                    // Before the interruption, which changes where it is.
+                    ask_stack(worker, &watched, notice);
                     worker.interrupt(lane, id);
-                    notice
                 }
-                Strike::Cancel(notice) => notice,
-                Strike::Tell(notice) => {
-                    self.say(notice);
-                    None
+                Strike::Cancel(notice) => {
+                    ask_stack(worker, &watched, notice);
+                    worker.cancel(lane, id);
                 }
+                Strike::Tell(notice) => self.say(notice),
                 Strike::Kill => {
                     if let Some(seat) = self.seat(watched.place.worker) {
                         self.end(seat, Reason::Stuck, context);
                     }
                     continue;
                 }
-            };
-            if let (Some(notice), Some(ticket)) = (notice, watched.ticket.upgrade())
-                && let Some(worker) = self.worker(watched.place.worker)
-            {
-                worker.ask(Ask::Stack { ticket, notice: Box::new(notice) }, Question::Stacks);
             }
             kept.push(watched);
         }
         self.watched.extend(kept);
         any
+    }
+}
+
+/// Asks where the call is, for what is said of it.
+fn ask_stack(worker: &mut Worker, watched: &Watched, notice: Option<Notice>) {
+    if let (Some(notice), Some(ticket)) = (notice, watched.ticket.upgrade()) {
+        worker.ask(Ask::Stack { ticket, notice: Box::new(notice) }, Question::Stacks);
     }
 }

@@ -181,8 +181,26 @@ impl Worker {
         self.upload(way, number);
     }
 
+    /// Writes what there is, as far as there is room.
+    pub(crate) fn write(
+        &mut self,
+        context: &mut Context<'_>,
+        handlers: &[Arc<Handler>],
+        now: Instant,
+        after: &mut After,
+    ) {
+        loop {
+            self.send_ahead(handlers, now, after);
+            self.flush(context);
+            // Where a socket has taken all, nobody wakes this task for what is left.
+            if self.lanes.iter().all(|lane| lane.ahead.is_empty() || lane.channel.is_full()) {
+                return;
+            }
+        }
+    }
+
     /// Puts parts of large bodies into the next write, by turns; the job behind its last part.
-    pub(crate) fn send_ahead(&mut self, handlers: &[Arc<Handler>], now: Instant, after: &mut After) {
+    fn send_ahead(&mut self, handlers: &[Arc<Handler>], now: Instant, after: &mut After) {
         for way in WAYS {
             let lane = &mut self.lanes[index(way)];
             while !lane.ahead.is_empty() && !lane.channel.is_full() {
@@ -358,8 +376,7 @@ impl Worker {
         }
     }
 
-    /// Writes what there is, as far as there is room.
-    pub(crate) fn flush(&mut self, context: &mut Context<'_>) {
+    fn flush(&mut self, context: &mut Context<'_>) {
         for channel in self.lanes.iter_mut().map(|lane| &mut lane.channel).chain([&mut self.control]) {
             // Where that fails, reading tells of the end.
             let _ = channel.poll_flush(context);

@@ -35,6 +35,23 @@ def test_records_belong_to_their_call_and_come_before_its_reply(start: Start) ->
     assert worker.control.get()[1:4] == ("async", 1, 30)
 
 
+def test_a_record_that_is_odd_is_sent_all_the_same(start: Start) -> None:
+    source = """
+        import enum, logging
+        class Text(str):
+            def __str__(self): return self
+        class Level(enum.IntEnum):
+            HIGH = 45
+        def handler(*six):
+            logging.getLogger(Text("odd")).log(Level.HIGH, Text("text"))
+            return 200, None, {}
+    """
+    worker = start(source, "handler").ready()
+    worker.call()
+    assert worker.control.get()[1:6] == ("sync", 1, 45, "odd", "text")
+    assert worker.get() == (1, "r", (200, None, {}))
+
+
 def test_only_what_the_parent_wants_is_sent(start: Start) -> None:
     worker = start(LOGGING, "handler")
     assert worker.logged() == "early 1"

@@ -182,7 +182,9 @@ def test_what_is_no_frame_ends_the_worker(start: Start, lane: str, data: bytes) 
     assert "a frame" in worker.output()[1]
 
 
-@pytest.mark.parametrize("job", [(1, 2, 3), (1, "x"), ("one", b"")])
+@pytest.mark.parametrize(
+    "job", [(1, 2, 3), (1, "x"), ("one", b""), (1, 0, *[None] * 7), ("one", 0, *[0] * 6, (0.0,) * 10)]
+)
 def test_a_job_that_is_none_ends_the_worker(start: Start, job: object) -> None:
     worker = start(PLAIN, "handler").ready()
     send(worker.lanes["sync"].socket, [job])

@@ -27,7 +27,7 @@ class Connection:
     def __init__(self, control: socket.socket, debug: bool) -> None:
         self._socket = control
         self._debug = debug
-        self.control = Outlet(control, oversized)
+        self.control = Outlet(control, _answer_in_place_of)
         self.targets = Targets()
         self.mark = Mark()
         self.fork = Fork()
@@ -66,22 +66,33 @@ class Connection:
             except OSError:
                 self.end()
 
-    def fail(self, error: Broken) -> NoReturn:
-        """Ends the process: the parent has sent what nobody understands."""
-        sys.stderr.write(f"httpy: the worker ends, as its parent sent {error}\n")
+    def fail(self, error: BaseException) -> NoReturn:
+        """Ends the process: the parent has sent what nobody understands, or the fault is ours."""
+        is_parents = isinstance(error, Broken)
+        text = f"httpy: the worker ends, as its parent sent {error}\n" if is_parents else describe(error)[2]
+        sys.stderr.write(text)
         sys.stderr.flush()
         os._exit(70)
 
     def outlet(self, sending: socket.socket) -> Outlet:
         """The sending end of another socket."""
-        return Outlet(sending, oversized)
+        return Outlet(sending, _reply_in_place_of)
 
     def end(self) -> NoReturn:
         """Ends the process, whatever its threads do: nobody is there any more to hear of it."""
         os._exit(0)
 
 
-def oversized(message: Message) -> Message:
-    """What is sent in place of a reply that does not fit into a frame."""
-    text = f"a reply whose head is larger than what a worker can send, which is {FRAME_LIMIT} bytes"
-    return message[0], "e", ("httpy_rs.ContractFailure", text, "", "", ())
+_TOO_LARGE = f"larger than what a worker can send, which is {FRAME_LIMIT} bytes"
+
+
+def _reply_in_place_of(message: Message) -> Optional[Message]:
+    """Of a reply whose head does not fit into a frame."""
+    return message[0], "e", ("httpy_rs.ContractFailure", f"a reply whose head is {_TOO_LARGE}", "", "", ())
+
+
+def _answer_in_place_of(message: Message) -> Optional[Message]:
+    """Of an answer that does not fit into a frame; what was not asked for is left out."""
+    if message[0] not in ("ok", "error"):
+        return None
+    return "error", message[1], "internal", f"an answer that is {_TOO_LARGE}", None

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 from httpy_rs._embed import name_thread
 from httpy_rs._exception import attempt
 from httpy_rs._worker.connection import Connection
-from httpy_rs._worker.frame import Broken
 from httpy_rs._worker.interruption import Guard
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class EventLoop:
     def _checked(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
             work(*arguments)
-        except Broken as error:
+        except Exception as error:
             self._connection.fail(error)
 
     # For the control thread.

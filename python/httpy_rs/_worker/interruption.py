@@ -43,8 +43,8 @@ class Guard:
         self.thread = get_ident()
         _guards[self.thread] = self
 
-    def end(self) -> None:
-        """The call has ended; whatever was meant for it does not arrive any more."""
+    def end(self) -> bool:
+        """The call has ended; whatever was meant for it does not arrive any more. True, unless it arrives just here."""
         # The order matters: whoever interrupts says so before looking at the call.
         self.call = None
         if self._interrupting or self._struck or self._shields:
@@ -54,6 +54,7 @@ class Guard:
                 _send(self.thread, None)
             self._struck, self._pending = False, None
             self._shields = 0
+        return True
 
     def enter(self) -> None:
         """Until `leave`, nothing is raised. Raises what was on its way."""

@@ -26,7 +26,9 @@ def connect(connection: Connection, level: int) -> Callable[[int], None]:
         # The parent has one place for both.
         trace = "\n".join(text for text in (exception, stack) if text) or None
         of = (None, None) if call is None else (call.lane, call.number)
-        connection.tell("log", *of, number, logger, message, extra, trace, place)
+        # Exactly these types, whatever the app has made of them.
+        texts = str.__str__(logger), str.__str__(message)
+        connection.tell("log", *of, int.__int__(number), *texts, extra, trace, str.__str__(place))
         return True
 
     def line(name: str, text: str, call: Optional[Call]) -> bool:

@@ -15,7 +15,7 @@ from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.control import Control
 from httpy_rs._worker.event_loop import EventLoop
 from httpy_rs._worker.fork import leave_to_the_parent
-from httpy_rs._worker.frame import Broken, frame
+from httpy_rs._worker.frame import frame
 from httpy_rs._worker.life import end_with
 from httpy_rs._worker.sync_lane import SyncLane
 from httpy_rs._worker.worker import Worker
@@ -50,7 +50,7 @@ def main(control: socket.socket, settings: Dict[str, Any]) -> None:
             connection.control.send(("ready",))
         lane.start()
         serving.serve()
-    except Broken as error:
+    except BaseException as error:
         connection.fail(error)
     worker.end()
 

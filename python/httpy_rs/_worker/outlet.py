@@ -11,7 +11,7 @@ import socket
 from collections import deque
 from threading import Lock
 from time import monotonic
-from typing import Callable, Deque, List
+from typing import Callable, Deque, List, Optional
 
 from httpy_rs._worker.frame import Message, Oversize, frame
 
@@ -23,9 +23,10 @@ LONGEST = 0.0002
 class Outlet:
     """Sends messages in the order in which they were put."""
 
-    def __init__(self, sending: socket.socket, oversized: Callable[[Message], Message]) -> None:
+    def __init__(self, sending: socket.socket, in_place_of: Callable[[Message], Optional[Message]]) -> None:
         self._socket = sending
-        self._oversized = oversized
+        # What is sent for a message that cannot be.
+        self._in_place_of = in_place_of
         self._waiting: Deque[Message] = deque()
         self._lock = Lock()
         self._since = 0.0
@@ -64,11 +65,12 @@ class Outlet:
     def _frames(self, messages: List[Message]) -> List[bytes]:
         try:
             return [frame(messages)]
-        except Oversize:
-            return [self._alone(message) for message in messages]
+        except (Oversize, ValueError):
+            return [piece for message in messages for piece in self._alone(message)]
 
-    def _alone(self, message: Message) -> bytes:
+    def _alone(self, message: Message) -> List[bytes]:
         try:
-            return frame([message])
-        except Oversize:
-            return frame([self._oversized(message)])
+            return [frame([message])]
+        except (Oversize, ValueError):
+            instead = self._in_place_of(message)
+            return [] if instead is None else [frame([instead])]

@@ -12,7 +12,7 @@ from httpy_rs._exception import attempt
 from httpy_rs._request import _current
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.connection import Connection
-from httpy_rs._worker.frame import Broken, Message
+from httpy_rs._worker.frame import Message
 from httpy_rs._worker.interruption import Guard
 from httpy_rs._worker.reply import answer, cut, is_plain
 from httpy_rs._worker.stream import Sending, raised, send
@@ -58,7 +58,7 @@ class Seat:
                     outlet.put(self._answer(call))
                     if call.receiving is not None:
                         lane.forget(call)
-        except Broken as error:
+        except BaseException as error:
             self._connection.fail(error)
 
     def _answer(self, call: Call) -> Message:
@@ -76,7 +76,8 @@ class Seat:
         except BaseException:
             # An interruption that came between two steps of ours. Nobody waits for such a call any more.
             message, ahead = _interrupted(call), b""
-            attempt(guard.end, None)
+            while not attempt(guard.end, False):
+                continue
         for part in cut(ahead):
             self._lane.outlet.put((call.number, part))
         return message

@@ -39,6 +39,7 @@ class Receiving:
         self._read = 0
         self._told = 0
         self._complete = False
+        self._is_over = False  # nothing else comes
         self.fault: Optional[Tuple[int, str]] = None
         """Status and text: why there is no more."""
         self._closed = False
@@ -62,11 +63,11 @@ class Receiving:
         data = b"".join(self._chunks)
         return data if wants == "bytes" else data.decode("utf-8", "surrogateescape")
 
-    # For the control thread.
+    # For the control thread; of an async handler's, for the loop's.
 
     def feed(self, item: object) -> None:
         """A chunk, `None` at the end, or status and text. Raises `Broken`."""
-        if self._complete or self.fault is not None:
+        if self._is_over:
             raise Broken("more of a request's body behind its end")
         if type(item) is bytes and len(item) <= PART:
             self._come += len(item)
@@ -75,8 +76,9 @@ class Receiving:
             if item:
                 self._chunks.append(item)
         elif item is None:
-            self._complete = True
+            self._complete = self._is_over = True
         elif type(item) is tuple and len(item) == 2:
+            self._is_over = True
             self.fault = item
         else:
             raise Broken("a chunk of a request's body that is none")
@@ -102,10 +104,6 @@ class Receiving:
                 if not future.done():
                     future.set_result(None)
 
-        def call_later() -> None:
-            with suppress(RuntimeError):  # the loop has ended
-                event_loop.call_soon_threadsafe(wake)
-
         async def next_chunk() -> Optional[bytes]:
             while True:
                 found = self._take()
@@ -121,7 +119,7 @@ class Receiving:
                     wake()
                 await future
 
-        self._wake = call_later
+        self._wake = wake
         return AsyncBody(next_chunk)
 
     def close(self) -> None:

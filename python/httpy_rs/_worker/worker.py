@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from time import monotonic
 from typing import Any, Callable, Dict, List, NoReturn, Tuple
 
@@ -70,7 +71,8 @@ class Worker:
         if self._connection.stopping and self._connection.is_idle():
             self._event_loop.close(LEAST)
             self._flush()
-            _embed.shut_down(STOP_LIMIT)
+            _, errors = _embed.shut_down(STOP_LIMIT)
+            sys.stderr.write("".join(errors))
         self._connection.end()
 
     def _load(self, name: str) -> Tuple[int, str, bool]:

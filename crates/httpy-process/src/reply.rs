@@ -52,6 +52,7 @@ impl Worker {
         }
         if answered > 0 {
             self.tally.answered.fetch_add(answered as u64, Ordering::Relaxed);
+            self.tally.look();
         }
         if self.lanes.iter().all(|lane| lane.is_open) { Ok(()) } else { Err(Reason::Closed) }
     }

@@ -4,7 +4,7 @@ PORT ?= 8080
 HOST ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python model check-border check-examples check-package check-wheel faults bench bench-routes bench-streams bench-parts bench-instructions bench-observed fuzz soak valgrind
+.PHONY: help run test test-rust test-python model check-border check-examples check-no-libpython check-package check-wheel faults bench bench-routes bench-streams bench-processes bench-parts bench-instructions bench-observed fuzz soak valgrind
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ bench-routes: ## a Python route beside a native one and beside attaching for eac
 bench-streams: ## coroutines and streamed bodies, beside Granian; result in benches/results (QUICK=1 only tries it)
 	@scripts/bench-streams
 
+bench-processes: ## worker processes: speed, and what is lost when they die; result in benches/results (QUICK=1 only tries it; SOAK=requests)
+	@QUICK='$(QUICK)' SOAK='$(SOAK)' scripts/bench-processes
+
 bench-parts: ## what each part of a call takes, by criterion
 	@scripts/bench-parts
 
@@ -49,6 +52,9 @@ check-border: ## what may not cross the border does not
 
 check-examples: ## every example answers requests and stops cleanly
 	@scripts/check-examples
+
+check-no-libpython: ## without the feature embed there is no PyO3 and no libpython, and it serves
+	@scripts/check-no-libpython
 
 check-package: ## the crates as published: each builds by itself, and holds what it should
 	@scripts/check-package

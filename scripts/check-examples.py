@@ -43,6 +43,15 @@ EXAMPLES = {
         ("GET", "/metrics", 200, 'route="/order/{item}",outcome="ok"} 1'),
         ("GET", "/unknown", 404, ""),
     ],
+    "processes": [
+        ("GET", "/native", 200, "ok"),
+        ("GET", "/", 200, "hello from process"),
+        ("GET", "/primes/100", 200, "25 primes below 100"),
+        ("GET", "/crash", 502, ""),
+        ("GET", "/primes/10", 200, "4 primes below 10"),
+        ("GET", "/readyz", 200, "ready"),
+        ("GET", "/unknown", 404, ""),
+    ],
     "streaming": [
         ("GET", "/", 200, "Live feed"),
         ("POST", "/upload", 200, '"bytes": 0'),

@@ -12,6 +12,9 @@ from queue import Empty, Queue
 # No check is made to pass by these: they only end a run that hangs.
 START_LIMIT, STOP_LIMIT = 60, 30
 
+# Examples that are built by themselves as well: beside others they would get features that they are there to do without.
+ALONE = ["processes"]
+
 
 class Failed(Exception):
     """A check failed; the text says which."""
@@ -20,7 +23,14 @@ class Failed(Exception):
 def build():
     """Builds all examples and returns example → path of its program."""
     # What `scripts/test-rust` selects, so that dependencies keep their features and nothing is built a second time.
-    command = ["cargo", "build", "--workspace", "--lib", "--bins", "--tests", "--examples"]
+    programs = built("--workspace", "--lib", "--bins", "--tests", "--examples")
+    for name in ALONE:
+        programs |= built("--package", name)
+    return programs
+
+
+def built(*selected):
+    command = ["cargo", "build", *selected]
     done = subprocess.run([*command, "--message-format=json-render-diagnostics"], stdout=subprocess.PIPE, check=False)
     if done.returncode != 0:
         sys.exit(done.returncode)

@@ -1,16 +1,16 @@
-"""The results as Markdown."""
+"""The results as Markdown, those of ``processes`` too."""
 
 from statistics import median
 
 from peers import machine
 
 
-def markdown(result):
+def markdown(result, title="Coroutines and streams", command="make bench-streams"):
     quick = " with QUICK=1, good for trying it out only" if result["quick"] else ""
     lines = [
-        "# Coroutines and streams",
+        f"# {title}",
         "",
-        f"`make bench-streams`{quick}; {machine.sentence(result['machine'])}. Medians of the rounds, the least and the most in",
+        f"`{command}`{quick}; {machine.sentence(result['machine'])}. Medians of the rounds, the least and the most in",
         "brackets.",
     ]
     for name, figure in result["figures"].items():
@@ -24,6 +24,8 @@ def markdown(result):
 
 
 def said(value):
+    if isinstance(value, str):
+        return value
     if isinstance(value, dict):
         return "; ".join(f"{name} {said(one)}" for name, one in value.items())
     if isinstance(value, list):

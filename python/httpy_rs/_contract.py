@@ -53,7 +53,7 @@ def check_reply(target: str, method: str, result: object, *, is_async: bool = Fa
     An iterator that the reply has no place for is left as it is: who has the result closes it. Raises `ContractFailure`
     with the server's message.
     """
-    return _Reply(target, result, is_async).checked(method)
+    return ReadReply(target, result, is_async).checked(method)
 
 
 def body_stream(result: Any) -> Any:
@@ -67,7 +67,12 @@ def body_stream(result: Any) -> Any:
 
 def is_iterator(value: object) -> bool:
     """Whether `value` can stand as a body in chunks: an iterator, or an async one."""
-    return _has(value, "__next__") or is_async_iterator(value)
+    return is_plain_iterator(value) or is_async_iterator(value)
+
+
+def is_plain_iterator(value: object) -> bool:
+    """Whether `value` is an iterator that is none of the async ones."""
+    return _has(value, "__next__")
 
 
 def is_async_iterator(value: object) -> bool:
@@ -75,8 +80,9 @@ def is_async_iterator(value: object) -> bool:
     return _has(value, "__anext__") or _has(value, "__aiter__")
 
 
-class _Reply:
-    """One reply on its way through the rules, in the contract's order: types and encodings first, then meanings."""
+class ReadReply:
+    """One reply on its way through the rules, in the contract's order: types and encodings first, as it is made, then
+    meanings."""
 
     def __init__(self, target: str, result: object, is_async: bool) -> None:
         self.target = target
@@ -87,10 +93,10 @@ class _Reply:
         self.body = self._body(body)
         self.default_type = "text/plain; charset=utf-8" if _is(body, str) else "application/octet-stream"
         self.lines = self._lines(headers)
-        self._check_lines()
 
     def checked(self, method: str) -> CheckedReply:
         """Decides what is kept of the reply for this method."""
+        self._check_lines()
         warnings: List[str] = []
         headers = self._without_hop_by_hop(self._content_length(method), warnings)
         body_kept = self.status not in WITHOUT_BODY

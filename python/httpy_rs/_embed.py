@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Not a path that could exist. Not in angle brackets as a whole either: linecache would not ask for the source then.
 _FOLDER = "<httpy_rs>"
+_PACKAGE = ".__init__"
 
 
 def pause() -> None:
@@ -51,7 +52,7 @@ class Importer:
     ) -> ModuleSpec | None:
         file = self._files.get(name)
         if file is not None:
-            spec = ModuleSpec(name, self, origin=f"{_FOLDER}/{file}", is_package=name == "httpy_rs")  # type: ignore[arg-type]
+            spec = ModuleSpec(name, self, origin=f"{_FOLDER}/{file}", is_package=self.is_package(name))  # type: ignore[arg-type]
             spec.has_location = True
             return spec
         prepare = self._preparations.get(name)
@@ -74,7 +75,7 @@ class Importer:
             raise ImportError(f"no module {name} here", name=name) from None
 
     def is_package(self, name: str) -> bool:
-        return name == "httpy_rs"
+        return self._files[name].endswith("__init__.py")
 
     def _carry_along(self, spawn: Any) -> None:
         """Processes that are spawned are plain Pythons: they get the package with their first message."""
@@ -100,7 +101,8 @@ class _Carried:
 
 
 def _module_name(file: str) -> str:
-    return "httpy_rs" if file == "__init__.py" else f"httpy_rs.{file[: -len('.py')]}"
+    """Of a file below the package's folder."""
+    return ".".join(["httpy_rs", *file[: -len(".py")].split("/")]).removesuffix(_PACKAGE)
 
 
 def _prepared_spec(name: str, path: Sequence[str] | None, prepare: Callable[[ModuleType], None]) -> ModuleSpec | None:

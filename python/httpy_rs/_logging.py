@@ -34,8 +34,8 @@ class Sink:
     def __init__(
         self,
         record: Callable[..., bool],
-        line: Callable[[str, str, Optional[int]], bool],
-        span: Callable[[object], Optional[int]],
+        line: Callable[[str, str, Any], bool],
+        span: Callable[[object], Any],
     ) -> None:
         # Both are false when nobody listens: the text is still to be shown then.
         self.record = record
@@ -48,8 +48,8 @@ class Sink:
         # The server's threads are not in a forked child, and what they have locked stays locked there.
         self.forked = True
 
-    def span(self) -> Optional[int]:
-        """The number of the span of the request that is handled in this context."""
+    def span(self) -> Any:
+        """What the server knows the request by that is handled in this context."""
         current = _current.get(None)
         token = current._token if type(current) is Request else current
         return None if token is None else self._span(token)

@@ -1,18 +1,21 @@
-"""What the tests of loading share: modules on disk, and a failure to look at."""
+"""What tests share: modules on disk, a failure to look at, and worker processes."""
 
 from __future__ import annotations
 
 import sys
 import textwrap
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
 
 from httpy_rs._load import LoadError
+from tests.parent import Parent
 
 Failure = Callable[[Callable[[], Any]], LoadError]
 Write = Callable[..., Path]
+Start = Callable[..., Parent]
 
 
 @pytest.fixture
@@ -43,3 +46,15 @@ def failure() -> Failure:
         return caught.value
 
     return failure
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a worker process that has a module of this text, `app`, and loads the handlers that are named."""
+    with ExitStack() as stack:
+
+        def start(source: str, *names: str, **settings: Any) -> Parent:
+            (tmp_path / "app.py").write_text(textwrap.dedent(source), encoding="utf-8")
+            return stack.enter_context(Parent(tmp_path, [f"app:{name}" for name in names], **settings))
+
+        yield start

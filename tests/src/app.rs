@@ -1,4 +1,4 @@
-//! `App`: Python source text as a `PyApp` of this process, called directly or served over TCP.
+//! `App`: Python source text as a `PyApp` of this process, over the executor of the day, called directly or served over TCP.
 //!
 //! Each app has a folder and a module name of its own, so that the tests of one program cannot meet. What it logs is
 //! kept by `log`.
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower::{Service, ServiceExt};
 
-use crate::log;
+use crate::{executor, log};
 
 /// Calls are held, and deadlines forced, in many tests, which look at what the log says of that and nothing else.
 pub const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -72,7 +72,8 @@ impl App {
         let folder = tempfile::tempdir().expect("no temporary folder");
         std::fs::write(folder.path().join(format!("{module}.py")), source).expect("the module cannot be written");
         // Tests let time pass, and count what is logged.
-        let mut builder = PyApp::builder(format!("{module}:handle")).path(folder.path()).slow_call(NEVER);
+        let builder = PyApp::builder(format!("{module}:handle")).path(folder.path()).slow_call(NEVER);
+        let mut builder = builder.executor(executor::chosen());
         if source.contains("def init(") {
             builder = builder.init(format!("{module}:init"));
         }

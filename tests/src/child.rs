@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use crate::app::NEVER;
 use crate::client::{self, Connection, Received, request};
+use crate::executor;
 
 /// What takes so long hangs.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -75,6 +76,7 @@ impl Server {
     fn module(mut self, module: &str) -> Self {
         let mut config = Config::new(format!("{module}:handle"));
         config.slow_call = NEVER;
+        config.executor = executor::chosen();
         config.path.push(concat!(env!("CARGO_MANIFEST_DIR"), "/python/fault").into());
         self.setup.apps.push(config);
         self
@@ -86,6 +88,7 @@ impl Server {
         let module = format!("app_{}_{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut config = Config::new(format!("{module}:handle"));
         config.slow_call = NEVER;
+        config.executor = executor::chosen();
         config.path.push(self.folder.path().to_owned());
         self.setup.apps.push(config);
         self.file(&format!("{module}.py"), source)
@@ -313,6 +316,11 @@ impl Ended {
     #[track_caller]
     pub fn assert_code(&self, code: i32) {
         assert_eq!(self.status.code(), Some(code), "{self:?}");
+    }
+
+    /// Where what Python has printed ends: stdout, and the log on stderr where it was a process of its own that printed.
+    pub fn printed(&self) -> &str {
+        if executor::are_processes() { &self.stderr } else { &self.stdout }
     }
 
     /// Fails the test unless stderr has each of `parts`.

@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// One event of Python's log.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// `python`, `python.stdout` or `python.stderr`.
+    /// `python`, `python.stdout` or `python.stderr`; `httpy::process` for what a worker process has printed.
     pub target: String,
     /// Its level.
     pub level: Level,
@@ -105,7 +105,7 @@ pub struct Keep;
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keep {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let target = event.metadata().target();
-        if !target.starts_with("python") {
+        if !target.starts_with("python") && target != "httpy::process" {
             return;
         }
         let mut fields = Fields(BTreeMap::new());

@@ -14,6 +14,7 @@ use httpy::{
 };
 use httpy_tests::app::{App, ask, get, serve};
 use httpy_tests::client;
+use httpy_tests::executor::{self, OfThreads};
 
 #[test]
 fn every_public_type_goes_where_it_is_needed() {
@@ -61,6 +62,9 @@ async fn two_apps_with_different_modules_live_in_one_process() {
 
 #[tokio::test]
 async fn two_apps_of_one_module_share_its_state_but_not_their_limits() {
+    if executor::lacks(OfThreads::SharedInterpreter) {
+        return;
+    }
     let one =
         App::new("count = []\ndef handle(*arguments):\n    count.append(1)\n    return 200, str(len(count)), {}\n");
     let two = PyApp::builder(one.target("handle"))
@@ -76,6 +80,9 @@ async fn two_apps_of_one_module_share_its_state_but_not_their_limits() {
 
 #[test]
 fn the_same_module_name_from_another_folder_is_an_error_that_names_both_files() {
+    if executor::lacks(OfThreads::SharedInterpreter) {
+        return;
+    }
     let app = App::new(NAMED);
     let folder = tempfile::tempdir().unwrap();
     let file = format!("{}.py", app.module);
@@ -90,6 +97,9 @@ fn the_same_module_name_from_another_folder_is_an_error_that_names_both_files() 
 
 #[tokio::test]
 async fn a_second_app_that_wants_other_workers_is_told_both_numbers() {
+    if executor::lacks(OfThreads::SharedInterpreter) {
+        return;
+    }
     let app = App::new(NAMED);
     let error = App::try_with(NAMED, |builder| builder.workers(2..=3)).unwrap_err();
     assert!(error.is_differs(), "{error}");
@@ -101,6 +111,9 @@ async fn a_second_app_that_wants_other_workers_is_told_both_numbers() {
 
 #[tokio::test]
 async fn a_second_app_that_wants_another_switch_interval_is_told_both_values() {
+    if executor::lacks(OfThreads::SharedInterpreter) {
+        return;
+    }
     let app = App::new(NAMED);
     let error = App::try_with(NAMED, |builder| builder.switch_interval(Duration::from_millis(7))).unwrap_err();
     assert!(error.is_differs(), "{error}");
@@ -111,6 +124,9 @@ async fn a_second_app_that_wants_another_switch_interval_is_told_both_values() {
 
 #[test]
 fn a_second_app_that_wants_a_venv_is_told_both_values() {
+    if executor::lacks(OfThreads::SharedInterpreter) {
+        return;
+    }
     let app = App::new(NAMED);
     let venv = tempfile::tempdir().unwrap();
     std::fs::write(venv.path().join("pyvenv.cfg"), "home = /usr/bin\nversion = 3.999.0\n").unwrap();
@@ -159,7 +175,13 @@ async fn the_router_merges_into_an_app_with_state() {
 #[tokio::test]
 async fn a_config_from_a_file_is_as_good_as_a_builder() {
     let app = App::new(NAMED);
-    let json = serde_json::json!({"target": app.target("handle"), "path": [app.folder.path()], "deadline": "5s", "body_limit": 1});
+    let json = serde_json::json!({
+        "target": app.target("handle"),
+        "path": [app.folder.path()],
+        "executor": executor::chosen(),
+        "deadline": "5s",
+        "body_limit": 1,
+    });
     let config: Config = serde_json::from_value(json).unwrap();
     let python = PyAppBuilder::from(config).build().unwrap();
     assert_eq!(ask(python.service(), get("/")).await.text(), app.module);

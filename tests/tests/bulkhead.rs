@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Request;
 use httpy::{Error, PyService};
 use httpy_tests::app::{Answer, App, ask, get};
+use httpy_tests::executor::Options;
 use httpy_tests::gate::{Gate, Held};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
@@ -34,7 +35,7 @@ struct Turn {
 impl Turn {
     async fn begin() -> Self {
         let alone = TURN.lock().await;
-        let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| builder.workers(1..=3));
+        let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| builder.at_once(3));
         Self { app, gate: Gate::new().await, _alone: alone }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use httpy::PyAppBuilder;
 use httpy_tests::app::{Answer, App, ask, get};
+use httpy_tests::executor::{self, OfThreads, Options};
 use httpy_tests::gate::{Gate, Held};
 use httpy_tests::log::{self, Line};
 use tokio::sync::{Mutex, MutexGuard};
@@ -109,7 +110,7 @@ struct Turn {
 impl Turn {
     async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
         let alone = TURN.lock().await;
-        let app = App::with(SOURCE, |builder| options(builder.workers(1..=1).deadline(Duration::from_secs(3600))));
+        let app = App::with(SOURCE, |builder| options(builder.at_once(1).deadline(Duration::from_secs(3600))));
         Self { app, gate: Gate::new().await, _alone: alone }
     }
 
@@ -205,6 +206,9 @@ async fn a_result_whose_destructor_never_ends_is_interrupted_too() {
 
 #[tokio::test]
 async fn a_handler_that_goes_on_is_interrupted_again_and_again_until_its_worker_is_lost() {
+    if executor::lacks(OfThreads::LostWorkers) {
+        return;
+    }
     let turn = Turn::begin(|builder| builder.replacements(1).lost_after(Duration::from_millis(1500))).await;
     turn.overdue("/swallow").await;
     turn.line("worker 1 is lost").await;
@@ -229,6 +233,9 @@ async fn a_shield_is_interrupted_as_it_is_left_and_not_before() {
 
 #[tokio::test]
 async fn a_worker_that_is_stuck_in_c_code_is_lost_and_replaced_until_the_budget_is_spent() {
+    if executor::lacks(OfThreads::LostWorkers) {
+        return;
+    }
     let turn = Turn::begin(|builder| builder.replacements(1).lost_after(Duration::from_millis(1))).await;
     let first = turn.overdue("/wait").await;
     let line = turn.line("worker 1 is lost").await;
@@ -252,6 +259,9 @@ async fn a_worker_that_is_stuck_in_c_code_is_lost_and_replaced_until_the_budget_
 
 #[tokio::test]
 async fn without_replacements_a_lost_worker_is_told_of_and_serves_again_when_it_is_back() {
+    if executor::lacks(OfThreads::LostWorkers) {
+        return;
+    }
     let turn = Turn::begin(|builder| builder.replacements(0).lost_after(Duration::ZERO)).await;
     let held = turn.overdue("/wait").await;
     assert!(turn.line("worker 1 is lost").await.message.ends_with("; not replaced"));
@@ -273,6 +283,9 @@ async fn a_handler_whose_client_has_gone_is_interrupted_at_its_deadline() {
 
 #[tokio::test]
 async fn when_c_code_keeps_the_interpreter_that_is_told_with_its_stack() {
+    if executor::lacks(OfThreads::HeldInterpreter) {
+        return;
+    }
     let turn = Turn::begin(|builder| builder).await;
     let held = turn.overdue("/hold").await;
     let target = turn.app.target("handle");
@@ -303,8 +316,8 @@ def handle(method, path, params, query, headers, body):
     return 200, str(sum(n for n in range(300))), {}
 ";
     let _alone = TURN.lock().await;
-    let late = App::with(LATE, |builder| builder.workers(8..=8).deadline(Duration::from_millis(4)));
-    let healthy = App::with(HEALTHY, |builder| builder.workers(8..=8));
+    let late = App::with(LATE, |builder| builder.at_once(8).workers(8..=8).deadline(Duration::from_millis(4)));
+    let healthy = App::with(HEALTHY, |builder| builder.at_once(8).workers(8..=8));
     let clients = (0..8).map(|client| {
         let (late, healthy) = (late.python.service(), healthy.python.service());
         tokio::spawn(async move {

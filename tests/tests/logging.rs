@@ -2,6 +2,7 @@
 
 use httpy::PyAppBuilder;
 use httpy_tests::app::{App, ask, post};
+use httpy_tests::executor::{self, OfThreads};
 use httpy_tests::record;
 use tracing::{Instrument, Level, info_span};
 
@@ -211,6 +212,9 @@ assert seen.getvalue() == 'to both\\n', seen.getvalue()",
 
 #[test]
 fn a_second_app_that_wants_another_log_is_told_both_values() {
+    if executor::lacks(OfThreads::SharedInterpreter) {
+        return;
+    }
     let _app = App::new(RUNNING);
     let differs = |option: fn(PyAppBuilder) -> PyAppBuilder| App::try_with(RUNNING, option).unwrap_err();
     let error = differs(|builder| builder.python_logging(false));

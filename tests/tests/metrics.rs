@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use httpy_tests::app::{Answer, App, ask, get, post};
+use httpy_tests::executor::Options;
 use httpy_tests::gate::Gate;
 use metrics::{Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -157,7 +158,7 @@ fn emitted() -> (Table, BTreeMap<String, String>) {
 
 fn app() -> App {
     let _installed = &*RECORDERS;
-    App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| builder.workers(1..=1))
+    App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| builder.at_once(1))
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use httpy::PyAppBuilder;
 use httpy_tests::app::{Answer, App, ask, get};
+use httpy_tests::executor::Options;
 use httpy_tests::gate::Gate;
 use httpy_tests::log;
 use tokio::sync::{Mutex, MutexGuard};
@@ -102,7 +103,7 @@ async fn a_call_that_waits_for_a_blocked_event_loop_is_told_of_without_python() 
 
 #[tokio::test]
 async fn a_call_that_waits_for_a_worker_is_told_of_without_python() {
-    let (app, gate, _alone) = turn(|builder| builder.workers(1..=1)).await;
+    let (app, gate, _alone) = turn(|builder| builder.at_once(1)).await;
     let (service, request) = (app.python.service(), get(&format!("/?gate={}", gate.port)));
     let (first, held) = gate.hold(async move { ask(service, request).await }).await;
     log::wait_for(&app.target("handle"), "has taken").await;

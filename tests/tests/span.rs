@@ -6,6 +6,7 @@ use axum::Router;
 use http::Request;
 use httpy::PyAppBuilder;
 use httpy_tests::app::{App, ask, get, post};
+use httpy_tests::executor::Options;
 use httpy_tests::gate::Gate;
 use httpy_tests::{record, span};
 use tokio::sync::{Mutex, MutexGuard};
@@ -101,7 +102,7 @@ async fn what_python_logs_is_inside_of_it() {
 
 #[tokio::test]
 async fn a_handler_that_waits_runs_for_long_and_what_waits_for_its_worker_is_queued_for_long() {
-    let (app, gate, _alone) = turn(|builder| builder.workers(1..=1)).await;
+    let (app, gate, _alone) = turn(|builder| builder.at_once(1)).await;
     let (service, request) = (app.python.service(), get(&format!("/?gate={}", gate.port)));
     let (first, held) = gate.hold(async move { ask(service, request).await }).await;
     let service = app.handler("handle");
@@ -125,7 +126,7 @@ async fn a_handler_that_waits_runs_for_long_and_what_waits_for_its_worker_is_que
 #[tokio::test]
 async fn a_call_beside_a_handler_that_computes_waits_for_the_interpreter() {
     const INTERVAL: Duration = Duration::from_millis(1);
-    let (app, _, _alone) = turn(|builder| builder.workers(1..=2)).await;
+    let (app, _, _alone) = turn(|builder| builder.at_once(2)).await;
     let service = app.handler("handle");
     let burner = tokio::spawn(async move { ask(service, get("/burn")).await });
     // The first ones may come before it computes.
@@ -158,7 +159,7 @@ async fn an_async_handler_runs_from_its_first_step_to_its_end() {
 
 #[tokio::test]
 async fn a_client_that_goes_is_told_of_in_the_span() {
-    let (app, gate, _alone) = turn(|builder| builder.workers(1..=1)).await;
+    let (app, gate, _alone) = turn(|builder| builder.at_once(1)).await;
     let (service, request) = (app.python.service(), post(&format!("/?gate={}", gate.port), ""));
     let (running, _held) = gate.hold(async move { ask(service, request).await }).await;
     let service = app.python.service();

@@ -3,6 +3,7 @@
 
 use httpy::Workers;
 use httpy_tests::child::{Ended, Server};
+use httpy_tests::executor::{self, OfThreads};
 
 const HANDLER: &str = "def handle(method, path, params, query, headers, body):\n    return 200, 'ok', {}\n";
 
@@ -153,6 +154,9 @@ async fn an_environment_of_another_python_is_refused_with_both_versions() {
 
 #[tokio::test]
 async fn two_modules_of_one_name_are_refused_with_both_files() {
+    if executor::lacks(OfThreads::SharedInterpreter) {
+        return;
+    }
     let server = Server::new(HANDLER).file("one/worker.py", HANDLER).file("two/worker.py", HANDLER).app("");
     let server = server.setup(|setup| {
         for (app, dir) in setup.apps.iter_mut().zip(["one", "two"]) {
@@ -192,6 +196,9 @@ async fn options_that_contradict_each_other_are_told_all_at_once() {
 
 #[tokio::test]
 async fn a_second_app_with_other_workers_is_refused_with_both_numbers() {
+    if executor::lacks(OfThreads::SharedInterpreter) {
+        return;
+    }
     let server = Server::new(HANDLER).app(HANDLER).config(|config| config.workers = (1..=7).into());
     fails(server, "differs", &["1..=64", "1..=7"]).await;
 }

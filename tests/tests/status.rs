@@ -12,6 +12,7 @@ use axum::body::Body;
 use http::Request;
 use httpy::{Ending, PyAppBuilder, RecordedCall, Stacks, Worker, WorkerState};
 use httpy_tests::app::{Answer, App, ask, get, post};
+use httpy_tests::executor::{self, OfThreads, Options};
 use httpy_tests::gate::{Gate, Held};
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
@@ -57,7 +58,7 @@ impl Turn {
     async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
         let alone = TURN.lock().await;
         let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
-            options(builder.workers(1..=1).slow_call(Duration::from_secs(1)))
+            options(builder.at_once(1).slow_call(Duration::from_secs(1)))
         });
         let routes = app.python.router().unwrap_or_else(|error| panic!("{error:?}"));
         let router = routes.nest_service("/status", app.python.status_page());
@@ -199,6 +200,9 @@ static ATTACHED: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
 
 #[tokio::test]
 async fn while_c_code_holds_the_interpreter_everything_is_answered_but_the_stacks() {
+    if executor::lacks(OfThreads::HeldInterpreter) {
+        return;
+    }
     let turn = Turn::begin(|builder| builder).await;
     let function = format!("/attached?function={}", wait_attached as extern "C" fn() as usize);
     let held = tokio::spawn(ask(turn.router.clone(), get(&function)));

@@ -47,12 +47,30 @@ pub enum Fault {
     Contract(ContractFailure),
     /// Our own code panicked.
     Panicked(String),
+    /// The worker process that ran it died; as [`Outcome::Crashed`].
+    Crashed(String),
     /// The iterator let pass that the request's body did not come to its end.
     Upload(UploadFault),
     /// The iterator took too long for a chunk, or went on after its client had gone, and was interrupted.
     Interrupted,
     /// The client took nothing for too long.
     Stalled,
+}
+
+/// More than one of these in a second is no heartbeat; one per year is none.
+const HEARTBEATS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(365 * 24 * 60 * 60)];
+
+/// An empty comment and the end of an event, as `text/event-stream` has them.
+const HEARTBEAT: &[u8] = b": \n\n";
+
+impl Heartbeat {
+    /// That of a body of server-sent events, every so many `seconds`: at least 0.1, at most a year; none where that is no
+    /// length of time.
+    pub fn every(seconds: f64) -> Option<Self> {
+        let every = Duration::try_from_secs_f64(seconds).ok()?;
+        let [least, most] = HEARTBEATS;
+        Some(Self { every: every.clamp(least, most), bytes: Bytes::from_static(HEARTBEAT) })
+    }
 }
 
 impl Fault {
@@ -62,6 +80,7 @@ impl Fault {
             Self::Raised(exception) => Some(Outcome::Raised(exception.clone())),
             Self::Contract(failure) => Some(Outcome::Contract(failure.clone())),
             Self::Panicked(text) => Some(Outcome::Panicked(text.clone())),
+            Self::Crashed(text) => Some(Outcome::Crashed(text.clone())),
             Self::Upload(fault) => Some(Outcome::Upload(fault.clone())),
             Self::Interrupted | Self::Stalled => None,
         }

@@ -8,15 +8,18 @@ use std::fmt;
 /// An ordered multimap of byte strings: names may repeat, order is kept, nothing is interpreted.
 ///
 /// All of it stands in one buffer, so that a handful of fields costs one allocation.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Fields {
-    /// Pair after pair: how long the name is, how long the value is, the name, the value.
+    /// Pair after pair: how long the name is or that it is the one before, how long the value is, the name, the value.
     bytes: Vec<u8>,
     pairs: usize,
 }
 
 /// What a length takes up.
 const LENGTH: usize = size_of::<usize>();
+
+/// In place of a name's length: the name of the pair before. No name is so long.
+const SAME: usize = usize::MAX;
 
 impl Fields {
     /// No fields; allocates nothing.
@@ -34,6 +37,15 @@ impl Fields {
         self.bytes.extend_from_slice(&name.len().to_ne_bytes());
         self.bytes.extend_from_slice(&value.len().to_ne_bytes());
         self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.pairs += 1;
+    }
+
+    /// Adds one pair after all others, of the same name as the last one, which is not written out again: a long name with many
+    /// values takes up no more than what it was made of. Without a last one, the name is empty.
+    pub fn push_again(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(&SAME.to_ne_bytes());
+        self.bytes.extend_from_slice(&value.len().to_ne_bytes());
         self.bytes.extend_from_slice(value);
         self.pairs += 1;
     }
@@ -64,17 +76,28 @@ impl Fields {
 
     /// The pairs in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut rest = self.bytes.as_slice();
+        let (mut rest, mut last) = (self.bytes.as_slice(), &[][..]);
         std::iter::from_fn(move || {
             let (name, tail) = rest.split_first_chunk()?;
-            let (value, tail) = tail.split_first_chunk()?;
-            let (name, tail) = tail.split_at(usize::from_ne_bytes(*name));
+            let (value, mut tail) = tail.split_first_chunk()?;
+            let name = usize::from_ne_bytes(*name);
+            if name != SAME {
+                (last, tail) = tail.split_at(name);
+            }
             let (value, tail) = tail.split_at(usize::from_ne_bytes(*value));
             rest = tail;
-            Some((name, value))
+            Some((last, value))
         })
     }
 }
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
 
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,5 +120,28 @@ mod tests {
         let pairs: Vec<_> = fields.iter().collect();
         assert_eq!(pairs, [(&b"a"[..], &b"1"[..]), (b"", b""), (b"a", b"\xff\0")]);
         assert_eq!(fields.len(), 3);
+    }
+
+    #[test]
+    fn a_name_that_is_not_written_out_again_is_there_again() {
+        let (mut fields, mut written) = (Fields::new(), Fields::new());
+        fields.push_again(b"0");
+        written.push(b"", b"0");
+        for name in [&b"a"[..], b"b"] {
+            fields.push(name, b"1");
+            fields.push_again(b"2");
+            fields.push_again(b"");
+            for value in [&b"1"[..], b"2", b""] {
+                written.push(name, value);
+            }
+        }
+        assert_eq!(fields, written);
+        assert_eq!(fields.len(), 7);
+        let mut long = Fields::new();
+        long.push(&[b'n'; 1000], b"1");
+        for _ in 0..1000 {
+            long.push_again(b"2");
+        }
+        assert!(long.bytes.len() < 1100 + 1000 * (2 * LENGTH + 1));
     }
 }

@@ -13,6 +13,7 @@ mod contract;
 mod exception;
 mod executor;
 mod fields;
+pub mod frame;
 mod header;
 mod job;
 mod outcome;
@@ -20,6 +21,7 @@ mod queue;
 mod stream;
 mod ticket;
 mod timing;
+pub mod view;
 mod wake;
 
 pub use answer::{Answer, Kept, Outbox, Question};
@@ -28,8 +30,8 @@ pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, Uploa
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body, check_status};
 pub use exception::{Exception, Frame, Link, Relation};
 pub use executor::{
-    Execute, ExitReport, Facts, Figures, Health, Listener, LoadError, LoadErrorKind, Loaded, LoopMember, Member,
-    Notice, Overdue, Roster, Slow, Stack, StackOf, StartError, Work,
+    Accept, Execute, ExitReport, Facts, Figures, Health, Listener, LoadError, LoadErrorKind, Loaded, LoopMember,
+    Member, Notice, Overdue, ProcessNotice, Roster, Running, Slow, Stack, StackOf, StartError, Work,
 };
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
@@ -39,3 +41,4 @@ pub use queue::{Line, Lost, Queue, Seat, Seats, Standing, Take, Wait};
 pub use stream::{Broken, Gone, Reader, Writer, stream};
 pub use ticket::{Finish, Interruption, Ticket};
 pub use timing::{Step, Timings};
+pub use view::View;

@@ -17,6 +17,8 @@ pub enum Outcome {
     Upload(UploadFault),
     /// Our own code panicked; the worker goes on.
     Panicked(String),
+    /// The worker process that ran it died; in one sentence, to be put behind the target.
+    Crashed(String),
 }
 
 /// A handler's three items as plain data. [`Returned::check`] makes a [`Reply`] of it.

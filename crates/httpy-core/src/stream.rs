@@ -169,6 +169,16 @@ impl<E> Reader<E> {
         }
     }
 
+    /// Puts a chunk that came out back in front of all others, also where there is no room. An empty one is none.
+    pub fn put_back(&mut self, chunk: Bytes) {
+        if chunk.is_empty() {
+            return;
+        }
+        let mut state = lock(&self.shared);
+        state.bytes += chunk.len();
+        state.chunks.push_front(chunk);
+    }
+
     /// Whether the stream is complete and nothing is left to come out.
     pub fn is_end(&self) -> bool {
         let state = lock(&self.shared);
@@ -255,6 +265,23 @@ mod tests {
         drop(reader.poll_next(&mut context));
         assert_eq!(woken(&count), 1);
         assert_eq!(writer.poll_ready(&mut context), Poll::Ready(Ok(())));
+    }
+
+    #[test]
+    fn a_chunk_that_is_put_back_comes_out_again_first() {
+        let (mut writer, mut reader, _, waker) = begin();
+        let mut context = Context::from_waker(&waker);
+        for chunk in ["a", "b"] {
+            writer.write(chunk.into()).unwrap();
+        }
+        writer.end();
+        assert_eq!(reader.poll_next(&mut context), Poll::Ready(Some(Ok("a".into()))));
+        reader.put_back("a".into());
+        reader.put_back(Bytes::new());
+        for chunk in ["a", "b"] {
+            assert_eq!(reader.poll_next(&mut context), Poll::Ready(Some(Ok(chunk.into()))));
+        }
+        assert_eq!(reader.poll_next(&mut context), Poll::Ready(None));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | waiting | the response future | running, withdrawn |
 //! | withdrawn | the response future: nobody waits for the call any more, it never runs | |
-//! | running | the worker that takes it | interrupting, done |
+//! | running | the worker that takes it | interrupting, done; waiting again where it was only sent ahead |
 //! | interrupting | the enforcer, for the few instructions in which it sends the interruption | interrupted |
 //! | interrupted | the enforcer: the interruption is on its way to the worker's thread, or has arrived there | interrupting again, done |
 //! | done | the worker, when no Python code of the job runs any more | |
@@ -148,6 +148,19 @@ impl Ticket {
         self.word.compare_exchange(WAITING, running, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// The side of whoever took the call ahead of its turn, and knows that it never began: it waits again, and `freight`, which
+    /// was [unloaded](Self::unload), is once more that of whoever takes or withdraws it. False when nobody waits for it any
+    /// more: then the freight is gone, and the call is still to be [finished](Self::finish).
+    pub fn put_back(&self, freight: Freight) -> bool {
+        // First, since whoever finds it waiting unloads it.
+        *self.freight.lock().unwrap_or_else(PoisonError::into_inner) = Some(freight);
+        let waits = self.change(|word| (stage(word) == RUNNING && word & GONE == 0).then_some(WAITING)).is_some();
+        if !waits {
+            drop(self.unload());
+        }
+        waits
+    }
+
     /// The caller's side: true, once, when the call still waits; from then on it never runs. Its freight is given up here,
     /// whenever a worker comes by its job.
     pub fn withdraw(&self) -> bool {
@@ -180,6 +193,15 @@ impl Ticket {
     /// The worker's side: where timings are wanted, notes that the call has come so far.
     pub fn stamp(&self, step: Step) {
         self.stamps.stamp(step, self.pushed);
+    }
+
+    /// The side of whoever sent the call to another process: where timings are wanted, notes when the handler was `called`
+    /// there, when it `returned`, and when its result was plain data.
+    pub fn stamp_run(&self, called: Instant, returned: Instant, converted: Instant) {
+        if self.are_timings_wanted() {
+            self.stamps.take(called.saturating_duration_since(self.pushed), None);
+            self.stamps.run([called, returned, converted].map(|at| at.saturating_duration_since(self.pushed)));
+        }
     }
 
     /// The handler's side: something is logged for the call.

@@ -64,6 +64,13 @@ impl Stamps {
         }
     }
 
+    /// When each step was reached, after the push.
+    pub(crate) fn run(&self, steps: [Duration; 3]) {
+        for (stamp, at) in self.steps.iter().zip(steps) {
+            stamp.store(nanoseconds(at).max(1), Ordering::Relaxed);
+        }
+    }
+
     /// What is going on has lasted until now, `elapsed` after the push.
     pub(crate) fn timings(&self, elapsed: Duration) -> Timings {
         let (taken, attach) = (self.taken.load(Ordering::Relaxed), self.attach.load(Ordering::Relaxed));

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use httpy_core::{
-    Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, Roster, Slow, Stack, StartError,
-    TargetId, Ticket,
+    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, LoadErrorKind, Loaded, Roster, Slow,
+    Stack, StartError, TargetId, Ticket,
 };
 use tokio::sync::oneshot;
 
@@ -138,6 +138,16 @@ impl Execute for Embedded {
 
     fn examine(&self) -> Result<String, LoadError> {
         self.runtime.examine(self.paths.clone())
+    }
+
+    fn reload(&self, _: Option<String>, _: Accept) -> oneshot::Receiver<Result<(), LoadError>> {
+        let (sender, receiver) = oneshot::channel();
+        let message = "threads of this process share one interpreter, which keeps what it has imported: only worker processes can \
+                       load code anew";
+        let error = LoadError { kind: LoadErrorKind::Reload, message: message.to_owned(), exception: None };
+        // The receiver is at hand.
+        drop(sender.send(Err(error)));
+        receiver
     }
 
     fn keep(&self, kept: Box<dyn Any + Send>) {

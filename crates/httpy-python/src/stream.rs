@@ -1,9 +1,8 @@
 //! A reply's body as an iterator: run on the worker that called its handler, in the same context, chunk by chunk, and closed
 //! in the end, whatever that is.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
 use httpy_core::{Fault, Gone, Heartbeat, Returned, Ticket, Writer, allows_body};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyType};
@@ -16,12 +15,6 @@ use crate::park;
 use crate::runtime::Shared;
 use crate::turn::Turn;
 use crate::upload::Receiver;
-
-/// More than one of these in a second is no heartbeat; one per year is none.
-const HEARTBEATS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(365 * 24 * 60 * 60)];
-
-/// An empty comment and the end of an event, as `text/event-stream` has them.
-const HEARTBEAT: &[u8] = b": \n\n";
 
 /// What is known of streamed bodies, of one interpreter.
 #[derive(Debug)]
@@ -45,9 +38,7 @@ impl Streams {
             return Ok(None);
         }
         let seconds: Option<f64> = body.getattr("heartbeat")?.extract()?;
-        let every = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let [least, most] = HEARTBEATS;
-        Ok(every.map(|every| Heartbeat { every: every.clamp(least, most), bytes: Bytes::from_static(HEARTBEAT) }))
+        Ok(seconds.and_then(Heartbeat::every))
     }
 }
 

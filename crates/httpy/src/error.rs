@@ -36,9 +36,11 @@ pub(crate) enum Kind {
     ShutDown,
     Load(LoadErrorKind),
     Routes,
+    Reload,
     Exception,
     Contract(Rule),
     Internal,
+    WorkerDied,
     Extra,
     BodyTooLarge,
     BodyBroken,
@@ -93,6 +95,10 @@ impl Error {
 
     pub(crate) fn panicked(target: &str, text: &str) -> Self {
         Self::new(Kind::Internal, format!("httpy panicked while it called {target}: {text}"))
+    }
+
+    pub(crate) fn worker_died(target: &str, text: &str) -> Self {
+        Self::new(Kind::WorkerDied, format!("{target} did not answer: {text}"))
     }
 
     pub(crate) fn shutting_down() -> Self {
@@ -198,6 +204,12 @@ impl Error {
         self.is_load(LoadErrorKind::InitResult)
     }
 
+    /// A [reload](crate::PyApp::reload) cannot be: the new code has other routes than those that are mounted for good, the
+    /// app runs on threads of this process, or it has ended.
+    pub fn is_reload(&self) -> bool {
+        self.0.kind == Kind::Reload || self.is_load(LoadErrorKind::Reload)
+    }
+
     /// Patterns or methods of a route map are wrong or conflict; the message lists all of them.
     pub fn is_routes(&self) -> bool {
         self.0.kind == Kind::Routes
@@ -224,6 +236,12 @@ impl Error {
     /// httpy itself failed: 500. Please report it.
     pub fn is_internal(&self) -> bool {
         matches!(self.0.kind, Kind::Internal | Kind::Load(LoadErrorKind::Internal))
+    }
+
+    /// The worker process that ran the handler died, by a crash or a signal: 502. Of a streamed response whose head is out: its
+    /// body breaks off. Never with handlers on threads, which share the fate of the process.
+    pub fn is_worker_died(&self) -> bool {
+        self.0.kind == Kind::WorkerDied
     }
 
     /// The client's body is over the limit: 413.

@@ -52,6 +52,9 @@ pub struct Processes {
     pub reload_on_change: bool,
 }
 
+/// That of the embedded interpreter.
+#[cfg(feature = "processes")]
+const SWITCH_INTERVAL: Duration = Duration::from_millis(1);
 const MOST_PROCESSES: usize = 256;
 const MOST_THREADS: usize = 1024;
 
@@ -212,6 +215,29 @@ pub(crate) fn start(config: &Config, paths: Vec<PathBuf>, listener: Listener) ->
             let started = httpy_python::Embedded::start(&interpreter, pool, paths, listener);
             Ok(Arc::new(started.map_err(|error| Error::not_started(&error))?))
         }
+        #[cfg(feature = "processes")]
+        Executor::Processes(processes) => {
+            let options = httpy_process::ProcessOptions {
+                python: processes.python.clone(),
+                venv: config.venv.clone().or_else(|| std::env::var_os("VIRTUAL_ENV").map(PathBuf::from)),
+                paths,
+                processes: processes.count,
+                threads: processes.threads_per_process,
+                in_flight: config.in_flight,
+                uvloop: config.uvloop,
+                switch_interval: config.switch_interval.unwrap_or(SWITCH_INTERVAL),
+                logging: config.python_logging.unwrap_or(true),
+                debug: config.debug,
+                lost_after: config.lost_after,
+                replacements: config.replacements,
+                max_requests: processes.max_requests,
+                max_rss: processes.max_rss,
+                max_age: processes.max_age,
+            };
+            let started = httpy_process::Processes::start(options, listener);
+            Ok(Arc::new(started.map_err(|error| Error::not_started(&error))?))
+        }
+        #[cfg(not(all(feature = "embed", feature = "processes")))]
         _ => {
             drop((paths, listener));
             Err(Error::new(Kind::Config, "executor: it needs a feature of the crate httpy that is not on".to_owned()))

@@ -83,6 +83,7 @@ pub(crate) fn status(kind: &Kind) -> (StatusCode, &'static str) {
         Kind::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
         Kind::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "the request's body took too long"),
         Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too large"),
+        Kind::WorkerDied => (StatusCode::BAD_GATEWAY, "the worker died"),
         Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded, try again later"),
         Kind::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting down, try again later"),
         Kind::Deadline => (StatusCode::GATEWAY_TIMEOUT, "the handler took too long"),

@@ -1,6 +1,7 @@
 //! Which handlers run on the event loop, and what becomes of results that nobody awaited.
 
 use httpy_tests::app::{App, ask, get};
+use httpy_tests::executor::Options;
 
 use crate::turn::Turn;
 
@@ -86,7 +87,7 @@ async fn a_generator_function_is_refused_at_the_start() {
     let turn = Turn::begin("def handle(method, path, params, query, headers, body): pass").await;
     for prefix in ["", "async "] {
         let source = format!("{prefix}def handle(method, path, params, query, headers, body):\n    yield 5\n");
-        let error = App::try_with(&source, |builder| builder.workers(1..=4)).unwrap_err();
+        let error = App::try_with(&source, |builder| builder.at_once(4)).unwrap_err();
         assert!(error.is_generator_handler() && !error.is_signature(), "{error}");
     }
     drop(turn);

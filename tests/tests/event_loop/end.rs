@@ -5,6 +5,7 @@ use std::time::Duration;
 use httpy_tests::app::App;
 use httpy_tests::child::Server;
 use httpy_tests::client::request;
+use httpy_tests::executor::{self, Options};
 use httpy_tests::gate::Gate;
 
 use crate::turn::{SOURCE, Turn};
@@ -42,7 +43,7 @@ async fn an_async_init_fails_as_a_plain_one_does() {
         ("return 5", "init returned int: expected a dict of routes"),
     ] {
         let source = format!("import asyncio\nasync def init():\n    {body}\n{HANDLER}");
-        let error = App::try_with(&source, |builder| builder.workers(1..=4)).unwrap_err();
+        let error = App::try_with(&source, |builder| builder.at_once(4)).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
         assert_eq!(error.is_init_result(), body.starts_with("return"));
         if let Some(exception) = error.exception() {
@@ -55,7 +56,10 @@ async fn an_async_init_fails_as_a_plain_one_does() {
 
 fn server(source: &str) -> Server {
     let server = Server::new(&format!("{SOURCE}{source}"));
-    server.config(|config| config.shutdown_function = Some(config.target.replace(":handle", ":stop")))
+    server.config(|config| {
+        config.shutdown_function = Some(config.target.replace(":handle", ":stop"));
+        config.executor = executor::with_one_interpreter();
+    })
 }
 
 #[tokio::test]
@@ -74,8 +78,8 @@ atexit.register(print, 'at exit')
         child.signal("INT").await;
         let ended = child.wait().await;
         ended.assert_code(0);
-        let said: Vec<&str> =
-            ended.stdout.lines().filter(|line| line.contains("stopped on") || *line == "at exit").collect();
+        let said = |line| ["stopped on", "at exit"].iter().find_map(|text| str::find(line, text)).map(|at| &line[at..]);
+        let said: Vec<&str> = ended.printed().lines().filter_map(said).collect();
         assert_eq!(said, [&format!("stopped on {thread}"), "at exit"], "{ended:?}");
         assert!(!ended.stderr.contains("WARN") && !ended.stderr.contains("ERROR"), "{ended:?}");
     }
@@ -95,7 +99,7 @@ async fn what_a_shutdown_function_raises_is_logged_and_the_end_goes_on() {
         let ended = child.wait().await;
         ended.assert_code(0);
         ended.assert_says(&[expected]);
-        assert!(ended.stdout.contains("at exit"), "{ended:?}");
+        assert!(ended.printed().contains("at exit"), "{ended:?}");
     }
 }
 
@@ -145,7 +149,7 @@ async def handle(method, path, params, query, headers, body):
     let ended = child.wait().await;
     ended.assert_code(0);
     for said in ["the handler was cancelled", "background True", "behind was cancelled", "the generator was closed"] {
-        assert!(ended.stdout.contains(said), "{said}: {ended:?}");
+        assert!(ended.printed().contains(said), "{said}: {ended:?}");
     }
     assert!(!ended.stderr.contains("ERROR") && !ended.stderr.contains("Task was destroyed"), "{ended:?}");
 }

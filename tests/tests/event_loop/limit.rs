@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use httpy_tests::app::{App, ask, get};
+use httpy_tests::executor::{self, OfThreads};
 
 use crate::turn::Turn;
 
@@ -49,6 +50,9 @@ async fn a_call_that_waits_too_long_for_the_loop_is_refused_and_never_runs() {
 
 #[tokio::test]
 async fn calls_go_to_the_loop_with_the_fewest() {
+    if executor::lacks(OfThreads::SeveralLoops) {
+        return;
+    }
     let turn = Turn::with(SOURCE, |builder| builder.event_loops(3)).await;
     let mut calls = Vec::new();
     for _ in 0..6 {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use httpy::PyAppBuilder;
 use httpy_tests::app::{Answer, App, ask, get};
+use httpy_tests::executor::Options;
 use httpy_tests::gate::{Gate, Held};
 use httpy_tests::log::{self, Line};
 use tokio::sync::{Mutex, MutexGuard};
@@ -41,7 +42,7 @@ impl Turn {
     pub(crate) async fn with(source: &str, options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
         let alone = TURN.lock().await;
         let app = App::with(&format!("{SOURCE}{source}"), |builder| {
-            options(builder.workers(1..=4).deadline(Duration::from_secs(3600)))
+            options(builder.at_once(4).deadline(Duration::from_secs(3600)))
         });
         Self { app, gate: Gate::new().await, _alone: alone }
     }

@@ -16,6 +16,7 @@ use axum::body::Body;
 use http::Request;
 use httpy::{Error, PyAppBuilder};
 use httpy_tests::app::{Answer, App, ask, get};
+use httpy_tests::executor::Options;
 use httpy_tests::gate::{Gate, Held};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
@@ -44,7 +45,7 @@ struct Turn {
 impl Turn {
     async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
         let alone = TURN.lock().await;
-        let app = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| options(builder.workers(1..=1)));
+        let app = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| options(builder.at_once(1)));
         Self { app, gate: Gate::new().await, _alone: alone }
     }
 

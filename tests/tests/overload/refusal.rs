@@ -10,6 +10,7 @@ use futures_util::stream;
 use httpy::Error;
 use httpy_tests::app::{App, ask, get, post, serve};
 use httpy_tests::client;
+use httpy_tests::executor::Options;
 use httpy_tests::gate::Gate;
 use httpy_tests::log;
 use tracing::Level;
@@ -124,7 +125,7 @@ async fn a_service_waits_for_a_worker_no_longer_than_its_own_deadline() {
 async fn a_call_that_waited_until_its_deadline_is_answered_with_503_and_never_runs() {
     let turn = Turn::begin(|builder| builder).await;
     // Of another app with the same worker: its own clock must not end first.
-    let other = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| builder.workers(1..=1));
+    let other = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| builder.at_once(1));
     let call = tokio::spawn(ask(other.python.service(), get(&format!("/hold?gate={}", turn.gate.port))));
     let held = turn.gate.arrival().await;
     tokio::time::pause();

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use httpy::Error;
 use httpy_tests::app::{App, get, post};
+use httpy_tests::executor::Options;
 use httpy_tests::gate::Gate;
 use tokio::sync::oneshot;
 
@@ -59,7 +60,7 @@ async fn calls_that_end_within_the_grace_period_are_answered() {
 #[tokio::test]
 async fn shutdown_answers_pending_calls_with_503_and_leaves_other_apps_alone() {
     let turn = Turn::begin(|builder| builder).await;
-    let other = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| builder.workers(1..=1));
+    let other = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| builder.at_once(1));
     let (running, held) = turn.hold().await;
     turn.app.python.shutdown().await;
     refused(&running.await.unwrap(), SHUTTING_DOWN, Error::is_shutting_down);

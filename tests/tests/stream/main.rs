@@ -15,6 +15,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use httpy::{Error, PyAppBuilder, PyService, ResponseBody};
 use httpy_tests::app::{App, ask, get};
+use httpy_tests::executor::Options;
 use httpy_tests::gate::Gate;
 use tower::ServiceExt;
 
@@ -37,7 +38,8 @@ seen = []
 def tell(method, path, params, query, headers, body):
     return 200, ' '.join(seen), {}
 ";
-        let app = App::with(&format!("{}{SEEN}{source}", Gate::SOURCE), options);
+        let app =
+            App::with(&format!("{}{SEEN}{source}", Gate::SOURCE), |builder| options(builder.in_one_interpreter()));
         Self { app, gate: Gate::new().await }
     }
 

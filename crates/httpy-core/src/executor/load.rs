@@ -41,6 +41,8 @@ pub enum LoadErrorKind {
     InitResult,
     /// The shutdown function takes arguments.
     ShutdownSignature,
+    /// The code cannot be loaded anew, for a reason that is not in the code alone.
+    Reload,
     /// Anything that is our own mistake or that app code did to the interpreter.
     Internal,
 }

@@ -8,6 +8,7 @@ mod figure;
 mod health;
 mod load;
 mod notice;
+mod process;
 mod roster;
 mod start;
 
@@ -23,9 +24,13 @@ pub use self::figure::Figures;
 pub use self::health::Health;
 pub use self::load::{LoadError, LoadErrorKind, Loaded};
 pub use self::notice::{Notice, Overdue, Slow};
+pub use self::process::{ProcessNotice, Running};
 pub use self::roster::{LoopMember, Member, Roster, Stack, StackOf, Work};
 pub use self::start::{Facts, StartError};
 use crate::{Job, Outcome, TargetId, Ticket};
+
+/// Says whether routes can take the place of those that are mounted, and if not, why.
+pub type Accept = Box<dyn FnOnce(Vec<(String, Vec<String>)>) -> Result<(), String> + Send + Sync>;
 
 /// Runs the calls of one app: loads its handlers, takes its jobs, and tells how it is.
 ///
@@ -115,6 +120,11 @@ pub trait Execute: fmt::Debug + Send + Sync {
     ///
     /// When app code has broken the interpreter so that it cannot look.
     fn examine(&self) -> Result<String, LoadError>;
+
+    /// Loads the code anew, and lets it take over once all of it is ready: `init` is run, and `accept` is asked about its
+    /// routes right before the swap, and may refuse them. The receiver hears when that is done. Never blocks, and at any
+    /// failure nothing has changed.
+    fn reload(&self, init: Option<String>, accept: Accept) -> oneshot::Receiver<Result<(), LoadError>>;
 
     /// Keeps `kept`, a call's span for one, until all that Python code has logged until now is in the host's log.
     fn keep(&self, kept: Box<dyn Any + Send>);

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::ProcessNotice;
 use crate::{Exception, Lane, Timings};
 
 /// One line of the log; `Display` is its text.
@@ -99,6 +100,8 @@ pub enum Notice {
         /// What was raised.
         exception: Exception,
     },
+    /// Something has become of a worker process.
+    Process(ProcessNotice),
     /// Calls cannot be interrupted, because other code does not give the interpreter up.
     Held {
         /// For how long.
@@ -159,6 +162,7 @@ impl Notice {
             | Self::LoopFailed { .. }
             | Self::Spent { .. }
             | Self::Held { .. } => "",
+            Self::Process(notice) => notice.target(),
         }
     }
 }
@@ -250,6 +254,7 @@ impl fmt::Display for Notice {
             Self::Returned { worker, call } => {
                 write!(f, "worker {worker} is back: {} ended after {:.1?}", call.target, call.elapsed)
             }
+            Self::Process(notice) => notice.fmt(f),
             Self::Held { held_for, calls } => {
                 write!(
                     f,

@@ -40,6 +40,11 @@ pub enum StartError {
         /// CPython's own words.
         message: String,
     },
+    /// A worker process did not start, or did not get ready.
+    Worker {
+        /// Why, in one sentence, and what it has printed last.
+        message: String,
+    },
     /// The interpreter runs already, with another value of a setting that all apps of the process share.
     Differs {
         /// The setting, for example `switch interval`.
@@ -64,6 +69,7 @@ impl fmt::Display for StartError {
                 write!(f, "virtual environment {}: {problem}", dir.display())
             }
             Self::Interpreter { message } => write!(f, "CPython did not start: {message}"),
+            Self::Worker { message } => write!(f, "no worker process: {message}"),
             Self::Differs { what, first, second } => {
                 write!(f, "all apps of a process share one interpreter, and its {what} is {first}: asked for {second}")
             }

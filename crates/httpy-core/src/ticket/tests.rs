@@ -88,6 +88,58 @@ fn the_freight_of_a_taken_call_is_the_workers_once() {
 }
 
 #[test]
+fn a_call_that_was_put_back_waits_with_its_freight_and_is_taken_or_withdrawn_once_more() {
+    for withdraws in [false, true] {
+        let ticket = running();
+        let freight = ticket.unload();
+        assert!(ticket.put_back(freight));
+        assert!(!ticket.is_taken() && ticket.seat().is_none());
+        if withdraws {
+            assert!(ticket.withdraw() && body(&ticket).is_empty());
+        } else {
+            assert!(ticket.take(Seat(7)));
+            assert_eq!((ticket.seat(), &body(&ticket)[..]), (Some(Seat(7)), &b"body"[..]));
+        }
+    }
+}
+
+#[test]
+fn a_call_whose_client_has_gone_or_that_has_ended_is_not_put_back() {
+    let (gone, ended) = (running(), running());
+    gone.set_gone();
+    assert_eq!(ended.finish(), Finish::Free);
+    for ticket in [&gone, &ended] {
+        let freight = ticket.unload();
+        assert!(!ticket.put_back(freight));
+        assert!(body(ticket).is_empty(), "its freight is given up");
+    }
+    assert_eq!(gone.finish(), Finish::Free);
+}
+
+#[test]
+fn whoever_comes_first_a_call_that_is_put_back_and_left_keeps_no_freight() {
+    for _ in 0..2_000 {
+        let (ticket, start) = (running(), Barrier::new(2));
+        let freight = ticket.unload();
+        let (back, withdrawn) = thread::scope(|scope| {
+            let caller = scope.spawn(|| {
+                start.wait();
+                let withdrawn = ticket.withdraw();
+                if !withdrawn {
+                    ticket.set_gone();
+                }
+                withdrawn
+            });
+            start.wait();
+            (ticket.put_back(freight), caller.join().unwrap())
+        });
+        assert!(back || !withdrawn);
+        // One that waits is looked at again, by a queue that finds it closed; its freight is not lost meanwhile.
+        assert_eq!(body(&ticket).is_empty(), withdrawn || !back);
+    }
+}
+
+#[test]
 fn only_a_call_that_runs_is_interrupted_or_lost() {
     for ticket in [waiting(), running()] {
         ticket.withdraw();

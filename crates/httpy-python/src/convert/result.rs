@@ -1,10 +1,12 @@
-//! What a handler returned, as plain data: the types are looked at here, everything else is judged by the contract on
-//! the HTTP side.
+//! What a handler returned, as plain data: a Python object as the contract's [`View`], by which it is read.
 
 use bytes::Bytes;
-use httpy_core::{BodyKind, Content, ContractFailure, Fields, MAX_HEADER_LINES, Outcome, Returned, check_status};
+use httpy_core::view::{self, Integer, Latin1, Octets, Read, Refusal, Triple};
+use httpy_core::{ContractFailure, Outcome, Returned, View};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::list::BoundListIterator;
+use pyo3::types::tuple::BoundTupleIterator;
 use pyo3::types::{
     PyAnyMethods, PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyIterator, PyList, PyMemoryView, PyString, PyTuple,
     PyType,
@@ -12,25 +14,8 @@ use pyo3::types::{
 
 use super::text;
 
-/// Why there is no [`Returned`].
-enum Refusal {
-    /// The handler broke the contract.
-    Contract(ContractFailure),
-    /// CPython raised while we looked.
-    Raised(PyErr),
-}
-
-impl From<ContractFailure> for Refusal {
-    fn from(failure: ContractFailure) -> Self {
-        Self::Contract(failure)
-    }
-}
-
-impl From<PyErr> for Refusal {
-    fn from(error: PyErr) -> Self {
-        Self::Raised(error)
-    }
-}
+/// An object that a handler gave.
+struct Object<'py>(Bound<'py, PyAny>);
 
 /// What a handler returned.
 pub(crate) enum Found<'py> {
@@ -48,14 +33,14 @@ pub(crate) enum Found<'py> {
 ///
 /// What CPython raised on the way: out of memory, or an exception that belongs to another thread's interruption.
 pub(crate) fn returned<'py>(result: &Bound<'py, PyAny>, on_loop: bool) -> PyResult<Found<'py>> {
-    match read(result, on_loop) {
-        Ok((returned, None)) => Ok(Found::Outcome(Outcome::Returned(returned))),
-        Ok((returned, Some(iterator))) => Ok(Found::Stream(returned, iterator)),
+    match view::read(&Object(result.clone()), on_loop) {
+        Ok(Read { returned, iterator: None }) => Ok(Found::Outcome(Outcome::Returned(returned))),
+        Ok(Read { returned, iterator: Some(iterator) }) => Ok(Found::Stream(returned, iterator.0)),
         Err(Refusal::Contract(failure)) => Ok(match iterator(result) {
             Some(iterator) => Found::Refused(failure, iterator),
             None => Found::Outcome(Outcome::Contract(failure)),
         }),
-        Err(Refusal::Raised(error)) => Err(error),
+        Err(Refusal::Unread(error)) => Err(error),
     }
 }
 
@@ -71,34 +56,11 @@ fn iterator<'py>(result: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
 ///
 /// What CPython raised on the way, and inside of that what is wrong with the chunk.
 pub(crate) fn chunk(chunk: &Bound<'_, PyAny>, number: u64) -> PyResult<Result<Bytes, ContractFailure>> {
-    match binary(chunk) {
-        Ok(Some((bytes, _))) => Ok(Ok(bytes)),
-        Ok(None) => Ok(Err(ContractFailure::chunk_type(&type_name(chunk), number))),
-        Err(error) => match text::unencodable(chunk.py(), &error) {
-            Some((code_point, index)) => Ok(Err(ContractFailure::chunk_text(code_point, index, number))),
-            None => Err(error),
-        },
+    match view::read_chunk(&Object(chunk.clone()), number) {
+        Ok(bytes) => Ok(Ok(bytes)),
+        Err(Refusal::Contract(failure)) => Ok(Err(failure)),
+        Err(Refusal::Unread(error)) => Err(error),
     }
-}
-
-fn read<'py>(result: &Bound<'py, PyAny>, on_loop: bool) -> Result<(Returned, Option<Bound<'py, PyAny>>), Refusal> {
-    let Ok(tuple) = result.cast::<PyTuple>() else {
-        if is_coroutine(result) {
-            // Else Python warns that it was never awaited, some time, somewhere. It has not begun, so that nothing can fail.
-            result.call_method0("close")?;
-            return Err(ContractFailure::coroutine().into());
-        }
-        return Err(ContractFailure::not_a_tuple(&type_name(result)).into());
-    };
-    if tuple.len() != 3 {
-        return Err(ContractFailure::wrong_count(&type_names(tuple), tuple.len()).into());
-    }
-    let (status, body, headers) = (tuple.get_item(0)?, tuple.get_item(1)?, tuple.get_item(2)?);
-    let status = check_status(integer(tuple, &status)?)?;
-    let (whole, kind) = content(tuple, &body, on_loop)?;
-    let Lines { fields, count } = lines(tuple, &headers)?;
-    let returned = Returned { status, body: Content::Whole(whole), kind, headers: fields, header_lines: count };
-    Ok((returned, (kind == BodyKind::Iterator).then_some(body)))
 }
 
 /// Whether it is what an `async def` function gives.
@@ -108,126 +70,161 @@ pub(crate) fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
     unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
 }
 
-fn integer(tuple: &Bound<'_, PyTuple>, status: &Bound<'_, PyAny>) -> Result<i64, Refusal> {
-    match status.cast::<PyInt>() {
-        Ok(number) if !status.is_instance_of::<PyBool>() => {
-            number.extract::<i64>().map_err(|_| ContractFailure::status_beyond_64_bits().into())
+impl View for Object<'_> {
+    /// What CPython raised on the way.
+    type Error = PyErr;
+
+    #[inline]
+    fn triple(&self) -> PyResult<Triple<Self>> {
+        let Ok(tuple) = self.0.cast::<PyTuple>() else { return Ok(Triple::NoTuple) };
+        Ok(match tuple.len() {
+            3 => {
+                let item = |index| tuple.get_item(index).map(Object);
+                Triple::Three(item(0)?, item(1)?, item(2)?)
+            }
+            count => Triple::Other(count),
+        })
+    }
+
+    fn close_coroutine(&self) -> PyResult<bool> {
+        let is_coroutine = is_coroutine(&self.0);
+        if is_coroutine {
+            // Else Python warns that it was never awaited, some time, somewhere. It has not begun, so that nothing can fail.
+            self.0.call_method0("close")?;
         }
-        _ => Err(ContractFailure::status_type(&type_names(tuple), &type_name(status)).into()),
+        Ok(is_coroutine)
     }
-}
 
-/// The body's bytes and kind; no bytes of an iterator.
-fn content(tuple: &Bound<'_, PyTuple>, body: &Bound<'_, PyAny>, on_loop: bool) -> Result<(Bytes, BodyKind), Refusal> {
-    let found = binary(body).map_err(|error| match text::unencodable(body.py(), &error) {
-        Some((code_point, index)) => ContractFailure::body_text(code_point, index).into(),
-        None => Refusal::Raised(error),
-    })?;
-    if let Some(found) = found {
-        return Ok(found);
+    fn type_name(&self) -> String {
+        type_name(&self.0)
     }
-    if body.is_none() {
-        return Ok((Bytes::new(), BodyKind::Absent));
-    }
-    if body.cast::<PyIterator>().is_ok() {
-        return Ok((Bytes::new(), BodyKind::Iterator));
-    }
-    let is_async = is_async_iterator(body)?;
-    if is_async && on_loop {
-        return Ok((Bytes::new(), BodyKind::Iterator));
-    }
-    let refuse = if is_async { ContractFailure::async_body } else { ContractFailure::body_type };
-    Err(refuse(&type_names(tuple), &type_name(body)).into())
-}
 
-/// Whether it is to be iterated with `async for`.
-fn is_async_iterator(body: &Bound<'_, PyAny>) -> PyResult<bool> {
-    body.get_type().hasattr("__aiter__")
-}
-
-/// The bytes of what holds them, and what it is; none where it holds none.
-///
-/// # Errors
-///
-/// `UnicodeEncodeError` of a `str` that does not encode, and what CPython raises when it has no memory left.
-fn binary(object: &Bound<'_, PyAny>) -> PyResult<Option<(Bytes, BodyKind)>> {
-    let bytes = if let Ok(text) = object.cast::<PyString>() {
-        return Ok(Some((text::encode(text)?, BodyKind::Text)));
-    } else if let Ok(bytes) = object.cast::<PyBytes>() {
-        text::copy_bytes(bytes)
-    } else if let Ok(array) = object.cast::<PyByteArray>() {
-        // Copied by CPython first: another thread may write into the array or resize it. Through a view, since `bytes` would
-        // ask a subclass for its `__bytes__`.
-        let copy = PyMemoryView::from(array)?.call_method0("tobytes")?;
-        text::copy_bytes(copy.cast::<PyBytes>()?)
-    } else if object.is_instance_of::<PyMemoryView>() {
-        text::copy_bytes(object.call_method0("tobytes")?.cast::<PyBytes>()?)
-    } else {
-        return Ok(None);
-    };
-    Ok(Some((bytes, BodyKind::Binary)))
-}
-
-/// Header lines: no more are kept than a reply may have, the others are only counted.
-#[derive(Default)]
-struct Lines {
-    fields: Fields,
-    count: usize,
-}
-
-fn lines(tuple: &Bound<'_, PyTuple>, headers: &Bound<'_, PyAny>) -> Result<Lines, Refusal> {
-    if headers.is_none() {
-        return Ok(Lines::default());
+    fn type_names(&self) -> Vec<String> {
+        let tuple = self.0.cast::<PyTuple>();
+        tuple.map_or_else(|_| Vec::new(), |tuple| tuple.iter().take(8).map(|item| type_name(&item)).collect())
     }
-    let Ok(dict) = headers.cast::<PyDict>() else {
-        return Err(ContractFailure::headers_type(&type_names(tuple), &type_name(headers)).into());
-    };
-    if dict.is_empty() {
-        return Ok(Lines::default());
-    }
-    let mut lines = Lines { fields: Fields::with_capacity(dict.len().min(MAX_HEADER_LINES), 256), count: 0 };
-    // Over a copy of its items: nothing that runs in between can change what is being walked.
-    for item in dict.items() {
-        let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
-        let Ok(name) = name.cast::<PyString>() else {
-            return Err(ContractFailure::header_name_type(&type_name(&name)).into());
-        };
-        let name = Utf8::new(name)?;
-        if let Ok(value) = value.cast::<PyString>() {
-            line(&mut lines, name.as_bytes(), value)?;
-        } else if let Ok(values) = value.cast::<PyList>() {
-            for value in values {
-                item_line(&mut lines, name.as_bytes(), &value)?;
+
+    #[inline]
+    fn integer(&self) -> PyResult<Integer> {
+        Ok(match self.0.cast::<PyInt>() {
+            Ok(number) if !number.is_instance_of::<PyBool>() => {
+                number.extract::<i64>().map_or(Integer::Beyond, Integer::Number)
             }
-        } else if let Ok(values) = value.cast::<PyTuple>() {
-            for value in values {
-                item_line(&mut lines, name.as_bytes(), &value)?;
-            }
+            _ => Integer::NoInt,
+        })
+    }
+
+    #[inline]
+    fn octets(&self) -> PyResult<Octets> {
+        let object = &self.0;
+        if let Ok(text) = object.cast::<PyString>() {
+            return match text::encode(text) {
+                Ok(bytes) => Ok(Octets::Text(bytes)),
+                Err(error) => match text::unencodable(object.py(), &error) {
+                    Some((code_point, index)) => Ok(Octets::Unencodable(code_point, index)),
+                    None => Err(error),
+                },
+            };
+        }
+        Ok(Octets::Binary(if let Ok(bytes) = object.cast::<PyBytes>() {
+            text::copy_bytes(bytes)
+        } else if let Ok(array) = object.cast::<PyByteArray>() {
+            // Copied by CPython first: another thread may write into the array or resize it. Through a view, since `bytes`
+            // would ask a subclass for its `__bytes__`.
+            let copy = PyMemoryView::from(array)?.call_method0("tobytes")?;
+            text::copy_bytes(copy.cast::<PyBytes>()?)
+        } else if object.is_instance_of::<PyMemoryView>() {
+            text::copy_bytes(object.call_method0("tobytes")?.cast::<PyBytes>()?)
         } else {
-            return Err(ContractFailure::header_value_type(name.as_bytes(), &type_name(&value)).into());
+            return Ok(Octets::NoBytes);
+        }))
+    }
+
+    #[inline]
+    fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn is_iterator(&self) -> PyResult<bool> {
+        Ok(self.0.cast::<PyIterator>().is_ok())
+    }
+
+    fn is_async_iterator(&self) -> PyResult<bool> {
+        self.0.get_type().hasattr("__aiter__")
+    }
+
+    #[inline]
+    fn pairs(&self) -> PyResult<Option<impl Iterator<Item = PyResult<(Self, Self)>>>> {
+        let Ok(dict) = self.0.cast::<PyDict>() else { return Ok(None) };
+        // Over a copy of its items: nothing that runs in between can change what is being walked.
+        let items = if dict.is_empty() { None } else { Some(dict.items().into_iter()) };
+        Ok(Some(Pairs(items)))
+    }
+
+    fn items(&self) -> PyResult<Option<impl Iterator<Item = PyResult<Self>>>> {
+        Ok(if let Ok(list) = self.0.cast::<PyList>() {
+            Some(Items::List(list.iter()))
+        } else if let Ok(tuple) = self.0.cast::<PyTuple>() {
+            Some(Items::Tuple(tuple.iter()))
+        } else {
+            None
+        })
+    }
+
+    #[inline]
+    fn with_utf8<R>(&self, take: impl FnOnce(&[u8]) -> Result<R, Refusal<PyErr>>) -> Result<Option<R>, Refusal<PyErr>> {
+        let Ok(text) = self.0.cast::<PyString>() else { return Ok(None) };
+        let utf8 = Utf8::new(text).map_err(Refusal::Unread)?;
+        take(utf8.as_bytes()).map(Some)
+    }
+
+    #[inline]
+    fn with_latin1<R>(&self, take: impl FnOnce(&[u8]) -> R) -> PyResult<Latin1<R>> {
+        let Ok(text) = self.0.cast::<PyString>() else { return Ok(Latin1::NoStr) };
+        match text::with_latin1(text.as_borrowed(), take) {
+            Ok(taken) => Ok(Latin1::Text(taken)),
+            Err(error) => match text::unencodable(text.py(), &error) {
+                Some((code_point, index)) => Ok(Latin1::Unencodable(code_point, index)),
+                None => Err(error),
+            },
         }
     }
-    Ok(lines)
 }
 
-fn item_line(lines: &mut Lines, name: &[u8], value: &Bound<'_, PyAny>) -> Result<(), Refusal> {
-    match value.cast::<PyString>() {
-        Ok(value) => line(lines, name, value),
-        Err(_) => Err(ContractFailure::header_item_type(name, &type_name(value)).into()),
+/// The items of a dict; none of an empty one.
+struct Pairs<'py>(Option<BoundListIterator<'py>>);
+
+impl<'py> Iterator for Pairs<'py> {
+    type Item = PyResult<(Object<'py>, Object<'py>)>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.0.as_mut()?.next()?;
+        let pair: PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> = item.extract();
+        Some(pair.map(|(name, value)| (Object(name), Object(value))))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.as_ref().map_or((0, Some(0)), BoundListIterator::size_hint)
     }
 }
 
-fn line(lines: &mut Lines, name: &[u8], value: &Bound<'_, PyString>) -> Result<(), Refusal> {
-    let push = |value: &[u8]| {
-        lines.count += 1;
-        if lines.count <= MAX_HEADER_LINES {
-            lines.fields.push(name, value);
-        }
-    };
-    text::with_latin1(value.as_borrowed(), push).map_err(|error| match text::unencodable(value.py(), &error) {
-        Some((code_point, index)) => ContractFailure::header_value_text(name, code_point, index).into(),
-        None => Refusal::Raised(error),
-    })
+/// The items of a list, which may change meanwhile, or of a tuple.
+enum Items<'py> {
+    List(BoundListIterator<'py>),
+    Tuple(BoundTupleIterator<'py>),
+}
+
+impl<'py> Iterator for Items<'py> {
+    type Item = PyResult<Object<'py>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = match self {
+            Self::List(items) => items.next(),
+            Self::Tuple(items) => items.next(),
+        };
+        item.map(|item| Ok(Object(item)))
+    }
 }
 
 /// A header name's UTF-8 bytes, lone surrogates passed through: it is judged, and quoted, on the HTTP side.
@@ -237,6 +234,7 @@ enum Utf8<'a, 'py> {
 }
 
 impl<'a, 'py> Utf8<'a, 'py> {
+    #[inline]
     fn new(name: &'a Bound<'py, PyString>) -> PyResult<Self> {
         match name.to_str() {
             Ok(utf8) => Ok(Self::Whole(utf8)),
@@ -260,8 +258,4 @@ fn type_name(object: &Bound<'_, PyAny>) -> String {
     let name = name.and_then(|name| name.cast_into::<PyString>().map_err(PyErr::from));
     // It may hold surrogates.
     name.map_or_else(|_| "<unnamed type>".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-fn type_names(tuple: &Bound<'_, PyTuple>) -> Vec<String> {
-    tuple.iter().take(8).map(|item| type_name(&item)).collect()
 }

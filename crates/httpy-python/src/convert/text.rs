@@ -89,6 +89,7 @@ pub(super) fn copy_bytes(bytes: &Bound<'_, PyBytes>) -> Bytes {
 /// # Errors
 ///
 /// `UnicodeEncodeError` for any other lone surrogate.
+#[inline]
 pub(super) fn encode(text: &Bound<'_, PyString>) -> PyResult<Bytes> {
     let py = text.py();
     if let Ok(utf8) = text.to_str() {
@@ -122,6 +123,7 @@ fn encoded<'py>(text: &Bound<'py, PyString>, errors: &CStr) -> PyResult<Bound<'p
 /// # Errors
 ///
 /// `UnicodeEncodeError` for text beyond latin-1.
+#[inline]
 pub(super) fn with_latin1<R>(text: Borrowed<'_, '_, PyString>, take: impl FnOnce(&[u8]) -> R) -> PyResult<R> {
     if let Ok(utf8) = text.to_str()
         && utf8.is_ascii()

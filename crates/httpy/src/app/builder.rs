@@ -10,7 +10,10 @@ use http::request::Parts;
 use httpy_core::Listener;
 use serde::Serialize;
 
+#[cfg(feature = "processes")]
+use super::file_watch::FileWatch;
 use super::gate::Gate;
+use super::reload::LiveRoutes;
 use super::{Inner, Limits, PyApp, Shared};
 use crate::config::Workers;
 use crate::failure::Choice;
@@ -306,6 +309,8 @@ impl PyAppBuilder {
         config.check()?;
         let paths = absolute(&config.path)?;
         let listener = Listener { late: log::late, notice: log::notice };
+        #[cfg(feature = "processes")]
+        let folders = paths.clone();
         let executor = executor::start(&config, paths, listener)?;
         for warning in executor.facts().warnings {
             tracing::warn!(target: "httpy", "{warning}");
@@ -350,7 +355,26 @@ impl PyAppBuilder {
             Gauges::start_or_log(&config.target, &shared);
         }
         let routes = RouteMap::new(routes);
-        Ok(PyApp { inner: Arc::new(Inner { shared, service, routes, config, ended: OnceLock::new() }) })
+        let live = LiveRoutes::new(routes.clone());
+        let inner = Inner {
+            shared,
+            service,
+            routes,
+            live,
+            config,
+            #[cfg(feature = "processes")]
+            watch: OnceLock::new(),
+            ended: OnceLock::new(),
+        };
+        let inner = Arc::new(inner);
+        #[cfg(feature = "processes")]
+        if let Executor::Processes(processes) = &inner.config.executor
+            && processes.reload_on_change
+        {
+            // Nobody else sets it.
+            let _ = inner.watch.set(FileWatch::start(&inner, &folders)?);
+        }
+        Ok(PyApp { inner })
     }
 }
 

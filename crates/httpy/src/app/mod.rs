@@ -2,8 +2,11 @@
 
 mod builder;
 mod doctor;
+#[cfg(feature = "processes")]
+mod file_watch;
 mod gate;
 mod probe;
+mod reload;
 mod shutdown;
 mod snapshot;
 
@@ -19,14 +22,17 @@ use tracing::Span;
 
 pub use self::builder::PyAppBuilder;
 pub use self::doctor::{Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin};
+#[cfg(feature = "processes")]
+use self::file_watch::FileWatch;
 use self::gate::Gate;
 pub use self::probe::Probe;
+use self::reload::LiveRoutes;
+pub(crate) use self::reload::Swap;
 pub use self::shutdown::shutdown_signal;
 pub use self::snapshot::{Snapshot, Stacks, Versions, WorkerHealth};
 use crate::failure::Choice;
-use crate::route::Routes;
 #[cfg(feature = "axum")]
-use crate::route::mount;
+use crate::route::{Routes, mount};
 use crate::service::{Budget, Extra, Slots, TraceContext};
 use crate::status::Recorder;
 use crate::{Config, Error, PyService, RouteMap};
@@ -44,9 +50,15 @@ pub struct PyApp {
 struct Inner {
     shared: Arc<Shared>,
     service: PyService,
+    /// Of the start.
     routes: RouteMap,
+    /// Of now.
+    live: LiveRoutes,
     /// As it was given.
     config: Config,
+    /// Where it is asked for.
+    #[cfg(feature = "processes")]
+    watch: OnceLock<FileWatch>,
     /// True when Python has ended, for all who wait for that; set by the first shutdown.
     ended: OnceLock<watch::Receiver<bool>>,
 }
@@ -113,7 +125,7 @@ impl PyApp {
         Ok(PyService::new(Arc::clone(shared), loaded, target))
     }
 
-    /// The init function's result as it came, order kept; empty without an init function.
+    /// The init function's result at the start, as it came, order kept; empty without an init function.
     pub fn routes(&self) -> &RouteMap {
         &self.inner.routes
     }
@@ -147,6 +159,7 @@ impl PyApp {
     where
         S: Clone + Send + Sync + 'static,
     {
+        self.inner.live.fix();
         Ok(mount(&Routes::read(map)?, &self.inner.service))
     }
 
@@ -157,7 +170,7 @@ impl PyApp {
     ///
     /// As [`router`](Self::router).
     pub fn fallback(&self) -> Result<PyService, Error> {
-        Ok(self.inner.service.matching(Routes::read(&self.inner.routes)?))
+        Ok(self.inner.service.matching(self.inner.live.matched()?))
     }
 }
 

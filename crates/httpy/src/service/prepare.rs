@@ -59,7 +59,7 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
 pub(super) fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<String>), Error> {
     let mut params = Fields::new();
     let template = match &service.routes {
-        Some(routes) => match routes.find(&parts.method, parts.uri.path()) {
+        Some(routes) => match routes.load().find(&parts.method, parts.uri.path()) {
             Match::Found { template } => {
                 captures(template, parts.uri.path(), &mut params);
                 template.to_owned()

@@ -102,6 +102,7 @@ pub(crate) fn judge(target: &str, method: &Method, outcome: Outcome) -> Result<R
         Outcome::Raised(exception) => return Err(Error::raised(target, exception)),
         Outcome::Upload(fault) => return Err(upload::error(fault)),
         Outcome::Panicked(text) => return Err(Error::panicked(target, &text)),
+        Outcome::Crashed(text) => return Err(Error::worker_died(target, &text)),
     };
     for warning in &reply.warnings {
         log::warning(target, warning);

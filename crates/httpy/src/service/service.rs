@@ -15,11 +15,10 @@ use tower::{BoxError, Service};
 use super::limit::Limit;
 use super::slot::Readiness;
 use super::{CallFuture, ResponseBody, ResponseFuture, prepare};
-use crate::app::Shared;
+use crate::app::{Shared, Swap};
 use crate::config::LONGEST;
 use crate::debug_page::Asked;
 use crate::metric::TargetSeries;
-use crate::route::Routes;
 
 /// One Python handler as a [`tower::Service`], to be mounted wherever a service fits: [`Router::route_service`], a tower
 /// stack, hyper itself.
@@ -57,7 +56,7 @@ pub(super) struct Inner {
     /// The handler reads its body as a stream.
     pub(super) reads_stream: bool,
     /// The routes that are matched here instead of by axum.
-    pub(super) routes: Option<Routes>,
+    pub(super) routes: Option<Arc<Swap>>,
     pub(super) deadline: Duration,
     pub(super) max_wait: Duration,
     /// Bytes of a request's body.
@@ -77,7 +76,7 @@ impl PyService {
     }
 
     /// A service of the same handler that matches routes by itself.
-    pub(crate) fn matching(&self, routes: Routes) -> Self {
+    pub(crate) fn matching(&self, routes: Arc<Swap>) -> Self {
         Inner { routes: Some(routes), ..Inner::clone(&self.inner) }.into()
     }
 

@@ -201,6 +201,7 @@ impl Streamed {
             Fault::Raised(exception) => Error::raised(target, exception),
             Fault::Contract(failure) => Error::contract(target, &failure),
             Fault::Panicked(text) => Error::panicked(target, &text),
+            Fault::Crashed(text) => Error::worker_died(target, &text),
             Fault::Upload(fault) => upload::error(fault),
             Fault::Interrupted => Error::new(Kind::Deadline, format!("{target} was interrupted")),
             Fault::Stalled => {

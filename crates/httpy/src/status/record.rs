@@ -71,11 +71,13 @@ pub enum Ending {
     Internal,
     /// The client went away while it ran.
     Gone,
+    /// The worker process that ran it died.
+    Crashed,
 }
 
 impl Ending {
     /// All of them, in the order of their declaration.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Ok,
         Self::Exception,
         Self::Contract,
@@ -87,6 +89,7 @@ impl Ending {
         Self::Abandoned,
         Self::Internal,
         Self::Gone,
+        Self::Crashed,
     ];
 
     pub(crate) const fn is_failure(self) -> bool {
@@ -107,6 +110,7 @@ impl Ending {
             Self::Abandoned => "abandoned",
             Self::Internal => "internal",
             Self::Gone => "gone",
+            Self::Crashed => "crashed",
         }
     }
 }
@@ -117,6 +121,7 @@ impl From<&Kind> for Ending {
             Kind::Exception => Self::Exception,
             Kind::Contract(_) => Self::Contract,
             Kind::Deadline => Self::Deadline,
+            Kind::WorkerDied => Self::Crashed,
             Kind::Overloaded => Self::Overloaded,
             Kind::ShuttingDown => Self::ShuttingDown,
             Kind::BodyTooLarge | Kind::BodyBroken | Kind::BodyTimeout | Kind::Stalled => Self::Body,

@@ -37,6 +37,8 @@ pub struct CallCounts {
     pub internal: u64,
     /// The client went away while they ran.
     pub gone: u64,
+    /// The worker process that ran them died.
+    pub crashed: u64,
 }
 
 /// One per app. What happens on the path of every call is two counters and a short lock, without memory being asked for.
@@ -100,6 +102,7 @@ impl Recorder {
             abandoned: of(Ending::Abandoned),
             internal: of(Ending::Internal),
             gone: of(Ending::Gone),
+            crashed: of(Ending::Crashed),
         }
     }
 

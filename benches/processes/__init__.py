@@ -1,0 +1,1 @@
+"""What worker processes cost, and what they survive: ``make bench-processes``."""

@@ -1,0 +1,150 @@
+"""What is lost when workers are killed, and when they are replaced by a reload, under load."""
+
+import contextlib
+import http.client
+import os
+import random
+import re
+import signal
+import threading
+import time
+
+from faults.client import Load, request
+
+from .server import Server, processes
+
+# Kills are that far apart, which is more than the second within which the log tells of no second one.
+SECONDS_APART = 1.05
+DIED = re.compile(r"httpy-process-\d+ \(process (\d+)\) was killed by SIGKILL")
+
+
+class Beside(threading.Thread):
+    """Does something again and again while the `with` block runs; raises there what was raised in it."""
+
+    def __init__(self, do, seconds_apart=0):
+        super().__init__(daemon=True)
+        self._do, self._apart, self._over = do, seconds_apart, threading.Event()
+        self._raised = None
+
+    def run(self):
+        try:
+            while not self._over.wait(self._apart):
+                self._do()
+        except Exception as error:
+            self._raised = error
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self.join()
+        if self._raised:
+            raise RuntimeError(f"beside the load: {self._raised!r}") from self._raised
+
+
+def load_of(server):
+    """Quick calls, and some that are in a handler for long enough to be there when it dies."""
+    load = Load(server.address)
+    return load.add("quick", request("/python"), 16).add("longer", request("/burn/20"), 4)
+
+
+def seen_of(load):
+    statuses = load.statuses("quick") + load.statuses("longer")
+    lost = {status: count for status, count in statuses.items() if status not in ("200", "502")}
+    closed = sum(load.closed.values())
+    return statuses, lost | ({"connections that broke off": closed} if closed else {})
+
+
+def killed(program, options):
+    """SIGKILL to one of two workers every second for a minute, under 16 quick and 4 computing connections."""
+    with Server(program, processes(2)) as server:
+        deaths = []
+
+        def kill():
+            alive = server.workers()
+            if alive:
+                pid = random.choice(alive)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    deaths.append(pid)
+
+        load = load_of(server)
+        load.run(1)
+        before = server.descriptors()
+        load = load_of(server)
+        with Beside(kill, SECONDS_APART):
+            load.run(5 if options.quick else 60)
+        # The connections of this one are still open.
+        Load(server.address).add("after", request("/python"), 4).run(2)
+        statuses, lost = seen_of(load)
+        log = server.log()
+        told = log.count("\nit was in: ")
+        after = server.descriptors(), server.zombies()
+        code = server.end()
+    return {
+        "kills": len(deaths),
+        "answers by status": dict(statuses),
+        "calls that the log names as running": told,
+        "lost beside those": lost or "none",
+        "file descriptors before, after": [before, after[0]],
+        "met": {
+            "nothing is lost but what ran (502)": not lost and statuses["502"] <= told,
+            "the log tells of every death": set(map(str, deaths)) == set(DIED.findall(log)),
+            "no zombie is left": after[1] == 0,
+            "exit code 0": code == 0,
+        },
+    }
+
+
+def reloaded(program, options):
+    """Reloads, one after the other, under 16 quick and 4 computing connections."""
+    times = 5 if options.quick else 100
+    with Server(program, processes(2)) as server:
+        took = []
+        done = threading.Event()
+
+        def reload():
+            if len(took) == times:
+                done.set()
+                time.sleep(0.1)
+                return
+            begin = time.monotonic()
+            connection = http.client.HTTPConnection(*server.address, timeout=120)
+            connection.request("POST", "/reload")
+            response = connection.getresponse()
+            text = response.read().decode()
+            connection.close()
+            if response.status != 200:
+                raise RuntimeError(f"reload {len(took) + 1}: {response.status} {text}")
+            took.append(time.monotonic() - begin)
+
+        load = load_of(server)
+        load.run(1)
+        before, workers = server.descriptors(), set(server.workers())
+        statuses, lost = None, {}
+        with Beside(reload) as beside:
+            while not done.is_set() and beside.is_alive():
+                load = load_of(server)
+                load.run(2)
+                one, more = seen_of(load)
+                statuses = one if statuses is None else statuses + one
+                lost.update(more)
+                for connection in load.connections:
+                    connection.close()
+        time.sleep(1)  # until the server has seen that those connections are closed
+        after = server.descriptors(), server.zombies(), set(server.workers())
+        code = server.end()
+    return {
+        "reloads": len(took),
+        "seconds of each": took,
+        "answers by status": dict(statuses),
+        "file descriptors before, after": [before, after[0]],
+        "met": {
+            "no request failed": not lost and set(statuses) == {"200"},
+            "every worker is another one": len(took) == times and not workers & after[2],
+            "no zombie is left": after[1] == 0,
+            "exit code 0": code == 0,
+        },
+    }

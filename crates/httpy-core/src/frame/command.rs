@@ -1,0 +1,177 @@
+//! `Command`: what the server asks of a worker process on its control socket.
+
+use std::time::Duration;
+
+use super::Writer;
+use crate::UploadFault;
+
+/// Which of a worker's two lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// That of plain handlers.
+    Sync,
+    /// That of `async def` handlers.
+    Async,
+}
+
+/// What a worker is to do.
+#[derive(Clone, Copy, Debug)]
+pub enum Command<'a> {
+    /// Answer.
+    Ask {
+        /// What the answer is known by.
+        seq: u64,
+        /// What is asked.
+        question: Question<'a>,
+    },
+    /// Something about one job.
+    Job {
+        /// Its lane.
+        lane: Lane,
+        /// Which one.
+        id: u64,
+        /// What is said of it.
+        order: Order<'a>,
+    },
+    /// Another thread takes over the sync lane.
+    Relieve,
+    /// Finish what has begun, take nothing more, and exit.
+    Stop,
+    /// From this level of Python's on, records of `logging` are wanted.
+    LogLevel(i64),
+}
+
+/// What is answered.
+#[derive(Clone, Copy, Debug)]
+pub enum Question<'a> {
+    /// Load this handler: see [`Loaded`](super::Loaded).
+    Load(&'a str),
+    /// Load this init function and run it: see [`routes`](super::routes()).
+    Init(&'a str),
+    /// Load this shutdown function.
+    LoadShutdown(&'a str),
+    /// Run the shutdown functions, which have so long, and exit.
+    ShutDown(Duration),
+    /// What the doctor finds.
+    Examine,
+    /// Where each job is: see [`stacks`](super::stacks()).
+    Stacks,
+    /// How the interpreter and the event loop are.
+    Figures,
+    /// Give back the jobs of the sync lane that have not begun: see [`job_ids`](super::job_ids()).
+    Recall,
+}
+
+/// What is said of a job.
+#[derive(Clone, Copy, Debug)]
+pub enum Order<'a> {
+    /// Nobody waits for it any more.
+    Cancel,
+    /// Its time is over.
+    Interrupt,
+    /// So many bytes of its streamed reply have been taken.
+    Credit(u64),
+    /// A piece of its streamed request.
+    Upload(Feed<'a>),
+}
+
+/// A piece of a streamed request.
+#[derive(Clone, Copy, Debug)]
+pub enum Feed<'a> {
+    /// A chunk; no more than [`PART`](super::PART).
+    Chunk(&'a [u8]),
+    /// There are no more.
+    End,
+    /// Nor will there be all of it.
+    Fault(&'a UploadFault),
+}
+
+impl Lane {
+    /// As it stands in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Async => "async",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::Sync, Self::Async].into_iter().find(|lane| lane.name() == name)
+    }
+}
+
+impl Command<'_> {
+    /// Writes the message.
+    pub fn write(&self, writer: &mut Writer<'_>) {
+        match *self {
+            Self::Ask { seq, question } => question.write(writer, seq),
+            Self::Job { lane, id, order } => order.write(writer, lane, id),
+            Self::Relieve => head(writer, "relieve", 1),
+            Self::Stop => head(writer, "stop", 1),
+            Self::LogLevel(level) => {
+                head(writer, "log_level", 2);
+                writer.int(level);
+            }
+        }
+    }
+}
+
+impl Question<'_> {
+    fn write(self, writer: &mut Writer<'_>, seq: u64) {
+        let (word, items) = match self {
+            Self::Load(_) => ("load", 3),
+            Self::Init(_) => ("init", 3),
+            Self::LoadShutdown(_) => ("load_shutdown", 3),
+            Self::ShutDown(_) => ("shut_down", 3),
+            Self::Examine => ("examine", 2),
+            Self::Stacks => ("stacks", 2),
+            Self::Figures => ("figures", 2),
+            Self::Recall => ("recall", 2),
+        };
+        head(writer, word, items);
+        writer.count(seq);
+        match self {
+            Self::Load(target) | Self::Init(target) | Self::LoadShutdown(target) => writer.str(target),
+            Self::ShutDown(limit) => writer.float(limit.as_secs_f64()),
+            Self::Examine | Self::Stacks | Self::Figures | Self::Recall => {}
+        }
+    }
+}
+
+impl Order<'_> {
+    fn write(self, writer: &mut Writer<'_>, lane: Lane, id: u64) {
+        let (word, items) = match self {
+            Self::Cancel => ("cancel", 3),
+            Self::Interrupt => ("interrupt", 3),
+            Self::Credit(_) => ("credit", 4),
+            Self::Upload(_) => ("upload", 4),
+        };
+        head(writer, word, items);
+        writer.str(lane.name());
+        writer.count(id);
+        match self {
+            Self::Credit(bytes) => writer.count(bytes),
+            Self::Upload(feed) => feed.write(writer),
+            Self::Cancel | Self::Interrupt => {}
+        }
+    }
+}
+
+impl Feed<'_> {
+    fn write(self, writer: &mut Writer<'_>) {
+        match self {
+            Self::Chunk(chunk) => writer.bytes(chunk),
+            Self::End => writer.none(),
+            Self::Fault(fault) => {
+                writer.tuple(2);
+                writer.int(fault.status.into());
+                writer.str(&fault.text);
+            }
+        }
+    }
+}
+
+fn head(writer: &mut Writer<'_>, word: &str, items: u32) {
+    writer.tuple(items);
+    writer.str(word);
+}

@@ -1,0 +1,57 @@
+//! What goes between the server and a worker process: frames, and the values in them.
+//!
+//! A frame is the length of its payload (32 bits, little endian) and the payload, one value as Python's `marshal` writes it
+//! (format version 2): a list of messages, each of them a tuple. What is written goes straight into bytes ([`Batch`],
+//! [`Writer`]); what is read is looked at where it lies ([`Value`]), and nothing in it is believed before it is checked:
+//! whatever a worker sends, the reader ends with values or with a [`FrameError`], and allocates nothing of its own.
+//!
+//! | from the server | to the server |
+//! |---|---|
+//! | [`JobMessage`], a part of a body ([`write_part`]) | [`Message`] |
+//! | [`Command`] on the control socket | [`Notification`] on the control socket |
+//!
+//! What a handler's result means, and what it must be, is the business of [`View`](crate::View), which
+//! [`Plain`] and [`Described`] implement.
+
+mod batch;
+mod command;
+mod cut;
+mod described;
+mod error;
+mod fault;
+mod job;
+mod message;
+mod notification;
+mod octet;
+mod part;
+mod plain;
+mod text;
+mod value;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::{Batch, TooLong};
+pub use command::{Command, Feed, Lane, Order, Question};
+pub use cut::{Payload, cut, missing};
+pub use described::Described;
+pub use error::FrameError;
+pub use fault::{exception, upload_fault};
+pub use job::{JobBody, JobMessage, write_part};
+pub use message::{Ending, Head, Kind, Message, Messages, Read, Reply, Times};
+pub use notification::{Facts, Loaded, LogRecord, Notification, job_ids, routes, stacks};
+pub use part::Parts;
+pub use plain::Plain;
+pub use text::Text;
+pub use value::{Items, Pairs, Value};
+pub use write::Writer;
+
+/// A frame's payload is at most so many bytes: 16 MiB.
+pub const FRAME_LIMIT: usize = 16 * 1024 * 1024;
+
+/// A body, or a chunk of one, is at most so many bytes in one message: 64 KiB.
+pub const PART: usize = 64 * 1024;
+
+/// Containers in a payload are nested so deep at most.
+pub const DEPTH: usize = 16;

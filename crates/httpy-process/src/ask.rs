@@ -1,0 +1,67 @@
+//! `Ask`: what a worker was asked on its control socket, and who waits for the answer.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use httpy_core::{LoadError, LoadErrorKind, Loaded, Notice, Ticket};
+
+use crate::deed::Routes;
+
+/// What a worker was asked.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// To load a handler that no worker has yet; the others follow.
+    LoadFirst {
+        target: String,
+        reply: SyncSender<Result<Loaded, LoadError>>,
+    },
+    /// To load the handler of this number, as others have.
+    Load {
+        target: String,
+        index: usize,
+    },
+    Init(SyncSender<Result<Routes, LoadError>>),
+    /// To load a shutdown function; the others follow the one that has somebody to tell.
+    LoadShutdown {
+        target: String,
+        reply: Option<SyncSender<Result<(), LoadError>>>,
+    },
+    Examine(SyncSender<Result<String, LoadError>>),
+    /// For the stacks of its calls, for whoever gathers them under this number.
+    Stacks(u64),
+    /// For its figures, likewise.
+    Figures(u64),
+    /// For the stack of one call, which belongs to a notice.
+    Stack {
+        ticket: Arc<Ticket>,
+        notice: Box<Notice>,
+    },
+    /// For the jobs that have not begun.
+    Recall,
+    /// To end.
+    ShutDown,
+}
+
+/// Why nobody has answered.
+pub(crate) fn gone() -> LoadError {
+    internal("the worker process died while it was asked")
+}
+
+pub(crate) fn internal(message: impl Into<String>) -> LoadError {
+    LoadError { kind: LoadErrorKind::Internal, message: message.into(), exception: None }
+}
+
+impl Ask {
+    /// Tells whoever waits for it why there is no answer. What belongs to a log or to a gathering comes back.
+    pub(crate) fn fail(self, error: LoadError) -> Option<Self> {
+        // Whoever waited may have gone.
+        match self {
+            Self::LoadFirst { reply, .. } => drop(reply.try_send(Err(error))),
+            Self::Init(reply) => drop(reply.try_send(Err(error))),
+            Self::LoadShutdown { reply: Some(reply), .. } => drop(reply.try_send(Err(error))),
+            Self::Examine(reply) => drop(reply.try_send(Err(error))),
+            other => return Some(other),
+        }
+        None
+    }
+}

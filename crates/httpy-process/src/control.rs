@@ -1,0 +1,318 @@
+//! What the host asks of the workers, and what they answer on their control sockets.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use httpy_core::frame::{Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
+use httpy_core::{LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, StackOf, Standing, TargetId, Work};
+
+use crate::ask::{Ask, gone, internal};
+use crate::deed::Deed;
+use crate::dispatch::Dispatch;
+use crate::handover::{Handler, Reason, Wants};
+use crate::record;
+use crate::said::{exit_report, figures, text};
+use crate::worker::{Worker, broken};
+
+impl Dispatch {
+    /// Does what the host asks.
+    pub(crate) fn act(&mut self, deed: Deed) {
+        match deed {
+            Deed::Load(..) => {
+                self.loads.push_back(deed);
+                self.load_next();
+            }
+            Deed::Init(target, reply) => {
+                self.ask_one(Ask::Init(reply), Question::Init(&target));
+            }
+            Deed::LoadShutdown(target, reply) => {
+                let ask = Ask::LoadShutdown { target: target.clone(), reply: Some(reply) };
+                self.ask_one(ask, Question::LoadShutdown(&target));
+            }
+            Deed::Examine(reply) => self.ask_one(Ask::Examine(reply), Question::Examine),
+            Deed::Enforce { target, ticket, answered } => self.watch(target, &ticket, answered),
+            Deed::TellSlow { ticket, slow } => {
+                let notice = Box::new(Notice::Slow { call: slow, stack: None });
+                match self.find(&ticket).and_then(|place| self.worker(place.worker)) {
+                    Some(worker) => worker.ask(Ask::Stack { ticket, notice }, Question::Stacks),
+                    None => self.say(*notice),
+                }
+            }
+            Deed::Stacks(sender) => {
+                let count = self.workers.iter().flatten().count();
+                let Some(number) = self.gatherings.stacks(count, sender) else { return };
+                for worker in self.workers.iter_mut().flatten() {
+                    worker.ask(Ask::Stacks(number), Question::Stacks);
+                }
+            }
+            Deed::Figures(sender) => {
+                let count = self.workers.iter().flatten().count();
+                let Some(number) = self.gatherings.figures(count, sender) else { return };
+                for worker in self.workers.iter_mut().flatten() {
+                    worker.ask(Ask::Figures(number), Question::Figures);
+                }
+            }
+            // Fails where nobody waits any more.
+            Deed::Roster(sender) => drop(sender.try_send(self.roster())),
+        }
+    }
+
+    /// Asks one worker.
+    fn ask_one(&mut self, ask: Ask, question: Question<'_>) {
+        let worker = self.workers.iter_mut().flatten().find(|worker| !worker.stopping);
+        match worker {
+            Some(worker) => worker.ask(ask, question),
+            None => drop(ask.fail(internal("no worker process is there"))),
+        }
+    }
+
+    /// Has the next handler loaded, one after the other, so that all workers give them the same numbers.
+    fn load_next(&mut self) {
+        while !self.is_loading
+            && let Some(Deed::Load(target, reply)) = self.loads.pop_front()
+        {
+            if let Some(index) = self.handlers.iter().position(|handler| handler.target == target) {
+                drop(reply.try_send(Ok(loaded(index, &self.handlers[index]))));
+                continue;
+            }
+            self.is_loading = true;
+            let ask = Ask::LoadFirst { target: target.clone(), reply };
+            let worker = self.workers.iter_mut().flatten().find(|worker| !worker.stopping);
+            match worker {
+                Some(worker) => worker.ask(ask, Question::Load(&target)),
+                None => {
+                    self.is_loading = false;
+                    drop(ask.fail(internal("no worker process is there")));
+                }
+            }
+        }
+    }
+
+    /// Has a new worker load what others have loaded since it was started.
+    pub(crate) fn introduce(&mut self, worker: &mut Worker) {
+        self.handlers = self.shared.all();
+        for (index, handler) in self.handlers.iter().enumerate().skip(worker.handlers) {
+            let target = handler.target.clone();
+            worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
+        }
+        for target in &self.shutdown {
+            let ask = Ask::LoadShutdown { target: target.clone(), reply: None };
+            worker.ask(ask, Question::LoadShutdown(target));
+        }
+    }
+
+    /// Reads what has come on a worker's control socket. True when anything has.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection is at its end.
+    pub(crate) fn read_control(&mut self, seat: usize, context: &mut Context<'_>) -> Result<bool, Reason> {
+        let Some(worker) = &mut self.workers[seat] else { return Ok(false) };
+        let (mut any, mut open) = (false, true);
+        while open && let Poll::Ready(read) = worker.control.poll_read(context) {
+            open = read.is_ok_and(|open| open);
+            any = true;
+        }
+        // Also where nothing is read: something may have come with what made the worker ready.
+        while let Some(worker) = &mut self.workers[seat]
+            && let Some(payload) = worker.control.next()?
+        {
+            for notification in payload.notifications()? {
+                self.notified(seat, notification?)?;
+            }
+        }
+        if open { Ok(any) } else { Err(Reason::Closed) }
+    }
+
+    fn notified(&mut self, seat: usize, notification: Notification<'_>) -> Result<(), Reason> {
+        let Some(worker) = &mut self.workers[seat] else { return Ok(()) };
+        match notification {
+            Notification::Read { lane, id, bytes } => worker.has_read(lane, id, bytes),
+            Notification::Log(record) => {
+                let span = worker.span(&record);
+                self.lines.later(move || record::emit(&record, span));
+                Ok(())
+            }
+            Notification::Ok { seq, value } => {
+                let ask = worker.asks.remove(&seq).ok_or_else(|| unasked(seq))?;
+                self.answered(seat, ask, &value)
+            }
+            Notification::Error { seq, kind, message, exception } => {
+                let ask = worker.asks.remove(&seq).ok_or_else(|| unasked(seq))?;
+                self.failed(seat, ask, LoadError { kind: LoadErrorKind::named(&kind), message, exception })
+            }
+            Notification::Hello(_) | Notification::Ready => Err(broken("that it has started, once more".to_owned())),
+        }
+    }
+
+    fn answered(&mut self, seat: usize, ask: Ask, value: &Value<'_>) -> Result<(), Reason> {
+        let Some(worker) = &mut self.workers[seat] else { return Ok(()) };
+        match ask {
+            Ask::LoadFirst { target, reply } => {
+                let given = Given::read(value)?;
+                let handler = Handler::new(target, &given);
+                if let Some(known) = self.handlers.get(given.index) {
+                    // By another name.
+                    let loaded = loaded(given.index, known);
+                    self.is_loading = false;
+                    drop(reply.try_send(Ok(loaded)));
+                    self.load_next();
+                    return Ok(());
+                }
+                if given.index != self.handlers.len() {
+                    return Err(broken(format!("{} for the number of a handler", given.index)));
+                }
+                worker.handlers = given.index + 1;
+                self.loaded_first(seat, given.index, handler, reply);
+                Ok(())
+            }
+            Ask::Load { target, index } => {
+                let given = Given::read(value)?;
+                let known =
+                    self.handlers.get(index).filter(|known| known.as_ref() == &Handler::new(target.clone(), &given));
+                if given.index != index || known.is_none() {
+                    return Err(broken(format!("that {target} is another handler than in other workers")));
+                }
+                worker.handlers = index + 1;
+                Ok(())
+            }
+            Ask::Init(reply) => {
+                drop(reply.try_send(Ok(routes(value)?)));
+                Ok(())
+            }
+            Ask::LoadShutdown { target, reply } => {
+                if let Some(reply) = reply {
+                    for (other, worker) in self.workers.iter_mut().enumerate() {
+                        let Some(worker) = worker.as_mut().filter(|_| other != seat) else { continue };
+                        let ask = Ask::LoadShutdown { target: target.clone(), reply: None };
+                        worker.ask(ask, Question::LoadShutdown(&target));
+                    }
+                    self.shutdown.push(target);
+                    drop(reply.try_send(Ok(())));
+                }
+                Ok(())
+            }
+            Ask::Examine(reply) => {
+                drop(reply.try_send(Ok(text(value)?)));
+                Ok(())
+            }
+            Ask::Stacks(number) => {
+                let stacks = worker.stacks(stacks(value)?);
+                self.gatherings.add_stacks(number, stacks);
+                Ok(())
+            }
+            Ask::Figures(number) => {
+                let (figures, event_loop) = figures(value)?;
+                if let Some((calls, lag)) = event_loop {
+                    self.board.looped(&worker.name, calls, lag);
+                }
+                self.gatherings.add_figures(number, Some(figures));
+                Ok(())
+            }
+            Ask::Stack { ticket, notice } => {
+                let stacks = worker.stacks(stacks(value)?);
+                let stack =
+                    stacks.into_iter().find(|stack| matches!(&stack.of, StackOf::Call(of) if Arc::ptr_eq(of, &ticket)));
+                self.say(with_stack(*notice, stack.map(|stack| stack.text)));
+                Ok(())
+            }
+            Ask::Recall => worker.recalled(&job_ids(value)?, &mut self.after),
+            Ask::ShutDown => {
+                self.board.report(exit_report(value)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Has the other workers load what one has loaded.
+    fn loaded_first(
+        &mut self,
+        seat: usize,
+        index: usize,
+        handler: Handler,
+        reply: std::sync::mpsc::SyncSender<Result<Loaded, LoadError>>,
+    ) {
+        let handler = self.shared.add(handler);
+        self.handlers = self.shared.all();
+        for (other, worker) in self.workers.iter_mut().enumerate() {
+            let Some(worker) = worker.as_mut().filter(|_| other != seat) else { continue };
+            let target = handler.target.clone();
+            worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
+        }
+        self.is_loading = false;
+        drop(reply.try_send(Ok(loaded(index, &handler))));
+        self.load_next();
+    }
+
+    fn failed(&mut self, seat: usize, ask: Ask, error: LoadError) -> Result<(), Reason> {
+        if let Ask::Load { target, .. } = &ask {
+            // Jobs for it would never be taken here.
+            return Err(broken(format!("that {target}, which others have loaded, cannot be loaded: {error}")));
+        }
+        if matches!(ask, Ask::Recall)
+            && let Some(worker) = &mut self.workers[seat]
+        {
+            return worker.recalled(&[], &mut self.after);
+        }
+        self.unanswered_because(ask, error);
+        Ok(())
+    }
+
+    /// A worker has died with a question.
+    pub(crate) fn unanswered(&mut self, ask: Ask) {
+        self.unanswered_because(ask, gone());
+    }
+
+    fn unanswered_because(&mut self, ask: Ask, error: LoadError) {
+        let was_loading = matches!(ask, Ask::LoadFirst { .. });
+        match ask.fail(error) {
+            Some(Ask::Stacks(number)) => self.gatherings.add_stacks(number, Vec::new()),
+            Some(Ask::Figures(number)) => self.gatherings.add_figures(number, None),
+            Some(Ask::Stack { notice, .. }) => self.say(*notice),
+            _ => {}
+        }
+        if was_loading {
+            self.is_loading = false;
+            self.load_next();
+        }
+    }
+
+    /// Who does what now.
+    fn roster(&self) -> Roster {
+        let workers = self.workers.iter().flatten();
+        let members = workers.clone().map(|worker| {
+            let oldest = worker.lanes.iter().flat_map(|lane| lane.calls.values()).min_by_key(|call| call.sent);
+            let work = oldest.map(|call| Work {
+                target: self.handlers.get(call.target.index).map_or_else(String::new, |it| it.target.clone()),
+                ticket: Arc::clone(&call.ticket),
+            });
+            let standing = if work.is_some() { Standing::Working } else { Standing::Idle };
+            Member { number: worker.number, name: worker.name.clone(), standing, work }
+        });
+        let has_gil = workers.clone().all(|worker| worker.has_gil);
+        // The loops are on the board.
+        Roster { jobs: self.jobs(), has_gil, members: members.collect(), loops: Vec::new() }
+    }
+}
+
+fn loaded(index: usize, handler: &Handler) -> Loaded {
+    Loaded { id: TargetId { index, lane: handler.lane }, reads_stream: handler.wants == Wants::Stream }
+}
+
+fn with_stack(notice: Notice, text: Option<String>) -> Notice {
+    match notice {
+        Notice::Overdue { call, shielded, .. } => match text {
+            Some(stack) => Notice::Overdue { call, stack, shielded },
+            // It has ended by itself in this moment, or never began.
+            None => Notice::Late { target: call.target, limit: call.limit, streaming: call.streaming },
+        },
+        Notice::Cancelled { call, .. } => Notice::Cancelled { call, stack: text },
+        Notice::Slow { call, .. } => Notice::Slow { call, stack: text },
+        other => other,
+    }
+}
+
+#[cold]
+fn unasked(seq: u64) -> Reason {
+    broken(format!("an answer to question {seq}, which it was not asked"))
+}

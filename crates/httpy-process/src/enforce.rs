@@ -1,0 +1,95 @@
+//! What is done about calls that nobody waits for any more.
+
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Instant;
+
+use httpy_core::frame::Question;
+use httpy_core::{Notice, TargetId, Ticket};
+
+use crate::ask::Ask;
+use crate::dispatch::Dispatch;
+use crate::handover::Reason;
+use crate::hub::Place;
+use crate::watch::{Strike, Watched};
+use crate::worker::{WAYS, index};
+
+impl Dispatch {
+    /// Where a call is under way.
+    pub(crate) fn find(&self, ticket: &Arc<Ticket>) -> Option<Place> {
+        let worker = self.workers.get(ticket.seat()?.0)?.as_ref()?;
+        WAYS.into_iter().find_map(|lane| {
+            let id = worker.lanes[index(lane)].number_of(ticket)?;
+            Some(Place { worker: worker.id, lane, id })
+        })
+    }
+
+    /// Nobody waits for a call any more.
+    pub(crate) fn watch(&mut self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) {
+        let now = Instant::now();
+        let name = self.handlers.get(target.index).map_or_else(String::new, |handler| handler.target.clone());
+        let Some(place) = self.find(ticket) else {
+            if answered {
+                let (limit, streaming) = (ticket.limit(), ticket.is_streaming());
+                self.say(Notice::Late { target: name, limit, streaming });
+            }
+            return;
+        };
+        if let Some(worker) = self.worker(place.worker) {
+            worker.cancel(place.lane, place.id);
+        }
+        let watched = Watched::new(place, ticket, name, answered, now);
+        match self.watched.iter_mut().find(|before| before.place == place) {
+            Some(before) => *before = watched,
+            None => self.watched.push(watched),
+        }
+    }
+
+    /// Does what is due about calls that nobody waits for. True when anything was.
+    pub(crate) fn enforce(&mut self, context: &mut Context<'_>, now: Instant) -> bool {
+        if self.watched.is_empty() {
+            return false;
+        }
+        let mut any = false;
+        let mut watched = std::mem::take(&mut self.watched);
+        let mut kept = Vec::with_capacity(watched.len());
+        for mut watched in watched.drain(..) {
+            let (Place { worker, lane, id }, lost_after) = (watched.place, self.lost_after);
+            let still = self.worker(worker).filter(|worker| worker.lanes[index(lane)].calls.contains_key(&id));
+            let Some(worker) = still else {
+                if let Some(notice) = watched.over() {
+                    self.say(notice);
+                }
+                continue;
+            };
+            let strike = watched.strike(now, lost_after);
+            any |= !matches!(strike, Strike::Nothing);
+            let notice = match strike {
+                Strike::Nothing => None,
+                Strike::Interrupt(notice) => {
+                    worker.interrupt(lane, id);
+                    notice
+                }
+                Strike::Cancel(notice) => notice,
+                Strike::Tell(notice) => {
+                    self.say(notice);
+                    None
+                }
+                Strike::Kill => {
+                    if let Some(seat) = self.seat(watched.place.worker) {
+                        self.end(seat, Reason::Stuck, context);
+                    }
+                    continue;
+                }
+            };
+            if let (Some(notice), Some(ticket)) = (notice, watched.ticket.upgrade())
+                && let Some(worker) = self.worker(watched.place.worker)
+            {
+                worker.ask(Ask::Stack { ticket, notice: Box::new(notice) }, Question::Stacks);
+            }
+            kept.push(watched);
+        }
+        self.watched.extend(kept);
+        any
+    }
+}

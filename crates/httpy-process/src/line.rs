@@ -1,0 +1,283 @@
+//! What workers print: standard output and standard error, line by line, as events of the host's log; and what else is said
+//! of them.
+//!
+//! A thread of its own does that, so that a subscriber of the host that is slow or waits never holds up a call. A worker
+//! that prints faster than the host logs waits in its `print`, and goes on as the lines are taken. No more of it is held
+//! here than one piece of a line, and the last lines of its standard error, for the case that it dies.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use httpy_core::Notice;
+use httpy_core::frame::LogRecord;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::record;
+
+/// A longer line comes in pieces.
+const LONGEST: usize = 8 * 1024;
+/// So many lines of standard error are kept for the case that the worker dies.
+const KEPT: usize = 20;
+/// No more than this of each of them.
+const KEPT_BYTES: usize = 1024;
+/// So much may wait to be logged before a notice is dropped, or a worker that starts waits.
+const WAITING: usize = 256;
+
+/// Which of a worker's two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Output,
+    Error,
+}
+
+/// Where what workers print goes, and what is said of them. The thread ends when the last clone is gone and the last stream
+/// is at its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines {
+    thread: mpsc::Sender<Item>,
+}
+
+enum Item {
+    Print { worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail: Arc<Tail> },
+    Say(Box<Notice>),
+    Work(Box<dyn FnOnce() + Send>),
+    Record(Box<LogRecord>),
+}
+
+impl Lines {
+    /// Starts the thread. `say` logs a notice.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system gives no thread, or no file descriptors.
+    pub(crate) fn start(say: impl Fn(&Notice) + Send + 'static) -> io::Result<Self> {
+        let (thread, items) = mpsc::channel(WAITING);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        thread::Builder::new().name("httpy-process-log".to_owned()).spawn(move || runtime.block_on(run(items, say)))?;
+        Ok(Self { thread })
+    }
+
+    /// Logs what comes out of `pipe`, the end of a worker's `stream`, until it is closed.
+    pub(crate) async fn follow(&self, worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail: Arc<Tail>) {
+        // The thread is gone only when it has panicked; what is printed then goes nowhere.
+        drop(self.thread.send(Item::Print { worker, pid, stream, pipe, tail }).await);
+    }
+
+    /// Does what runs the host's code. Never blocks: where the host's log takes nothing any more, it is dropped.
+    pub(crate) fn later(&self, work: impl FnOnce() + Send + 'static) {
+        drop(self.thread.try_send(Item::Work(Box::new(work))));
+    }
+
+    /// As [`later`](Self::later), but waits for room.
+    pub(crate) async fn last(&self, work: Box<dyn FnOnce() + Send>) {
+        // The thread is gone only when it has panicked.
+        drop(self.thread.send(Item::Work(work)).await);
+    }
+
+    /// Logs a record of a worker's `logging` that belongs to no call. Never blocks: where the host's log takes nothing any
+    /// more, it is dropped.
+    pub(crate) fn log(&self, record: LogRecord) {
+        drop(self.thread.try_send(Item::Record(Box::new(record))));
+    }
+
+    /// Says something to the operator. Never blocks: where the host's log takes nothing any more, it is dropped.
+    pub(crate) fn say(&self, notice: Notice) {
+        drop(self.thread.try_send(Item::Say(Box::new(notice))));
+    }
+}
+
+async fn run(mut items: mpsc::Receiver<Item>, say: impl Fn(&Notice)) {
+    let mut streams = JoinSet::new();
+    loop {
+        tokio::select! {
+            item = items.recv() => match item {
+                Some(Item::Print { worker, pid, stream, pipe, tail }) => {
+                    streams.spawn(follow(worker, pid, stream, pipe, tail));
+                }
+                Some(Item::Say(notice)) => guard(|| say(&notice)),
+                Some(Item::Work(work)) => guard(work),
+                Some(Item::Record(record)) => guard(|| record::emit(&record, None)),
+                None => break,
+            },
+            Some(_) = streams.join_next() => {}
+        }
+    }
+    while streams.join_next().await.is_some() {}
+}
+
+async fn follow(worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail: Arc<Tail>) {
+    let log = |line: &str| match stream {
+        Stream::Output => tracing::info!(target: "httpy::process", worker = &*worker, pid, "{line}"),
+        Stream::Error => {
+            tail.push(line);
+            tracing::warn!(target: "httpy::process", worker = &*worker, pid, "{line}");
+        }
+    };
+    let each = |line: &str| guard(|| log(line));
+    if let Ok(mut pipe) = pipe::Receiver::from_owned_fd(pipe) {
+        let (mut splitter, mut chunk) = (Splitter::default(), vec![0; LONGEST]);
+        while let Ok(count @ 1..) = pipe.read(&mut chunk).await {
+            splitter.feed(&chunk[..count], each);
+        }
+        splitter.finish(each);
+    }
+    if stream == Stream::Error {
+        tail.end();
+    }
+}
+
+/// Runs what is the host's code. A subscriber that panics must not close the stream, of which the worker would die.
+fn guard(log: impl FnOnce()) {
+    drop(catch_unwind(AssertUnwindSafe(log)));
+}
+
+/// Cuts what comes in chunks into lines, and lines that are too long into pieces.
+#[derive(Debug, Default)]
+struct Splitter {
+    rest: Vec<u8>,
+}
+
+impl Splitter {
+    fn feed(&mut self, mut chunk: &[u8], mut each: impl FnMut(&str)) {
+        while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
+            self.add(&chunk[..end], &mut each);
+            self.finish(&mut each);
+            chunk = &chunk[end + 1..];
+        }
+        self.add(chunk, &mut each);
+    }
+
+    fn add(&mut self, mut part: &[u8], each: &mut impl FnMut(&str)) {
+        while self.rest.len() + part.len() > LONGEST {
+            let (fits, beyond) = part.split_at(LONGEST - self.rest.len());
+            self.rest.extend_from_slice(fits);
+            let end = character_end(&self.rest);
+            emit(&self.rest[..end], each);
+            self.rest.drain(..end);
+            part = beyond;
+        }
+        self.rest.extend_from_slice(part);
+    }
+
+    /// What there is counts as a line.
+    fn finish(&mut self, mut each: impl FnMut(&str)) {
+        emit(&self.rest, &mut each);
+        self.rest.clear();
+    }
+}
+
+/// The end of the last character that is whole, so that none is cut in two. Never the beginning.
+fn character_end(bytes: &[u8]) -> usize {
+    let begun = bytes.iter().rev().take(4).position(|byte| *byte & 0xC0 != 0x80);
+    match begun.map(|back| bytes.len() - 1 - back) {
+        Some(start) if start > 0 && std::str::from_utf8(&bytes[start..]).is_err() => start,
+        _ => bytes.len(),
+    }
+}
+
+fn emit(line: &[u8], each: &mut impl FnMut(&str)) {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_end();
+    if !text.is_empty() {
+        each(text);
+    }
+}
+
+/// The last lines of a worker's standard error.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    lines: Mutex<VecDeque<String>>,
+    ended: watch::Sender<bool>,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self { lines: Mutex::default(), ended: watch::Sender::new(false) }
+    }
+}
+
+impl Tail {
+    fn push(&self, line: &str) {
+        let mut lines = self.lock();
+        if lines.len() == KEPT {
+            lines.pop_front();
+        }
+        let mut end = line.len().min(KEPT_BYTES);
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        lines.push_back(line[..end].to_owned());
+    }
+
+    fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// The last lines: all of them when the stream is at its end, or what there is after `limit`, as a process that the
+    /// worker has left behind may keep the stream open.
+    pub(crate) async fn last(&self, limit: Duration) -> Vec<String> {
+        let mut ended = self.ended.subscribe();
+        drop(tokio::time::timeout(limit, ended.wait_for(|ended| *ended)).await);
+        self.lock().iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(chunks: &[&[u8]]) -> Vec<String> {
+        let (mut splitter, mut lines) = (Splitter::default(), Vec::new());
+        for chunk in chunks {
+            splitter.feed(chunk, |line| lines.push(line.to_owned()));
+            assert!(splitter.rest.len() <= LONGEST);
+        }
+        splitter.finish(|line| lines.push(line.to_owned()));
+        lines
+    }
+
+    #[test]
+    fn lines_are_whole_however_they_arrive() {
+        assert_eq!(split(&[b"on", b"e\r\ntwo\n\n", b"\n", b"thr", b"ee"]), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_comes_in_pieces_of_whole_characters() {
+        let line = format!("a{}", "\u{e9}".repeat(LONGEST));
+        let pieces = split(&[line.as_bytes(), b"\nnext\n"]);
+        assert_eq!(pieces.last().unwrap(), "next");
+        assert_eq!(pieces[..pieces.len() - 1].concat(), line);
+        assert!(pieces.iter().all(|piece| piece.len() <= LONGEST));
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_shown_all_the_same() {
+        assert_eq!(split(&[b"\xff\xfe!\n"]), ["\u{fffd}\u{fffd}!"]);
+        assert_eq!(split(&[&[0x80; LONGEST + 1]]).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_last_lines_are_kept() {
+        let tail = Tail::default();
+        for number in 0..50 {
+            tail.push(&format!("{number}"));
+        }
+        tail.push(&"x".repeat(LONGEST));
+        tail.end();
+        let last = tail.last(Duration::MAX).await;
+        assert_eq!((last.len(), last[0].as_str()), (KEPT, "31"));
+        assert_eq!(last[KEPT - 1].len(), KEPT_BYTES);
+    }
+}

@@ -1,0 +1,39 @@
+//! `ProcessOptions`: how the worker processes of an app are set up.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How the worker processes of an app are set up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessOptions {
+    /// The interpreter that is started; none: the virtual environment's, else `python3`.
+    pub python: Option<PathBuf>,
+    /// The virtual environment.
+    pub venv: Option<PathBuf>,
+    /// Folders at the front of `sys.path`, in order.
+    pub paths: Vec<PathBuf>,
+    /// Worker processes, at least 1.
+    pub processes: usize,
+    /// Threads for plain handlers in each, at least 1.
+    pub threads: usize,
+    /// Calls of `async def` handlers under way in each, at least 1.
+    pub in_flight: usize,
+    /// Whether the event loop is uvloop's where that can be imported.
+    pub uvloop: bool,
+    /// CPython's switch interval.
+    pub switch_interval: Duration,
+    /// Whether records of Python's `logging` come to the host's log.
+    pub logging: bool,
+    /// Whether exceptions come with their frames and source lines.
+    pub debug: bool,
+    /// A worker that has not come back from its call so long after the deadline is lost, and killed.
+    pub lost_after: Duration,
+    /// So many restarts per minute before readiness tells.
+    pub replacements: usize,
+    /// A worker is replaced after so many calls.
+    pub max_requests: Option<u64>,
+    /// A worker is replaced when it has grown beyond so many bytes.
+    pub max_rss: Option<u64>,
+    /// A worker is replaced after so long.
+    pub max_age: Option<Duration>,
+}

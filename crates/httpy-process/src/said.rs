@@ -1,0 +1,57 @@
+//! What workers answer, as plain data.
+
+use std::time::Duration;
+
+use httpy_core::frame::{FrameError, Parts, Value, exception};
+use httpy_core::{ExitReport, Figures};
+
+/// Python's figures: memory blocks, and the runs of the garbage collector with their seconds; and how its event loop is, where
+/// it has one: calls, and how long it took to come round.
+pub(crate) fn figures(value: &Value<'_>) -> Result<(Figures, Option<(usize, Duration)>), FrameError> {
+    let mut parts = Parts::of(value, 0, "figures")?;
+    let allocated_blocks = parts.count("memory blocks")?;
+    let mut runs = parts.items("runs of the garbage collector")?;
+    let mut gc_pauses = Vec::new();
+    while runs.left() > 0 {
+        let mut run = runs.parts("a run of the garbage collector")?;
+        let generation = u32::try_from(run.count("a generation")?).unwrap_or(u32::MAX);
+        gc_pauses.push((generation, run.seconds("seconds")?));
+    }
+    let calls = parts.count("calls on the event loop")?;
+    let lag = parts.seconds("how long the event loop took to come round")?;
+    let event_loop = (calls > 0 || !lag.is_zero()).then(|| (usize::try_from(calls).unwrap_or(usize::MAX), lag));
+    Ok((Figures { allocated_blocks, gc_pauses }, event_loop))
+}
+
+/// What a worker tells when it ends: what its shutdown functions raised, the names of tasks and of threads that go on, and the
+/// tracebacks of what was raised besides.
+pub(crate) fn exit_report(value: &Value<'_>) -> Result<ExitReport, FrameError> {
+    let mut parts = Parts::of(value, 0, "how a worker has ended")?;
+    let mut failures = parts.items("what shutdown functions raised")?;
+    let mut report = ExitReport::default();
+    while failures.left() > 0 {
+        let failure = exception(failures.parts("an exception")?)?;
+        report.shutdown.get_or_insert(failure);
+    }
+    let tasks = texts(&mut parts, "names of tasks")?;
+    report.threads = texts(&mut parts, "names of threads")?;
+    report.threads.extend(tasks);
+    report.errors = texts(&mut parts, "tracebacks")?;
+    Ok(report)
+}
+
+fn texts(parts: &mut Parts<'_>, expected: &'static str) -> Result<Vec<String>, FrameError> {
+    let mut items = parts.items(expected)?;
+    let mut texts = Vec::new();
+    while items.left() > 0 {
+        texts.push(items.text(expected)?.to_string_lossy().into_owned());
+    }
+    Ok(texts)
+}
+
+pub(crate) fn text(value: &Value<'_>) -> Result<String, FrameError> {
+    match value {
+        Value::Text(text) => Ok(text.to_string_lossy().into_owned()),
+        other => Err(FrameError::value(other, 0, "text")),
+    }
+}

@@ -1,0 +1,168 @@
+//! A worker's process: which Python it is, and its start, with nothing inherited but a socket and two pipes.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+use crate::failure::Failure;
+use crate::options::ProcessOptions;
+
+/// What a worker's process runs: the first lines of the package, and before them what must be done by any Python. One that
+/// could not read the rest says that it is too old; and what this process has open and not marked as its own is closed.
+pub(crate) const BOOT: &str = concat!(
+    "import os, sys\n",
+    "if sys.version_info < (3, 9):\n",
+    "    sys.exit('Python %d.%d is too old: httpy needs 3.9 or newer' % sys.version_info[:2])\n",
+    "for _number in map(int, os.listdir('/dev/fd')):\n",
+    "    try:\n",
+    "        _number < 3 or os.close(_number)\n",
+    "    except OSError:\n", // the one that the list was read from
+    "        pass\n",
+    include_str!("../httpy_rs/_boot.py"),
+);
+
+/// A process that was started, and the parent's ends of what it has inherited.
+#[derive(Debug)]
+pub(crate) struct Spawned {
+    pub(crate) process: Process,
+    pub(crate) control: UnixStream,
+    pub(crate) output: OwnedFd,
+    pub(crate) error: OwnedFd,
+}
+
+/// A worker's process, which leads a group of its own. Dropped, it is killed; the runtime reaps it.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) pid: u32,
+    /// How it ended.
+    status: Option<ExitStatus>,
+}
+
+/// The interpreter of the workers: the one asked for, else that of the virtual environment that was asked for or that
+/// `VIRTUAL_ENV` names, else `python3`.
+///
+/// # Errors
+///
+/// When the environment has no python.
+pub(crate) fn python(options: &ProcessOptions) -> Result<PathBuf, Failure> {
+    choose(options.python.as_deref(), options.venv.as_deref(), env::var_os("VIRTUAL_ENV").as_deref())
+}
+
+fn choose(python: Option<&Path>, venv: Option<&Path>, active: Option<&OsStr>) -> Result<PathBuf, Failure> {
+    let active = active.filter(|folder| !folder.is_empty()).map(Path::new);
+    match (python, venv.or(active)) {
+        (Some(python), _) => Ok(python.to_owned()),
+        (None, Some(venv)) => {
+            // Not resolved: Python finds its environment by where it was started.
+            let python = std::path::absolute(venv).unwrap_or_else(|_| venv.to_owned()).join("bin/python");
+            if python.is_file() {
+                return Ok(python);
+            }
+            Err(Failure::Process(format!(
+                "the virtual environment {} has no bin/python, or one that links to nothing: expected a folder that \
+                 `python3 -m venv` has made",
+                venv.display()
+            )))
+        }
+        (None, None) => Ok("python3".into()),
+    }
+}
+
+/// Starts `python` with `program`. Its environment is that of this process, and `VIRTUAL_ENV` where `venv` was asked for.
+///
+/// # Errors
+///
+/// When it cannot be started.
+pub(crate) fn spawn(python: &Path, venv: Option<&Path>, program: &str) -> Result<Spawned, Failure> {
+    start(python, venv, program).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => ": there is none; the option `python` names another one",
+            io::ErrorKind::PermissionDenied => ": it may not be executed",
+            _ => "",
+        };
+        Failure::Process(format!("{} cannot be started{hint} ({error})", python.display()))
+    })
+}
+
+fn start(python: &Path, venv: Option<&Path>, program: &str) -> io::Result<Spawned> {
+    // Closed in the child as all that the standard library opens, but for the standard streams.
+    let (control, theirs) = std::os::unix::net::UnixStream::pair()?;
+    control.set_nonblocking(true)?;
+    let control = UnixStream::from_std(control)?;
+    let mut command = Command::new(python);
+    command.args(["-u", "-X", "utf8", "-c", program]);
+    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A group of its own: Ctrl-C in a terminal is the host's alone, and what a worker has started can be killed with it.
+    command.process_group(0).kill_on_drop(true);
+    if let Some(venv) = venv {
+        command.env("VIRTUAL_ENV", std::path::absolute(venv)?);
+    }
+    let mut child = command.spawn()?;
+    let (Some(output), Some(error), Some(pid)) = (child.stdout.take(), child.stderr.take(), child.id()) else {
+        return Err(io::Error::other("no pipes"));
+    };
+    let (output, error) = (output.into_owned_fd()?, error.into_owned_fd()?);
+    Ok(Spawned { process: Process { child, pid, status: None }, control, output, error })
+}
+
+impl Process {
+    /// Until it has ended. It is reaped then. May be dropped and called again.
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.status = Some(status);
+        Ok(status)
+    }
+
+    /// Whether [`wait`](Self::wait) has told so.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// As [`has_ended`](Self::has_ended), and with status 0.
+    pub(crate) fn has_ended_well(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    /// Kills it, and all that it has started and that has not left its group. To be called before [`wait`](Self::wait) has
+    /// returned, or at once after that: the number of the group is free for others once nobody is in it.
+    pub(crate) fn kill(&self) {
+        if let Some(group) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
+            // An error says that nobody is in it any more.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_python_asked_for_comes_before_that_of_an_environment_and_that_before_any() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("bin")).unwrap();
+        std::fs::write(folder.path().join("bin/python"), "").unwrap();
+        let (venv, other) = (Some(folder.path()), Some(OsStr::new("/no/environment")));
+        let chosen = |python: Option<&str>, venv, active| choose(python.map(Path::new), venv, active);
+        assert_eq!(chosen(Some("pypy3"), venv, other).unwrap(), Path::new("pypy3"));
+        assert_eq!(chosen(None, venv, other).unwrap(), folder.path().join("bin/python"));
+        assert_eq!(chosen(None, None, Some(folder.path().as_os_str())).unwrap(), folder.path().join("bin/python"));
+        assert_eq!(chosen(None, None, Some(OsStr::new(""))).unwrap(), Path::new("python3"));
+        let refused = chosen(None, None, other).unwrap_err().to_string();
+        assert!(refused.contains("/no/environment has no bin/python"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_python_that_is_not_there_is_named() {
+        let refused = spawn(Path::new("/no/such/python"), None, BOOT).unwrap_err().to_string();
+        assert!(refused.starts_with("/no/such/python cannot be started: there is none"), "{refused}");
+    }
+}

@@ -1,0 +1,105 @@
+//! A reload: a whole new generation of workers, its init function, and the swap. At any failure the old workers go on.
+
+use std::time::Instant;
+
+use httpy_core::{Accept, LoadError, LoadErrorKind};
+use tokio::sync::oneshot;
+
+use super::driver::{Driver, Occasion, closed};
+use super::lock;
+use super::tend::Up;
+use crate::failure::Failure;
+use crate::handover::WorkerId;
+use crate::handshake::{Problem, Routes};
+
+/// A reload that was asked for, or is under way.
+#[derive(Default)]
+pub(super) struct Reload {
+    pub(super) init: Option<String>,
+    /// Those who have a say in the routes.
+    pub(super) accepts: Vec<Accept>,
+    pub(super) answers: Vec<oneshot::Sender<Result<(), Failure>>>,
+}
+
+/// What has become of a new generation's init function.
+pub(super) struct Initialised {
+    id: WorkerId,
+    up: Box<Up>,
+    result: Result<Routes, Problem>,
+}
+
+impl Driver {
+    /// Begins the next reload, where one was asked for and the time has come.
+    pub(super) async fn begin_reload(&mut self) {
+        // The first workers come first.
+        let waits = self.reload.is_some() || self.up.is_some() || self.closing.is_some();
+        if waits || self.next_reload.answers.is_empty() {
+            return;
+        }
+        self.reload = Some(std::mem::take(&mut self.next_reload));
+        let actions = lock(&self.state).reload(Instant::now());
+        self.perform(actions, Occasion::Reload).await;
+    }
+
+    /// All of the new generation are ready, and `first` is to run their init function.
+    pub(super) async fn complete(&mut self, first: WorkerId) {
+        let Some(target) = self.reload.as_ref().and_then(|reload| reload.init.clone()) else {
+            return self.swap(Routes::new()).await;
+        };
+        let Some(kept) = self.workers.get_mut(&first) else { return };
+        let Some(mut up) = kept.up.take() else { return };
+        let (lines, done, patience) = (self.setup.lines.clone(), self.initialised.0.clone(), self.setup.patience);
+        tokio::spawn(async move {
+            let result = up.newcomer.run_init(&target, patience, &|record| lines.log(record)).await;
+            drop(done.send(Initialised { id: first, up, result }).await);
+        });
+    }
+
+    pub(super) async fn initialised(&mut self, Initialised { id, up, result }: Initialised) {
+        // It may have died meanwhile, and the reload with it.
+        let Some(kept) = self.workers.get_mut(&id).filter(|kept| kept.kill.is_some()) else { return };
+        kept.up = Some(up);
+        match result {
+            Ok(routes) => self.swap(routes).await,
+            // It mostly ends in this moment, and how it does is what there is to say.
+            Err(Problem::Closed) => kept.kill = None,
+            Err(Problem::Load(error)) => self.fail_reload(&Failure::Load(error)).await,
+            Err(Problem::Other(problem)) => self.fail_reload(&Failure::Process(problem)).await,
+        }
+    }
+
+    async fn swap(&mut self, routes: Routes) {
+        let accepts = self.reload.as_mut().map(|reload| std::mem::take(&mut reload.accepts)).unwrap_or_default();
+        for accept in accepts {
+            if let Err(message) = accept(routes.clone()) {
+                let error = LoadError { kind: LoadErrorKind::Reload, message, exception: None };
+                return self.fail_reload(&Failure::Load(error)).await;
+            }
+        }
+        let actions = lock(&self.state).swap(Instant::now());
+        self.perform(actions, Occasion::Reload).await;
+        for answer in self.reload.take().into_iter().flat_map(|reload| reload.answers) {
+            drop(answer.send(Ok(())));
+        }
+        Box::pin(self.begin_reload()).await;
+    }
+
+    /// The new generation goes, where there is one.
+    pub(super) async fn fail_reload(&mut self, failure: &Failure) {
+        let Some(reload) = self.reload.take() else { return };
+        let actions = lock(&self.state).abandon();
+        self.perform(actions, Occasion::Reload).await;
+        for answer in reload.answers {
+            drop(answer.send(Err(failure.clone())));
+        }
+        Box::pin(self.begin_reload()).await;
+    }
+
+    /// There are no reloads any more.
+    pub(super) async fn end_reloads(&mut self) {
+        self.fail_reload(&closed()).await;
+        for answer in std::mem::take(&mut self.next_reload).answers {
+            drop(answer.send(Err(closed())));
+        }
+    }
+}

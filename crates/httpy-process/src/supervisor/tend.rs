@@ -1,0 +1,209 @@
+//! One worker from the start of its process to the end of it, as a task: it is started and welcomed, watched, killed where
+//! it has to be, and reaped. All that happens is told to the driver, which decides.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::wear::{Limits, Wear, worn};
+use crate::failure::{Exit, Failure};
+use crate::handover::{Ended, Order, Reason, Tally, WorkerId};
+use crate::handshake::{Newcomer, Patience, Problem, welcome};
+use crate::line::{Lines, Stream, Tail};
+use crate::spawn::{Process, spawn};
+
+/// A process whose connection has ended gets so long to end as well, and a connection whose process has.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// So long its last lines are waited for, where something that it has started keeps its standard error open.
+const LAST_LINES: Duration = Duration::from_millis(100);
+
+/// What starting a worker takes.
+pub(super) struct Tender {
+    pub(super) id: WorkerId,
+    pub(super) name: Arc<str>,
+    pub(super) python: Arc<PathBuf>,
+    pub(super) venv: Option<PathBuf>,
+    pub(super) program: &'static str,
+    pub(super) boot: Vec<u8>,
+    pub(super) limits: Limits,
+    pub(super) patience: Patience,
+    pub(super) lines: Lines,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) events: mpsc::Sender<(WorkerId, Event)>,
+}
+
+/// What happens to a worker.
+pub(super) enum Event {
+    /// It can have jobs.
+    Up(Box<Up>),
+    /// It is to be replaced.
+    Worn(Wear),
+    /// Nothing more is to be expected of it: it was killed, and why, as half a sentence.
+    Lost { why: String, answered: bool },
+    /// Its process is gone, or never was there.
+    Down(Box<Down>),
+}
+
+/// A worker that can have jobs.
+pub(super) struct Up {
+    pub(super) newcomer: Newcomer,
+    pub(super) tally: Arc<Tally>,
+    pub(super) ended: oneshot::Sender<Ended>,
+}
+
+/// The end of a worker.
+pub(super) struct Down {
+    /// Why it did not come up, where it did not.
+    pub(super) failure: Option<Failure>,
+    pub(super) pid: u32,
+    /// How its process ended, as half a sentence.
+    pub(super) exit: String,
+    /// With status 0.
+    pub(super) well: bool,
+    pub(super) ended: Option<Ended>,
+    pub(super) answered: bool,
+    pub(super) said: Vec<String>,
+}
+
+impl Tender {
+    /// Runs the worker until its process is gone. It is killed when `kill` is told, or dropped.
+    pub(super) async fn run(self, kill: oneshot::Receiver<()>) {
+        let down = self.live(kill).await;
+        // The driver is there until each of its workers is down.
+        drop(self.events.send((self.id, Event::Down(Box::new(down)))).await);
+    }
+
+    async fn live(&self, mut kill: oneshot::Receiver<()>) -> Down {
+        let spawned = match spawn(&self.python, self.venv.as_deref(), self.program) {
+            Ok(spawned) => spawned,
+            Err(failure) => return Down::unstarted(failure),
+        };
+        let (mut process, tail) = (spawned.process, Arc::new(Tail::default()));
+        for (stream, pipe) in [(Stream::Output, spawned.output), (Stream::Error, spawned.error)] {
+            self.lines.follow(Arc::clone(&self.name), process.pid, stream, pipe, Arc::clone(&tail)).await;
+        }
+        let log = |record| self.lines.log(record);
+        let welcomed = {
+            let mut welcome = std::pin::pin!(welcome(spawned.control, &self.boot, self.patience, &log));
+            tokio::select! {
+                result = &mut welcome => result,
+                _ = process.wait() => {
+                    // What it has said before it ended is still there to be read.
+                    timeout(LAST_WORDS, welcome).await.unwrap_or(Err(Problem::Closed))
+                }
+                _ = &mut kill => Err(Problem::Other("it was not wanted any more".to_owned())),
+            }
+        };
+        match welcomed {
+            Ok((newcomer, life)) => {
+                let down = self.watch(newcomer, process, kill, &tail).await;
+                drop(life);
+                down
+            }
+            Err(problem) => self.bury(problem, process, &tail).await,
+        }
+    }
+
+    /// What has not come up goes.
+    async fn bury(&self, problem: Problem, mut process: Process, tail: &Tail) -> Down {
+        if let Problem::Closed = problem {
+            // It is about to end, and how it does is what there is to say.
+            drop(timeout(LAST_WORDS, process.wait()).await);
+        }
+        let ended = process.has_ended();
+        process.kill();
+        let exit = exit(&mut process).await;
+        let (python, said) = (self.python.display(), tail.last(LAST_LINES).await);
+        let failure = match problem {
+            Problem::Load(error) => Failure::Load(error),
+            Problem::Closed if ended => Failure::of(&format!("{python} {exit} before it was ready"), &said),
+            problem => Failure::of(&format!("{python}: {problem}"), &said),
+        };
+        Down { pid: process.pid, exit, said, ..Down::unstarted(failure) }
+    }
+
+    async fn watch(
+        &self,
+        newcomer: Newcomer,
+        mut process: Process,
+        mut kill: oneshot::Receiver<()>,
+        tail: &Tail,
+    ) -> Down {
+        let (pid, tally) = (newcomer.facts.pid, Arc::new(Tally::default()));
+        let (told, mut ended) = oneshot::channel();
+        self.tell(Event::Up(Box::new(Up { newcomer, tally: Arc::clone(&tally), ended: told }))).await;
+        let mut worn = std::pin::pin!(worn(&tally, self.limits, pid));
+        let (mut end, mut is_worn, mut was_killed) = (None, false, false);
+        loop {
+            tokio::select! {
+                _ = process.wait() => break,
+                _ = &mut kill, if !was_killed => {
+                    was_killed = true;
+                    process.kill();
+                }
+                told = &mut ended, if end.is_none() => {
+                    let told = told.unwrap_or(Ended { reason: Reason::Closed, running: Vec::new() });
+                    let why = match &told.reason {
+                        Reason::Broken(what) => Some(format!("was killed, as it has sent what no worker sends: {what}")),
+                        Reason::Stuck => Some("was killed, as a call does not come back".to_owned()),
+                        // It mostly ends in this moment, and how it does is what there is to say.
+                        Reason::Closed => match timeout(LAST_WORDS, process.wait()).await {
+                            Ok(_) => None,
+                            Err(_) => Some("was killed, as it has closed its socket".to_owned()),
+                        },
+                    };
+                    end = Some(told);
+                    if let Some(why) = why {
+                        process.kill();
+                        self.tell(Event::Lost { why, answered: tally.answered() > 0 }).await;
+                    }
+                }
+                wear = &mut worn, if !is_worn => {
+                    is_worn = true;
+                    self.tell(Event::Worn(wear)).await;
+                }
+            }
+        }
+        // Whatever it has left behind may hold its sockets and wait for nothing; of one that has ended well, it may go on.
+        if !process.has_ended_well() {
+            process.kill();
+        }
+        let exit = exit(&mut process).await;
+        drop(self.orders.send(Order::Gone(self.id)).await);
+        if end.is_none() {
+            end = timeout(LAST_WORDS, ended).await.ok().and_then(Result::ok);
+        }
+        let said = tail.last(LAST_LINES).await;
+        Down {
+            failure: None,
+            pid,
+            exit,
+            well: process.has_ended_well(),
+            ended: end,
+            answered: tally.answered() > 0,
+            said,
+        }
+    }
+
+    async fn tell(&self, event: Event) {
+        drop(self.events.send((self.id, event)).await);
+    }
+}
+
+impl Down {
+    fn unstarted(failure: Failure) -> Self {
+        let (exit, said) = (String::new(), Vec::new());
+        Self { failure: Some(failure), pid: 0, exit, well: false, ended: None, answered: false, said }
+    }
+}
+
+/// How the process has ended; waits for that.
+async fn exit(process: &mut Process) -> String {
+    match process.wait().await {
+        Ok(status) => Exit(status).to_string(),
+        Err(error) => format!("cannot be waited for: {error}"),
+    }
+}

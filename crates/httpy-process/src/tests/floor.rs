@@ -1,0 +1,233 @@
+//! `Floor`: a dispatch that runs, and jobs for it.
+
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Method, Uri, Version};
+use httpy_core::{
+    Call, Content, Details, Fields, Freight, Headers, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits, Question,
+    TargetId, Ticket, Upload,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use crate::deed::Deed;
+use crate::dispatch::Dispatch;
+use crate::handover::{Ended, Handler, Handlers, Order, Started, Tally, Wants, WorkerId};
+use crate::hub::Hub;
+use crate::line::Lines;
+use crate::options::ProcessOptions;
+
+/// A dispatch on the runtime of a test.
+pub(super) struct Floor {
+    pub(super) hub: Arc<Hub>,
+    pub(super) handlers: Arc<Handlers>,
+    orders: mpsc::Sender<Order>,
+    workers: u64,
+}
+
+/// What was logged for whichever test of this process. Tests look for what names their own handlers.
+static HEARD: LazyLock<watch::Sender<Vec<String>>> = LazyLock::new(|| watch::Sender::new(Vec::new()));
+
+/// What is logged with these words in it, some time.
+pub(super) async fn told(words: &str) -> String {
+    let with_words = |line: &&String| line.contains(words);
+    let mut heard = HEARD.subscribe();
+    let told = heard.wait_for(|lines| lines.iter().any(|line| with_words(&line))).await.unwrap();
+    told.iter().find(with_words).unwrap().clone()
+}
+
+pub(super) fn late(target: &str, outcome: Outcome) {
+    HEARD.send_modify(|lines| lines.push(format!("{target}: {outcome:?}")));
+}
+
+pub(super) fn notice(notice: &Notice) {
+    HEARD.send_modify(|lines| lines.push(notice.to_string()));
+}
+
+/// The interpreter of the tests.
+pub(super) fn python() -> PathBuf {
+    std::env::var_os("PYO3_PYTHON").map_or_else(|| "python3".into(), PathBuf::from)
+}
+
+pub(super) fn options() -> ProcessOptions {
+    ProcessOptions {
+        python: None,
+        venv: None,
+        paths: Vec::new(),
+        processes: 1,
+        threads: 2,
+        in_flight: 100,
+        uvloop: false,
+        switch_interval: Duration::from_millis(5),
+        logging: true,
+        debug: false,
+        lost_after: Duration::from_secs(60),
+        replacements: 1,
+        max_requests: None,
+        max_rss: None,
+        max_age: None,
+    }
+}
+
+impl Floor {
+    /// With handlers 0 (`str`), 1 (`bytes`), 2 (a stream) and 3 (`async def`).
+    pub(super) fn new() -> Self {
+        let floor = Self::empty(&options());
+        for (target, lane, wants) in [
+            ("app:text", Lane::Worker, Wants::Text),
+            ("app:binary", Lane::Worker, Wants::Bytes),
+            ("app:stream", Lane::Worker, Wants::Stream),
+            ("app:async", Lane::EventLoop, Wants::Text),
+        ] {
+            floor.handlers.add(Handler { target: target.to_owned(), lane, wants });
+        }
+        floor
+    }
+
+    pub(super) fn empty(options: &ProcessOptions) -> Self {
+        let (hub, handlers) = (Arc::new(Hub::default()), Arc::new(Handlers::default()));
+        let (orders, received) = mpsc::channel(8);
+        let lines = Lines::start(notice).unwrap();
+        let mut dispatch =
+            Dispatch::new(options, Arc::clone(&hub), Arc::clone(&handlers), received, Arc::default(), lines, late);
+        tokio::spawn(poll_fn(move |context| dispatch.poll(context)));
+        Self { hub, handlers, orders, workers: 0 }
+    }
+
+    /// Gives it a worker.
+    pub(super) async fn add(
+        &mut self,
+        make: impl FnOnce(WorkerId, oneshot::Sender<Ended>, Arc<Tally>) -> Started,
+    ) -> Added {
+        self.workers += 1;
+        let (id, (sender, ended), tally) = (WorkerId(self.workers), oneshot::channel(), Arc::new(Tally::default()));
+        let started = make(id, sender, Arc::clone(&tally));
+        self.order(Order::Add(Box::new(started))).await;
+        Added { id, ended, tally }
+    }
+
+    pub(super) async fn order(&self, order: Order) {
+        self.orders.send(order).await.unwrap();
+    }
+
+    /// Has a handler loaded.
+    pub(super) async fn load(&self, target: &str) -> Result<Loaded, LoadError> {
+        let (sender, receiver) = sync_channel(1);
+        assert!(self.hub.ask(Deed::Load(target.to_owned(), sender)));
+        tokio::task::spawn_blocking(move || receiver.recv().unwrap()).await.unwrap()
+    }
+
+    pub(super) fn push(&self, asked: Asked) -> Question {
+        let (job, question) = asked.job();
+        self.hub.push(job).unwrap();
+        question
+    }
+
+    /// Pushes a job, and waits for its outcome.
+    pub(super) async fn call(&self, asked: Asked) -> Outcome {
+        outcome(&self.push(asked)).await.expect("an answer")
+    }
+
+    pub(super) fn enforce(&self, question: &Question, target: TargetId, answered: bool) {
+        let ticket = Arc::clone(question.ticket());
+        ticket.set_gone();
+        self.hub.ask(Deed::Enforce { target, ticket, answered });
+    }
+}
+
+/// What is known of a worker that was added.
+pub(super) struct Added {
+    pub(super) id: WorkerId,
+    pub(super) ended: oneshot::Receiver<Ended>,
+    pub(super) tally: Arc<Tally>,
+}
+
+pub(super) async fn outcome(question: &Question) -> Option<Outcome> {
+    poll_fn(|context| question.poll(context)).await
+}
+
+/// A call to be.
+pub(super) struct Asked {
+    target: TargetId,
+    uri: Uri,
+    body: Upload,
+    deadline: Duration,
+    timings: bool,
+}
+
+impl Asked {
+    pub(super) fn of(handler: usize) -> Self {
+        let lane = if handler == 3 { Lane::EventLoop } else { Lane::Worker };
+        Self::target(TargetId { index: handler, lane })
+    }
+
+    pub(super) fn target(target: TargetId) -> Self {
+        let uri = Uri::from_static("/path?a=1&a=2");
+        Self { target, uri, body: Upload::default(), deadline: Duration::from_secs(60), timings: false }
+    }
+
+    pub(super) fn body(self, body: impl Into<Bytes>) -> Self {
+        Self { body: Upload::Whole(body.into()), ..self }
+    }
+
+    pub(super) fn upload(self, body: Upload) -> Self {
+        Self { body, ..self }
+    }
+
+    pub(super) fn within(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    pub(super) fn timed(self) -> Self {
+        Self { timings: true, ..self }
+    }
+
+    pub(super) fn job(self) -> (Job, Question) {
+        let details = Details {
+            target: self.uri.clone(),
+            route: None,
+            client: None,
+            scheme: "http",
+            version: Version::HTTP_11,
+            extras: None,
+            span: None,
+            trace: None,
+        };
+        let mut query = Fields::new();
+        query.push(b"a", b"1");
+        query.push(b"a", b"2");
+        let call = Call {
+            method: Method::POST,
+            uri: self.uri,
+            decoded_path: None,
+            params: Fields::new(),
+            query,
+            headers: Headers::default(),
+            details,
+        };
+        let now = Instant::now();
+        let freight = Freight { body: self.body, permits: Permits::default() };
+        let (ticket, answer, question) =
+            Ticket::issue(call, now, now + self.deadline, Duration::from_secs(60), freight);
+        if self.timings {
+            ticket.want_timings();
+        }
+        let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        (Job { target: self.target, ticket, answer, slot }, question)
+    }
+}
+
+/// Status and body of a reply; what else it is.
+pub(super) fn reply(outcome: Outcome) -> Result<(u16, Bytes), String> {
+    match outcome {
+        Outcome::Returned(returned) => match returned.body {
+            Content::Whole(whole) => Ok((returned.status.as_u16(), whole)),
+            Content::Stream(_) => Err("a stream".to_owned()),
+        },
+        other => Err(format!("{other:?}")),
+    }
+}

@@ -1,0 +1,107 @@
+//! `Watched`: a call that runs on though nobody waits for it any more, and when something is done about it.
+//!
+//! A plain handler is interrupted at its deadline, and again every second; an `async def` one is cancelled at once. A plain
+//! one that has not come back so long after the deadline never will: its worker is killed.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use httpy_core::frame::Lane as Way;
+use httpy_core::{Notice, Overdue, Ticket};
+
+use crate::hub::Place;
+
+/// A call that is interrupted and goes on is interrupted again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A call that nobody waits for.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) place: Place,
+    pub(crate) ticket: Weak<Ticket>,
+    pub(crate) target: String,
+    limit: Duration,
+    streaming: bool,
+    /// Its client was answered with 504, which is to be seen in the log.
+    answered: bool,
+    /// When it is overdue.
+    from: Instant,
+    /// When something is done next.
+    pub(crate) next: Instant,
+    /// When something was done first.
+    struck: Option<Instant>,
+    /// It was told that it goes on.
+    told: bool,
+}
+
+/// What is done about a call.
+#[derive(Debug)]
+pub(crate) enum Strike {
+    /// It is interrupted; this is said with its stack, the first time.
+    Interrupt(Option<Notice>),
+    /// It is cancelled; likewise.
+    Cancel(Option<Notice>),
+    /// This is said.
+    Tell(Notice),
+    /// Its worker is killed.
+    Kill,
+    /// Not yet.
+    Nothing,
+}
+
+impl Watched {
+    pub(crate) fn new(place: Place, ticket: &Arc<Ticket>, target: String, answered: bool, now: Instant) -> Self {
+        // A body that may take as long as it likes for a chunk may have said so again while its client left: now it has as
+        // long as any other.
+        let due = ticket.due().filter(|_| !answered);
+        let from = due.unwrap_or_else(|| now + if answered { Duration::ZERO } else { ticket.chunk_timeout });
+        let (limit, streaming) = (ticket.limit(), ticket.is_streaming());
+        // An `async def` handler is cancelled at once.
+        let next = if place.lane == Way::Async { now } else { from };
+        let ticket = Arc::downgrade(ticket);
+        Self { place, ticket, target, limit, streaming, answered, from, next, struck: None, told: false }
+    }
+
+    /// What the log has still to hear when the call is over.
+    pub(crate) fn over(self) -> Option<Notice> {
+        let Self { target, limit, streaming, .. } = self;
+        (self.answered && self.struck.is_none()).then_some(Notice::Late { target, limit, streaming })
+    }
+
+    /// What is to be done now, while the call runs.
+    pub(crate) fn strike(&mut self, now: Instant, lost_after: Duration) -> Strike {
+        if self.next > now {
+            return Strike::Nothing;
+        }
+        let Some(ticket) = self.ticket.upgrade() else { return Strike::Nothing };
+        let overdue = Overdue {
+            target: self.target.clone(),
+            route: ticket.call.details.route.clone(),
+            limit: self.limit,
+            streaming: self.streaming,
+            elapsed: now.saturating_duration_since(ticket.pushed),
+        };
+        let first = self.struck.is_none();
+        let struck = *self.struck.get_or_insert(now);
+        let lost = (struck + lost_after.min(AGAIN)).max(self.from + lost_after);
+        self.next = now + AGAIN;
+        match self.place.lane {
+            Way::Sync if now >= lost && !first => Strike::Kill,
+            Way::Sync => {
+                self.next = self.next.min(lost);
+                let stack = String::new();
+                Strike::Interrupt(first.then_some(Notice::Overdue { call: overdue, stack, shielded: false }))
+            }
+            Way::Async if first => {
+                self.next = lost;
+                Strike::Cancel(self.answered.then_some(Notice::Cancelled { call: overdue, stack: None }))
+            }
+            Way::Async if !self.told => {
+                self.told = true;
+                Strike::Tell(Notice::Uncancelled { call: overdue })
+            }
+            // What keeps the whole loop is interrupted, where it is this call.
+            Way::Async => Strike::Interrupt(None),
+        }
+    }
+}

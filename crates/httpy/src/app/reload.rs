@@ -1,0 +1,186 @@
+//! `reload()`: the app's code anew, while it serves; what becomes of its routes then, and who asks for it by itself.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use httpy_core::LoadError;
+use tokio::sync::oneshot;
+
+use super::PyApp;
+use crate::error::Kind;
+use crate::route::Routes;
+use crate::{Error, RouteMap};
+
+/// The routes of an app that may be loaded anew.
+#[derive(Debug)]
+pub(super) struct LiveRoutes {
+    state: Mutex<State>,
+    /// Some of them are routes of a router that does not change any more.
+    fixed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    /// What the init function returned the last time.
+    map: RouteMap,
+    /// Read once for all fallback services, when the first is made.
+    matched: Option<Arc<Swap>>,
+}
+
+/// Routes that are matched here instead of by a router, and that a reload may change.
+pub(crate) struct Swap(RwLock<Arc<Routes>>);
+
+impl Swap {
+    /// The routes as they are now.
+    pub(crate) fn load(&self) -> Arc<Routes> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn store(&self, routes: Routes) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
+    }
+}
+
+impl fmt::Debug for Swap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.load().fmt(f)
+    }
+}
+
+impl LiveRoutes {
+    pub(super) fn new(map: RouteMap) -> Self {
+        Self { state: Mutex::new(State { map, matched: None }), fixed: AtomicBool::new(false) }
+    }
+
+    /// From now on they must stay as they are.
+    #[cfg(feature = "axum")]
+    pub(super) fn fix(&self) {
+        self.fixed.store(true, Ordering::Relaxed);
+    }
+
+    /// For a service that matches them itself.
+    pub(super) fn matched(&self) -> Result<Arc<Swap>, Error> {
+        let mut state = self.lock();
+        if let Some(matched) = &state.matched {
+            return Ok(Arc::clone(matched));
+        }
+        let matched = Arc::new(Swap(RwLock::new(Arc::new(Routes::read(&state.map)?))));
+        state.matched = Some(Arc::clone(&matched));
+        Ok(matched)
+    }
+
+    /// Takes over what the init function of the new code has returned; or says why that cannot be.
+    fn take_over(&self, map: RouteMap) -> Result<(), String> {
+        let mut state = self.lock();
+        if state.map == map {
+            return Ok(());
+        }
+        if self.fixed.load(Ordering::Relaxed) {
+            return Err(format!(
+                "the init function returned other routes than those that router() has mounted, and a router does not change: {}; \
+                 mount fallback() instead of router(), or start the process anew",
+                difference(&state.map, &map)
+            ));
+        }
+        let routes = Routes::read(&map).map_err(|error| error.to_string())?;
+        if let Some(matched) = &state.matched {
+            matched.store(routes);
+        }
+        state.map = map;
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is in one map and not as such in the other.
+fn difference(before: &RouteMap, after: &RouteMap) -> String {
+    let show = |sign: char, map: &RouteMap, other: &RouteMap| {
+        let differs = |pattern: &str, methods: &[String]| !other.iter().any(|entry| entry == (pattern, methods));
+        let entries = map.iter().filter(|(pattern, methods)| differs(pattern, methods));
+        entries.map(|(pattern, methods)| format!("{sign}{pattern} [{}]", methods.join(", "))).collect::<Vec<_>>()
+    };
+    let all: Vec<String> = show('-', before, after).into_iter().chain(show('+', after, before)).collect();
+    if all.is_empty() { "in another order".to_owned() } else { all.join(", ") }
+}
+
+impl PyApp {
+    /// Loads the app's code anew, as it is on disk now, while the app serves: starts as many new workers, has them import it
+    /// and one of them run the init function, and when all are ready, lets them take over. The old ones finish the calls that
+    /// they have; no request is lost.
+    ///
+    /// Routes that the init function adds, changes or leaves out count from then on where the app is mounted by
+    /// [`fallback`](Self::fallback); [`routes`](Self::routes) stays what it was at the start. Of several reloads at once each
+    /// sees the code as it was at its own call or later.
+    ///
+    /// # Errors
+    ///
+    /// When the new code does not import or its init function fails, as in `build()`; and [`is_reload`](Error::is_reload) when
+    /// its routes are others than those that [`router`](Self::router) has mounted, and with [`Executor::threads()`]: an
+    /// interpreter cannot take back what it has imported. In each case the old code serves on.
+    ///
+    /// # Cancellation
+    ///
+    /// The reload goes on without whoever waits for it.
+    ///
+    /// [`Executor::threads()`]: crate::Executor::threads
+    pub async fn reload(&self) -> Result<(), Error> {
+        let gone = |_| Err(Error::new(Kind::Reload, "the app ended before its code was loaded anew"));
+        self.begin_reload().await.map_or_else(gone, |done| done.map_err(Error::not_loaded))
+    }
+
+    /// The receiver hears when it is done, and nothing when the app ends before that.
+    pub(super) fn begin_reload(&self) -> oneshot::Receiver<Result<(), LoadError>> {
+        let inner = Arc::downgrade(&self.inner);
+        let accept = move |routes| match inner.upgrade() {
+            Some(inner) => inner.live.take_over(RouteMap::new(routes)),
+            None => Err("the app has ended".to_owned()),
+        };
+        self.inner.shared.executor.reload(self.inner.config.init.clone(), Box::new(accept))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::route::Match;
+
+    fn map(entries: &[(&str, &str)]) -> RouteMap {
+        entries.iter().map(|(pattern, method)| ((*pattern).to_owned(), vec![(*method).to_owned()])).collect()
+    }
+
+    fn finds(swap: &Swap, path: &str) -> bool {
+        matches!(swap.load().find(&Method::GET, path), Match::Found { .. })
+    }
+
+    #[test]
+    fn routes_that_are_matched_here_follow_the_code() {
+        let live = LiveRoutes::new(map(&[("/old", "GET")]));
+        let matched = live.matched().unwrap();
+        live.take_over(map(&[("/new", "GET")])).unwrap();
+        assert!(finds(&matched, "/new") && !finds(&matched, "/old"));
+        assert!(finds(&live.matched().unwrap(), "/new"), "later ones see the same");
+    }
+
+    #[test]
+    fn routes_that_are_mounted_stay_and_the_error_says_which_would_not() {
+        let live = LiveRoutes::new(map(&[("/same", "GET"), ("/old", "GET"), ("/more", "GET")]));
+        live.fix();
+        live.take_over(map(&[("/same", "GET"), ("/old", "GET"), ("/more", "GET")])).unwrap();
+        let error = live.take_over(map(&[("/same", "GET"), ("/more", "POST"), ("/new", "PUT")])).unwrap_err();
+        assert!(error.contains("-/old [GET], -/more [GET], +/more [POST], +/new [PUT]"), "{error}");
+    }
+
+    #[test]
+    fn what_are_no_routes_is_refused() {
+        let live = LiveRoutes::new(map(&[("/old", "GET")]));
+        let matched = live.matched().unwrap();
+        assert!(live.take_over(map(&[("no slash", "GET")])).is_err());
+        assert!(finds(&matched, "/old"));
+    }
+}

@@ -1,0 +1,293 @@
+"""`AsyncLane`: the calls of `async def` handlers, on one event loop that has a thread of its own.
+
+All of it happens on that thread, save what says otherwise. A call is a task, and so is the sending of a body that is an
+iterator; what becomes of it after each of them stands here. How the loop itself is made, runs and ends is in
+`httpy_rs._event_loop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from contextvars import Context
+from time import monotonic
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
+
+from httpy_rs._event_loop import send
+from httpy_rs._request import _current
+from httpy_rs._worker import mark
+from httpy_rs._worker.async_stream import AsyncSending
+from httpy_rs._worker.call import ASYNC, Call
+from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.frame import READ_SIZE, Message
+from httpy_rs._worker.inlet import Inlet
+from httpy_rs._worker.reply import Answer, answer, cut
+from httpy_rs._worker.stream import INTERRUPTED, Fault, raised
+from httpy_rs._worker.target import Target
+from httpy_rs._worker.task import Starter, coroutine_of
+from httpy_rs._worker.upload import Receiving
+
+
+class Running:
+    """A call under way."""
+
+    __slots__ = ("call", "context", "is_cancelled", "sending", "target", "task", "times")
+
+    def __init__(self, call: Call, target: Target) -> None:
+        self.call = call
+        self.target = target
+        self.context = Context()
+        self.task: Optional[asyncio.Task[Any]] = None
+        self.is_cancelled = False
+        self.sending: Optional[AsyncSending] = None
+        # When it came how far, where that is wanted.
+        self.times: Optional[List[float]] = [] if call.job[8][8] else None
+
+    def stamp(self) -> None:
+        """It has come one step further."""
+        if self.times is not None and len(self.times) < 3:
+            self.times.append(monotonic() - self.call.received)
+
+
+class AsyncLane:
+    """The calls that wait, and those under way."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        lane: socket.socket,
+        event_loop: asyncio.AbstractEventLoop,
+        in_flight: int,
+        turn: float,
+    ) -> None:
+        self._connection = connection
+        self._socket = lane
+        self._loop = event_loop
+        self._in_flight = in_flight
+        self._turn = turn
+        self.outlet = connection.outlet(lane)
+        self._inlet = Inlet(ASYNC)
+        self._jobs: Deque[Call] = deque()
+        self.running: Dict[int, Running] = {}
+        """By number; others may look."""
+        self._by_task: Dict[asyncio.Task[Any], Running] = {}
+        self._starting: Optional[Running] = None
+        self._starter = Starter(event_loop)
+        # What is due in the loop's next round.
+        self._begins = self._flushes = False
+
+    def drain(self) -> None:
+        """Takes what has come, and begins it."""
+        self._receive()
+        self._begin()
+
+    def is_in_first_step(self) -> bool:
+        """Whether some call is in its first step."""
+        return self._starting is not None
+
+    def current(self) -> Optional[Call]:
+        """The call that the loop's thread is in just now. From any thread."""
+        task = asyncio.current_task(self._loop)
+        running = None if task is None else self._by_task.get(task)
+        running = self._starting if running is None else running
+        return None if running is None else running.call
+
+    # What the parent asks for.
+
+    def cancel(self, number: int) -> None:
+        """Nobody waits for this call any more."""
+        self._receive()
+        for call in [call for call in self._jobs if call.number == number]:
+            self._jobs.remove(call)
+            self._inlet.end(number)
+            self.outlet.send((number, "x"))
+        running = self.running.get(number)
+        if running is not None:
+            running.is_cancelled = running.call.gone = True
+            if running.sending is not None:
+                running.sending.wake()
+            if running.task is not None:
+                running.task.cancel()
+
+    def credit(self, number: int, size: int) -> None:
+        """So many bytes of a streamed reply were taken."""
+        running = self.running.get(number)
+        if running is not None and running.sending is not None:
+            running.sending.credit(size)
+
+    def upload(self, number: int, item: object) -> None:
+        """Something has come of the streamed body of a request."""
+        self._inlet.upload(number, item)
+
+    def stop(self) -> None:
+        """No job begins any more."""
+        self._jobs.clear()
+        self._connection.note_end()
+
+    # The way of a call.
+
+    def _receive(self) -> None:
+        now = monotonic()
+        try:
+            data = self._socket.recv(READ_SIZE, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        if not data:
+            self._connection.end()
+        self.outlet.begin(now)
+        self._jobs.extend(self._inlet.feed(data, now))
+
+    def _begin(self) -> None:
+        """Runs the first steps of jobs, for one turn at most."""
+        ends = monotonic() + self._turn
+        while self._jobs and len(self.running) < self._in_flight and not self._connection.stopping:
+            if monotonic() > ends:
+                # Other callbacks and tasks of the loop come first now.
+                if not self._begins:
+                    self._begins = True
+                    self._loop.call_soon(self._begin_again)
+                break
+            self._start(self._jobs.popleft())
+        self.outlet.flush()
+
+    def _begin_again(self) -> None:
+        self._begins = False
+        self._begin()
+
+    def _start(self, call: Call) -> None:
+        self._inlet.begin(call)
+        mark.begin(self._connection.mark.memory, ASYNC, self._inlet.latest)
+        running = Running(call, self._connection.targets[call.job[1]])
+        self.running[call.number] = running
+        around, self._starting = self._starting, running
+        try:
+            self._first_step(running)
+        except BaseException as error:
+            self._fail(running, error)
+        finally:
+            self._starting = around
+
+    def _first_step(self, running: Running) -> None:
+        call, target = running.call, running.target
+        _, _, method, path, params, query, headers, body, _ = call.job
+        if type(body) is not target.body_type:
+            body = self._body(call, target)
+        running.stamp()
+        result = running.context.run(_enter, call, target.function, method, path, params, query, headers, body)
+        self._connection.unforked(None)
+        coroutine = coroutine_of(result)
+        if coroutine is None:
+            self._returned(running, result)
+        else:
+            self._go_on(running, coroutine, target.name)
+
+    def _go_on(self, running: Running, coroutine: Any, name: str) -> None:
+        """Runs the first step of a task of the call's, and the rest if that is not all."""
+        task, running.context = self._starter.start(coroutine, name, running.context)
+        if task.done():
+            self._ended(running, task)
+            return
+        running.task = task
+        self._by_task[task] = running
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        running = self._by_task.pop(task)
+        running.task = None
+        try:
+            self._ended(running, task)
+        except BaseException as error:
+            self._fail(running, error)
+        if not self._flushes:
+            self._flushes = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushes = False
+        self.outlet.flush()
+
+    def _ended(self, running: Running, task: asyncio.Task[Any]) -> None:
+        """A task of the call's has ended: the handler, or the sending of its body."""
+        try:
+            result = task.result()
+        except BaseException as error:
+            self._connection.unforked(error)
+            raise
+        self._connection.unforked(None)
+        if running.sending is None:
+            self._returned(running, result)
+        else:
+            self._end(running, (running.call.number, "end", *self._sent(running, *result)))
+
+    def _returned(self, running: Running, result: Any) -> None:
+        running.stamp()
+        call, reply = running.call, answer(running.target.name, result, is_async=True)
+        running.stamp()
+        times = running.times or []
+        if reply.stream is None:
+            for part in cut(reply.ahead):
+                self.outlet.put((call.number, part))
+            self._end(running, (call.number, *reply.said, *times))
+        else:
+            self._begin_body(running, reply, times)
+
+    def _begin_body(self, running: Running, reply: Answer, times: List[float]) -> None:
+        call = running.call
+        sending = AsyncSending(self._connection, self.outlet, call, self._loop, self._turn)
+        running.sending = sending
+        sending.begin(reply.heartbeat is None)
+        sending.say(*reply.said, *times)
+        is_allowed, limit = reply.allows_body(call.job[2]), call.job[8][9]
+        around, self._starting = self._starting, running
+        try:
+            self._go_on(running, send(reply.stream, sending.write_item, is_allowed, limit), "httpy body")
+        finally:
+            self._starting = around
+
+    def _sent(
+        self, running: Running, stalled: bool, error: Optional[BaseException], closing: Optional[BaseException]
+    ) -> Tuple[Fault, Any]:
+        """How the sending of a body has ended."""
+        connection, sending = self._connection, running.sending
+        fault: Fault = None if sending is None else sending.fault
+        if fault is None and (stalled or (running.is_cancelled and isinstance(error, asyncio.CancelledError))):
+            # What was cancelled broke off for no other reason.
+            fault = INTERRUPTED
+        elif fault is None and error is not None:
+            fault = raised(connection, running.call, error)
+        return fault, None if closing is None else connection.exception(closing)
+
+    def _fail(self, running: Running, error: BaseException) -> None:
+        self._connection.unforked(error)
+        said = raised(self._connection, running.call, error)
+        number = running.call.number
+        self._end(running, (number, *said) if running.sending is None else (number, "end", said, None))
+
+    def _end(self, running: Running, message: Message) -> None:
+        call = running.call
+        if self.running.pop(call.number, None) is None:
+            return
+        if call.receiving is not None:
+            call.receiving.close()
+            self._inlet.end(call.number)
+        self.outlet.put(message)
+        if self._jobs and not self._begins:
+            self._begins = True
+            self._loop.call_soon(self._begin_again)
+        if self._connection.stopping:
+            self._connection.note_end()
+
+    def _body(self, call: Call, target: Target) -> Any:
+        """The body of a request that did not come with its job as the handler wants it."""
+        receiving = call.receiving
+        if target.wants != "stream":
+            return receiving.decoded(target.wants) if receiving is not None else call.job[7]
+        if receiving is None:
+            receiving = call.receiving = Receiving.whole([call.job[7]])
+        return receiving.async_body(call, self._connection.give_back, self._loop)
+
+
+def _enter(call: Call, function: Callable[..., Any], *arguments: Any) -> Any:
+    _current.set(call)
+    return function(*arguments)

@@ -1,0 +1,87 @@
+"""`Connection`: what the parts of a worker share: the control socket's sending end, the handlers, the mark, and the
+way out of the process.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import Any, Callable, NoReturn, Optional, Sequence, Tuple
+
+from httpy_rs._exception import describe
+from httpy_rs._worker.fork import Fork
+from httpy_rs._worker.frame import FRAME_LIMIT, Broken, Message
+from httpy_rs._worker.interruption import uncut
+from httpy_rs._worker.mark import Mark
+from httpy_rs._worker.outlet import Outlet
+from httpy_rs._worker.target import Targets
+
+# Type name, message, traceback, place, and the chain of what led to it.
+Described = Tuple[str, str, str, str, Sequence[Any]]
+
+
+class Connection:
+    """One worker's connection with its parent."""
+
+    def __init__(self, control: socket.socket, debug: bool) -> None:
+        self._socket = control
+        self._debug = debug
+        self.control = Outlet(control, oversized)
+        self.targets = Targets()
+        self.mark = Mark()
+        self.fork = Fork()
+        self.stopping = False
+        """No job begins any more."""
+        self.is_idle: Callable[[], bool] = lambda: True
+        """Whether nothing is under way."""
+
+    def exception(self, error: BaseException) -> Described:
+        """`error` as the parent reads it."""
+        if not self._debug:
+            return (*describe(error), ())
+        from httpy_rs._source import chain
+
+        return (*describe(error), chain(error))
+
+    def give_back(self, lane: str, number: int, size: int) -> None:
+        """So many bytes of a streamed request were read."""
+        self.tell("read", lane, number, size)
+
+    def tell(self, *message: Any) -> None:
+        """Sends a message on the control socket, from any thread."""
+        uncut(self.control.send, message)
+
+    def unforked(self, error: Optional[BaseException]) -> None:
+        """Ends the process, where it is one that the handler has forked, which has raised `error` or returned."""
+        if self.fork.is_child:
+            self.fork.end_child(error)
+
+    def note_end(self) -> None:
+        """A call has ended. The last one before a stop lets the main thread go on to the end."""
+        if self.stopping and self.is_idle():
+            # It waits for the control socket, and finds that at its end.
+            try:
+                self._socket.shutdown(socket.SHUT_RD)
+            except OSError:
+                self.end()
+
+    def fail(self, error: Broken) -> NoReturn:
+        """Ends the process: the parent has sent what nobody understands."""
+        sys.stderr.write(f"httpy: the worker ends, as its parent sent {error}\n")
+        sys.stderr.flush()
+        os._exit(70)
+
+    def outlet(self, sending: socket.socket) -> Outlet:
+        """The sending end of another socket."""
+        return Outlet(sending, oversized)
+
+    def end(self) -> NoReturn:
+        """Ends the process, whatever its threads do: nobody is there any more to hear of it."""
+        os._exit(0)
+
+
+def oversized(message: Message) -> Message:
+    """What is sent in place of a reply that does not fit into a frame."""
+    text = f"a reply whose head is larger than what a worker can send, which is {FRAME_LIMIT} bytes"
+    return message[0], "e", ("httpy_rs.ContractFailure", text, "", "", ())

@@ -1,0 +1,76 @@
+"""`Control`: reads the control socket, on the main thread, and has done what it says."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Callable
+
+from httpy_rs._exception import describe
+from httpy_rs._load import LoadError
+from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.frame import READ_SIZE, Broken, Decoder, Message
+from httpy_rs._worker.worker import Worker
+
+
+class Control:
+    """The receiving end of the control socket."""
+
+    def __init__(self, connection: Connection, control: socket.socket, worker: Worker) -> None:
+        self._connection = connection
+        self._socket = control
+        self._worker = worker
+        self._decoder = Decoder()
+
+    def serve(self) -> None:
+        """Until the socket is at its end. Raises `Broken`."""
+        while True:
+            data = self._socket.recv(READ_SIZE)
+            if not data:
+                return
+            for message in self._decoder.feed(data):
+                self._take(message)
+
+    def answered(self, number: int, work: Callable[..., Any], *arguments: Any) -> bool:
+        """Does it, and tells where that failed; whether it did not."""
+        try:
+            work(*arguments)
+        except BaseException as error:
+            self._tell_error(number, error)
+            return False
+        return True
+
+    def _take(self, message: Message) -> None:
+        name, rest = (message[0], message[1:]) if message else ("", ())
+        tell, ask = self._worker.tells.get(name), self._worker.asks.get(name)
+        try:
+            if tell is not None:
+                tell(*rest)
+            elif ask is not None and rest and type(rest[0]) is int:
+                self._answer(rest[0], ask, *rest[1:])
+            else:
+                raise Broken("a message that it does not know")
+        except (Broken, TypeError, ValueError) as error:
+            raise Broken(f"{str(message)[:200]}, which means nothing: {error}") from error
+
+    def _answer(self, number: int, ask: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            value = ask(*arguments)
+        except Broken:
+            raise
+        except BaseException as error:
+            self._tell_error(number, error)
+        else:
+            self._connection.control.send(("ok", number, value))
+            if self._worker.is_done:
+                self._connection.end()
+
+    def _tell_error(self, number: int, error: BaseException) -> None:
+        connection = self._connection
+        if isinstance(error, LoadError):
+            cause = error.__cause__
+            exception = None if cause is None else connection.exception(cause)
+            connection.control.send(("error", number, error.kind, error.message, exception))
+        else:
+            name, text, _, _ = describe(error)
+            summary = f"{name}: {text}" if text else name
+            connection.control.send(("error", number, "internal", f"it raised {summary}", connection.exception(error)))

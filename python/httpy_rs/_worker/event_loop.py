@@ -1,0 +1,159 @@
+"""`EventLoop`: the thread of the event loop, and what other threads want of it. It is started for the first async
+function; until then nothing of asyncio is imported.
+"""
+
+from __future__ import annotations
+
+import _thread
+import socket
+from threading import Event
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
+
+from httpy_rs._embed import name_thread
+from httpy_rs._exception import attempt
+from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.frame import Broken
+from httpy_rs._worker.interruption import Guard
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from httpy_rs._worker.async_lane import AsyncLane
+
+
+class EventLoop:
+    """The loop of this process, once there is one."""
+
+    def __init__(
+        self, connection: Connection, lane: socket.socket, in_flight: int, prefer_uvloop: bool, turn: float
+    ) -> None:
+        self._connection = connection
+        self._socket = lane
+        self._in_flight = in_flight
+        self._prefer_uvloop = prefer_uvloop
+        self._turn = turn
+        self.lane: Optional[AsyncLane] = None
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._guard = Guard(is_shieldable=False)
+        self._limit = 0.0
+        self._closing = False
+        self._ended = Event()
+        self._left: List[str] = []
+        # When the loop was asked to come round, until it did; and how long that took last.
+        self._asked: Optional[float] = None
+        self._lag = 0.0
+
+    def start(self) -> None:
+        """Runs from now on, if it did not before."""
+        if self._loop is not None:
+            return
+        from httpy_rs._event_loop import new_loop
+        from httpy_rs._worker.async_lane import AsyncLane
+
+        self._loop = new_loop(self._prefer_uvloop, lambda: self.lane is not None and self.lane.is_in_first_step())
+        self.lane = AsyncLane(self._connection, self._socket, self._loop, self._in_flight, self._turn)
+        _thread.start_new_thread(self._run, (self._loop, self.lane))
+
+    def _run(self, event_loop: asyncio.AbstractEventLoop, lane: AsyncLane) -> None:
+        from httpy_rs._event_loop import close, run
+
+        # App code may have broken `threading`; a loop without a name still works.
+        attempt(lambda: name_thread("httpy-loop-1"), None)
+        self._guard.begin_thread()
+        try:
+            run(event_loop, self._socket.fileno(), lambda: self._checked(lane.drain), lambda: self._closing)
+            self._left = close(event_loop, self._limit)
+        finally:
+            self._ended.set()
+
+    def _checked(self, work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except Broken as error:
+            self._connection.fail(error)
+
+    # For the control thread.
+
+    def tell(self, name: str, *arguments: Any) -> None:
+        """Has the lane do what its method of this name does."""
+        if self._loop is None:
+            return
+        if name == "interrupt":
+            self._interrupt(*arguments)
+            return
+        if name == "cancel":
+            self._note_gone(*arguments)
+        self._loop.call_soon_threadsafe(self._checked, getattr(self.lane, name), *arguments)
+
+    def call(self, function: Callable[[], Any], limit: Optional[float]) -> Any:
+        """What an async function without arguments gives; it has `limit` seconds."""
+        from httpy_rs._event_loop import call
+
+        self.start()
+        assert self._loop is not None
+        return call(self._loop, function, limit)
+
+    def is_idle(self) -> bool:
+        """Whether no call is under way."""
+        return self.lane is None or not self.lane.running
+
+    def flush(self) -> None:
+        """Sends the replies that wait for others."""
+        if self.lane is not None:
+            self.lane.outlet.flush()
+
+    def close(self, limit: float) -> List[str]:
+        """Ends the loop within `limit` seconds: the names of the tasks that went on."""
+        if self._loop is None:
+            return []
+        self._limit = limit
+        self._closing = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        # A little more than it takes for itself.
+        return self._left if self._ended.wait(limit + 1.0) else ["httpy-loop-1"]
+
+    def stacks(self) -> List[Tuple[str, int, str]]:
+        """Where each call is."""
+        if self._loop is None or self.lane is None:
+            return []
+        from httpy_rs._event_loop import current_call, task_frames
+        from httpy_rs._stack import show
+
+        _, of_thread = current_call(self._loop, self._guard.thread)
+        current, stacks = self.lane.current(), []
+        for running in list(self.lane.running.values()):
+            call, task = running.call, running.task
+            frames = of_thread if call is current or task is None else task_frames(task)
+            stacks.append((call.lane, call.number, show(frames)))
+        return stacks
+
+    def figures(self) -> Tuple[int, float]:
+        """How many calls are under way, and how many seconds the loop took to come round when it was last asked to."""
+        if self._loop is None or self.lane is None:
+            return 0, 0.0
+        if self._asked is None:
+            self._asked = monotonic()
+            self._loop.call_soon_threadsafe(self._come_round)
+            lag = self._lag
+        else:
+            lag = monotonic() - self._asked
+        return len(self.lane.running), lag
+
+    def _come_round(self) -> None:
+        if self._asked is not None:
+            self._lag, self._asked = monotonic() - self._asked, None
+
+    def _interrupt(self, number: int) -> None:
+        lane = self.lane
+
+        def is_in_call() -> bool:
+            call = None if lane is None else lane.current()
+            return call is not None and call.number == number
+
+        self._guard.strike(is_in_call)
+
+    def _note_gone(self, number: int) -> None:
+        running = None if self.lane is None else self.lane.running.get(number)
+        if running is not None:
+            running.call.gone = True

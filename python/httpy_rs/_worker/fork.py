@@ -1,0 +1,63 @@
+"""`Fork`: what becomes of a process that a handler forks: it must not answer, nor hold what belongs to its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any, Callable, List, NoReturn, Optional
+
+from httpy_rs import _embed
+
+
+class Fork:
+    """Whether this is such a child."""
+
+    def __init__(self) -> None:
+        self.is_child = False
+        self._closes: List[Callable[[], Any]] = []
+
+    def watch(self, closes: List[Callable[[], Any]]) -> None:
+        """From now on a child closes its copies of what `closes` closes."""
+        self._closes = closes
+        os.register_at_fork(after_in_child=self._note)
+        # After the hook of `threading`, which is imported by now.
+        os.register_at_fork(after_in_child=_embed._mend_main_thread)
+
+    def end_child(self, error: Optional[BaseException]) -> NoReturn:
+        """Ends the child as a program ends whose main function raised `error`, or returned.
+
+        Runs nothing that is registered for the exit of the parent.
+        """
+        status = 0 if error is None else _status(error)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:  # app code took it away, or closed it
+                continue
+        os._exit(status)
+
+    def _note(self) -> None:
+        self.is_child = True
+        for close in self._closes:
+            close()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is leave_to_the_parent:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def leave_to_the_parent(number: int, frame: Any) -> None:
+    """The handler of signals that go to all processes of a service: the parent drains, and ends its workers then."""
+
+
+def _status(error: BaseException) -> int:
+    if not isinstance(error, SystemExit):
+        sys.excepthook(type(error), error, error.__traceback__)
+        return 1
+    code = error.code
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    sys.stderr.write(f"{code}\n")
+    return 1

@@ -1,0 +1,41 @@
+"""Records of Python's `logging` on their way to the parent. They become plain text in `httpy_rs._logging`."""
+
+from __future__ import annotations
+
+from typing import Callable, Optional
+
+from httpy_rs._logging import Sink, install
+from httpy_rs._worker.call import Call
+from httpy_rs._worker.connection import Connection
+
+
+def connect(connection: Connection, level: int) -> Callable[[int], None]:
+    """Puts a handler on the root logger that takes records from `level` on; what changes that."""
+
+    def record(
+        number: int,
+        level_name: Optional[str],
+        logger: str,
+        message: str,
+        place: str,
+        extra: Optional[str],
+        exception: Optional[str],
+        stack: Optional[str],
+        call: Optional[Call],
+    ) -> bool:
+        # The parent has one place for both.
+        trace = "\n".join(text for text in (exception, stack) if text) or None
+        of = (None, None) if call is None else (call.lane, call.number)
+        connection.tell("log", *of, number, logger, message, extra, trace, place)
+        return True
+
+    def line(name: str, text: str, call: Optional[Call]) -> bool:
+        return False  # the standard streams are pipes to the parent
+
+    set_level = install(Sink(record, line, _call_of), level, True)
+    assert set_level is not None
+    return set_level
+
+
+def _call_of(token: object) -> Optional[Call]:
+    return token if type(token) is Call else None

@@ -1,0 +1,89 @@
+"""`main`: puts the parts of a worker together, says hello, and serves until the parent has had enough or is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from typing import Any, Dict, List
+
+from httpy_rs import _embed
+from httpy_rs._version import __version__
+from httpy_rs._worker import call, interruption
+from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.control import Control
+from httpy_rs._worker.event_loop import EventLoop
+from httpy_rs._worker.fork import leave_to_the_parent
+from httpy_rs._worker.frame import Broken, frame
+from httpy_rs._worker.life import end_with
+from httpy_rs._worker.sync_lane import SyncLane
+from httpy_rs._worker.worker import Worker
+
+PROTOCOL = 1
+# Of Python's own, for what is logged before the parent says what it wants.
+WARNING = 30
+
+
+def main(control: socket.socket, settings: Dict[str, Any]) -> None:
+    """Serves on `control`. Does not return."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave_to_the_parent)
+    sys.setswitchinterval(settings["switch_interval"])
+    paths: List[str] = settings["paths"]
+    sys.path[:] = [*paths, *(folder for folder in sys.path if folder not in paths)]
+    connection = Connection(control, settings["debug"])
+    call.connect()
+    interruption.connect()
+    sync, asynchronous, lifeline = _say_hello(control, connection)
+    end_with(lifeline)
+    connection.fork.watch([end.close for end in (control, sync, asynchronous, lifeline)])
+    # Half a switch interval: who runs on the loop lets others run as often as threads do.
+    turn = settings["switch_interval"] / 2
+    event_loop = EventLoop(connection, asynchronous, settings["in_flight"], settings["uvloop"], turn)
+    lane = SyncLane(connection, sync, settings["threads"])
+    set_level = _connect_log(connection) if settings["logging"] else _ignore
+    worker = Worker(connection, lane, event_loop, paths, set_level)
+    serving = Control(connection, control, worker)
+    try:
+        if serving.answered(0, worker.load_all, settings["handlers"]):
+            connection.control.send(("ready",))
+        lane.start()
+        serving.serve()
+    except Broken as error:
+        connection.fail(error)
+    worker.end()
+
+
+def _say_hello(control: socket.socket, connection: Connection) -> List[socket.socket]:
+    """Makes the other sockets, and gives the parent its ends of them: ours."""
+    pairs = [socket.socketpair() for _ in range(3)]
+    sync, asynchronous, lifeline = (theirs.fileno() for _, theirs in pairs)
+    descriptors = [sync, asynchronous, connection.mark.descriptor, lifeline]
+    socket.send_fds(control, [frame([("hello", PROTOCOL, _facts())])], descriptors)
+    for _, theirs in pairs:
+        theirs.close()
+    connection.mark.close_file()
+    return [ours for ours, _ in pairs]
+
+
+def _facts() -> Dict[str, Any]:
+    return {
+        "pid": os.getpid(),
+        "version": ".".join(str(part) for part in sys.version_info[:3]),
+        "implementation": sys.implementation.name,
+        "gil": _embed.is_gil_enabled(),
+        "executable": sys.executable or "",
+        "prefix": sys.prefix,
+        "httpy_rs": __version__,
+    }
+
+
+def _connect_log(connection: Connection) -> Any:
+    from httpy_rs._worker.log import connect
+
+    return connect(connection, WARNING)
+
+
+def _ignore(level: int) -> None:
+    """Nothing is taken of the log."""

@@ -1,0 +1,137 @@
+"""`Seat`: one thread that runs plain handlers, whenever its lane makes it lead, and what it does for one call."""
+
+from __future__ import annotations
+
+import _thread
+from contextvars import Context
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Callable, List, Tuple
+
+from httpy_rs._embed import name_thread
+from httpy_rs._exception import attempt
+from httpy_rs._request import _current
+from httpy_rs._worker.call import Call
+from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.frame import Broken, Message
+from httpy_rs._worker.interruption import Guard
+from httpy_rs._worker.reply import answer, cut, is_plain
+from httpy_rs._worker.stream import Sending, raised, send
+from httpy_rs._worker.target import Target
+from httpy_rs._worker.upload import Receiving
+
+if TYPE_CHECKING:
+    from httpy_rs._worker.sync_lane import SyncLane
+
+
+class Seat:
+    """One thread, and the call that it is in."""
+
+    def __init__(self, lane: SyncLane, connection: Connection, number: int) -> None:
+        self._lane = lane
+        self._connection = connection
+        self._targets = connection.targets
+        self._fork = connection.fork
+        self._number = number
+        self.guard = Guard(is_shieldable=True)
+        # It has taken a job, and has not come back. Under the lock of the lane.
+        self.is_busy = False
+        # Released by who makes it lead.
+        self.bell = _thread.allocate_lock()
+        self.bell.acquire()
+
+    def start(self) -> None:
+        """Starts the thread, which waits for its bell."""
+        _thread.start_new_thread(self._run, ())
+
+    def _run(self) -> None:
+        # App code may have broken `threading`; a worker without a name still works.
+        attempt(lambda: name_thread(f"httpy-worker-{self._number}"), None)
+        self.guard.begin_thread()
+        lane, outlet = self._lane, self._lane.outlet
+        try:
+            while True:
+                self.bell.acquire()
+                while True:
+                    call = lane.take(self)
+                    if call is None:
+                        break
+                    outlet.put(self._answer(call))
+                    if call.receiving is not None:
+                        lane.forget(call)
+        except Broken as error:
+            self._connection.fail(error)
+
+    def _answer(self, call: Call) -> Message:
+        """Calls the handler, and puts what goes ahead of its reply: the message at last."""
+        guard = self.guard
+        guard.call = call
+        message = _interrupted(call)
+        ahead = b""
+        try:
+            try:
+                message, ahead = self._called(call)
+            except BaseException as error:
+                message = self._failed(call, error)
+            guard.end()
+        except BaseException:
+            # An interruption that came between two steps of ours. Nobody waits for such a call any more.
+            message, ahead = _interrupted(call), b""
+            attempt(guard.end, None)
+        for part in cut(ahead):
+            self._lane.outlet.put((call.number, part))
+        return message
+
+    def _called(self, call: Call) -> Tuple[Message, bytes]:
+        number, index, method, path, params, query, headers, body, details = call.job
+        target = self._targets[index]
+        context, received, is_timed = Context(), call.received, details[8]
+        if type(body) is not target.body_type:
+            body = self._body(call, target)
+        times: List[float] = []
+        if is_timed:
+            times.append(monotonic() - received)
+        try:
+            result = context.run(_enter, call, target.function, method, path, params, query, headers, body)
+        except BaseException as error:
+            self._connection.unforked(error)
+            raise
+        if self._fork.is_child:
+            self._fork.end_child(None)
+        if is_timed:
+            times.append(monotonic() - received)
+        if not is_plain(result):
+            return context.run(self._converted, call, target, result, times)
+        if is_timed:
+            return (number, "r", result, *times, monotonic() - received), b""
+        return (number, "r", result), b""
+
+    def _converted(self, call: Call, target: Target, result: Any, times: List[float]) -> Tuple[Message, bytes]:
+        """What is sent for a result that cannot be sent as it is; all, where its body is an iterator."""
+        reply = answer(target.name, result, is_async=False)
+        if times:
+            times.append(monotonic() - call.received)
+        if reply.stream is None:
+            return (call.number, *reply.said, *times), reply.ahead
+        sending = call.sending = Sending(self._lane.outlet, call)
+        return send(self._connection, sending, call, reply, times), b""
+
+    def _body(self, call: Call, target: Target) -> Any:
+        """The body of a request that did not come with its job as the handler wants it."""
+        body, receiving = call.job[7], call.receiving
+        if target.wants == "stream":
+            if receiving is None:
+                receiving = call.receiving = Receiving.whole([body])
+            return receiving.body(call, self._connection.give_back)
+        return body if receiving is None else receiving.decoded(target.wants)
+
+    def _failed(self, call: Call, error: BaseException) -> Message:
+        return call.number, *raised(self._connection, call, error)
+
+
+def _interrupted(call: Call) -> Message:
+    return call.number, "e", ("httpy_rs.DeadlineExceeded", "the call's deadline has passed", "", "", ())
+
+
+def _enter(call: Call, function: Callable[..., Any], *arguments: Any) -> Any:
+    _current.set(call)
+    return function(*arguments)

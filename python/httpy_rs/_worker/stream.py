@@ -1,0 +1,143 @@
+"""`Sending`: the chunks of one reply on their way, as far as the parent has room for them; `send`: a plain handler's
+iterator, from its first chunk to its `close()`.
+
+There are no locks that the control thread waits for: the handler's thread may be interrupted anywhere.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from threading import Lock
+from time import monotonic
+from typing import Any, Callable, List, Optional, Tuple
+
+from httpy_rs._chunk import close
+from httpy_rs._worker.call import Call
+from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.frame import Message
+from httpy_rs._worker.interruption import uncut
+from httpy_rs._worker.outlet import Outlet
+from httpy_rs._worker.reply import Answer, BadChunk, chunk, cut
+
+WINDOW = 256 * 1024  # bytes that may be on their way
+
+# Why a body broke off, as messages tell it.
+Fault = Optional[Tuple[Any, ...]]
+INTERRUPTED = ("interrupted",)
+
+
+class Stalled(Exception):
+    """The client has taken nothing for too long."""
+
+
+class Sending:
+    """One reply's chunks."""
+
+    def __init__(self, outlet: Outlet, call: Call) -> None:
+        self._outlet = outlet
+        self._call = call
+        # Each is counted by one thread only.
+        self._sent = 0
+        self._taken = 0
+        # Locked while there is nothing to look at.
+        self._bell = Lock()
+        self.wake: Callable[[], object] = self._ring
+        """Called when there may be room, or nobody wants any more."""
+
+    # For the control thread.
+
+    def credit(self, size: int) -> None:
+        """So many bytes were taken."""
+        self._taken += size
+        self.wake()
+
+    # For the thread of the handler.
+
+    def room(self) -> int:
+        """So many bytes may be sent."""
+        return WINDOW - (self._sent - self._taken)
+
+    def say(self, *said: Any) -> None:
+        """Sends a message of the call's."""
+        uncut(self._outlet.send, (self._call.number, *said))
+
+    def put(self, piece: bytes) -> None:
+        """Sends a piece for which there is room."""
+        self._sent += len(piece)
+        self.say(piece)
+
+    def write(self, data: bytes, limit: float) -> bool:
+        """Sends a chunk, and waits until there is room for more; false when nobody wants any more. Raises `Stalled`."""
+        for piece in cut(data):
+            if not self._wait(len(piece), limit):
+                return False
+            self.put(piece)
+        return self._wait(1, limit)
+
+    def _wait(self, size: int, limit: float) -> bool:
+        until = monotonic() + limit if self.room() < size else 0.0
+        while not self._call.gone and self.room() < size:
+            left = until - monotonic()
+            if left <= 0.0:
+                raise Stalled
+            self._bell.acquire(timeout=left)
+        return not self._call.gone
+
+    def _ring(self) -> None:
+        with suppress(RuntimeError):  # it rings already
+            self._bell.release()
+
+
+def send(connection: Connection, sending: Sending, call: Call, reply: Answer, times: List[float]) -> Message:
+    """Sends the head of a reply, the chunks of its body, and closes that: the message that ends the reply."""
+    method, limit = call.job[2], call.job[8][9]
+    chunk_limit = limit if reply.heartbeat is None else None
+    fault: Fault = None
+    closing = None
+    begin_chunk(call, chunk_limit)
+    sending.say(*reply.said, *times)
+    if reply.allows_body(method):
+        fault = _iterate(connection, sending, call, reply.stream, chunk_limit)
+    begin_chunk(call, limit)
+    try:
+        close(reply.stream)
+        connection.unforked(None)
+    except BaseException as error:
+        connection.unforked(error)
+        closing = connection.exception(error)
+    return call.number, "end", fault, closing
+
+
+def _iterate(connection: Connection, sending: Sending, call: Call, body: Any, chunk_limit: Optional[float]) -> Fault:
+    """Sends chunks until there is none, or nobody wants any more; why it broke off."""
+    limit, number = call.job[8][9], 0
+    try:
+        while True:
+            number += 1
+            try:
+                item = next(body)
+            except StopIteration:
+                connection.unforked(None)
+                return None
+            connection.unforked(None)
+            if not sending.write(chunk(item), limit):
+                return None
+            begin_chunk(call, chunk_limit)
+    except Stalled:
+        return INTERRUPTED
+    except BadChunk as bad:
+        return "c", bad.node, number
+    except BaseException as error:
+        connection.unforked(error)
+        return raised(connection, call, error)
+
+
+def raised(connection: Connection, call: Call, error: BaseException) -> Tuple[Any, ...]:
+    """What is said of a call that has raised: what happened to the client's upload, where `error` says just that."""
+    fault = None if call.receiving is None else call.receiving.fault_behind(error)
+    return ("e", connection.exception(error)) if fault is None else ("u", fault)
+
+
+def begin_chunk(call: Call, limit: Optional[float]) -> None:
+    """From now on the handler has its time for one more chunk, or as long as it likes."""
+    call.due = None if limit is None else monotonic() + limit

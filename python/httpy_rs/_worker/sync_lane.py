@@ -1,0 +1,189 @@
+"""`SyncLane`: the jobs of plain handlers, and which thread runs them.
+
+One thread leads: it reads the lane, runs jobs one after the other, and writes the replies, so that a quick handler
+costs no change of threads. While the lead is inside a handler and jobs wait, the parent says so, and another thread
+becomes lead (`relieve`). Jobs begin in the order in which they came, each noted in the mark as it is taken.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from threading import Lock
+from time import monotonic
+from typing import Deque, List, Optional, Tuple
+
+from httpy_rs._worker import mark
+from httpy_rs._worker.call import SYNC, Call
+from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.frame import READ_SIZE
+from httpy_rs._worker.inlet import Inlet
+from httpy_rs._worker.seat import Seat
+
+
+class SyncLane:
+    """The jobs that wait, and the seats of the threads that run them."""
+
+    def __init__(self, connection: Connection, lane: socket.socket, threads: int) -> None:
+        self._connection = connection
+        self._socket = lane
+        self._memory = connection.mark.memory
+        self._threads = threads
+        self.outlet = connection.outlet(lane)
+        self._inlet = Inlet(SYNC)
+        self._jobs: Deque[Call] = deque()
+        self.seats: List[Seat] = []
+        # Of what follows, and for taking a job and noting that: an order that must not be broken.
+        self._lock = Lock()
+        self._lead: Optional[Seat] = None
+        self._idle: List[Seat] = []
+        # The lead waits for the socket, which is nobody else's meanwhile.
+        self._reading = False
+
+    def start(self) -> None:
+        """The first thread leads from now on."""
+        with self._lock:
+            self._appoint()
+
+    # For the threads.
+
+    def take(self, seat: Seat) -> Optional[Call]:
+        """The next job, which begins now; none when `seat` does not lead any more, or there will be none."""
+        while True:
+            with self._lock:
+                seat.is_busy = False
+                if self._connection.stopping or self._lead not in (seat, None):
+                    self._idle.append(seat)
+                    break
+                self._lead = seat  # also where all threads were in handlers
+                if self._jobs:
+                    call = self._jobs.popleft()
+                    self._inlet.begin(call)
+                    mark.begin(self._memory, SYNC, self._inlet.latest)
+                    seat.is_busy = True
+                    return call
+                self._reading = True
+            self.outlet.flush()
+            self._read()
+        self.outlet.flush()
+        self._connection.note_end()
+        return None
+
+    def forget(self, call: Call) -> None:
+        """A call that had a streamed request has ended."""
+        call.receiving.close()
+        with self._lock:
+            self._inlet.end(call.number)
+
+    def _read(self) -> None:
+        data = self._socket.recv(READ_SIZE)
+        now = monotonic()
+        if not data:
+            self._connection.end()
+        with self._lock:
+            self._reading = False
+            self._jobs.extend(self._inlet.feed(data, now))
+        self.outlet.begin(now)
+
+    # For the control socket.
+
+    def relieve(self) -> None:
+        """Another thread leads, if the one that does is inside a handler."""
+        self.outlet.flush()
+        with self._lock:
+            lead = self._lead
+            if lead is not None and lead.is_busy:
+                self._lead = None
+                self._appoint()
+
+    def recall(self) -> List[int]:
+        """The numbers of the jobs that have not begun, and now never will, here."""
+        with self._lock:
+            self._fetch()
+            calls, self._jobs = self._jobs, deque()
+            for call in calls:
+                self._inlet.end(call.number)
+        return [call.number for call in calls]
+
+    def cancel(self, number: int) -> None:
+        """Nobody waits for this call any more."""
+        with self._lock:
+            self._fetch()
+            waiting = [call for call in self._jobs if call.number == number]
+            for call in waiting:
+                self._jobs.remove(call)
+                self._inlet.end(number)
+        if waiting:
+            self.outlet.send((number, "x"))
+            return
+        running = self.running(number)
+        if running is not None:
+            running.gone = True
+            if running.sending is not None:
+                running.sending.wake()
+
+    def stop(self) -> None:
+        """No job begins any more."""
+        with self._lock:
+            self._jobs.clear()
+
+    def is_idle(self) -> bool:
+        """Whether no call is under way."""
+        with self._lock:
+            return not any(seat.is_busy for seat in self.seats)
+
+    def stacks(self) -> List[Tuple[str, int, str]]:
+        """Where each call is."""
+        from httpy_rs._stack import capture, show
+
+        found = [(seat.guard.call, capture(seat.guard.thread)) for seat in self.seats]
+        return [(SYNC, call.number, show(frames)) for call, frames in found if call is not None]
+
+    def running(self, number: int) -> Optional[Call]:
+        """The call of this number, while it runs."""
+        for seat in self.seats:
+            call = seat.guard.call
+            if call is not None and call.number == number:
+                return call
+        return None
+
+    def interrupt(self, number: int) -> None:
+        """Raises `DeadlineExceeded` in this call, if it runs."""
+        for seat in self.seats:
+            guard, call = seat.guard, seat.guard.call
+            if call is not None and call.number == number:
+                guard.strike(lambda guard=guard, call=call: guard.call is call)  # type: ignore[misc]
+
+    def credit(self, number: int, size: int) -> None:
+        """So many bytes of a streamed reply were taken."""
+        call = self.running(number)
+        if call is not None and call.sending is not None:
+            call.sending.credit(size)
+
+    def upload(self, number: int, item: object) -> None:
+        """Something has come of the streamed body of a request."""
+        with self._lock:
+            self._inlet.upload(number, item)
+
+    def _fetch(self) -> None:
+        """Takes in what has come, unless the lead is just doing that."""
+        while not self._reading:
+            try:
+                data = self._socket.recv(READ_SIZE, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            if not data:
+                self._connection.end()
+            self._jobs.extend(self._inlet.feed(data, monotonic()))
+
+    def _appoint(self) -> None:
+        """A thread that idles, or a new one, leads from now on; nobody, where there is none."""
+        if self._idle:
+            self._lead = self._idle.pop()
+        elif len(self.seats) < self._threads:
+            self._lead = Seat(self, self._connection, len(self.seats) + 1)
+            self.seats.append(self._lead)
+            self._lead.start()
+        else:
+            return
+        self._lead.bell.release()

@@ -1,0 +1,50 @@
+"""`Targets`: the loaded handlers, by the index that jobs name them by. How they are loaded stands in
+`httpy_rs._load`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List, Optional, Sequence
+
+from httpy_rs._exception import attempt
+from httpy_rs._load import load_handler
+
+
+class Target:
+    """A loaded handler."""
+
+    __slots__ = ("body_type", "function", "is_async", "name", "wants")
+
+    def __init__(self, name: str, function: Callable[..., Any], wants: str, is_async: bool) -> None:
+        self.name = name
+        self.function = function
+        self.wants = wants
+        """`text`, `bytes` or `stream`."""
+        self.is_async = is_async
+        # Of what a job brings just as the handler wants it.
+        self.body_type: Optional[type] = {"text": str, "bytes": bytes}.get(wants)
+
+
+class Targets(List[Target]):
+    """Grows only by functions that are not in it yet."""
+
+    def load(self, name: str, paths: Sequence[str]) -> int:
+        """The index of the handler of this name. Raises `LoadError`."""
+        target = Target(name, *load_handler(name, paths))
+        for index, known in enumerate(self):
+            # Equal and not only the same: a bound method is another object each time.
+            if known.name == name and known.is_async == target.is_async and _equal(known.function, target.function):
+                return index
+        return self._add(target)
+
+    def place(self, name: str, paths: Sequence[str]) -> int:
+        """The next index, which is now that of the handler of this name. Raises `LoadError`."""
+        return self._add(Target(name, *load_handler(name, paths)))
+
+    def _add(self, target: Target) -> int:
+        self.append(target)
+        return len(self) - 1
+
+
+def _equal(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    return attempt(lambda: bool(one == other), False)

@@ -1,0 +1,145 @@
+"""`Worker`: what the parent can ask of a worker beyond jobs. All of it runs on the main thread."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any, Callable, Dict, List, NoReturn, Tuple
+
+from httpy_rs import _embed
+from httpy_rs._load import load_init, load_shutdown, run_init
+from httpy_rs._worker.call import ASYNC, SYNC
+from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.event_loop import EventLoop
+from httpy_rs._worker.frame import Broken
+from httpy_rs._worker.sync_lane import SyncLane
+
+# What was asked to stop waits so many seconds for threads of the app's.
+STOP_LIMIT = 10.0
+# Tasks and threads get so many seconds to end, however long the shutdown functions took.
+LEAST = 1.0
+
+
+class Worker:
+    """The parts that do it."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        sync: SyncLane,
+        event_loop: EventLoop,
+        paths: List[str],
+        set_level: Callable[[int], None],
+    ) -> None:
+        self._connection = connection
+        self._sync = sync
+        self._event_loop = event_loop
+        self._paths = paths
+        self.is_done = False
+        """It has shut down."""
+        self._shutdowns: List[Tuple[Callable[[], Any], bool]] = []
+        connection.is_idle = lambda: sync.is_idle() and event_loop.is_idle()
+        self.asks: Dict[str, Callable[..., Any]] = {
+            "load": self._load,
+            "init": self._init,
+            "load_shutdown": self._load_shutdown,
+            "shut_down": self._shut_down,
+            "examine": self._examine,
+            "stacks": lambda: sync.stacks() + event_loop.stacks(),
+            "figures": self._figures,
+            "recall": sync.recall,
+        }
+        """What is answered."""
+        self.tells: Dict[str, Callable[..., Any]] = {
+            "cancel": lambda lane, number: self._tell(lane, "cancel", number),
+            "interrupt": lambda lane, number: self._tell(lane, "interrupt", number),
+            "credit": lambda lane, number, size: self._tell(lane, "credit", number, size),
+            "upload": lambda lane, number, item: self._tell(lane, "upload", number, item),
+            "relieve": self._relieve,
+            "stop": self._stop,
+            "log_level": set_level,
+        }
+        """What is not."""
+
+    def load_all(self, names: List[str]) -> None:
+        """Loads the handlers that every worker has, each at its place. Raises `LoadError`."""
+        for name in names:
+            self._start_for(self._connection.targets.place(name, self._paths))
+
+    def end(self) -> NoReturn:
+        """The control socket is at its end: the parent has gone, or what it has told to stop has come to rest."""
+        if self._connection.stopping and self._connection.is_idle():
+            self._event_loop.close(LEAST)
+            self._flush()
+            _embed.shut_down(STOP_LIMIT)
+        self._connection.end()
+
+    def _load(self, name: str) -> Tuple[int, str, bool]:
+        targets = self._connection.targets
+        index = targets.load(name, self._paths)
+        self._start_for(index)
+        return index, targets[index].wants, targets[index].is_async
+
+    def _start_for(self, index: int) -> None:
+        if self._connection.targets[index].is_async:
+            self._event_loop.start()
+
+    def _init(self, name: str) -> List[Tuple[str, List[str]]]:
+        init, is_async = load_init(name, self._paths)
+        return run_init(name, (lambda: self._event_loop.call(init, None)) if is_async else init)
+
+    def _load_shutdown(self, name: str) -> None:
+        self._shutdowns.append(load_shutdown(name, self._paths))
+
+    def _shut_down(self, limit: float) -> Tuple[List[Any], List[str], List[str], List[str]]:
+        """What shutdown functions raised, the names of tasks and of threads that went on, and tracebacks of all else.
+
+        The process ends when that is told.
+        """
+        ends = monotonic() + limit
+        failures = []
+        for function, is_async in self._shutdowns:
+            try:
+                if is_async:
+                    self._event_loop.call(function, max(0.0, ends - monotonic()))
+                else:
+                    function()
+            except BaseException as error:
+                failures.append(self._connection.exception(error))
+        tasks = self._event_loop.close(max(LEAST, ends - monotonic()))
+        threads, errors = _embed.shut_down(limit)
+        self._flush()
+        self.is_done = True
+        return failures, tasks, threads, errors
+
+    def _examine(self) -> str:
+        from httpy_rs._doctor import examine
+
+        # Whether an extension module needs no GIL is written where only C code can read it.
+        return examine(self._paths, lambda module: None)
+
+    def _figures(self) -> Tuple[int, List[Tuple[int, float]], int, float]:
+        from httpy_rs._figures import take
+
+        return (*take(), *self._event_loop.figures())
+
+    def _relieve(self) -> None:
+        self._event_loop.flush()
+        self._sync.relieve()
+
+    def _stop(self) -> None:
+        self._connection.stopping = True
+        self._sync.stop()
+        self._event_loop.tell("stop")
+        self._connection.note_end()
+
+    def _tell(self, lane: str, name: str, *arguments: Any) -> None:
+        if lane == SYNC:
+            getattr(self._sync, name)(*arguments)
+        elif lane == ASYNC:
+            self._event_loop.tell(name, *arguments)
+        else:
+            raise Broken(f"the name of a lane {str(lane)[:32]!r}")
+
+    def _flush(self) -> None:
+        self._sync.outlet.flush()
+        self._event_loop.flush()

@@ -1,0 +1,220 @@
+"""Handlers that are `async def` in a worker process."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.conftest import Start
+
+PLAIN = """
+    import asyncio, logging
+    import httpy_rs
+    gates = {}
+    async def handler(method, path, params, query, headers, body):
+        if body.startswith("wait"):
+            gates[body] = asyncio.Event()
+            try:
+                await gates[body].wait()
+            except asyncio.CancelledError:
+                logging.warning(f"cancelled {httpy_rs.client_gone()}")
+                raise
+        if body.startswith("open"):
+            gates[body.replace("open", "wait")].set()
+        if body.startswith("turn"):
+            await asyncio.sleep(0)
+        return 200, body, {}
+"""
+
+
+def test_coroutines_run_beside_each_other(start: Start) -> None:
+    worker = start(PLAIN, "handler").ready()
+    bodies = ["wait a", "quick", "wait b", "turn", "open b", "open a"]
+    worker.run(*[worker.job(0, body, lane="async") for body in bodies], lane="async")
+    replies = [worker.get("async") for _ in bodies]
+    assert sorted(replies) == [(number + 1, "r", (200, body, {})) for number, body in enumerate(bodies)]
+    # What does not wait is over before others go on.
+    assert [reply[0] for reply in replies[:1]] == [2]
+    assert worker.begun() == (0, 6)
+
+
+def test_no_more_run_at_once_than_is_allowed(start: Start) -> None:
+    worker = start(PLAIN, "handler", in_flight=2).ready()
+    worker.run(*[worker.job(0, body, lane="async") for body in ["wait a", "wait b", "quick"]], lane="async")
+    # It is rung after the jobs have come, and before they have begun others.
+    while worker.begun() != (0, 2):
+        worker.ask("figures")
+    worker.tell(("cancel", "async", 1))
+    assert worker.logged() == "cancelled True"
+    assert worker.get("async")[:2] == (1, "e")
+    assert worker.get("async") == (3, "r", (200, "quick", {}))
+
+
+def test_what_is_cancelled_before_it_began_does_not_run(start: Start) -> None:
+    worker = start(PLAIN, "handler", in_flight=1).ready()
+    worker.run(worker.job(0, "wait", lane="async"), worker.job(0, "quick", lane="async"), lane="async")
+    worker.tell(("cancel", "async", 2))
+    assert worker.get("async") == (2, "x")
+    worker.tell(("cancel", "async", 1))
+    number, kind, exception = worker.get("async")
+    assert (number, kind, exception[0]) == (1, "e", "asyncio.exceptions.CancelledError")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_a_coroutine_raises_or_exits_with_is_its_calls(start: Start, waits: bool) -> None:
+    source = f"""
+        import asyncio
+        async def handler(method, path, params, query, headers, body):
+            if {waits}:
+                await asyncio.sleep(0)
+            raise {{"error": ValueError("no"), "exit": SystemExit(3), "key": KeyboardInterrupt()}}[body]
+        async def quick(*six):
+            return 200, "quick", {{}}
+    """
+    worker = start(source, "handler", "quick").ready()
+    for body, name in [("error", "ValueError"), ("exit", "SystemExit"), ("key", "KeyboardInterrupt")]:
+        worker.call(0, body, lane="async")
+        _, kind, exception = worker.get("async")
+        assert (kind, exception[0]) == ("e", name)
+    assert worker.result(1, lane="async") == (200, "quick", {})
+    worker.hang_up()
+    worker.wait()
+    assert worker.output()[1] == ""
+
+
+def test_each_call_has_a_context_of_its_own_all_along(start: Start) -> None:
+    source = """
+        import asyncio, contextvars
+        import httpy_rs
+        known = contextvars.ContextVar("known", default="nothing")
+        async def handler(method, path, params, query, headers, body):
+            before = known.get()
+            known.set(path)
+            await asyncio.sleep(0)
+            assert httpy_rs.request().target == path == known.get() and httpy_rs.remaining() > 0
+            async def chunks():
+                yield f"{before} {httpy_rs.request().target} {known.get()}"
+                await asyncio.sleep(0)
+                yield known.get()
+            return 200, chunks(), {}
+    """
+    worker = start(source, "handler").ready()
+    for number, path in enumerate(["/a", "/b"], start=1):
+        worker.call(lane="async", path=path)
+        replies = [worker.get("async")[1] for _ in range(4)]
+        assert replies == ["s", f"nothing {path} {path}".encode(), path.encode(), "end"], number
+
+
+def test_an_awaitable_and_a_reply_that_is_none_do_as_well(start: Start) -> None:
+    source = """
+        import functools
+        class Reply:
+            def __await__(self):
+                yield from ()
+                return 200, "awaited", {}
+        def mark(function):
+            @functools.wraps(function)
+            def wrapped(*six):
+                return Reply() if six[5] else (200, "at once", {})
+            return wrapped
+        @mark
+        async def handler(method, path, params, query, headers, body): ...
+    """
+    worker = start(source, "handler").ready()
+    assert worker.result(0, "x", lane="async") == (200, "awaited", {})
+    assert worker.result(0, "", lane="async") == (200, "at once", {})
+
+
+def test_the_loop_has_a_task_for_each_call_and_a_name(start: Start) -> None:
+    source = """
+        import asyncio, threading
+        async def handler(*six):
+            names = asyncio.current_task().get_name(), threading.current_thread().name
+            tasks = len(asyncio.all_tasks())
+            await asyncio.sleep(0)
+            return 200, repr((*names, tasks, asyncio.current_task().get_name())), {}
+    """
+    worker = start(source, "handler").ready()
+    assert worker.result(lane="async")[1] == repr(("app:handler", "httpy-loop-1", 1, "app:handler"))
+
+
+def test_one_can_see_where_a_coroutine_waits(start: Start) -> None:
+    worker = start(PLAIN, "handler").ready()
+    worker.call(0, "wait", lane="async")
+    while worker.begun() != (0, 1):
+        worker.ask("figures")
+    ((lane, number, text),) = worker.ask("stacks")
+    assert (lane, number) == ("async", 1)
+    assert "in handler" in text
+    assert worker.ask("figures")[2] == 1
+
+
+def test_what_is_left_on_the_loop_is_cancelled_at_the_end(start: Start) -> None:
+    source = """
+        import asyncio
+        async def background():
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                print("cancelled")
+        async def handler(*six):
+            tasks.append(asyncio.ensure_future(background()))
+            await asyncio.sleep(0)
+            return 200, None, {}
+        tasks = []
+    """
+    worker = start(source, "handler").ready()
+    assert worker.result(lane="async") == (200, None, {})
+    assert worker.ask("shut_down", 30.0) == ([], [], [], [])
+    assert worker.wait() == 0
+    assert worker.output()[0] == "cancelled\n"
+
+
+def test_a_worker_without_coroutines_imports_no_asyncio(start: Start) -> None:
+    source = """
+        import sys
+        def handler(*six):
+            return 200, str("asyncio" in sys.modules), {}
+    """
+    assert start(source, "handler").ready().result() == (200, "False", {})
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="nothing else can raise in another thread")
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_coroutine_that_blocks_the_loop_past_its_deadline_is_interrupted(start: Start, waits: bool) -> None:
+    source = f"""
+        import asyncio, logging
+        async def burning(*six):
+            if {waits}:
+                await asyncio.sleep(0)
+            logging.warning("begun")
+            while True:
+                pass
+        async def quick(*six):
+            return 200, "quick", {{}}
+    """
+    worker = start(source, "burning", "quick").ready()
+    worker.call(lane="async")
+    assert worker.logged() == "begun"
+    worker.call(1, lane="async")
+    worker.tell(("interrupt", "async", 2), ("interrupt", "async", 1))
+    assert worker.get("async")[2][0] == "httpy_rs.DeadlineExceeded"
+    assert worker.get("async") == (2, "r", (200, "quick", {}))
+
+
+def test_a_child_that_a_coroutine_forks_does_not_answer(start: Start) -> None:
+    source = """
+        import asyncio, os
+        async def handler(method, path, params, query, headers, body):
+            child = os.fork()
+            if child:
+                _, status = os.waitpid(child, 0)
+                return 200, str(os.WEXITSTATUS(status)), {}
+            if body == "exit":
+                raise SystemExit(7)
+            return 200, "child", {}
+    """
+    worker = start(source, "handler").ready()
+    assert worker.result(0, "return", lane="async")[1] == "0"
+    assert worker.result(0, "exit", lane="async")[1] == "7"

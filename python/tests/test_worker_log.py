@@ -1,0 +1,57 @@
+"""Records of `logging` on their way out of a worker process."""
+
+from __future__ import annotations
+
+from tests.conftest import Start
+
+LOGGING = """
+    import logging
+    logging.getLogger("at.import").error("early %d", 1)
+    def handler(*six):
+        logging.getLogger("app").info("info")
+        try:
+            {}["key"]
+        except KeyError:
+            logging.getLogger("app").exception("failed", extra={"user": 7})
+        return 200, None, {}
+    async def also(*six):
+        logging.warning("async")
+        return 200, None, {}
+"""
+
+
+def test_records_belong_to_their_call_and_come_before_its_reply(start: Start) -> None:
+    worker = start(LOGGING, "handler", "also")
+    word, lane, number, level, logger, message, fields, exception, place = worker.control.get()
+    assert (word, lane, number, level, logger, message) == ("log", None, None, 40, "at.import", "early 1")
+    assert (fields, exception) == (None, None)
+    assert place.endswith("app.py:3")
+    worker.ready().call()
+    word, lane, number, level, logger, message, fields, exception, place = worker.control.get()
+    assert (lane, number, level, logger, message) == ("sync", 1, 40, "app", "failed")
+    assert fields == '{"user": 7}'
+    assert exception.endswith("KeyError: 'key'\n")
+    worker.call(1, lane="async")
+    assert worker.control.get()[1:4] == ("async", 1, 30)
+
+
+def test_only_what_the_parent_wants_is_sent(start: Start) -> None:
+    worker = start(LOGGING, "handler")
+    assert worker.logged() == "early 1"
+    worker.ready().tell(("log_level", 20))
+    worker.ask("stacks")
+    worker.call()
+    assert [worker.logged() for _ in range(2)] == ["info", "failed"]
+    worker.tell(("log_level", 1_000_000))
+    worker.ask("stacks")
+    assert worker.get() == (1, "r", (200, None, {}))
+    assert worker.result() == (200, None, {})
+    assert worker.ask("stacks") == []
+
+
+def test_without_logging_records_go_where_python_sends_them(start: Start) -> None:
+    worker = start(LOGGING, "handler", logging=False).ready()
+    assert worker.result() == (200, None, {})
+    worker.hang_up()
+    worker.wait()
+    assert worker.output()[1].startswith("early 1\nfailed\nTraceback")

@@ -61,9 +61,6 @@ EXAMPLES = {
     ],
 }
 
-# Examples that are built by themselves as well: beside others they would get features that they are there to do without.
-ALONE = ["processes"]
-
 # Example → what a browser checks of its page, which raises what is wrong.
 PAGES = {"mixed": status_page.check, "streaming": streaming_page.check}
 
@@ -136,7 +133,7 @@ def main():
     folders = {manifest.parent.name for manifest in Path("examples").glob("*/Cargo.toml")}
     if folders != set(EXAMPLES):
         sys.exit(f"examples/ holds {sorted(folders)}, this script knows {sorted(EXAMPLES)}: make them equal")
-    programs = build(ALONE)
+    programs = build()
     results = [check(name, programs[name]) for name in sorted(EXAMPLES)]
     return 0 if all(results) else 1
 

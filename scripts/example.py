@@ -12,16 +12,19 @@ from queue import Empty, Queue
 # No check is made to pass by these: they only end a run that hangs.
 START_LIMIT, STOP_LIMIT = 60, 30
 
+# Examples that are built by themselves as well: beside others they would get features that they are there to do without.
+ALONE = ["processes"]
+
 
 class Failed(Exception):
     """A check failed; the text says which."""
 
 
-def build(alone=()):
-    """Builds all examples, those of `alone` by themselves too, and returns example → path of its program."""
+def build():
+    """Builds all examples and returns example → path of its program."""
     # What `scripts/test-rust` selects, so that dependencies keep their features and nothing is built a second time.
     programs = built("--workspace", "--lib", "--bins", "--tests", "--examples")
-    for name in alone:
+    for name in ALONE:
         programs |= built("--package", name)
     return programs
 

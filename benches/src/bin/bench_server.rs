@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -27,6 +28,9 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::service_fn;
 use tracing_subscriber::EnvFilter;
+
+/// As often as the exporter's own listener does it.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// In seconds, from 10 µs to 10 s.
 const BUCKETS: [f64; 19] =
@@ -73,7 +77,15 @@ fn observe(what: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
         Some(other) => return Err(format!("OBSERVED is {other:?}, expected info or spans").into()),
     };
     tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr).init();
-    PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
+    let figures = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
+    // What a scrape would do, which nobody does here: until then every single sample is kept.
+    tokio::spawn(async move {
+        let mut every = tokio::time::interval(UPKEEP);
+        loop {
+            every.tick().await;
+            figures.run_upkeep();
+        }
+    });
     Ok(())
 }
 

@@ -168,7 +168,7 @@ impl Dispatch {
                     return Err(broken(format!("{} for the number of a handler", given.index)));
                 }
                 worker.handlers = given.index + 1;
-                self.loaded_first(seat, given.index, handler, reply);
+                self.loaded_first(seat, given.index, handler, &reply);
                 Ok(())
             }
             Ask::Load { target, index } => {
@@ -235,7 +235,7 @@ impl Dispatch {
         seat: usize,
         index: usize,
         handler: Handler,
-        reply: std::sync::mpsc::SyncSender<Result<Loaded, LoadError>>,
+        reply: &std::sync::mpsc::SyncSender<Result<Loaded, LoadError>>,
     ) {
         let handler = self.shared.add(handler);
         self.handlers = self.shared.all();

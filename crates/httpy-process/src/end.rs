@@ -32,7 +32,7 @@ impl Worker {
                 }
                 let text = format!("its worker process, {} ({}), {}", self.name, self.pid, died(&reason));
                 if matches!(call.progress, Progress::Open(_)) {
-                    self.end(call, Outcome::Crashed(text), after);
+                    Self::end(call, Outcome::Crashed(text), after);
                 } else {
                     end_stream(call, Ending { fault: Some(Fault::Crashed(text)), closing: None }, after);
                 }

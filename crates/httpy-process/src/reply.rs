@@ -86,7 +86,7 @@ impl Worker {
             match &mut call.progress {
                 Progress::Streaming(sending) => {
                     let credit = sending.chunk(bytes, now);
-                    self.credit(way, id, Some(credit));
+                    self.credit(way, id, credit);
                 }
                 Progress::Open(_) => {
                     call.ahead.push(bytes);
@@ -127,7 +127,7 @@ impl Worker {
             _ => return Err(broken(format!("something else than what follows in call {id}"))),
         };
         if let Some(call) = calls.remove(&id) {
-            self.end(call, outcome, after);
+            Self::end(call, outcome, after);
         }
         Ok(())
     }
@@ -159,7 +159,7 @@ impl Worker {
     }
 
     /// Ends a call whose head was not answered.
-    pub(crate) fn end(&self, call: Call, outcome: Outcome, after: &mut After) {
+    pub(crate) fn end(call: Call, outcome: Outcome, after: &mut After) {
         let Call { target, ticket, progress, permits, cancelled, interrupted, .. } = call;
         ticket.finish();
         // Both before the end of the answer: a client that has its answer finds the bytes of its body, and its service's

@@ -176,7 +176,7 @@ impl Worker {
             Body::Whole(whole) if whole.len() > PART => lane.ahead.push_back((number, whole.clone())),
             _ => {
                 if let Err(too_long) = write(lane.channel.batch(), number, &call, handler, now) {
-                    return self.end(call, Outcome::Panicked(too_long), after);
+                    return Self::end(call, Outcome::Panicked(too_long), after);
                 }
             }
         }
@@ -304,16 +304,18 @@ impl Worker {
         if matches!(room, Some(Some(credit)) if credit > 0) {
             call.begin_chunk(Instant::now());
         }
-        self.credit(way, id, room);
+        if let Some(room) = room {
+            self.credit(way, id, room);
+        }
         self.upload(way, id);
     }
 
     /// Acknowledges chunks, or says that nobody wants any more.
-    pub(crate) fn credit(&mut self, way: Way, id: u64, credit: Option<Option<usize>>) {
+    pub(crate) fn credit(&mut self, way: Way, id: u64, credit: Option<usize>) {
         match credit {
-            Some(Some(bytes)) if bytes > 0 => self.order(way, id, Order::Credit(bytes as u64)),
-            Some(None) => self.cancel(way, id),
-            _ => {}
+            Some(0) => {}
+            Some(bytes) => self.order(way, id, Order::Credit(bytes as u64)),
+            None => self.cancel(way, id),
         }
     }
 

@@ -32,7 +32,7 @@ pub struct Member {
 }
 
 /// One event loop.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LoopMember {
     /// Its name.
     pub name: String,

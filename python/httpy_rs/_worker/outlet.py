@@ -62,6 +62,12 @@ class Outlet:
             except OSError:
                 os._exit(0)
 
+    def settle(self) -> None:
+        """As `flush`; and what another thread is about to send is sent, too, before the process may end."""
+        self.flush()
+        with self._lock:
+            pass
+
     def _frames(self, messages: List[Message]) -> List[bytes]:
         try:
             return [frame(messages)]

@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     group.bench_function("16 replies to data", |bencher| {
         bencher.iter(|| {
             let mut arrived = BytesMut::from(replies.as_bytes());
-            read(&cut(&mut arrived).expect("a frame").expect("all of it"))
+            read(&cut(&mut arrived).expect("a frame").expect("all of it"));
         });
     });
     group.finish();

@@ -55,11 +55,7 @@ pub trait Options: Sized {
 
 impl Options for PyAppBuilder {
     fn at_once(self, calls: usize) -> Self {
-        if are_processes() {
-            self.executor(processes(1).threads_per_process(calls))
-        } else {
-            self.workers(1..=calls)
-        }
+        if are_processes() { self.executor(processes(1).threads_per_process(calls)) } else { self.workers(1..=calls) }
     }
 
     fn in_one_interpreter(self) -> Self {
@@ -87,7 +83,9 @@ impl OfThreads {
     fn reason(self) -> &'static str {
         match self {
             Self::SharedInterpreter => "each app has worker processes of its own, with the options of its own",
-            Self::LostWorkers => "a worker process that does not come back is killed and replaced, which process tests show",
+            Self::LostWorkers => {
+                "a worker process that does not come back is killed and replaced, which process tests show"
+            }
             Self::HeldInterpreter => "it is held in one worker process, which is killed at last",
             Self::SeveralLoops => "each worker process has one event loop",
             Self::GuestInterpreter => "a worker process is an ordinary Python with its own stdio, signals and exit",

@@ -84,7 +84,8 @@ async fn a_worker_that_dies_costs_the_call_that_it_was_in_and_nothing_else() {
         assert_ne!(pid(&app).await, before, "{path}");
         let line = log::wait_for(&app.target("handle"), how).await;
         assert_eq!(line.level, tracing::Level::ERROR);
-        for part in [format!("(process {before})"), format!("it was in: {}", app.target("handle")), "on my way".into()] {
+        for part in [format!("(process {before})"), format!("it was in: {}", app.target("handle")), "on my way".into()]
+        {
             assert!(line.message.contains(&part), "{part}: {}", line.message);
         }
         assert_eq!(app.python.snapshot().calls.crashed, 1);

@@ -18,8 +18,8 @@ pub(crate) enum Failure {
 impl Failure {
     /// What is wrong with a process, and what it has printed last.
     pub(crate) fn of(what: &str, said: &[String]) -> Self {
-        let said: String = said.iter().map(|line| format!("\n  {line}")).collect();
-        Self::Process(format!("{what}{said}"))
+        let lines = std::iter::once(what).chain(said.iter().map(String::as_str));
+        Self::Process(lines.collect::<Vec<_>>().join("\n  "))
     }
 }
 

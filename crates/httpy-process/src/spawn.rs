@@ -14,11 +14,17 @@ use tokio::process::{Child, Command};
 use crate::failure::Failure;
 use crate::options::ProcessOptions;
 
-/// What a worker's process runs: the first lines of the package. Its own first line tells a Python that could not read the rest that it is too old.
+/// What a worker's process runs: the first lines of the package, and before them what must be done by any Python. One that
+/// could not read the rest says that it is too old; and what this process has open and not marked as its own is closed.
 pub(crate) const BOOT: &str = concat!(
-    "import sys\n",
-    "if sys.version_info < (3, 9): ",
-    "sys.exit('Python %d.%d is too old: httpy needs 3.9 or newer' % sys.version_info[:2])\n",
+    "import os, sys\n",
+    "if sys.version_info < (3, 9):\n",
+    "    sys.exit('Python %d.%d is too old: httpy needs 3.9 or newer' % sys.version_info[:2])\n",
+    "for _number in map(int, os.listdir('/dev/fd')):\n",
+    "    try:\n",
+    "        _number < 3 or os.close(_number)\n",
+    "    except OSError:\n", // the one that the list was read from
+    "        pass\n",
     include_str!("../httpy_rs/_boot.py"),
 );
 
@@ -130,7 +136,7 @@ impl Process {
     pub(crate) fn kill(&self) {
         if let Some(group) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
             // An error says that nobody is in it any more.
-            drop(kill_process_group(group, Signal::KILL));
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }

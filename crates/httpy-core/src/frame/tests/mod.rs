@@ -6,6 +6,7 @@ mod message;
 mod notification;
 mod result;
 mod value;
+mod vector;
 
 use bytes::Bytes;
 

@@ -1,25 +1,29 @@
 //! Processes that do not become workers, and workers that die of what runs in them.
 
 use std::path::Path;
+use std::time::Duration;
 
-use httpy_core::Notice;
+use httpy_core::{Lane, ProcessNotice};
 
 use super::stage::{Stage, scripted};
-use crate::handover::Handler;
+use crate::handover::{Handler, Wants};
+use crate::handshake::Patience;
+use crate::supervisor::Setup;
 
-/// Why the only worker, whose program this is, has not come up.
-async fn failure(program: &str) -> String {
-    let mut stage = Stage::new(
-        |_| {},
-        |setup, _| {
-            setup.program = scripted(program);
-            setup.patience.hello = std::time::Duration::from_secs(1);
-            setup.patience.ready = std::time::Duration::from_secs(1);
-        },
-    );
+/// Why the only worker, whose program this is, has not come up with so much patience.
+async fn impatient(program: &str, hello: Duration, ready: Duration) -> String {
+    let set = |setup: &mut Setup, _: &Path| {
+        setup.program = scripted(program);
+        setup.patience = Patience { hello, ready };
+    };
+    let mut stage = Stage::new(|_| {}, set);
     let failure = stage.failure().await;
     assert!(stage.ended().await.is_empty());
     failure
+}
+
+async fn failure(program: &str) -> String {
+    impatient(program, Duration::from_secs(100), Duration::from_secs(100)).await
 }
 
 #[tokio::test]
@@ -34,10 +38,11 @@ async fn a_process_that_ends_at_its_start_says_how_and_what_it_has_printed() {
 
 #[tokio::test]
 async fn a_process_that_says_nothing_is_given_up() {
-    let said = failure("time.sleep(1000)").await;
-    assert!(said.ends_with(": it has not said hello within 1s"), "{said}");
-    let said = failure("receive(); hello(); time.sleep(1000)").await;
-    assert!(said.ends_with(": it was not ready within 1s"), "{said}");
+    let (short, long) = (Duration::from_millis(1), Duration::from_secs(100));
+    let said = impatient("time.sleep(1000)", short, long).await;
+    assert!(said.ends_with(": it has not said hello within 1ms"), "{said}");
+    let said = impatient("receive(); hello(); time.sleep(1000)", long, short).await;
+    assert!(said.ends_with(": it was not ready within 1ms"), "{said}");
     let said = failure("control.close(); os.close(0); time.sleep(1000)").await;
     assert!(said.ends_with(": it has closed its socket"), "{said}");
 }
@@ -90,13 +95,13 @@ async fn a_later_worker_that_does_not_come_up_is_tried_again() {
             let place = folder.join("place");
             let fail = format!("if os.path.exists({place:?}):\n    sys.exit('broken now')\n");
             setup.program = scripted(&format!("{fail}begin(); serve()"));
-            setup.shortest_pause = std::time::Duration::from_millis(1);
+            setup.shortest_pause = Duration::from_millis(1);
         },
     );
     let first = stage.added().await;
     stage.write("place", "");
     first.kill();
-    let said = stage.notice(|notice| matches!(notice, Notice::Unready { .. })).await.to_string();
+    let said = stage.notice(|notice| matches!(notice, ProcessNotice::Unready { .. })).await.to_string();
     for part in ["httpy-process-1 did not come up, and is tried again in ", "exit status 1", "\n  broken now"] {
         assert!(said.contains(part), "{said}");
     }
@@ -106,7 +111,7 @@ async fn a_later_worker_that_does_not_come_up_is_tried_again() {
 
 /// How the worker itself dies when it imports this.
 async fn death(source: &str) -> String {
-    let mut stage = Stage::new(|_| {}, |setup, _| setup.shortest_pause = std::time::Duration::from_millis(1));
+    let mut stage = Stage::new(|_| {}, |setup, _| setup.shortest_pause = Duration::from_millis(1));
     stage.write("deadly.py", source);
     let first = stage.added().await;
     stage.import(first.id, "deadly").await;
@@ -130,8 +135,11 @@ async fn a_worker_that_crashes_says_how_and_where() {
 
 #[tokio::test]
 async fn a_worker_that_closes_its_sockets_is_killed() {
-    let died = death("import os, time\nos.closerange(3, 100)\ntime.sleep(1000)\n").await;
-    assert!(died.contains("was killed by SIG") || died.contains("as it has closed its socket"), "{died}");
+    let mut stage = Stage::scripted("begin(); os.closerange(3, 100); os.close(0); time.sleep(1000)");
+    let first = stage.added().await;
+    stage.gone(first.id).await;
+    let died = stage.died().await;
+    assert!(died.contains("was killed, as it has closed its socket"), "{died}");
 }
 
 #[tokio::test]
@@ -150,9 +158,8 @@ async fn a_worker_that_cannot_load_a_handler_says_what_was_raised() {
         |_| {},
         |setup, folder| {
             std::fs::write(folder.join("broken.py"), "import json\n1 / 0\n").unwrap();
-            let (target, lane, wants) =
-                ("broken:handle".to_owned(), httpy_core::Lane::Worker, crate::handover::Wants::Text);
-            setup.handlers.add(Handler { target, lane, wants });
+            let target = "broken:handle".to_owned();
+            setup.handlers.add(Handler { target, lane: Lane::Worker, wants: Wants::Text });
         },
     );
     let said = stage.failure().await;
@@ -160,6 +167,7 @@ async fn a_worker_that_cannot_load_a_handler_says_what_was_raised() {
     assert!(said.contains("broken.py\", line 2"), "{said}");
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn nothing_is_inherited_but_what_belongs_to_the_worker() {
     // A descriptor that the host has not marked as one to be closed.
@@ -167,8 +175,7 @@ async fn nothing_is_inherited_but_what_belongs_to_the_worker() {
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
     let mut stage = Stage::new(|_| {}, |_, _| {});
     let actor = stage.added().await;
-    let folder = format!("/proc/{}/fd", actor.pid);
-    let open: Vec<String> = std::fs::read_dir(Path::new(&folder))
+    let open: Vec<String> = std::fs::read_dir(format!("/proc/{}/fd", actor.pid))
         .unwrap()
         .map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap().to_str().unwrap().to_owned())
         .collect();

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::stage::{Stage, scripted};
+use crate::supervisor::Setup;
 
 /// Set in a process of which one test runs alone.
 const ALONE: &str = "HTTPY_PROCESS_TEST_ALONE";
@@ -19,7 +21,8 @@ fn is_alone() -> bool {
 /// This test in a process of its own.
 fn alone(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([&format!("supervisor::tests::leak::{test}"), "--exact", "--nocapture"]).env(ALONE, "1");
+    let name = format!("supervisor::tests::leak::{test}");
+    command.args([&name, "--exact", "--nocapture", "--include-ignored"]).env(ALONE, "1");
     command
 }
 
@@ -41,40 +44,53 @@ fn children() -> BTreeSet<String> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_thousand_restarts_leave_nothing_behind() {
-    const WORKERS: usize = 8;
-    if !is_alone() {
-        let status = alone("a_thousand_restarts_leave_nothing_behind").status().unwrap();
-        assert!(status.success());
-        return;
+fn restarts_leave_nothing_behind() {
+    if is_alone() {
+        restart(100);
+    } else {
+        assert!(alone("restarts_leave_nothing_behind").status().unwrap().success());
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes a minute or two"]
+fn a_thousand_restarts_leave_nothing_behind() {
+    if is_alone() {
+        restart(1000);
+    } else {
+        assert!(alone("a_thousand_restarts_leave_nothing_behind").status().unwrap().success());
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn restart(times: usize) {
+    const WORKERS: usize = 8;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut stage = Stage::new(
-            |options| options.processes = WORKERS,
-            |setup, _| {
-                setup.program = scripted("begin(); serve()");
-                setup.shortest_pause = Duration::from_millis(1);
-            },
-        );
-        let mut first = Vec::new();
+        let set = |setup: &mut Setup, _: &Path| {
+            setup.program = scripted("begin(); serve()");
+            setup.shortest_pause = Duration::from_millis(1);
+        };
+        let mut stage = Stage::new(|options| options.processes = WORKERS, set);
+        let mut actors = Vec::new();
         for _ in 0..WORKERS {
-            first.push(stage.added().await);
+            actors.push(stage.added().await);
         }
         let before = descriptors();
-        for actor in first {
+        for count in 0..times {
+            let actor = actors.remove(0);
             actor.answers(1);
             actor.kill();
-        }
-        for count in 0..1000 {
-            let actor = stage.added().await;
-            actor.answers(1);
-            if count < 1000 - WORKERS {
-                actor.kill();
+            if count >= WORKERS - 1 {
+                actors.push(stage.added().await);
             }
         }
-        assert_eq!(stage.supervisor.standing().restarts, 1000);
-        // Streams are let go of as they are at their ends, on another thread.
+        for _ in 1..WORKERS {
+            actors.push(stage.added().await);
+        }
+        assert_eq!(stage.supervisor.standing().restarts, times as u64);
+        // Streams are let go of as they come to their ends, on another thread.
         while descriptors() > before {
             std::thread::yield_now();
         }
@@ -91,11 +107,12 @@ fn a_parent_that_is_killed_leaves_no_worker() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut stage = Stage::new(|options| options.processes = 2, |_, _| {});
-            stage.write("busy.py", "import ctypes\nctypes.PyDLL(None).sleep(1000)\n");
+            let busy = stage.folder.path().join("busy");
+            stage.write("busy.py", &format!("import ctypes\nopen({busy:?}, 'w')\nctypes.PyDLL(None).sleep(1000)\n"));
             let (one, two) = (stage.added().await, stage.added().await);
             // It keeps the GIL, so that no thread of it sees that its parent is gone.
             stage.import(two.id, "busy").await;
-            while !is_asleep(two.pid) {
+            while !busy.exists() {
                 tokio::task::yield_now().await;
             }
             eprintln!("workers {} {}", one.pid, two.pid);
@@ -119,9 +136,4 @@ fn a_parent_that_is_killed_leaves_no_worker() {
         let mut ends = [rustix::event::PollFd::new(worker, rustix::event::PollFlags::IN)];
         rustix::event::poll(&mut ends, None).unwrap();
     }
-}
-
-/// Whether the worker's main thread sleeps in C.
-fn is_asleep(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|place| place.contains("nanosleep"))
 }

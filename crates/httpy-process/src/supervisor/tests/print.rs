@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use super::stage::{Stage, scripted, soon};
+use super::stage::{Stage, soon};
 
 /// Level, worker and text of each line with a mark, since lines of all tests come here.
 static LINES: LazyLock<watch::Sender<Vec<(Level, String, String)>>> = LazyLock::new(|| {
@@ -104,7 +104,10 @@ async fn a_subscriber_that_panics_ends_nothing() {
 async fn the_worker_itself_prints_as_it_imports() {
     LazyLock::force(&LINES);
     let mut stage = Stage::new(|_| {}, |_, _| {});
-    stage.write("loud.py", "import sys\nprint('emerald')\nsys.stderr.write('\\u20ac emerald last')\nimport os\nos._exit(1)\n");
+    stage.write(
+        "loud.py",
+        "import sys\nprint('emerald')\nsys.stderr.write('\\u20ac emerald last')\nimport os\nos._exit(1)\n",
+    );
     let actor = stage.added().await;
     stage.import(actor.id, "loud").await;
     let died = stage.died().await;

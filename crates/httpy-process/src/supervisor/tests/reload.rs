@@ -9,7 +9,9 @@ async fn stage() -> Stage {
         |setup, folder| {
             let code = folder.join("code");
             std::fs::write(&code, "").unwrap();
-            setup.program = scripted(&format!("begin_with = {code:?}\nexec(open(begin_with).read())\nbegin(); serve(**globals().get('answers', {{}}))"));
+            setup.program = scripted(&format!(
+                "begin_with = {code:?}\nexec(open(begin_with).read())\nbegin(); serve(**globals().get('answers', {{}}))"
+            ));
         },
     );
     stage.up().await.unwrap();

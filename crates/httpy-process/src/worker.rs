@@ -365,10 +365,10 @@ impl Worker {
     }
 
     /// Reads what was written before the end, as far as it makes sense.
-    pub(crate) fn read_rest(&mut self, context: &mut Context<'_>, after: &mut After) {
+    pub(crate) fn read_rest(&mut self, after: &mut After) {
         let now = Instant::now();
         for way in WAYS {
-            while let Poll::Ready(Ok(true)) = self.lanes[index(way)].channel.poll_read(context) {
+            while self.lanes[index(way)].channel.read_now() {
                 if self.read_arrived(way, now, after).is_err() {
                     break;
                 }

@@ -62,6 +62,12 @@ class Outlet:
             except OSError:
                 os._exit(0)
 
+    def settle(self) -> None:
+        """Sends what waits, and lets who sends at this moment come to the end of that."""
+        self.flush()
+        with self._lock:
+            pass
+
     def _frames(self, messages: List[Message]) -> List[bytes]:
         try:
             return [frame(messages)]

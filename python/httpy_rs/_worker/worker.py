@@ -143,5 +143,5 @@ class Worker:
             raise Broken(f"the name of a lane {str(lane)[:32]!r}")
 
     def _flush(self) -> None:
-        self._sync.outlet.flush()
+        self._sync.outlet.settle()
         self._event_loop.flush()

@@ -46,6 +46,19 @@ impl Channel {
         Poll::Ready(read.map(|bytes| bytes > 0))
     }
 
+    /// Reads what there is now; false when there is no more of it. At the end of a connection only: what has arrived in this
+    /// moment is not known to the runtime yet, so that [`poll_read`](Self::poll_read) would not find it.
+    pub(crate) fn read_now(&mut self) -> bool {
+        let mut piece = vec![0; READ];
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.stream, &mut piece[..])) {
+            Ok(bytes @ 1..) => {
+                self.arrived.extend_from_slice(&piece[..bytes]);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The next frame of what has arrived.
     ///
     /// # Errors

@@ -110,7 +110,7 @@ impl Dispatch {
             any |= self.hub.take(&mut self.left);
             self.take_left();
             any |= self.read(context, now);
-            any |= self.enforce(context, now);
+            any |= self.enforce(now);
             self.assign(now);
             self.stop();
             self.write(context, now);
@@ -165,7 +165,7 @@ impl Dispatch {
                 }
                 Some(Order::Gone(id)) => {
                     if let Some(seat) = self.seat(id) {
-                        self.end(seat, Reason::Closed, context);
+                        self.end(seat, Reason::Closed);
                     }
                 }
             }
@@ -218,7 +218,7 @@ impl Dispatch {
             });
             if let Err(reason) = read {
                 any = true;
-                self.end(seat, reason, context);
+                self.end(seat, reason);
             }
         }
         self.take_back();
@@ -237,10 +237,10 @@ impl Dispatch {
     }
 
     /// Ends the connection to a worker. What it had written before is still read.
-    pub(crate) fn end(&mut self, seat: usize, reason: Reason, context: &mut Context<'_>) {
+    pub(crate) fn end(&mut self, seat: usize, reason: Reason) {
         let Some(mut worker) = self.workers[seat].take() else { return };
         if matches!(reason, Reason::Closed) {
-            worker.read_rest(context, &mut self.after);
+            worker.read_rest(&mut self.after);
         }
         self.board.forget(&worker.name);
         worker.close(reason, &self.handlers, &mut self.after);

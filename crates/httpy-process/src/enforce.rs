@@ -1,7 +1,6 @@
 //! What is done about calls that nobody waits for any more.
 
 use std::sync::Arc;
-use std::task::Context;
 use std::time::Instant;
 
 use httpy_core::frame::{Lane, Question};
@@ -49,7 +48,7 @@ impl Dispatch {
     }
 
     /// Does what is due about calls that nobody waits for. True when anything was.
-    pub(crate) fn enforce(&mut self, context: &mut Context<'_>, now: Instant) -> bool {
+    pub(crate) fn enforce(&mut self, now: Instant) -> bool {
         if self.watched.is_empty() {
             return false;
         }
@@ -81,7 +80,7 @@ impl Dispatch {
                 Strike::Tell(notice) => self.say(notice),
                 Strike::Kill => {
                     if let Some(seat) = self.seat(watched.place.worker) {
-                        self.end(seat, Reason::Stuck, context);
+                        self.end(seat, Reason::Stuck);
                     }
                     continue;
                 }

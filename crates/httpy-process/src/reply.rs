@@ -58,13 +58,11 @@ impl Worker {
     }
 
     /// Reads what was written before the end, as far as it makes sense.
-    pub(crate) fn read_rest(&mut self, context: &mut Context<'_>, after: &mut After) {
+    pub(crate) fn read_rest(&mut self, after: &mut After) {
         let now = Instant::now();
         for way in WAYS {
             // Something may have been taken in already.
-            while self.read_arrived(way, now, after).is_ok()
-                && matches!(self.lanes[index(way)].channel.poll_read(context), Poll::Ready(Ok(true)))
-            {}
+            while self.read_arrived(way, now, after).is_ok() && self.lanes[index(way)].channel.read_now() {}
         }
     }
 

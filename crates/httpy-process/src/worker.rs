@@ -221,7 +221,7 @@ impl Worker {
                 if let Err(too_long) = write(lane.channel.batch(), number, call, handler, now)
                     && let Some(call) = lane.calls.remove(&number)
                 {
-                    self.end(call, Outcome::Panicked(too_long), after);
+                    Self::end(call, Outcome::Panicked(too_long), after);
                     return;
                 }
             }

@@ -23,7 +23,7 @@ from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import READ_SIZE, Message
 from httpy_rs._worker.inlet import Inlet
 from httpy_rs._worker.reply import Answer, answer, cut
-from httpy_rs._worker.stream import INTERRUPTED, Fault, raised
+from httpy_rs._worker.stream import INTERRUPTED, Fault, fill, raised
 from httpy_rs._worker.target import Target
 from httpy_rs._worker.task import Starter, coroutine_of
 from httpy_rs._worker.upload import Receiving
@@ -261,8 +261,9 @@ class AsyncLane:
     def _fail(self, running: Running, error: BaseException) -> None:
         self._connection.unforked(error)
         said = raised(self._connection, running.call, error)
-        number = running.call.number
-        self._end(running, (number, *said) if running.sending is None else (number, "end", said, None))
+        number, times = running.call.number, running.times or []
+        fill(times, running.call)
+        self._end(running, (number, *said, *times) if running.sending is None else (number, "end", said, None))
 
     def _end(self, running: Running, message: Message) -> None:
         call = running.call

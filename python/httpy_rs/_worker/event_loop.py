@@ -98,9 +98,9 @@ class EventLoop:
         return self.lane is None or not self.lane.running
 
     def flush(self) -> None:
-        """Sends the replies that wait for others."""
+        """Sends the replies that wait for others, to the last byte."""
         if self.lane is not None:
-            self.lane.outlet.flush()
+            self.lane.outlet.settle()
 
     def close(self, limit: float) -> List[str]:
         """Ends the loop within `limit` seconds: the names of the tasks that went on."""

@@ -177,7 +177,15 @@ def _node(result: Any, ahead: Optional[List[bytes]] = None) -> Node:
     if len(items) != 3:
         return "tuple", len(items), names
     status, body, headers = items
-    return "tuple", [_status_node(status), _body_node(body, ahead), _headers_node(headers)], names
+    read = _status_node(status)
+    try:
+        content = _body_node(body, ahead)
+    except BaseException:
+        # The server judges the status first, and where it refuses that, looks no further.
+        if read[0] == "int" and 200 <= read[1] <= 999:
+            raise
+        content = ("none",)
+    return "tuple", [read, content, _headers_node(headers)], names
 
 
 def _status_node(status: Any) -> Node:

@@ -15,7 +15,7 @@ from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import Message
 from httpy_rs._worker.interruption import Guard
 from httpy_rs._worker.reply import answer, cut, is_plain
-from httpy_rs._worker.stream import Sending, raised, send
+from httpy_rs._worker.stream import Sending, fill, raised, send
 from httpy_rs._worker.target import Target
 from httpy_rs._worker.upload import Receiving
 
@@ -67,11 +67,12 @@ class Seat:
         guard.call = call
         message = _interrupted(call)
         ahead = b""
+        times: List[float] = []
         try:
             try:
-                message, ahead = self._called(call)
+                message, ahead = self._called(call, times)
             except BaseException as error:
-                message = self._failed(call, error)
+                message = self._failed(call, error, times)
             guard.end()
         except BaseException:
             # An interruption that came between two steps of ours. Nobody waits for such a call any more.
@@ -82,13 +83,13 @@ class Seat:
             self._lane.outlet.put((call.number, part))
         return message
 
-    def _called(self, call: Call) -> Tuple[Message, bytes]:
+    def _called(self, call: Call, times: List[float]) -> Tuple[Message, bytes]:
+        """Its message, and what goes ahead of that. Where that is wanted, `times` gets when it has come how far."""
         number, index, method, path, params, query, headers, body, details = call.job
         target = self._targets[index]
         context, received, is_timed = Context(), call.received, details[8]
         if type(body) is not target.body_type:
             body = self._body(call, target)
-        times: List[float] = []
         if is_timed:
             times.append(monotonic() - received)
         try:
@@ -125,8 +126,10 @@ class Seat:
             return receiving.body(call, self._connection.give_back)
         return body if receiving is None else receiving.decoded(target.wants)
 
-    def _failed(self, call: Call, error: BaseException) -> Message:
-        return call.number, *raised(self._connection, call, error)
+    def _failed(self, call: Call, error: BaseException, times: List[float]) -> Message:
+        said = raised(self._connection, call, error)
+        fill(times, call)
+        return (call.number, *said, *times)
 
 
 def _interrupted(call: Call) -> Message:

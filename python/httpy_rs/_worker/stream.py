@@ -138,6 +138,12 @@ def raised(connection: Connection, call: Call, error: BaseException) -> Tuple[An
     return ("e", connection.exception(error)) if fault is None else ("u", fault)
 
 
+def fill(times: List[float], call: Call) -> None:
+    """A call that has raised has come no further than where it did."""
+    while 0 < len(times) < 3:
+        times.append(monotonic() - call.received)
+
+
 def begin_chunk(call: Call, limit: Optional[float]) -> None:
     """From now on the handler has its time for one more chunk, or as long as it likes."""
     call.due = None if limit is None else monotonic() + limit

@@ -31,7 +31,7 @@ pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body
 pub use exception::{Exception, Frame, Link, Relation};
 pub use executor::{
     Execute, ExitReport, Facts, Figures, Health, Listener, LoadError, LoadErrorKind, Loaded, LoopFigures, Member,
-    Notice, Overdue, Roster, Running, Slow, Stack, StartError, Work,
+    Notice, Overdue, ProcessNotice, Roster, Running, Slow, Stack, StartError, Work,
 };
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};

@@ -1,6 +1,7 @@
 //! What the host asks of the workers, and what they answer on their control sockets.
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 
 use httpy_core::frame::{Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
@@ -164,7 +165,7 @@ impl Dispatch {
                     return Err(broken(format!("{} for the number of a handler", given.index)));
                 }
                 worker.handlers = given.index + 1;
-                self.loaded_first(seat, given.index, handler, reply);
+                self.loaded_first(seat, given.index, handler, &reply);
                 Ok(())
             }
             Ask::Load { target, index } => {
@@ -230,7 +231,7 @@ impl Dispatch {
         seat: usize,
         index: usize,
         handler: Handler,
-        reply: std::sync::mpsc::SyncSender<Result<Loaded, LoadError>>,
+        reply: &SyncSender<Result<Loaded, LoadError>>,
     ) {
         let handler = self.shared.add(handler);
         self.handlers = self.shared.all();

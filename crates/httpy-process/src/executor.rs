@@ -158,7 +158,8 @@ impl Execute for Processes {
         };
         let Standing { wanted, ready, deaths, replacements, .. } = standing;
         // Without any worker nothing should come here, however few have died.
-        let lost = if ready == 0 { replacements.max(1) } else { deaths };
+        // And no more of them than would say that nobody can come back: others always do.
+        let lost = if ready == 0 { replacements.max(1) } else { deaths.min(replacements) };
         Health { workers_max: wanted, lost, replacements, held_for: None }
     }
 

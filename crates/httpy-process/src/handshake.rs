@@ -9,7 +9,6 @@ use httpy_core::frame::{
     Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Question, Writer, cut, routes,
 };
 use httpy_core::{LoadError, LoadErrorKind};
-use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -121,23 +120,20 @@ fn length(count: usize) -> u32 {
 ///
 /// When it does not become one in time.
 pub(crate) async fn welcome(
-    mut control: UnixStream,
+    control: UnixStream,
     boot: &[u8],
     patience: Patience,
     log: &impl Fn(LogRecord),
 ) -> Result<(Newcomer, Life), Problem> {
-    let greeted = async {
-        control.write_all(boot).await.map_err(closed)?;
-        let mut rest = BytesMut::new();
-        let (facts, ends, life) = greet(&control, &mut rest).await?;
-        Ok((rest, ends, life, facts))
-    };
-    let (rest, ends, life, facts) = within(patience.hello, "it has not said hello", greeted).await?;
+    let mut rest = BytesMut::new();
+    // At the same time: what speaks first may be no worker, and never read what it is sent.
+    let greeted = async { tokio::try_join!(greet(&control, &mut rest), write(&control, boot)) };
+    let ((facts, ends, life), ()) = within(patience.hello, "it has not said hello", greeted).await?;
     let mut newcomer = Newcomer { control, rest, ends, facts };
     within(
         patience.ready,
         "it was not ready",
-        newcomer.expect(log, |said| match said {
+        newcomer.until(log, |said| match said {
             Notification::Ready => Some(Ok(())),
             _ => None,
         }),
@@ -162,8 +158,8 @@ impl Newcomer {
         let command = Command::Ask { seq: 0, question: Question::Init(target) };
         batch.add(|writer| command.write(writer)).map_err(|error| Problem::Other(error.to_string()))?;
         let answered = async {
-            self.control.write_all(batch.as_bytes()).await.map_err(closed)?;
-            self.expect(log, |said| match said {
+            write(&self.control, batch.as_bytes()).await?;
+            self.until(log, |said| match said {
                 Notification::Ok { seq: 0, value } => Some(routes(value).map_err(broken)),
                 _ => None,
             })
@@ -173,7 +169,7 @@ impl Newcomer {
     }
 
     /// Reads until `find` has found what it looks for.
-    async fn expect<T>(
+    async fn until<T>(
         &mut self,
         log: &impl Fn(LogRecord),
         find: impl Fn(&Notification<'_>) -> Option<Result<T, Problem>>,
@@ -223,6 +219,18 @@ async fn greet(control: &UnixStream, rest: &mut BytesMut) -> Result<(Facts, Ends
     Ok((facts, ends, life))
 }
 
+async fn write(control: &UnixStream, mut bytes: &[u8]) -> Result<(), Problem> {
+    while !bytes.is_empty() {
+        control.writable().await.map_err(closed)?;
+        match control.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(closed(error)),
+        }
+    }
+    Ok(())
+}
+
 /// Major and minor.
 fn version(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.split('.').map_while(|part| part.parse().ok());
@@ -258,7 +266,6 @@ async fn within<T>(
     }
 }
 
-/// By value, as it is handed to `map_err`.
 #[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
 fn broken(error: FrameError) -> Problem {
     Problem::Other(format!("it has sent what no worker sends: {error}"))
@@ -276,6 +283,7 @@ fn unasked(said: &Notification<'_>) -> Problem {
     Problem::Other(format!("it has sent what nobody asked for: {word}"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
 fn closed(error: io::Error) -> Problem {
     match error.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => Problem::Closed,

@@ -128,19 +128,19 @@ fn stream(descriptor: OwnedFd) -> io::Result<UnixStream> {
 fn file(descriptor: OwnedFd) -> io::Result<File> {
     let file = File::from(descriptor);
     let about = file.metadata()?;
-    match about.is_file() && about.len() == MARK_BYTES {
-        true => Ok(file),
-        false => Err(io::Error::other(format!("expected a file of {MARK_BYTES} bytes"))),
+    if about.is_file() && about.len() == MARK_BYTES {
+        return Ok(file);
     }
+    Err(io::Error::other(format!("expected a file of {MARK_BYTES} bytes")))
 }
 
 fn pipe(descriptor: OwnedFd) -> io::Result<OwnedFd> {
     let file = File::from(descriptor);
     let about = file.metadata()?.file_type();
-    match about.is_fifo() || about.is_socket() {
-        true => Ok(file.into()),
-        false => Err(io::Error::other("expected a pipe or a socket")),
+    if about.is_fifo() || about.is_socket() {
+        return Ok(file.into());
     }
+    Err(io::Error::other("expected a pipe or a socket"))
 }
 
 #[cfg(test)]

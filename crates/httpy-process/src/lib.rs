@@ -26,6 +26,7 @@ mod hub;
 mod lane;
 mod line;
 mod options;
+mod process;
 mod record;
 mod reply;
 mod said;

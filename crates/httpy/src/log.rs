@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Exception, Notice, Outcome, Warning};
+use httpy_core::{Exception, Notice, Outcome, ProcessNotice, Warning};
 
 use crate::Error;
 use crate::error::Kind;
@@ -130,6 +130,13 @@ pub(crate) fn notice(notice: &Notice) {
         }
         Notice::Uncancelled { .. } | Notice::Blocked { .. } | Notice::Left { .. } => {
             tracing::warn!(target: "httpy", handler, "{notice}");
+        }
+        Notice::Process(ProcessNotice::Recycled { .. }) => tracing::info!(target: "httpy", "{notice}"),
+        // What it is about differs from death to death; the worker is the place.
+        Notice::Process(process) => {
+            if let Some(left_out) = LOG.admit((process.worker(), "process"), Instant::now()) {
+                tracing::error!(target: "httpy", handler, left_out, "{notice}");
+            }
         }
         Notice::Returned { .. } => tracing::info!(target: "httpy", handler, "{notice}"),
         _ => tracing::error!(target: "httpy", handler, "{notice}"),

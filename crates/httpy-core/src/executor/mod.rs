@@ -8,6 +8,7 @@ mod figure;
 mod health;
 mod load;
 mod notice;
+mod process;
 mod roster;
 mod start;
 
@@ -22,7 +23,8 @@ pub use self::exit::ExitReport;
 pub use self::figure::{Figures, LoopFigures};
 pub use self::health::Health;
 pub use self::load::{LoadError, LoadErrorKind, Loaded};
-pub use self::notice::{Notice, Overdue, Running, Slow};
+pub use self::notice::{Notice, Overdue, Slow};
+pub use self::process::{ProcessNotice, Running};
 pub use self::roster::{Member, Roster, Stack, Work};
 pub use self::start::{Facts, StartError};
 use crate::{Job, Outcome, TargetId, Ticket};

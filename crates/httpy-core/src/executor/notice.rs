@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::ProcessNotice;
 use crate::{Exception, Timings};
 
 /// One line of the log; `Display` is its text.
@@ -99,46 +100,8 @@ pub enum Notice {
         /// What was raised.
         exception: Exception,
     },
-    /// A worker process has died, or had to be killed.
-    Died {
-        /// Its name.
-        worker: String,
-        /// The number of its process.
-        process: u32,
-        /// How, as half a sentence: `was killed by SIGSEGV`.
-        how: String,
-        /// The calls that it was in, or some of them.
-        running: Vec<Running>,
-        /// The last lines of its standard error.
-        said: Vec<String>,
-        /// When another one takes its place; none when that one is there already, or none will.
-        again_in: Option<Duration>,
-    },
-    /// A worker process did not come up.
-    Unready {
-        /// Its name.
-        worker: String,
-        /// Why, as one sentence, and what it has printed last or what was raised.
-        problem: String,
-        /// When the next one is tried.
-        again_in: Duration,
-    },
-    /// Worker processes die more often than they may: the app is not ready.
-    Restless {
-        /// How many have died within a minute.
-        deaths: usize,
-        /// How many may.
-        replacements: usize,
-    },
-    /// A worker process is replaced, because it has served for long enough.
-    Recycled {
-        /// Its name.
-        worker: String,
-        /// The number of its process.
-        process: u32,
-        /// Why, as half a sentence: `has answered 10000 calls`.
-        why: String,
-    },
+    /// Something has become of a worker process.
+    Process(ProcessNotice),
     /// Calls cannot be interrupted, because other code does not give the interpreter up.
     Held {
         /// For how long.
@@ -159,17 +122,6 @@ pub struct Overdue {
     pub limit: Duration,
     /// Its head was answered.
     pub streaming: bool,
-    /// How long ago it was put into the queue.
-    pub elapsed: Duration,
-}
-
-/// A call that a worker process was in when it died.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Running {
-    /// The handler's target.
-    pub target: String,
-    /// The route that matched.
-    pub route: Option<String>,
     /// How long ago it was put into the queue.
     pub elapsed: Duration,
 }
@@ -207,11 +159,8 @@ impl Notice {
             | Self::Left { .. }
             | Self::LoopFailed { .. }
             | Self::Spent { .. }
-            | Self::Unready { .. }
-            | Self::Restless { .. }
-            | Self::Recycled { .. }
             | Self::Held { .. } => "",
-            Self::Died { running, .. } => running.first().map_or("", |call| &call.target),
+            Self::Process(notice) => notice.target(),
         }
     }
 }
@@ -298,28 +247,7 @@ impl fmt::Display for Notice {
             Self::Returned { worker, call } => {
                 write!(f, "worker {worker} is back: {} ended after {:.1?}", call.target, call.elapsed)
             }
-            Self::Died { worker, process, how, running, said, again_in } => {
-                write!(f, "{worker} (process {process}) {how}")?;
-                if let Some(pause) = again_in {
-                    write!(f, "; another one is started in {pause:.1?}")?;
-                }
-                for Running { target, route, elapsed } in running {
-                    write!(f, "\nit was in: {target}, after {elapsed:.1?}")?;
-                    route.as_ref().map_or(Ok(()), |route| write!(f, ", route {route}"))?;
-                }
-                lines(f, said)
-            }
-            Self::Unready { worker, problem, again_in } => {
-                write!(f, "{worker} did not come up, and is tried again in {again_in:.1?}: {problem}")
-            }
-            Self::Restless { deaths, replacements } => write!(
-                f,
-                "{deaths} worker processes have died within a minute, and {replacements} may: the app is not ready until \
-                 fewer do"
-            ),
-            Self::Recycled { worker, process, why } => {
-                write!(f, "{worker} (process {process}) {why}: it is replaced")
-            }
+            Self::Process(notice) => notice.fmt(f),
             Self::Held { held_for, calls } => {
                 write!(
                     f,
@@ -339,13 +267,6 @@ impl fmt::Display for Notice {
 
 fn route(f: &mut fmt::Formatter<'_>, call: &Overdue) -> fmt::Result {
     call.route.as_ref().map_or(Ok(()), |route| write!(f, ", route {route}"))
-}
-
-fn lines(f: &mut fmt::Formatter<'_>, said: &[String]) -> fmt::Result {
-    if !said.is_empty() {
-        f.write_str("\nit has printed last:")?;
-    }
-    said.iter().try_for_each(|line| write!(f, "\n  {line}"))
 }
 
 fn frames(f: &mut fmt::Formatter<'_>, stack: Option<&str>) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use httpy_core::Notice;
+use httpy_core::{Notice, ProcessNotice};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
@@ -37,7 +37,7 @@ pub(super) struct Driver {
     pub(super) next_reload: (Vec<Answer>, Option<String>),
     pub(super) initialised: (mpsc::Sender<Initialised>, mpsc::Receiver<Initialised>),
     pub(super) closing: Option<Closing>,
-    /// More workers have died than may.
+    /// As many workers have died as may.
     restless: bool,
 }
 
@@ -63,8 +63,8 @@ pub(super) struct Closing {
     limit: Option<Duration>,
     /// Then whoever is left is killed.
     until: Option<Instant>,
-    /// Told by being dropped, with the driver.
-    _answers: Vec<oneshot::Sender<()>>,
+    /// They hear of the end by losing this.
+    answers: Vec<oneshot::Sender<()>>,
 }
 
 /// On what occasion something is done.
@@ -152,13 +152,13 @@ impl Driver {
 
     async fn close(&mut self, limit: Option<Duration>, answer: Option<oneshot::Sender<()>>) {
         if let Some(closing) = &mut self.closing {
-            closing._answers.extend(answer);
+            closing.answers.extend(answer);
             closing.limit = closing.limit.filter(|_| limit.is_some());
             return;
         }
         let now = Instant::now();
         let until = limit.and_then(|limit| now.checked_add(limit.saturating_mul(2).saturating_add(LAST_WORDS)));
-        self.closing = Some(Closing { limit, until, _answers: answer.into_iter().collect() });
+        self.closing = Some(Closing { limit, until, answers: answer.into_iter().collect() });
         self.end_reloads().await;
         let actions = lock(&self.state).close(now);
         self.perform(actions, Occasion::End).await;
@@ -224,7 +224,7 @@ impl Driver {
         let Down { failure, pid, exit, well, ended, said, .. } = down;
         let running = ended.map(|ended| ended.running).unwrap_or_default();
         let was_killed = kept.kill.is_none();
-        let is_told = death == Death::Unasked || kept.why.is_some() || !was_killed && !(well && running.is_empty());
+        let is_told = death == Death::Unasked || kept.why.is_some() || !(was_killed || well && running.is_empty());
         let (worker, how) = (kept.name.to_string(), kept.why.unwrap_or(exit));
         let again_in = Some(pause).filter(|pause| !pause.is_zero() && self.closing.is_none());
         if self.up.is_some() || death == Death::OfNew {
@@ -238,16 +238,17 @@ impl Driver {
         } else if let Some(failure) = failure {
             if death == Death::Unasked {
                 let problem = failure.to_string();
-                self.setup.lines.say(Notice::Unready { worker, problem, again_in: pause });
+                self.say(ProcessNotice::Unready { worker, problem, again_in: pause });
             }
         } else if is_told {
-            self.setup.lines.say(Notice::Died { worker, process: pid, how, running, said, again_in });
+            self.say(ProcessNotice::Died { worker, process: pid, how, running, said, again_in });
         }
         let replacements = self.setup.options.replacements;
-        if deaths > replacements && !self.restless {
-            self.setup.lines.say(Notice::Restless { deaths, replacements });
+        let is_restless = deaths > 0 && deaths >= replacements;
+        if is_restless && !self.restless {
+            self.say(ProcessNotice::Restless { deaths, replacements });
         }
-        self.restless = deaths > replacements;
+        self.restless = is_restless;
     }
 
     pub(super) async fn perform(&mut self, actions: Vec<Action>, occasion: Occasion) {
@@ -335,8 +336,12 @@ impl Driver {
     fn tell_recycled(&mut self, id: WorkerId) {
         let Some(kept) = self.workers.get_mut(&id) else { return };
         let why = kept.worn.take().unwrap_or_else(|| "has reached its age".to_owned());
-        let notice = Notice::Recycled { worker: kept.name.to_string(), process: kept.pid, why };
-        self.setup.lines.say(notice);
+        let notice = ProcessNotice::Recycled { worker: kept.name.to_string(), process: kept.pid, why };
+        self.say(notice);
+    }
+
+    fn say(&self, notice: ProcessNotice) {
+        self.setup.lines.say(Notice::Process(notice));
     }
 
     async fn order(&self, order: Order) {

@@ -177,10 +177,10 @@ impl State {
         worker.phase = Phase::Waiting;
         let generation = worker.generation;
         let mut members = self.workers.iter().filter(|(_, worker)| worker.generation == generation);
-        match members.clone().all(|(_, worker)| worker.phase == Phase::Waiting) {
-            true => members.next().map(|(first, _)| Action::Complete(*first)).into_iter().collect(),
-            false => Vec::new(),
+        if members.clone().any(|(_, worker)| worker.phase != Phase::Waiting) {
+            return Vec::new();
         }
+        members.next().map(|(first, _)| Action::Complete(*first)).into_iter().collect()
     }
 
     /// A worker's process is gone. `answered`: it has answered calls.
@@ -279,6 +279,7 @@ impl State {
         .collect()
     }
 
+    #[cfg(test)]
     pub(super) fn phase(&self, id: WorkerId) -> Option<Phase> {
         self.workers.get(&id).map(|worker| worker.phase)
     }

@@ -12,7 +12,8 @@ use super::floor::{Added, Asked, Floor, options, outcome, python, reply, told};
 use crate::handover::{Ended, Started, Tally, WorkerId};
 use crate::handshake::{Newcomer, Patience, boot, welcome};
 use crate::hello::Life;
-use crate::spawn::{self, Process};
+use crate::process::Process;
+use crate::spawn;
 
 /// A process that has become a worker.
 struct Raised {

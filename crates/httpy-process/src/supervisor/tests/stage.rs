@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use httpy_core::Notice;
 use httpy_core::frame::{Batch, Command, Question};
+use httpy_core::{Notice, ProcessNotice};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::OwnedWriteHalf;
@@ -31,7 +31,7 @@ pub(super) struct Stage {
     up: Option<oneshot::Receiver<Result<(), Failure>>>,
     seen: mpsc::Receiver<Seen>,
     played: mpsc::Sender<Play>,
-    notices: watch::Receiver<Vec<Notice>>,
+    notices: watch::Receiver<Vec<ProcessNotice>>,
 }
 
 /// What the supervisor has ordered.
@@ -98,7 +98,11 @@ impl Stage {
         options.paths = vec![folder.path().to_owned()];
         change(&mut options);
         let (told, notices) = watch::channel(Vec::new());
-        let lines = Lines::start(move |notice| told.send_modify(|notices| notices.push(notice.clone()))).unwrap();
+        let lines = Lines::start(move |notice| {
+            let Notice::Process(notice) = notice else { panic!("{notice:?}") };
+            told.send_modify(|notices| notices.push(notice.clone()));
+        })
+        .unwrap();
         let (orders, ordered) = mpsc::channel(16);
         let (sees, seen) = mpsc::channel(4096);
         let (played, plays) = mpsc::channel(16);
@@ -169,16 +173,16 @@ impl Stage {
     }
 
     /// The first notice of this kind, as soon as it is there.
-    pub(super) async fn notice(&mut self, is_it: impl Fn(&Notice) -> bool) -> Notice {
+    pub(super) async fn notice(&mut self, is_it: impl Fn(&ProcessNotice) -> bool) -> ProcessNotice {
         let notices = soon(self.notices.wait_for(|notices| notices.iter().any(&is_it))).await.unwrap();
         notices.iter().find(|notice| is_it(notice)).cloned().unwrap()
     }
 
     pub(super) async fn died(&mut self) -> String {
-        self.notice(|notice| matches!(notice, Notice::Died { .. })).await.to_string()
+        self.notice(|notice| matches!(notice, ProcessNotice::Died { .. })).await.to_string()
     }
 
-    pub(super) fn notices(&self) -> Vec<Notice> {
+    pub(super) fn notices(&self) -> Vec<ProcessNotice> {
         self.notices.borrow().clone()
     }
 }
@@ -264,7 +268,7 @@ fn take_in(started: Started, closes: mpsc::Sender<WorkerId>) -> (Actor, Live) {
         let _lanes = (sync, asynchronous);
         let mut rest = [0; 4096];
         while let Ok(1..) = reader.read(&mut rest).await {}
-        drop(closes.send(id).await);
+        let _ = closes.send(id).await;
     });
     (Actor { id, number, pid, tally }, Live { control: writer, end: Some(ended) })
 }

@@ -1,0 +1,150 @@
+//! `ProcessNotice`: what the operator is to hear of worker processes.
+
+use std::fmt;
+use std::time::Duration;
+
+/// One line of the log about a worker process; `Display` is its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProcessNotice {
+    /// A worker process has died, or had to be killed.
+    Died {
+        /// Its name.
+        worker: String,
+        /// The number of its process.
+        process: u32,
+        /// How, as half a sentence: `was killed by SIGSEGV`.
+        how: String,
+        /// The calls that it was in, or some of them.
+        running: Vec<Running>,
+        /// The last lines of its standard error.
+        said: Vec<String>,
+        /// When another one takes its place; none when that one is there already, or none will.
+        again_in: Option<Duration>,
+    },
+    /// A worker process did not come up.
+    Unready {
+        /// Its name.
+        worker: String,
+        /// Why, as one sentence, and what it has printed last or what was raised.
+        problem: String,
+        /// When the next one is tried.
+        again_in: Duration,
+    },
+    /// As many worker processes have died as may: the app is not ready.
+    Restless {
+        /// How many have died within a minute.
+        deaths: usize,
+        /// From how many on that is so.
+        replacements: usize,
+    },
+    /// A worker process is replaced, because it has served for long enough.
+    Recycled {
+        /// Its name.
+        worker: String,
+        /// The number of its process.
+        process: u32,
+        /// Why, as half a sentence: `has answered 10000 calls`.
+        why: String,
+    },
+}
+
+/// A call that a worker process was in when it died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// The handler's target.
+    pub target: String,
+    /// The route that matched.
+    pub route: Option<String>,
+    /// How long ago it was put into the queue.
+    pub elapsed: Duration,
+}
+
+impl ProcessNotice {
+    /// The target of a handler that the worker was in, where one is known.
+    pub fn target(&self) -> &str {
+        match self {
+            Self::Died { running, .. } => running.first().map_or("", |call| &call.target),
+            Self::Unready { .. } | Self::Restless { .. } | Self::Recycled { .. } => "",
+        }
+    }
+
+    /// The name of the worker; empty where it is about several.
+    pub fn worker(&self) -> &str {
+        match self {
+            Self::Died { worker, .. } | Self::Unready { worker, .. } | Self::Recycled { worker, .. } => worker,
+            Self::Restless { .. } => "",
+        }
+    }
+}
+
+impl fmt::Display for ProcessNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Died { worker, process, how, running, said, again_in } => {
+                write!(f, "{worker} (process {process}) {how}")?;
+                if let Some(pause) = again_in {
+                    write!(f, "; another one is started in {pause:.1?}")?;
+                }
+                for Running { target, route, elapsed } in running {
+                    write!(f, "\nit was in: {target}, after {elapsed:.1?}")?;
+                    route.as_ref().map_or(Ok(()), |route| write!(f, ", route {route}"))?;
+                }
+                lines(f, said)
+            }
+            Self::Unready { worker, problem, again_in } => {
+                write!(f, "{worker} did not come up, and is tried again in {again_in:.1?}: {problem}")
+            }
+            Self::Restless { deaths, replacements } => write!(
+                f,
+                "{deaths} worker processes have died within a minute, and from {replacements} on that is too many: the app is not ready until \
+                 fewer have"
+            ),
+            Self::Recycled { worker, process, why } => {
+                write!(f, "{worker} (process {process}) {why}: it is replaced")
+            }
+        }
+    }
+}
+
+fn lines(f: &mut fmt::Formatter<'_>, said: &[String]) -> fmt::Result {
+    if !said.is_empty() {
+        f.write_str("\nit has printed last:")?;
+    }
+    said.iter().try_for_each(|line| write!(f, "\n  {line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_says_how_in_what_and_with_which_last_words() {
+        let call = Running {
+            target: "worker:handle".to_owned(),
+            route: Some("/slow/{id}".to_owned()),
+            elapsed: Duration::from_millis(1500),
+        };
+        let mut died = ProcessNotice::Died {
+            worker: "httpy-process-2".to_owned(),
+            process: 4711,
+            how: "was killed by SIGSEGV".to_owned(),
+            running: vec![call],
+            said: vec!["Fatal Python error: Segmentation fault".to_owned()],
+            again_in: Some(Duration::from_millis(95)),
+        };
+        assert_eq!(
+            died.to_string(),
+            "httpy-process-2 (process 4711) was killed by SIGSEGV; another one is started in 95.0ms\n\
+             it was in: worker:handle, after 1.5s, route /slow/{id}\n\
+             it has printed last:\n  Fatal Python error: Segmentation fault"
+        );
+        assert_eq!((died.target(), died.worker()), ("worker:handle", "httpy-process-2"));
+        if let ProcessNotice::Died { running, said, again_in, .. } = &mut died {
+            (*running, *said, *again_in) = (Vec::new(), Vec::new(), None);
+        }
+        assert_eq!(
+            (died.to_string().as_str(), died.target()),
+            ("httpy-process-2 (process 4711) was killed by SIGSEGV", "")
+        );
+    }
+}

@@ -165,7 +165,7 @@ impl Dispatch {
                     return Err(broken(format!("{} for the number of a handler", given.index)));
                 }
                 worker.handlers = given.index + 1;
-                self.loaded_first(seat, given.index, handler, &reply);
+                self.loaded_first(seat, given.index, handler, reply);
                 Ok(())
             }
             Ask::Load { target, index } => {
@@ -176,6 +176,7 @@ impl Dispatch {
                     return Err(broken(format!("that {target} is another handler than in other workers")));
                 }
                 worker.handlers = index + 1;
+                self.settle_load();
                 Ok(())
             }
             Ask::Init(reply) => {
@@ -231,7 +232,7 @@ impl Dispatch {
         seat: usize,
         index: usize,
         handler: Handler,
-        reply: &SyncSender<Result<Loaded, LoadError>>,
+        reply: SyncSender<Result<Loaded, LoadError>>,
     ) {
         let handler = self.shared.add(handler);
         self.handlers = self.shared.all();
@@ -240,9 +241,21 @@ impl Dispatch {
             let target = handler.target.clone();
             worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
         }
-        self.is_loading = false;
-        drop(reply.try_send(Ok(loaded(index, &handler))));
-        self.load_next();
+        self.loading = Some((index, reply));
+        self.settle_load();
+    }
+
+    /// Tells that a handler is loaded, when every worker has it.
+    pub(crate) fn settle_load(&mut self) {
+        let lacks = |index: usize| {
+            let mut workers = self.workers.iter().flatten().filter(|worker| !worker.stopping);
+            workers.any(|worker| worker.handlers <= index)
+        };
+        if let Some((index, reply)) = self.loading.take_if(|(index, _)| !lacks(*index)) {
+            self.is_loading = false;
+            drop(reply.try_send(Ok(loaded(index, &self.handlers[index]))));
+            self.load_next();
+        }
     }
 
     fn failed(&mut self, seat: usize, ask: Ask, error: LoadError) -> Result<(), Reason> {

@@ -1,18 +1,20 @@
 //! What the host asks of the workers, and what they answer on their control sockets.
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 
 use httpy_core::frame::{Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
-use httpy_core::{ LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Standing, TargetId, Work};
+use httpy_core::{LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Standing, TargetId, Work};
 
 use crate::ask::{Ask, gone, internal};
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
 use crate::handover::{Handler, Reason, Wants};
 use crate::record;
+use crate::reply::broken;
 use crate::said::{exit_report, figures, text};
-use crate::worker::{Worker, broken};
+use crate::worker::Worker;
 
 impl Dispatch {
     /// Does what the host asks.
@@ -174,6 +176,7 @@ impl Dispatch {
                     return Err(broken(format!("that {target} is another handler than in other workers")));
                 }
                 worker.handlers = index + 1;
+                self.settle_load();
                 Ok(())
             }
             Ask::Init(reply) => {
@@ -229,7 +232,7 @@ impl Dispatch {
         seat: usize,
         index: usize,
         handler: Handler,
-        reply: std::sync::mpsc::SyncSender<Result<Loaded, LoadError>>,
+        reply: SyncSender<Result<Loaded, LoadError>>,
     ) {
         let handler = self.shared.add(handler);
         self.handlers = self.shared.all();
@@ -238,9 +241,21 @@ impl Dispatch {
             let target = handler.target.clone();
             worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
         }
-        self.is_loading = false;
-        drop(reply.try_send(Ok(loaded(index, &handler))));
-        self.load_next();
+        self.loading = Some((index, reply));
+        self.settle_load();
+    }
+
+    /// Tells that a handler is loaded, when every worker has it.
+    pub(crate) fn settle_load(&mut self) {
+        let lacks = |index: usize| {
+            let mut workers = self.workers.iter().flatten().filter(|worker| !worker.stopping);
+            workers.any(|worker| worker.handlers <= index)
+        };
+        if let Some((index, reply)) = self.loading.take_if(|(index, _)| !lacks(*index)) {
+            self.is_loading = false;
+            drop(reply.try_send(Ok(loaded(index, &self.handlers[index]))));
+            self.load_next();
+        }
     }
 
     fn failed(&mut self, seat: usize, ask: Ask, error: LoadError) -> Result<(), Reason> {
@@ -313,4 +328,3 @@ fn with_stack(notice: Notice, text: Option<String>) -> Notice {
 fn unasked(seq: u64) -> Reason {
     broken(format!("an answer to question {seq}, which it was not asked"))
 }
-

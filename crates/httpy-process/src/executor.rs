@@ -69,7 +69,9 @@ impl Processes {
                     match Supervisor::start(setup) {
                         Ok((supervisor, up)) => {
                             tokio::spawn(async move {
-                                let up = up.await.unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())));
+                                let up = up
+                                    .await
+                                    .unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())));
                                 // The one who waits is there.
                                 drop(sender.send(up.map(|()| supervisor)));
                             });
@@ -82,7 +84,8 @@ impl Processes {
             }
         };
         thread::Builder::new().name("httpy-processes".to_owned()).spawn(begin).map_err(StartError::Thread)?;
-        let supervisor = receiver.recv().unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())))?;
+        let supervisor =
+            receiver.recv().unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())))?;
         let supervisor = Mutex::new(Some(Arc::new(supervisor)));
         Ok(Self { hub, supervisor, runtime: handle, board, lines, options })
     }

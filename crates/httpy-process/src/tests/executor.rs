@@ -47,7 +47,10 @@ fn an_app_runs_on_two_processes_and_shuts_down() {
     let handle = executor.load_handler("app:handle").unwrap();
     assert_eq!(executor.load_handler("app:none").unwrap_err().kind, LoadErrorKind::AttributeNotFound);
     let wait = executor.load_handler("app:wait").unwrap();
-    assert_eq!(executor.run_init("app:routes").unwrap(), [("/one".to_owned(), vec!["GET".to_owned(), "POST".to_owned()])]);
+    assert_eq!(
+        executor.run_init("app:routes").unwrap(),
+        [("/one".to_owned(), vec!["GET".to_owned(), "POST".to_owned()])]
+    );
     executor.load_shutdown("app:ends").unwrap();
     assert!(executor.examine().unwrap().starts_with('{'));
     assert_eq!(executor.roster().members.len(), 2);

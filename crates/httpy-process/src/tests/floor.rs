@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Uri, Version};
 use httpy_core::{
-    Call, Content, Details, Fields, Freight, Headers, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits,
-    Question, TargetId, Ticket, Upload,
+    Call, Content, Details, Fields, Freight, Headers, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits, Question,
+    TargetId, Ticket, Upload,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -40,6 +40,7 @@ pub(super) async fn told(words: &str) -> String {
     told.iter().find(with_words).unwrap().clone()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what a listener is")]
 pub(super) fn late(target: &str, outcome: Outcome) {
     HEARD.send_modify(|lines| lines.push(format!("{target}: {outcome:?}")));
 }
@@ -92,13 +93,17 @@ impl Floor {
         let (hub, handlers) = (Arc::new(Hub::default()), Arc::new(Handlers::default()));
         let (orders, received) = mpsc::channel(8);
         let lines = Lines::start(notice).unwrap();
-        let mut dispatch = Dispatch::new(options, Arc::clone(&hub), Arc::clone(&handlers), received, Arc::default(), lines, late);
+        let mut dispatch =
+            Dispatch::new(options, Arc::clone(&hub), Arc::clone(&handlers), received, Arc::default(), lines, late);
         tokio::spawn(poll_fn(move |context| dispatch.poll(context)));
         Self { hub, handlers, orders, workers: 0 }
     }
 
     /// Gives it a worker.
-    pub(super) async fn add(&mut self, make: impl FnOnce(WorkerId, oneshot::Sender<Ended>, Arc<Tally>) -> Started) -> Added {
+    pub(super) async fn add(
+        &mut self,
+        make: impl FnOnce(WorkerId, oneshot::Sender<Ended>, Arc<Tally>) -> Started,
+    ) -> Added {
         self.workers += 1;
         let (id, (sender, ended), tally) = (WorkerId(self.workers), oneshot::channel(), Arc::new(Tally::default()));
         let started = make(id, sender, Arc::clone(&tally));
@@ -146,12 +151,14 @@ pub(super) async fn outcome(question: &Question) -> Option<Outcome> {
     poll_fn(|context| question.poll(context)).await
 }
 
+/// What a call may take, which none does.
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// A call to be.
 pub(super) struct Asked {
     target: TargetId,
     uri: Uri,
     body: Upload,
-    deadline: Duration,
     timings: bool,
 }
 
@@ -163,7 +170,7 @@ impl Asked {
 
     pub(super) fn target(target: TargetId) -> Self {
         let uri = Uri::from_static("/path?a=1&a=2");
-        Self { target, uri, body: Upload::default(), deadline: Duration::from_secs(60), timings: false }
+        Self { target, uri, body: Upload::default(), timings: false }
     }
 
     pub(super) fn body(self, body: impl Into<Bytes>) -> Self {
@@ -172,10 +179,6 @@ impl Asked {
 
     pub(super) fn upload(self, body: Upload) -> Self {
         Self { body, ..self }
-    }
-
-    pub(super) fn within(self, deadline: Duration) -> Self {
-        Self { deadline, ..self }
     }
 
     pub(super) fn timed(self) -> Self {
@@ -207,7 +210,7 @@ impl Asked {
         };
         let now = Instant::now();
         let freight = Freight { body: self.body, permits: Permits::default() };
-        let (ticket, answer, question) = Ticket::issue(call, now, now + self.deadline, Duration::from_secs(60), freight);
+        let (ticket, answer, question) = Ticket::issue(call, now, now + MINUTE, MINUTE, freight);
         if self.timings {
             ticket.want_timings();
         }

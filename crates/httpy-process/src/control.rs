@@ -1,6 +1,7 @@
 //! What the host asks of the workers, and what they answer on their control sockets.
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 
 use httpy_core::frame::{Lane as Way, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
@@ -168,7 +169,7 @@ impl Dispatch {
                     return Err(broken(format!("{} for the number of a handler", given.index)));
                 }
                 worker.handlers = given.index + 1;
-                self.loaded_first(seat, given.index, handler, &reply);
+                self.loaded_first(seat, given.index, handler, reply);
                 Ok(())
             }
             Ask::Load { target, index } => {
@@ -179,6 +180,7 @@ impl Dispatch {
                     return Err(broken(format!("that {target} is another handler than in other workers")));
                 }
                 worker.handlers = index + 1;
+                self.settle_load();
                 Ok(())
             }
             Ask::Init(reply) => {
@@ -235,7 +237,7 @@ impl Dispatch {
         seat: usize,
         index: usize,
         handler: Handler,
-        reply: &std::sync::mpsc::SyncSender<Result<Loaded, LoadError>>,
+        reply: SyncSender<Result<Loaded, LoadError>>,
     ) {
         let handler = self.shared.add(handler);
         self.handlers = self.shared.all();
@@ -244,9 +246,21 @@ impl Dispatch {
             let target = handler.target.clone();
             worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
         }
-        self.is_loading = false;
-        drop(reply.try_send(Ok(loaded(index, &handler))));
-        self.load_next();
+        self.loading = Some((index, reply));
+        self.settle_load();
+    }
+
+    /// Tells that a handler is loaded, when every worker has it.
+    pub(crate) fn settle_load(&mut self) {
+        let lacks = |index: usize| {
+            let mut workers = self.workers.iter().flatten().filter(|worker| !worker.stopping);
+            workers.any(|worker| worker.handlers <= index)
+        };
+        if let Some((index, reply)) = self.loading.take_if(|(index, _)| !lacks(*index)) {
+            self.is_loading = false;
+            drop(reply.try_send(Ok(loaded(index, &self.handlers[index]))));
+            self.load_next();
+        }
     }
 
     fn failed(&mut self, seat: usize, ask: Ask, error: LoadError) -> Result<(), Reason> {

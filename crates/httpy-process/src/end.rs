@@ -9,7 +9,7 @@ use httpy_core::{Fault, Outcome, Running};
 use crate::after::After;
 use crate::call::Progress;
 use crate::handover::{Ended, Handler, MOST_RUNNING, Reason};
-use crate::reply::end_stream;
+use crate::reply::{end, end_stream};
 use crate::worker::{WAYS, Worker, index};
 
 impl Worker {
@@ -32,7 +32,7 @@ impl Worker {
                 }
                 let text = format!("its worker process, {} ({}), {}", self.name, self.pid, died(&reason));
                 if matches!(call.progress, Progress::Open(_)) {
-                    Self::end(call, Outcome::Crashed(text), after);
+                    end(call, Outcome::Crashed(text), after);
                 } else {
                     end_stream(call, Ending { fault: Some(Fault::Crashed(text)), closing: None }, after);
                 }

@@ -84,7 +84,7 @@ impl Worker {
             match &mut call.progress {
                 Progress::Streaming(sending) => {
                     let credit = sending.chunk(bytes, now);
-                    self.credit(way, id, credit);
+                    self.acknowledge(way, id, credit);
                 }
                 Progress::Open(_) => {
                     call.ahead.push(bytes);
@@ -125,7 +125,7 @@ impl Worker {
             _ => return Err(broken(format!("something else than what follows in call {id}"))),
         };
         if let Some(call) = calls.remove(&id) {
-            Self::end(call, outcome, after);
+            end(call, outcome, after);
         }
         Ok(())
     }
@@ -155,19 +155,6 @@ impl Worker {
         }
         Ok(())
     }
-
-    /// Ends a call whose head was not answered.
-    pub(crate) fn end(call: Call, outcome: Outcome, after: &mut After) {
-        let Call { target, ticket, progress, permits, cancelled, interrupted, .. } = call;
-        ticket.finish();
-        // Both before the end of the answer: a client that has its answer finds the bytes of its body, and its service's
-        // limit, given back; and the response future frees what its thread allocated.
-        drop((ticket, permits));
-        let silent = interrupted && !matches!(outcome, Outcome::Panicked(_)) || cancelled && is_cancellation(&outcome);
-        if let Progress::Open(answer) = progress {
-            after.answer(target, answer, outcome, silent);
-        }
-    }
 }
 
 /// The parts of a body in one.
@@ -194,6 +181,19 @@ fn stamp(call: &Call, times: Option<Times>, now: Instant) {
     if let Some(Times { called, returned, converted }) = times {
         let at = |after: Duration| call.sent.checked_add(after).map_or(now, |at| at.min(now));
         call.ticket.stamp_run(at(called), at(returned), at(converted));
+    }
+}
+
+/// Ends a call whose head was not answered.
+pub(crate) fn end(call: Call, outcome: Outcome, after: &mut After) {
+    let Call { target, ticket, progress, permits, cancelled, interrupted, .. } = call;
+    ticket.finish();
+    // Both before the end of the answer: a client that has its answer finds the bytes of its body, and its service's
+    // limit, given back; and the response future frees what its thread allocated.
+    drop((ticket, permits));
+    let silent = interrupted && !matches!(outcome, Outcome::Panicked(_)) || cancelled && is_cancellation(&outcome);
+    if let Progress::Open(answer) = progress {
+        after.answer(target, answer, outcome, silent);
     }
 }
 

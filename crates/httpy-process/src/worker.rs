@@ -23,7 +23,7 @@ use crate::channel::Channel;
 use crate::handover::{Ended, Handler, Reason, Started, Tally, Wants, WorkerId};
 use crate::hub::{Hub, Place};
 use crate::lane::{Lane, Numbers, QUICK};
-use crate::reply::{broken, unknown};
+use crate::reply::{broken, end, unknown};
 
 /// So many jobs are sent ahead of what a quick worker has answered.
 const WINDOW: usize = 32;
@@ -176,7 +176,7 @@ impl Worker {
             Body::Whole(whole) if whole.len() > PART => lane.ahead.push_back((number, whole.clone())),
             _ => {
                 if let Err(too_long) = write(lane.channel.batch(), number, &call, handler, now) {
-                    return Self::end(call, Outcome::Panicked(too_long), after);
+                    return end(call, Outcome::Panicked(too_long), after);
                 }
             }
         }
@@ -221,7 +221,7 @@ impl Worker {
                 if let Err(too_long) = write(lane.channel.batch(), number, call, handler, now)
                     && let Some(call) = lane.calls.remove(&number)
                 {
-                    Self::end(call, Outcome::Panicked(too_long), after);
+                    end(call, Outcome::Panicked(too_long), after);
                     return;
                 }
             }
@@ -300,19 +300,21 @@ impl Worker {
     /// Something may have moved in a stream of a call.
     pub(crate) fn moved(&mut self, way: Way, id: u64) {
         let Some(call) = self.lanes[index(way)].calls.get_mut(&id) else { return };
-        let room = call.sending().map(|sending| sending.full_since.map_or(Some(0), |_| sending.room()));
-        if matches!(room, Some(Some(credit)) if credit > 0) {
-            call.begin_chunk(Instant::now());
-        }
-        if let Some(room) = room {
-            self.credit(way, id, room);
+        if let Some(sending) = call.sending()
+            && sending.full_since.is_some()
+        {
+            let taken = sending.room();
+            if taken.is_some_and(|bytes| bytes > 0) {
+                call.begin_chunk(Instant::now());
+            }
+            self.acknowledge(way, id, taken);
         }
         self.upload(way, id);
     }
 
-    /// Acknowledges chunks, or says that nobody wants any more.
-    pub(crate) fn credit(&mut self, way: Way, id: u64, credit: Option<usize>) {
-        match credit {
+    /// So much of a reply's body was taken; none where nobody wants any more.
+    pub(crate) fn acknowledge(&mut self, way: Way, id: u64, taken: Option<usize>) {
+        match taken {
             Some(0) => {}
             Some(bytes) => self.order(way, id, Order::Credit(bytes as u64)),
             None => self.cancel(way, id),

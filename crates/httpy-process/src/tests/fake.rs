@@ -145,8 +145,8 @@ impl End {
 fn words(value: &Value<'_>) -> String {
     let list = |items: Vec<String>| items.join(", ");
     match value {
-        Value::Tuple(items) => format!("({})", list((*items).map(|item| words(&item)).collect())),
-        Value::List(items) => format!("[{}]", list((*items).map(|item| words(&item)).collect())),
+        Value::Tuple(items) => format!("({})", list(items.map(|item| words(&item)).collect())),
+        Value::List(items) => format!("[{}]", list(items.map(|item| words(&item)).collect())),
         Value::Text(text) => format!("{:?}", text.to_string_lossy()),
         other => other.to_string(),
     }

@@ -40,7 +40,7 @@ pub(super) async fn told(words: &str) -> String {
     told.iter().find(with_words).unwrap().clone()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "a listener is asked so")]
+#[expect(clippy::needless_pass_by_value, reason = "it is what a listener is")]
 pub(super) fn late(target: &str, outcome: Outcome) {
     HEARD.send_modify(|lines| lines.push(format!("{target}: {outcome:?}")));
 }

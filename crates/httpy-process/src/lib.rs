@@ -25,7 +25,6 @@ mod hub;
 mod lane;
 mod line;
 mod options;
-mod record;
 mod said;
 mod source;
 mod spawn;

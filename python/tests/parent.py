@@ -26,6 +26,7 @@ SETTINGS: Dict[str, Any] = {
     "uvloop": False,
     "switch_interval": 0.001,
     "logging": True,
+    "log_level": 30,
     "debug": False,
 }
 
@@ -154,7 +155,7 @@ class Parent:
         """The message of the next record."""
         record = self.control.get()
         assert record[0] == "log", record
-        return str(record[5])
+        return str(record[6])
 
     # The lanes.
 

@@ -22,12 +22,12 @@ LOGGING = """
 
 def test_records_belong_to_their_call_and_come_before_its_reply(start: Start) -> None:
     worker = start(LOGGING, "handler", "also")
-    word, lane, number, level, logger, message, fields, exception, place = worker.control.get()
+    word, lane, number, level, name, logger, message, fields, exception, stack, place = worker.control.get()
     assert (word, lane, number, level, logger, message) == ("log", None, None, 40, "at.import", "early 1")
-    assert (fields, exception) == (None, None)
+    assert (name, fields, exception, stack) == (None, None, None, None)
     assert place.endswith("app.py:3")
     worker.ready().call()
-    word, lane, number, level, logger, message, fields, exception, place = worker.control.get()
+    word, lane, number, level, name, logger, message, fields, exception, stack, place = worker.control.get()
     assert (lane, number, level, logger, message) == ("sync", 1, 40, "app", "failed")
     assert fields == '{"user": 7}'
     assert exception.endswith("KeyError: 'key'\n")
@@ -48,7 +48,7 @@ def test_a_record_that_is_odd_is_sent_all_the_same(start: Start) -> None:
     """
     worker = start(source, "handler").ready()
     worker.call()
-    assert worker.control.get()[1:6] == ("sync", 1, 45, "odd", "text")
+    assert worker.control.get()[1:7] == ("sync", 1, 45, "Level 45", "odd", "text")
     assert worker.get() == (1, "r", (200, None, {}))
 
 

@@ -16,6 +16,7 @@ mod fields;
 pub mod frame;
 mod header;
 mod job;
+pub mod log;
 mod outcome;
 mod queue;
 mod stream;

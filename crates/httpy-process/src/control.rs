@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 
-use httpy_core::frame::{Lane as Way, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
-use httpy_core::{LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Stack, StackOf, Standing, TargetId, Work};
+use httpy_core::frame::{
+    Command, Lane as Way, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks,
+};
+use httpy_core::{
+    LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Stack, StackOf, Standing, TargetId, Work, log,
+};
 
 use crate::ask::{Ask, gone, internal};
 use crate::call::Call;
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
 use crate::handover::{Handler, Reason, Wants};
-use crate::record;
 use crate::reply::broken;
 use crate::said::{exit_report, figures, text};
 use crate::worker::{Worker, index};
@@ -36,6 +39,10 @@ impl Dispatch {
                 self.ask_one(ask, Question::LoadShutdown(&target));
             }
             Deed::Examine(reply) => self.ask_one(Ask::Examine(reply), Question::Examine),
+            Deed::LogLevel => {
+                let level = Command::LogLevel(log::python_level());
+                self.workers.iter_mut().flatten().for_each(|worker| worker.command(&level));
+            }
             Deed::Enforce { target, ticket, answered } => self.watch(target, &ticket, answered),
             Deed::TellSlow { ticket, slow } => {
                 let notice = Box::new(Notice::Slow { call: slow, stack: None });
@@ -101,6 +108,8 @@ impl Dispatch {
             let target = handler.target.clone();
             worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
         }
+        // The filters of the host's log may have changed since it was started.
+        worker.command(&Command::LogLevel(log::python_level()));
         for target in &self.shutdown {
             let ask = Ask::LoadShutdown { target: target.clone(), reply: None };
             worker.ask(ask, Question::LoadShutdown(target));
@@ -136,7 +145,7 @@ impl Dispatch {
             Notification::Read { lane, id, bytes } => worker.has_read(lane, id, bytes),
             Notification::Log(record) => {
                 let span = worker.span(&record);
-                self.lines.later(move || record::emit(&record, span));
+                self.lines.later(move || record.record.emit(span));
                 Ok(())
             }
             Notification::Ok { seq, value } => {

@@ -28,6 +28,8 @@ pub(crate) enum Deed {
     Stacks(oneshot::Sender<Vec<Stack>>),
     /// Ask for figures of all workers; for whoever waits, and for the board.
     Figures(Option<SyncSender<Figures>>),
+    /// The host's log takes other levels than before.
+    LogLevel,
     /// Say who does what.
     Roster(SyncSender<Roster>),
 }

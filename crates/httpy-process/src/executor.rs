@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use httpy_core::{
     Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, Roster, Slow, Stack,
-    StartError, TargetId, Ticket,
+    StartError, TargetId, Ticket, log,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -41,6 +41,9 @@ pub struct Processes {
     board: Arc<Board>,
     lines: Lines,
     options: Arc<ProcessOptions>,
+    /// Tells the workers of changes of the host's log.
+    #[expect(dead_code, reason = "it watches for as long as it lives")]
+    watch: log::Watch,
 }
 
 impl Processes {
@@ -87,7 +90,15 @@ impl Processes {
         let supervisor =
             receiver.recv().unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())))?;
         let supervisor = Mutex::new(Some(Arc::new(supervisor)));
-        Ok(Self { hub, supervisor, runtime: handle, board, lines, options })
+        let watch = log::watch({
+            let hub = Arc::downgrade(&hub);
+            move || {
+                if let Some(hub) = hub.upgrade() {
+                    hub.ask(Deed::LogLevel);
+                }
+            }
+        });
+        Ok(Self { hub, supervisor, runtime: handle, board, lines, options, watch })
     }
 
     fn supervisor(&self) -> Option<Arc<Supervisor>> {

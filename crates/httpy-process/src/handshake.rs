@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use httpy_core::frame::{
     Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Question, Writer, cut, routes,
 };
-use httpy_core::{LoadError, LoadErrorKind};
+use httpy_core::{LoadError, LoadErrorKind, log};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -105,6 +105,8 @@ fn settings(writer: &mut Writer<'_>, name: &str, options: &ProcessOptions, handl
     writer.float(options.switch_interval.as_secs_f64());
     writer.str("logging");
     writer.bool(options.logging);
+    writer.str("log_level");
+    writer.int(log::python_level());
     writer.str("debug");
     writer.bool(options.debug);
     writer.end_dict();

@@ -27,7 +27,6 @@ mod lane;
 mod line;
 mod options;
 mod process;
-mod record;
 mod reply;
 mod said;
 mod source;

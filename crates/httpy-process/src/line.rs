@@ -20,8 +20,6 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::record;
-
 /// A longer line comes in pieces.
 const LONGEST: usize = 8 * 1024;
 /// So many lines of standard error are kept for the case that the worker dies.
@@ -104,7 +102,7 @@ async fn run(mut items: mpsc::Receiver<Item>, say: impl Fn(&Notice)) {
                 }
                 Some(Item::Say(notice)) => guard(|| say(&notice)),
                 Some(Item::Work(work)) => guard(work),
-                Some(Item::Record(record)) => guard(|| record::emit(&record, None)),
+                Some(Item::Record(record)) => guard(|| record.record.emit(None)),
                 None => break,
             },
             Some(_) = streams.join_next() => {}

@@ -23,12 +23,10 @@ def connect(connection: Connection, level: int) -> Callable[[int], None]:
         stack: Optional[str],
         call: Optional[Call],
     ) -> bool:
-        # The parent has one place for both.
-        trace = "\n".join(text for text in (exception, stack) if text) or None
         of = (None, None) if call is None else (call.lane, call.number)
         # Exactly these types, whatever the app has made of them.
-        texts = str.__str__(logger), str.__str__(message)
-        connection.tell("log", *of, int.__int__(number), *texts, extra, trace, str.__str__(place))
+        texts = _exact(level_name), _exact(logger), _exact(message), extra, exception, _exact(stack), _exact(place)
+        connection.tell("log", *of, int.__int__(number), *texts)
         return True
 
     def line(name: str, text: str, call: Optional[Call]) -> bool:
@@ -37,6 +35,10 @@ def connect(connection: Connection, level: int) -> Callable[[int], None]:
     set_level = install(Sink(record, line, _call_of), level, True)
     assert set_level is not None
     return set_level
+
+
+def _exact(text: Optional[str]) -> Optional[str]:
+    return None if text is None else str.__str__(text)
 
 
 def _call_of(token: object) -> Optional[Call]:

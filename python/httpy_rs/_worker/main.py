@@ -21,9 +21,6 @@ from httpy_rs._worker.sync_lane import SyncLane
 from httpy_rs._worker.worker import Worker
 
 PROTOCOL = 1
-# Of Python's own, for what is logged before the parent says what it wants.
-WARNING = 30
-
 
 def main(control: socket.socket, settings: Dict[str, Any]) -> None:
     """Serves on `control`. Does not return."""
@@ -42,7 +39,7 @@ def main(control: socket.socket, settings: Dict[str, Any]) -> None:
     turn = settings["switch_interval"] / 2
     event_loop = EventLoop(connection, asynchronous, settings["in_flight"], settings["uvloop"], turn)
     lane = SyncLane(connection, sync, settings["threads"])
-    set_level = _connect_log(connection) if settings["logging"] else _ignore
+    set_level = _connect_log(connection, settings["log_level"]) if settings["logging"] else _ignore
     worker = Worker(connection, lane, event_loop, paths, set_level)
     serving = Control(connection, control, worker)
     try:
@@ -79,10 +76,10 @@ def _facts() -> Dict[str, Any]:
     }
 
 
-def _connect_log(connection: Connection) -> Any:
+def _connect_log(connection: Connection, level: int) -> Any:
     from httpy_rs._worker.log import connect
 
-    return connect(connection, WARNING)
+    return connect(connection, level)
 
 
 def _ignore(level: int) -> None:

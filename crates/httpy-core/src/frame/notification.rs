@@ -2,6 +2,7 @@
 
 use super::{FrameError, Lane, Messages, Parts, Payload, Value, exception};
 use crate::Exception;
+use crate::log::Record;
 
 /// What a worker says of itself, or answers.
 #[derive(Debug)]
@@ -65,18 +66,8 @@ pub struct Facts {
 pub struct LogRecord {
     /// The job that logged it.
     pub job: Option<(Lane, u64)>,
-    /// Python's level.
-    pub level: i64,
-    /// The logger's name.
-    pub logger: String,
-    /// The message.
-    pub message: String,
-    /// What was given as `extra`, a JSON object.
-    pub fields: Option<String>,
-    /// The traceback.
-    pub exception: Option<String>,
-    /// File and line.
-    pub place: String,
+    /// What it says.
+    pub record: Record,
 }
 
 /// A handler that a worker has loaded.
@@ -184,15 +175,17 @@ impl LogRecord {
             Value::Int(level) => level,
             other => return Err(FrameError::value(&other, at, "a level")),
         };
-        Ok(Self {
-            job,
+        let record = Record {
             level,
+            python_level: parts.optional_str("a level's name, or None")?.map(str::to_owned),
             logger: parts.str("a logger's name")?.to_owned(),
             message: parts.str("what was logged")?.to_owned(),
-            fields: parts.optional_str("fields as JSON, or None")?.map(str::to_owned),
+            extra: parts.optional_str("fields as JSON, or None")?.map(str::to_owned),
             exception: parts.optional_str("a traceback, or None")?.map(str::to_owned),
+            stack: parts.optional_str("a stack, or None")?.map(str::to_owned),
             place: parts.str("where it was logged")?.to_owned(),
-        })
+        };
+        Ok(Self { job, record })
     }
 }
 

@@ -4,11 +4,12 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use httpy_core::log::{self, Record};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyTuple};
 
-use super::entry::{Entry, Record, Stream, level};
-use super::{Chosen, Line, filter};
+use super::entry::{Entry, Stream};
+use super::{Chosen, Line};
 use crate::context;
 use crate::interpreter::Interpreter;
 
@@ -45,30 +46,31 @@ pub(super) fn set_level(interpreter: &Interpreter, set_level: &Arc<Py<PyAny>>) {
     let set_level = Arc::clone(set_level);
     interpreter.submit(move |py| {
         // Asked there: a change on the way is not lost. Fails only where app code has broken `logging`.
-        drop(set_level.bind(py).call1((filter::python_level(),)));
+        drop(set_level.bind(py).call1((log::python_level(),)));
     });
 }
 
 fn push_record<'py>(py: Python<'py>, line: &Arc<Line>) -> PyResult<Bound<'py, PyCFunction>> {
     let line = Arc::clone(line);
     PyCFunction::new_closure(py, Some(c"record"), None, move |arguments, _| -> PyResult<bool> {
-        if !filter::is_listened_to() {
+        if !log::is_listened_to() {
             return Ok(false);
         }
-        line.push(Entry::Record(Box::new(record(arguments)?)));
+        let (record, span) = record(arguments)?;
+        line.push(Entry::Record { record: Box::new(record), span });
         Ok(true)
     })
 }
 
-fn record(arguments: &Bound<'_, PyTuple>) -> PyResult<Record> {
-    let (number, python_level, logger, message, place, extra, exception, stack, span): Pushed = arguments.extract()?;
-    Ok(Record { level: level(number), python_level, logger, message, place, extra, exception, stack, span })
+fn record(arguments: &Bound<'_, PyTuple>) -> PyResult<(Record, Option<NonZeroU64>)> {
+    let (level, python_level, logger, message, place, extra, exception, stack, span): Pushed = arguments.extract()?;
+    Ok((Record { level, python_level, logger, message, place, extra, exception, stack }, span))
 }
 
 fn push_line<'py>(py: Python<'py>, line: &Arc<Line>) -> PyResult<Bound<'py, PyCFunction>> {
     let line = Arc::clone(line);
     PyCFunction::new_closure(py, Some(c"line"), None, move |arguments, _| -> PyResult<bool> {
-        if !filter::is_listened_to() {
+        if !log::is_listened_to() {
             return Ok(false);
         }
         let (stream, text, span): (String, String, Option<NonZeroU64>) = arguments.extract()?;

@@ -2,12 +2,11 @@
 //!
 //! Python pushes plain data while it is attached, which never waits: where the line is full, the entry is dropped and
 //! counted. The thread `httpy-log` never attaches, so the host's subscriber may take as long as it likes, wait for Python
-//! code even. What an entry holds and how it becomes an event stands in `entry`; which levels are wanted, in `filter`; the
-//! Python end, in `bridge`.
+//! code even. What an entry holds and how it becomes an event stands in `entry`; which levels are wanted, in `httpy_core::log`;
+//! the Python end, in `bridge`.
 
 mod bridge;
 mod entry;
-mod filter;
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -18,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use httpy_core::StartError;
+use httpy_core::{StartError, log};
 
 use self::entry::Entry;
 use crate::interpreter::{Interpreter, Options};
@@ -56,10 +55,11 @@ impl Log {
         if chosen != (Chosen { records: false, streams: false }) {
             Line::empty_on_a_thread(&line).map_err(StartError::Thread)?;
             // Detached, as it asks the host's subscriber.
-            let level = filter::watch({
-                let line = Arc::clone(&line);
-                move || line.note_filter()
-            });
+            line.watch(log::watch({
+                let line = Arc::downgrade(&line);
+                move || line.upgrade().into_iter().for_each(|line| line.note_filter())
+            }));
+            let level = log::python_level();
             let always = options.python_logging == Some(true);
             let (target, on_main) = (Arc::clone(&line), Arc::clone(interpreter));
             let words = |error: String| StartError::Interpreter { message: format!("its log: {error}") };
@@ -127,6 +127,7 @@ struct State {
     done: u64,
     filter_changed: bool,
     on_filter: Option<Arc<OnFilter>>,
+    watch: Option<log::Watch>,
 }
 
 impl Line {
@@ -149,6 +150,10 @@ impl Line {
     fn note_filter(&self) {
         self.lock().filter_changed = true;
         self.filled.notify_one();
+    }
+
+    fn watch(&self, watch: log::Watch) {
+        self.lock().watch = Some(watch);
     }
 
     fn on_filter(&self, work: OnFilter) {

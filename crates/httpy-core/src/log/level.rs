@@ -3,8 +3,9 @@
 //! One callsite per level, which are never used for an event: tracing tells each of them whether somebody wants it, also
 //! whenever that changes, so that nobody has to ask. They are told while tracing holds its locks.
 
-use std::sync::OnceLock;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 
 use tracing_core::callsite::{self, Callsite, Identifier};
 use tracing_core::field::FieldSet;
@@ -16,8 +17,19 @@ const OFF: i64 = 1_000_000;
 /// What Python shows where nobody has configured anything.
 const WARNING: i64 = 30;
 
-/// Called when a level's interest has changed; never waits, logs nothing.
-static BELL: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
+type Bell = dyn Fn() + Send + Sync;
+
+/// Who is to hear that a level's interest has changed. Nothing is logged under its lock.
+static BELLS: Mutex<Vec<Weak<Bell>>> = Mutex::new(Vec::new());
+
+/// Hears of changes until it is dropped.
+pub struct Watch(#[expect(dead_code, reason = "it lives as long as this does")] Arc<Bell>);
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
 
 struct Site {
     metadata: &'static Metadata<'static>,
@@ -27,10 +39,11 @@ struct Site {
 impl Callsite for Site {
     fn set_interest(&self, interest: Interest) {
         let wanted = !interest.is_never();
-        if self.wanted.swap(wanted, Ordering::AcqRel) != wanted
-            && let Some(ring) = BELL.get()
-        {
-            ring();
+        if self.wanted.swap(wanted, Ordering::AcqRel) != wanted {
+            let bells: Vec<_> = bells().iter().filter_map(Weak::upgrade).collect();
+            for ring in bells.iter() {
+                ring();
+            }
         }
     }
 
@@ -60,20 +73,26 @@ macro_rules! site {
 static SITES: [(i64, &Site); 5] =
     [(1, site!(TRACE)), (10, site!(DEBUG)), (20, site!(INFO)), (30, site!(WARN)), (40, site!(ERROR))];
 
-/// Watches the filters of the host's log from now on; the level that is wanted now. Runs the subscriber's code, so never
-/// call it attached.
-pub(super) fn watch(ring: impl Fn() + Send + Sync + 'static) -> i64 {
-    if BELL.set(Box::new(ring)).is_ok() {
-        for (_, site) in SITES {
-            callsite::register(site);
-        }
-    }
-    python_level()
+fn bells() -> MutexGuard<'static, Vec<Weak<Bell>>> {
+    BELLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has `ring` called whenever the filters of the host's log have changed, until the watch is dropped: while tracing holds its
+/// locks, so it must neither wait nor log. Runs the subscriber's code, so never call this attached.
+pub fn watch(ring: impl Fn() + Send + Sync + 'static) -> Watch {
+    static REGISTERED: Once = Once::new();
+    let bell: Arc<Bell> = Arc::new(ring);
+    let mut bells = bells();
+    bells.retain(|bell| bell.strong_count() > 0);
+    bells.push(Arc::downgrade(&bell));
+    drop(bells);
+    REGISTERED.call_once(|| SITES.iter().for_each(|(_, site)| callsite::register(*site)));
+    Watch(bell)
 }
 
 /// Python's number for the finest level that is wanted. Without any subscriber it is Python's own default, since what is
 /// logged goes to stderr then, as in any Python program.
-pub(super) fn python_level() -> i64 {
+pub fn python_level() -> i64 {
     let wanted = SITES.iter().find(|(_, site)| site.wanted.load(Ordering::Acquire));
     match wanted {
         Some((level, _)) => *level,
@@ -83,6 +102,6 @@ pub(super) fn python_level() -> i64 {
 }
 
 /// Whether there is a subscriber. Asks nobody.
-pub(super) fn is_listened_to() -> bool {
+pub fn is_listened_to() -> bool {
     dispatcher::has_been_set()
 }

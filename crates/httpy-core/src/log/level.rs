@@ -41,7 +41,7 @@ impl Callsite for Site {
         let wanted = !interest.is_never();
         if self.wanted.swap(wanted, Ordering::AcqRel) != wanted {
             let bells: Vec<_> = bells().iter().filter_map(Weak::upgrade).collect();
-            for ring in bells.iter() {
+            for ring in &*bells {
                 ring();
             }
         }

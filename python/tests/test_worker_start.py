@@ -53,10 +53,8 @@ def test_a_handler_of_another_kind_than_it_was_is_refused(source: str, now: str,
     with Parent(tmp_path, [("app:handler", "text", False)]) as worker:
         word, number, kind, message, _ = worker.control.get()
     assert (word, number, kind) == ("error", 0, "reload")
-    assert message == (
-        f"app:handler is {now}, and was a plain function with a body: str when the server started: start that anew for this "
-        "change"
-    )
+    was = "a plain function with a body: str"
+    assert message == f"app:handler is {now}, and was {was} when the server started: start that anew for this change"
 
 
 def test_handlers_are_loaded_once_and_numbered(start: Start) -> None:

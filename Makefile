@@ -4,7 +4,7 @@ PORT ?= 8080
 HOST ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python model check-border check-examples check-no-libpython check-package check-wheel faults bench bench-routes bench-streams bench-processes bench-parts bench-instructions fuzz soak valgrind
+.PHONY: help run test test-rust test-python model check-border check-examples check-no-libpython check-package check-wheel faults bench bench-routes bench-streams bench-processes bench-parts bench-instructions bench-observed fuzz soak valgrind
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ bench-processes: ## worker processes: speed, and what is lost when they die; res
 
 bench-parts: ## what each part of a call takes, by criterion
 	@scripts/bench-parts
+
+bench-observed: ## what a subscriber and a recorder of metrics cost in requests/s (needs wrk; QUICK=1 only tries it)
+	@scripts/bench-observed $(if $(QUICK),--quick)
 
 bench-instructions: ## what each part of a call costs in instructions, by callgrind (installs valgrind on Debian as root)
 	@scripts/bench-instructions

@@ -1,23 +1,21 @@
 """Starts every example on a free port, asks its routes, and stops it with Ctrl-C, which must end it with exit code 0.
 
 Run by `scripts/check-examples`, which sets PYO3_PYTHON, and CHROMIUM where there is one: then the pages of
-examples/mixed and examples/streaming are opened too. Waits for the line on which an example says where it listens.
+examples/mixed and examples/streaming are opened too; and TRACE_VENV where Python's OpenTelemetry SDK could be installed: then
+Python's spans are in the trace that is followed. Waits for the line on which an example says where it listens.
 """
 
 import http.client
-import json
 import os
-import re
-import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from queue import Empty, Queue
 
 import status_page
 import streaming_page
+import trace_example
 from browser import BrowserError
+from example import START_LIMIT, Failed, Server, build
 
 # Example → (method, target, expected status, text that the body must contain).
 EXAMPLES = {
@@ -33,6 +31,8 @@ EXAMPLES = {
         ("GET", "/price/apple", 200, '"cents": 120'),
         ("PUT", "/price/apple", 204, ""),
         ("DELETE", "/price/apple", 405, ""),
+        ("GET", "/delivery/apple?seconds=0", 200, "in two days"),
+        ("GET", "/tracking/apple?seconds=0", 200, "on its way"),
         ("GET", "/readyz", 200, "ready"),
         ("GET", "/livez", 200, "alive"),
         ("GET", "/status", 401, ""),
@@ -61,87 +61,11 @@ EXAMPLES = {
     ],
 }
 
-# Examples that are built by themselves as well: beside others they would get features that they are there to do without.
-ALONE = ["processes"]
-
 # Example → what a browser checks of its page, which raises what is wrong.
 PAGES = {"mixed": status_page.check, "streaming": streaming_page.check}
 
-# No check is made to pass by these: they only end a run that hangs.
-START_LIMIT, ANSWER_LIMIT, STOP_LIMIT = 60, 30, 30
-
-
-class Failed(Exception):
-    """A check failed; the text says which."""
-
-
-def build():
-    """Builds all examples and returns example → path of its program."""
-    # What `scripts/test-rust` selects, so that dependencies keep their features and nothing is built a second time.
-    programs = built("--workspace", "--lib", "--bins", "--tests", "--examples")
-    for name in ALONE:
-        programs |= built("--package", name)
-    return programs
-
-
-def built(*selected):
-    command = ["cargo", "build", *selected]
-    done = subprocess.run([*command, "--message-format=json-render-diagnostics"], stdout=subprocess.PIPE, check=False)
-    if done.returncode != 0:
-        sys.exit(done.returncode)
-    programs = {}
-    for line in done.stdout.splitlines():
-        message = json.loads(line)
-        if message["reason"] == "compiler-artifact" and message.get("executable") and not message["profile"]["test"]:
-            programs[message["target"]["name"]] = message["executable"]
-    return programs
-
-
-class Server:
-    """A started example with the lines that it printed so far."""
-
-    def __init__(self, program):
-        environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0"}
-        self.process = subprocess.Popen(
-            [program],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.printed = []
-        self._lines = Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.printed.append(line)
-            self._lines.put(line)
-        self._lines.put(None)
-
-    def address(self):
-        """Waits for the line that names the address."""
-        while True:
-            try:
-                line = self._lines.get(timeout=START_LIMIT)
-            except Empty:
-                raise Failed(f"said nothing more for {START_LIMIT} s and not where it listens") from None
-            if line is None:
-                raise Failed(f"ended with exit code {self.process.wait()} and never said where it listens")
-            found = re.search(r"http://([\d.]+):(\d+)", line)
-            if found:
-                return found[1], int(found[2])
-
-    def stop(self):
-        """Ctrl-C."""
-        self.process.send_signal(signal.SIGINT)
-        try:
-            code = self.process.wait(STOP_LIMIT)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"still runs {STOP_LIMIT} s after Ctrl-C") from None
-        if code != 0:
-            raise Failed(f"ended with exit code {code} after Ctrl-C, expected 0")
+# No check is made to pass by this: it only ends a run that hangs.
+ANSWER_LIMIT = 30
 
 
 def ask(address, method, target, expected_status, expected_text):
@@ -169,6 +93,15 @@ def look(name, address):
     return "page as expected in a browser, "
 
 
+def follow(name, program):
+    """Follows a trace through the example that sends one, into Python where its SDK is there; says what came of it."""
+    if name != "observability":
+        return ""
+    venv = os.environ.get("TRACE_VENV")
+    trace_example.check(program, venv)
+    return f"one trace by OTLP{'' if venv else ', Python NOT in it (its SDK is not installed)'}, "
+
+
 def examine(program):
     """`--doctor` prints its report and ends."""
     done = subprocess.run([program, "--doctor"], capture_output=True, text=True, timeout=START_LIMIT, check=False)
@@ -184,15 +117,15 @@ def check(name, program):
             ask(address, *request)
         seen = look(name, address)
         server.stop()
+        traced = follow(name, program)
         examine(program)
     except (Failed, BrowserError) as failure:
-        server.process.kill()
-        server.process.wait()
+        server.kill()
         print(f"example {name}: {failure}")
         print("".join(f"  | {line}" for line in server.printed))
         return False
     answers = f"{len(EXAMPLES[name])} answers as expected"
-    print(f"example {name}: {answers}, {seen}exit code 0 after Ctrl-C, a report with --doctor")
+    print(f"example {name}: {answers}, {seen}{traced}exit code 0 after Ctrl-C, a report with --doctor")
     return True
 
 

@@ -30,6 +30,8 @@ def check(program, address, limit):
         calls(page, address)
         hostile(page)
         stacks_by_keyboard(page)
+        loops(page)
+        waits(page)
         phone(page)
         silence(page)
         if page.errors:
@@ -61,6 +63,7 @@ def hostile(page):
         page,
         f"""
         data.workers.each = [{{number: 1, name: "", state: "working", call: {call}, stack: null}}];
+        data.workers.loops = [{{name: "", calls: 1, waiting: 0, lag: 0.001, blocked_for: 3, blocked_by: {call}, stack: null, oldest: []}}];
         data.slow = data.failed;
         data.calls["{HOSTILE}"] = 1;
         const spoil = (value) => {{
@@ -73,7 +76,7 @@ def hostile(page):
         data.not_ready = [{json.dumps(HOSTILE)}]
         """,
     )
-    for place in ("problems", "target", "worker-rows", "failed-rows", "slow-rows", "counts", "versions"):
+    for place in ("problems", "target", "worker-rows", "loop-rows", "failed-rows", "slow-rows", "counts", "versions"):
         wait_for_text(page, place, HOSTILE)
     expect(page, STRANGE, 0)
 
@@ -107,6 +110,49 @@ def stacks_by_keyboard(page):
     page.press(*ENTER)
     page.wait_until("document.querySelectorAll('#worker-rows pre').length === 0")
     expect(page, "document.activeElement.getAttribute('aria-label')", "Stack of worker 2")
+
+
+def loops(page):
+    """A blocked event loop is a problem, with who blocks it; one that serves shows what its calls await."""
+    call = '{target: "w:h", method: "GET", route: "/feed", path: "/feed", elapsed: 15, limit: 30, streaming: false, gone: false'
+    answer_with(
+        page,
+        f"""
+        data.stacks = "read";
+        const oldest = [{call}, stack: "in feed, line 3"}}];
+        data.workers.loops = [
+            {{name: "httpy-loop-1", calls: 4, waiting: 3, lag: 2, blocked_for: 12, blocked_by: {call}}}, stack: "in block", oldest}},
+            {{name: "httpy-loop-2", calls: 2, waiting: 0, lag: 0.002, blocked_for: null, blocked_by: null, stack: null, oldest}},
+            {{name: "httpy-loop-3", calls: 0, waiting: 0, lag: null, blocked_for: null, blocked_by: null, stack: null, oldest: []}},
+        ]
+        """,
+    )
+    wait_for_text(page, "problems", "httpy-loop-1 has been blocked for 12 s by GET /feed; 3 calls wait for it.")
+    wait_for_text(page, "loop-rows", "httpy-loop-1blockedGET /feed4 calls · 3 wait for itnot for 12 s")
+    wait_for_text(page, "loop-rows", "httpy-loop-2serves2 callsthe oldest GET /feed, for 15 sin 2 ms")
+    wait_for_text(page, "loop-rows", "httpy-loop-3idle0 calls")
+    page.run("document.querySelectorAll('#loop-rows button').forEach((button) => button.click())")
+    for text in ("Its thread:\nin block", "GET /feed, for 15 s:\nin feed, line 3", "No call is on it."):
+        wait_for_text(page, "loop-rows", text)
+    page.run("document.querySelectorAll('#loop-rows button').forEach((button) => button.click())")
+    answer_with(page, "data.workers.loops = []")
+    page.wait_until("document.getElementById('loops').hidden")
+
+
+def waits(page):
+    """What most of the time goes to stands in one line, with its reason."""
+    half = "data.recent.count = 9; for (const part of ['queue', 'attach', 'run', 'total']) data.recent[part] = [10, 20, 30];"
+    worker = '{number: 1, name: "", state: "computing", call: {target: "w:h", method: "GET", route: "/b", path: "/b", elapsed: 1, limit: 30}}'
+    for change, headline, why in [
+        ("", "Quick: no wait to speak of", ""),
+        ("data.recent.attach[0] = 1100; data.workers.each = [WORKER]", "Mostly waiting for the interpreter", "GET /b computes in 1 worker"),
+        ("data.recent.queue[0] = 9e5; data.workers.max = 1; data.workers.each = [WORKER]", "Mostly waiting for a worker", "The only worker is in calls, most of them in GET /b"),
+        ("data.recent.run[2] = 9e5", "The slowest are mostly in their handlers", ""),
+        ("data.calls.overloaded = (data.calls.overloaded || 0) + 1e6", "Quick", "find no room and are refused at once"),
+    ]:
+        answer_with(page, half + change.replace("WORKER", worker))
+        wait_for_text(page, "where", headline)
+        wait_for_text(page, "why", why)
 
 
 def phone(page):

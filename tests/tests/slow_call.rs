@@ -35,6 +35,9 @@ async def deep_later(port):
     writer.close()
     return 200, 'ok', {}
 
+async def quick_later(method, path, params, query, headers, body):
+    return 200, 'ok', {}
+
 async def blocks(method, path, params, query, headers, body):
     deep(query['gate'][0])
     return 200, 'ok', {}
@@ -72,7 +75,9 @@ async fn an_async_handler_is_told_of_with_what_it_awaits() {
     let (app, gate, _alone) = turn(|builder| builder).await;
     let (line, answer) = told(&app, &gate, "later").await;
     assert_eq!(answer.status, 200);
-    assert!(line.message.contains("in later") && line.message.contains("in deep_later"), "{}", line.message);
+    for part in ["until its event loop came to it", "in its handler", "in later", "in deep_later"] {
+        assert!(line.message.contains(part), "{part}: {}", line.message);
+    }
 }
 
 #[tokio::test]
@@ -81,6 +86,19 @@ async fn an_async_handler_that_blocks_its_loop_is_told_of_with_the_stack_of_the_
     let (line, answer) = told(&app, &gate, "blocks").await;
     assert_eq!(answer.status, 200);
     assert!(line.message.contains("in blocks") && line.message.contains("in deep"), "{}", line.message);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_a_blocked_event_loop_is_told_of_without_python() {
+    let (app, gate, _alone) = turn(|builder| builder).await;
+    let (service, request) = (app.handler("blocks"), get(&format!("/?gate={}", gate.port)));
+    let (first, held) = gate.hold(async move { ask(service, request).await }).await;
+    let service = app.handler("quick_later");
+    let second = tokio::spawn(async move { ask(service, get("/")).await });
+    let line = log::wait_for(&app.target("quick_later"), "has taken").await;
+    assert!(line.message.contains("and still waits for its event loop to come round"), "{}", line.message);
+    drop(held);
+    assert_eq!((first.await.unwrap().status, second.await.unwrap().status), (200, 200));
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn a_worker_that_dies_costs_the_call_that_it_was_in_and_nothing_else() {
         let before = pid(&app).await;
         let answer = app.ask(get(path)).await;
         assert_eq!((answer.status, answer.text().as_str()), (502, "the worker died\n"), "{path}");
-        assert!(answer.error.as_ref().is_some_and(|error| error.is_worker_died()), "{answer:?}");
+        assert!(answer.error.as_ref().is_some_and(httpy::Error::is_worker_died), "{answer:?}");
         assert_ne!(pid(&app).await, before, "{path}");
         let line = log::wait_for(&app.target("handle"), how).await;
         assert_eq!(line.level, tracing::Level::ERROR);

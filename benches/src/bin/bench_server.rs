@@ -3,11 +3,14 @@
 //!     bench_server [ADDRESS [WORKERS]]
 //!
 //! Listens on `ADDRESS` (a free port of 127.0.0.1), and prints it. `WORKERS` is a range like `1..=400`, without which every
-//! option of the apps is the default.
+//! option of the apps is the default. `OBSERVED=info` in the environment installs what a program that is looked at has: a
+//! subscriber that takes what is INFO and above, and a recorder of metrics; `OBSERVED=spans` a subscriber that takes the spans
+//! of calls as well.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -19,10 +22,19 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, Collected};
 use httpy::PyApp;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use pyo3::prelude::*;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::service_fn;
+use tracing_subscriber::EnvFilter;
+
+/// As often as the exporter's own listener does it.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// In seconds, from 10 µs to 10 s.
+const BUCKETS: [f64; 19] =
+    [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 type Lists = HashMap<String, Vec<String>>;
 
@@ -31,6 +43,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
     let workers = arguments.next().map(|range| range_of(&range)).transpose()?;
+    // Before the apps are built: that is when httpy looks for a recorder.
+    observe(std::env::var("OBSERVED").ok().as_deref())?;
     let python = app(workers.clone())?;
     let second = app(workers)?;
     let router = Router::new()
@@ -51,6 +65,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("listening on http://{}", listener.local_addr()?);
     }
     axum::serve(listener, router).await?;
+    Ok(())
+}
+
+/// Lets somebody look at all that happens here.
+fn observe(what: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
+    let filter = match what {
+        None | Some("") => return Ok(()),
+        Some("info") => "info",
+        Some("spans") => "info,httpy::call=debug",
+        Some(other) => return Err(format!("OBSERVED is {other:?}, expected info or spans").into()),
+    };
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr).init();
+    let figures = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
+    // What a scrape would do, which nobody does here: until then every single sample is kept.
+    tokio::spawn(async move {
+        let mut every = tokio::time::interval(UPKEEP);
+        loop {
+            every.tick().await;
+            figures.run_upkeep();
+        }
+    });
     Ok(())
 }
 

@@ -184,7 +184,9 @@ impl Ticket {
     /// The worker's side: it took the call at `now`, and spent the time from `called` to `attached` in line for the
     /// interpreter before that.
     pub fn stamp_taken(&self, now: Instant, called: Instant, attached: Instant) {
-        let attach = attached.saturating_duration_since(called.max(self.pushed));
+        // Most calls come while their worker has the interpreter.
+        let stood = attached > self.pushed;
+        let attach = stood.then(|| attached.saturating_duration_since(called.max(self.pushed)));
         self.stamps.take(now.saturating_duration_since(self.pushed), attach);
     }
 
@@ -197,7 +199,7 @@ impl Ticket {
     /// there, when it `returned`, and when its result was plain data.
     pub fn stamp_run(&self, called: Instant, returned: Instant, converted: Instant) {
         if self.are_timings_wanted() {
-            self.stamps.take(called.saturating_duration_since(self.pushed), Duration::ZERO);
+            self.stamps.take(called.saturating_duration_since(self.pushed), None);
             self.stamps.run([called, returned, converted].map(|at| at.saturating_duration_since(self.pushed)));
         }
     }
@@ -214,7 +216,12 @@ impl Ticket {
 
     /// How long the parts of the call took until `now`. Where nobody [wants](Self::want_timings) more, only the wait is told.
     pub fn timings(&self, now: Instant) -> Timings {
-        self.stamps.timings(now.saturating_duration_since(self.pushed))
+        self.timings_after(now.saturating_duration_since(self.pushed))
+    }
+
+    /// The [`timings`](Self::timings) so long after the push.
+    pub fn timings_after(&self, elapsed: Duration) -> Timings {
+        self.stamps.timings(elapsed)
     }
 
     /// What the call holds, for the worker that took it; nothing the second time.

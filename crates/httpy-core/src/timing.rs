@@ -51,8 +51,10 @@ impl Stamps {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn take(&self, waited: Duration, attach: Duration) {
-        self.attach.store(nanoseconds(attach.min(waited)), Ordering::Relaxed);
+    pub(crate) fn take(&self, waited: Duration, attach: Option<Duration>) {
+        if let Some(attach) = attach {
+            self.attach.store(nanoseconds(attach.min(waited)), Ordering::Relaxed);
+        }
         self.taken.store(nanoseconds(waited).max(1), Ordering::Relaxed);
     }
 
@@ -71,14 +73,21 @@ impl Stamps {
 
     /// What is going on has lasted until now, `elapsed` after the push.
     pub(crate) fn timings(&self, elapsed: Duration) -> Timings {
-        let Some(taken) = at(&self.taken) else { return Timings { queue: elapsed, ..Timings::default() } };
-        let attach = Duration::from_nanos(self.attach.load(Ordering::Relaxed));
+        let (taken, attach) = (self.taken.load(Ordering::Relaxed), self.attach.load(Ordering::Relaxed));
+        if taken == 0 {
+            return Timings { queue: elapsed, ..Timings::default() };
+        }
+        let queue = Duration::from_nanos(taken.saturating_sub(attach));
+        let (taken, attach) = (Duration::from_nanos(taken), Duration::from_nanos(attach));
+        if !self.are_wanted() {
+            return Timings { queue, attach, ..Timings::default() };
+        }
         let [called, returned, converted] = &self.steps;
         let (called, returned, converted) = (at(called), at(returned), at(converted));
         let before = called.map(|called| called.saturating_sub(taken));
         let after = converted.zip(returned).map(|(converted, returned)| converted.saturating_sub(returned));
         Timings {
-            queue: taken.saturating_sub(attach),
+            queue,
             attach,
             convert: before.map(|before| before + after.unwrap_or_default()),
             run: called.map(|called| returned.unwrap_or(elapsed).saturating_sub(called)),
@@ -93,7 +102,7 @@ fn at(stamp: &AtomicU64) -> Option<Duration> {
 
 /// Of half a millennium at most.
 fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 #[cfg(test)]
@@ -106,7 +115,8 @@ mod tests {
 
     fn stamped(steps: [u64; 3]) -> Stamps {
         let stamps = Stamps::default();
-        stamps.take(ms(10), ms(4));
+        stamps.want();
+        stamps.take(ms(10), Some(ms(4)));
         for (stamp, at) in stamps.steps.iter().zip(steps) {
             stamp.store(nanoseconds(ms(at)), Ordering::Relaxed);
         }
@@ -131,7 +141,7 @@ mod tests {
     #[test]
     fn nothing_is_stamped_that_nobody_wants_and_the_line_was_not_longer_than_the_wait() {
         let stamps = Stamps::default();
-        stamps.take(ms(3), ms(50));
+        stamps.take(ms(3), Some(ms(50)));
         stamps.stamp(Step::Called, Instant::now());
         assert_eq!(stamps.timings(ms(5)), Timings { attach: ms(3), ..Timings::default() });
         stamps.want();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use httpy_core::{ExitReport, Facts, LoopFigures, frame};
+use httpy_core::{ExitReport, Facts, LoopMember, frame};
 
 /// What the host may read at any time.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(crate) struct Known {
     /// Of the worker that was started last.
     pub(crate) facts: Facts,
     /// Of each worker that has an event loop, by name.
-    pub(crate) loops: Vec<LoopFigures>,
+    pub(crate) loops: Vec<LoopMember>,
     /// How workers have ended that were shut down.
     pub(crate) report: ExitReport,
 }
@@ -36,7 +36,16 @@ impl Board {
     /// How a worker's event loop is.
     pub(crate) fn looped(&self, name: &str, calls: usize, lag: Duration) {
         let loops = &mut self.lock().loops;
-        let figures = LoopFigures { name: name.to_owned(), calls, lag: Some(lag) };
+        let figures = LoopMember {
+            name: name.to_owned(),
+            calls,
+            // A job is in its worker's hands from the moment when it is sent.
+            waiting: 0,
+            lag: Some(lag),
+            blocked_for: None,
+            blocked_by: None,
+            oldest: Vec::new(),
+        };
         match loops.iter_mut().find(|known| known.name == name) {
             Some(known) => *known = figures,
             None => loops.push(figures),

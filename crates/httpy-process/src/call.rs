@@ -101,15 +101,6 @@ pub(crate) struct Receiving {
 pub(crate) type Next = Result<Option<Bytes>, UploadFault>;
 
 impl Call {
-    /// Whether nobody waits for it any more.
-    pub(crate) fn is_closed(&self) -> bool {
-        match &self.progress {
-            Progress::Open(answer) => answer.is_closed(),
-            Progress::Streaming(sending) => sending.writer.is_gone(),
-            Progress::Closed => true,
-        }
-    }
-
     /// The head of a reply is there, whose body is a stream from now on: what it is answered with. The waker is woken when
     /// there is room.
     pub(crate) fn begin_stream(

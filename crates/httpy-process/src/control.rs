@@ -1,17 +1,27 @@
 //! What the host asks of the workers, and what they answer on their control sockets.
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 
-use httpy_core::frame::{Command, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
-use httpy_core::{LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Standing, TargetId, Work, log};
+use httpy_core::frame::{
+    Command, Lane as Way, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks,
+};
+use httpy_core::{
+    LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Stack, StackOf, Standing, TargetId, Work, log,
+};
 
 use crate::ask::{Ask, gone, internal};
+use crate::call::Call;
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
 use crate::handover::{Handler, Reason, Wants};
+use crate::reply::broken;
 use crate::said::{exit_report, figures, text};
-use crate::worker::{Worker, broken};
+use crate::worker::{Worker, index};
+
+/// So many calls on an event loop are told of.
+const MOST_OLDEST: usize = 8;
 
 impl Dispatch {
     /// Does what the host asks.
@@ -179,6 +189,7 @@ impl Dispatch {
                     return Err(broken(format!("that {target} is another handler than in other workers")));
                 }
                 worker.handlers = index + 1;
+                self.settle_load();
                 Ok(())
             }
             Ask::Init(reply) => {
@@ -216,7 +227,8 @@ impl Dispatch {
             }
             Ask::Stack { ticket, notice } => {
                 let stacks = worker.stacks(stacks(value)?);
-                let stack = stacks.into_iter().find(|stack| Arc::ptr_eq(&stack.ticket, &ticket));
+                let is_its = |stack: &Stack| matches!(&stack.of, StackOf::Call(of) if Arc::ptr_eq(of, &ticket));
+                let stack = stacks.into_iter().find(is_its);
                 self.say(with_stack(*notice, stack.map(|stack| stack.text)));
                 Ok(())
             }
@@ -234,7 +246,7 @@ impl Dispatch {
         seat: usize,
         index: usize,
         handler: Handler,
-        reply: std::sync::mpsc::SyncSender<Result<Loaded, LoadError>>,
+        reply: SyncSender<Result<Loaded, LoadError>>,
     ) {
         let handler = self.shared.add(handler);
         self.handlers = self.shared.all();
@@ -243,9 +255,21 @@ impl Dispatch {
             let target = handler.target.clone();
             worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
         }
-        self.is_loading = false;
-        drop(reply.try_send(Ok(loaded(index, &handler))));
-        self.load_next();
+        self.loading = Some((index, reply));
+        self.settle_load();
+    }
+
+    /// Tells that a handler is loaded, when every worker has it.
+    pub(crate) fn settle_load(&mut self) {
+        let lacks = |index: usize| {
+            let mut workers = self.workers.iter().flatten().filter(|worker| !worker.stopping);
+            workers.any(|worker| worker.handlers <= index)
+        };
+        if let Some((index, reply)) = self.loading.take_if(|(index, _)| !lacks(*index)) {
+            self.is_loading = false;
+            drop(reply.try_send(Ok(loaded(index, &self.handlers[index]))));
+            self.load_next();
+        }
     }
 
     fn failed(&mut self, seat: usize, ask: Ask, error: LoadError) -> Result<(), Reason> {
@@ -286,14 +310,24 @@ impl Dispatch {
         let workers = self.workers.iter().flatten();
         let members = workers.clone().map(|worker| {
             let oldest = worker.lanes.iter().flat_map(|lane| lane.calls.values()).min_by_key(|call| call.sent);
-            let work = oldest.map(|call| Work {
-                target: self.handlers.get(call.target.index).map_or_else(String::new, |it| it.target.clone()),
-                ticket: Arc::clone(&call.ticket),
-            });
+            let work = oldest.map(|call| self.work(call));
             let standing = if work.is_some() { Standing::Working } else { Standing::Idle };
             Member { number: worker.number, name: worker.name.clone(), standing, work }
         });
-        Roster { jobs: self.jobs(), has_gil: workers.clone().all(|worker| worker.has_gil), members: members.collect() }
+        let (has_gil, mut loops) = (workers.clone().all(|worker| worker.has_gil), self.board.lock().loops.clone());
+        for known in &mut loops {
+            let Some(worker) = workers.clone().find(|worker| worker.name == known.name) else { continue };
+            let mut calls: Vec<&Call> = worker.lanes[index(Way::Async)].calls.values().collect();
+            calls.sort_unstable_by_key(|call| call.sent);
+            known.calls = calls.len();
+            known.oldest = calls.into_iter().take(MOST_OLDEST).map(|call| self.work(call)).collect();
+        }
+        Roster { jobs: self.jobs(), has_gil, members: members.collect(), loops }
+    }
+
+    fn work(&self, call: &Call) -> Work {
+        let target = self.handlers.get(call.target.index).map_or_else(String::new, |it| it.target.clone());
+        Work { target, ticket: Arc::clone(&call.ticket) }
     }
 }
 

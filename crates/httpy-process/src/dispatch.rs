@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use httpy_core::frame::{Command, Question};
-use httpy_core::{Notice, Outcome, Seat};
+use httpy_core::{LoadError, Loaded, Notice, Outcome, Seat};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
@@ -49,6 +50,8 @@ pub(crate) struct Dispatch {
     /// Handlers that are still to be loaded, one after the other.
     pub(crate) loads: VecDeque<Deed>,
     pub(crate) is_loading: bool,
+    /// The handler that one worker has loaded and others have not yet, and who waits for that.
+    pub(crate) loading: Option<(usize, SyncSender<Result<Loaded, LoadError>>)>,
     /// What every worker loads for its end.
     pub(crate) shutdown: Vec<String>,
     pub(crate) gatherings: Gatherings,
@@ -88,6 +91,7 @@ impl Dispatch {
             after: After::default(),
             loads: VecDeque::new(),
             is_loading: false,
+            loading: None,
             shutdown: Vec::new(),
             gatherings: Gatherings::default(),
             board,
@@ -186,6 +190,7 @@ impl Dispatch {
             worker.stopping = true;
             worker.command(&Command::Stop);
         }
+        self.settle_load();
     }
 
     /// Takes in what the host has left.
@@ -247,6 +252,7 @@ impl Dispatch {
         for ask in std::mem::take(&mut self.after.asks) {
             self.unanswered(ask);
         }
+        self.settle_load();
         self.take_back();
     }
 
@@ -274,12 +280,12 @@ impl Dispatch {
     fn sleeps(&mut self, context: &mut Context<'_>, now: Instant) -> bool {
         let looks = self.workers.iter_mut().flatten().filter_map(|worker| worker.look(now));
         let next = looks.chain(self.watched.iter().map(|watched| watched.next)).min();
+        // What `look` has told the workers.
+        self.write(context, now);
         let Some(next) = next else {
             self.rings = None;
             return true;
         };
-        // What `look` has told the workers.
-        self.write(context, now);
         // One that rings too early is set anew then, which is cheaper than to set it in each round.
         if self.rings.is_none_or(|rings| next < rings) {
             self.rings = Some(next);

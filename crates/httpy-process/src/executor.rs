@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use httpy_core::{
-    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, LoopFigures, Roster, Slow,
-    Stack, StartError, TargetId, Ticket, log,
+    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, Roster, Slow, Stack,
+    StartError, TargetId, Ticket, log,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -60,6 +60,15 @@ impl Processes {
         let options = Arc::new(options);
         let lines = Lines::start(listener.notice).map_err(StartError::Thread)?;
         let (hub, handlers, board) = (Arc::<Hub>::default(), Arc::<Handlers>::default(), Arc::<Board>::default());
+        // Before the first worker is told which levels are wanted.
+        let watch = log::watch({
+            let hub = Arc::downgrade(&hub);
+            move || {
+                if let Some(hub) = hub.upgrade() {
+                    hub.ask(Deed::LogLevel);
+                }
+            }
+        });
         let (sender, receiver) = sync_channel(1);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         let handle = runtime.handle().clone();
@@ -90,10 +99,6 @@ impl Processes {
         let supervisor =
             receiver.recv().unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())))?;
         let supervisor = Mutex::new(Some(Arc::new(supervisor)));
-        let watch = log::watch({
-            let hub = Arc::downgrade(&hub);
-            move || hub.upgrade().into_iter().for_each(|hub| drop(hub.ask(Deed::LogLevel)))
-        });
         Ok(Self { hub, supervisor, runtime: handle, board, lines, options, watch })
     }
 
@@ -150,7 +155,8 @@ impl Execute for Processes {
         };
         let Standing { wanted, ready, deaths, replacements, .. } = standing;
         // Without any worker nothing should come here, however few have died.
-        let lost = if ready == 0 { replacements.max(1) } else { deaths };
+        // And no more of them than would say that nobody can come back: others always do.
+        let lost = if ready == 0 { replacements.max(1) } else { deaths.min(replacements) };
         Health { workers_max: wanted, lost, replacements, held_for: None }
     }
 
@@ -159,7 +165,9 @@ impl Execute for Processes {
         self.hub.ask(Deed::Roster(sender));
         // The thread waits for nobody, and is only looked for again where the system has no processor for it.
         let roster = receiver.recv_timeout(LOOK_AROUND);
-        roster.unwrap_or_else(|_| Roster { jobs: 0, has_gil: true, members: Vec::new() })
+        // For the next time.
+        self.hub.ask(Deed::Figures(None));
+        roster.unwrap_or_else(|_| Roster { jobs: 0, has_gil: true, members: Vec::new(), loops: Vec::new() })
     }
 
     fn stacks(&self) -> oneshot::Receiver<Vec<Stack>> {
@@ -172,12 +180,6 @@ impl Execute for Processes {
         let (sender, receiver) = sync_channel(1);
         self.hub.ask(Deed::Figures(Some(sender)));
         receiver
-    }
-
-    fn loop_figures(&self) -> Vec<LoopFigures> {
-        let figures = self.board.lock().loops.clone();
-        self.hub.ask(Deed::Figures(None));
-        figures
     }
 
     fn facts(&self) -> Facts {

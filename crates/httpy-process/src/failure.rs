@@ -61,18 +61,20 @@ impl fmt::Display for Failure {
 
 /// How a process ended, as half a sentence: `ended with exit status 1`, `was killed by SIGSEGV`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Exit(pub(crate) ExitStatus);
+pub(crate) struct Exit(pub(crate) Option<ExitStatus>);
 
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.code(), self.0.signal()) {
+        // Where the host ignores the ends of its children, nobody is told how they were.
+        let Some(status) = self.0 else { return f.write_str("has ended in a way that is not to be known") };
+        match (status.code(), status.signal()) {
             (Some(code), _) => write!(f, "ended with exit status {code}"),
             (None, Some(signal)) => match signal_name(signal) {
                 Some("SIGKILL") => f.write_str("was killed by SIGKILL, as the system does when memory is short"),
                 Some(name) => write!(f, "was killed by {name}"),
                 None => write!(f, "was killed by signal {signal}"),
             },
-            (None, None) => write!(f, "ended with {}", self.0),
+            (None, None) => write!(f, "ended with {status}"),
         }
     }
 }
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn an_exit_says_status_or_signal() {
-        let said = |raw| Exit(ExitStatus::from_raw(raw)).to_string();
+        let said = |raw| Exit(Some(ExitStatus::from_raw(raw))).to_string();
         assert_eq!(said(3 << 8), "ended with exit status 3");
         assert_eq!(said(11), "was killed by SIGSEGV");
         assert_eq!(said(9), "was killed by SIGKILL, as the system does when memory is short");

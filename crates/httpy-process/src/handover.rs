@@ -158,10 +158,6 @@ impl Handler {
 }
 
 impl Handlers {
-    pub(crate) fn get(&self, index: usize) -> Option<Arc<Handler>> {
-        self.lock().get(index).cloned()
-    }
-
     /// Adds one behind all others.
     pub(crate) fn add(&self, handler: Handler) -> Arc<Handler> {
         let handler = Arc::new(handler);

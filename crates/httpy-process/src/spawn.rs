@@ -5,14 +5,14 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::failure::Failure;
 use crate::options::ProcessOptions;
+use crate::process::Process;
 
 /// What a worker's process runs: the first lines of the package, and before them what must be done by any Python. One that
 /// could not read the rest says that it is too old; and what this process has open and not marked as its own is closed.
@@ -35,15 +35,6 @@ pub(crate) struct Spawned {
     pub(crate) control: UnixStream,
     pub(crate) output: OwnedFd,
     pub(crate) error: OwnedFd,
-}
-
-/// A worker's process, which leads a group of its own. Dropped, it is killed; the runtime reaps it.
-#[derive(Debug)]
-pub(crate) struct Process {
-    child: Child,
-    pub(crate) pid: u32,
-    /// How it ended.
-    status: Option<ExitStatus>,
 }
 
 /// The interpreter of the workers: the one asked for, else that of the virtual environment that was asked for or that
@@ -106,39 +97,11 @@ fn start(python: &Path, venv: Option<&Path>, program: &str) -> io::Result<Spawne
         command.env("VIRTUAL_ENV", std::path::absolute(venv)?);
     }
     let mut child = command.spawn()?;
-    let (Some(output), Some(error), Some(pid)) = (child.stdout.take(), child.stderr.take(), child.id()) else {
+    let (Some(output), Some(error)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("no pipes"));
     };
     let (output, error) = (output.into_owned_fd()?, error.into_owned_fd()?);
-    Ok(Spawned { process: Process { child, pid, status: None }, control, output, error })
-}
-
-impl Process {
-    /// Until it has ended. It is reaped then. May be dropped and called again.
-    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        let status = self.child.wait().await?;
-        self.status = Some(status);
-        Ok(status)
-    }
-
-    /// Whether [`wait`](Self::wait) has told so.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.status.is_some()
-    }
-
-    /// As [`has_ended`](Self::has_ended), and with status 0.
-    pub(crate) fn has_ended_well(&self) -> bool {
-        self.status.is_some_and(|status| status.success())
-    }
-
-    /// Kills it, and all that it has started and that has not left its group. To be called before [`wait`](Self::wait) has
-    /// returned, or at once after that: the number of the group is free for others once nobody is in it.
-    pub(crate) fn kill(&self) {
-        if let Some(group) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
-            // An error says that nobody is in it any more.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
+    Ok(Spawned { process: Process::new(child)?, control, output, error })
 }
 
 #[cfg(test)]

@@ -1,7 +1,4 @@
-//! `Worker`: one live worker process: its sockets, the calls that it was sent, and what it says of them.
-//!
-//! What it sends is judged here. Whatever no worker sends ends the connection, with a sentence about it, and the process is
-//! killed.
+//! `Worker`: one live worker process: its sockets, and the calls that it was sent. What it says of them is in `reply`.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,35 +7,26 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use httpy_core::frame::{
-    Batch, Command, Ending, Feed, FrameError, JobBody, JobMessage, Kind, Lane as Way, LogRecord, Message, Order, PART,
-    Question, Times, TooLong, write_part,
+    Batch, Command, Feed, JobBody, JobMessage, Lane as Way, LogRecord, Order, PART, Question, TooLong, write_part,
 };
-use httpy_core::{
-    Content, Fault, Freight, Outcome, Reader, Returned, Running, Seat, Stack, TargetId, Upload, UploadFault,
-    allows_body, stream,
-};
+use httpy_core::{Freight, Outcome, Reader, Seat, Stack, StackOf, TargetId, Upload, UploadFault, stream};
 use tokio::sync::oneshot;
 
 use crate::after::After;
 use crate::ask::Ask;
 use crate::call::{Body, Call, Progress, Receiving, Waiting};
 use crate::channel::Channel;
-use crate::handover::{Ended, Handler, MOST_RUNNING, Reason, Started, Tally, Wants, WorkerId};
+use crate::handover::{Ended, Handler, Reason, Started, Tally, Wants, WorkerId};
 use crate::hub::{Hub, Place};
 use crate::lane::{Lane, Numbers, QUICK};
+use crate::reply::{broken, end, unknown};
 
 /// So many jobs are sent ahead of what a quick worker has answered.
 const WINDOW: usize = 32;
-
-/// A body that comes back in parts is so long at most.
-const MOST_BODY: usize = 1024 * 1024 * 1024;
-
-/// A body below this is copied out of the frame that it came in, which would be kept for its sake.
-const SMALL: usize = 16 * 1024;
 
 /// One live worker process.
 #[derive(Debug)]
@@ -46,6 +34,7 @@ pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) name: String,
     pub(crate) number: usize,
+    pub(crate) pid: u32,
     pub(crate) has_gil: bool,
     pub(crate) control: Channel,
     /// Of plain handlers, and of `async def` ones.
@@ -63,7 +52,7 @@ pub(crate) struct Worker {
     recalling: bool,
     pub(crate) tally: Arc<Tally>,
     pub(crate) ended: oneshot::Sender<Ended>,
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
     seat: Seat,
     threads: usize,
     in_flight: usize,
@@ -92,13 +81,27 @@ impl Worker {
     pub(crate) fn new(started: Started, seat: Seat, hub: Arc<Hub>, threads: usize, in_flight: usize) -> Self {
         let now = Instant::now();
         let Started {
-            id, name, number, control, rest, sync, asynchronous, mark, handlers, facts, tally, ended, ..
+            id,
+            name,
+            number,
+            pid,
+            control,
+            rest,
+            sync,
+            asynchronous,
+            mark,
+            handlers,
+            facts,
+            tally,
+            ended,
+            ..
         } = started;
         let lane = |stream| Lane::new(Channel::new(stream, BytesMut::new()), now);
         Self {
             id,
             name,
             number,
+            pid,
             has_gil: facts.gil,
             control: Channel::new(control, rest),
             lanes: [lane(sync), lane(asynchronous)],
@@ -173,7 +176,7 @@ impl Worker {
             Body::Whole(whole) if whole.len() > PART => lane.ahead.push_back((number, whole.clone())),
             _ => {
                 if let Err(too_long) = write(lane.channel.batch(), number, &call, handler, now) {
-                    return self.end(call, Outcome::Panicked(too_long), after);
+                    return end(call, Outcome::Panicked(too_long), after);
                 }
             }
         }
@@ -207,7 +210,7 @@ impl Worker {
                 let Some((number, mut rest)) = lane.ahead.pop_front() else { break };
                 let part = rest.split_to(rest.len().min(PART));
                 // It is small enough.
-                drop(write_part(lane.channel.batch(), number, &part));
+                let _ = write_part(lane.channel.batch(), number, &part);
                 if !rest.is_empty() {
                     lane.ahead.push_back((number, rest));
                     continue;
@@ -218,7 +221,7 @@ impl Worker {
                 if let Err(too_long) = write(lane.channel.batch(), number, call, handler, now)
                     && let Some(call) = lane.calls.remove(&number)
                 {
-                    self.end(call, Outcome::Panicked(too_long), after);
+                    end(call, Outcome::Panicked(too_long), after);
                     return;
                 }
             }
@@ -228,7 +231,7 @@ impl Worker {
     /// Tells the worker something on the control socket.
     pub(crate) fn command(&mut self, command: &Command<'_>) {
         // Nothing of what is said there is anywhere near the limit of a frame.
-        drop(self.control.batch().add(|writer| command.write(writer)));
+        let _ = self.control.batch().add(|writer| command.write(writer));
     }
 
     /// Asks the worker something; `ask` says what is to become of the answer.
@@ -281,7 +284,7 @@ impl Worker {
     pub(crate) fn stacks(&self, stacks: Vec<(Way, u64, String)>) -> Vec<Stack> {
         let stacks = stacks.into_iter().filter_map(|(way, id, text)| {
             let call = self.lanes[index(way)].calls.get(&id)?;
-            Some(Stack { ticket: Arc::clone(&call.ticket), text })
+            Some(Stack { of: StackOf::Call(Arc::clone(&call.ticket)), text })
         });
         stacks.collect()
     }
@@ -297,20 +300,24 @@ impl Worker {
     /// Something may have moved in a stream of a call.
     pub(crate) fn moved(&mut self, way: Way, id: u64) {
         let Some(call) = self.lanes[index(way)].calls.get_mut(&id) else { return };
-        let room = call.sending().map(|sending| sending.full_since.map_or(Some(0), |_| sending.room()));
-        if matches!(room, Some(Some(credit)) if credit > 0) {
-            call.begin_chunk(Instant::now());
+        if let Some(sending) = call.sending()
+            && sending.full_since.is_some()
+        {
+            let taken = sending.room();
+            if taken.is_some_and(|bytes| bytes > 0) {
+                call.begin_chunk(Instant::now());
+            }
+            self.acknowledge(way, id, taken);
         }
-        self.credit(way, id, room);
         self.upload(way, id);
     }
 
-    /// Acknowledges chunks, or says that nobody wants any more.
-    fn credit(&mut self, way: Way, id: u64, credit: Option<Option<usize>>) {
-        match credit {
-            Some(Some(bytes)) if bytes > 0 => self.order(way, id, Order::Credit(bytes as u64)),
-            Some(None) => self.cancel(way, id),
-            _ => {}
+    /// So much of a reply's body was taken; none where nobody wants any more.
+    pub(crate) fn acknowledge(&mut self, way: Way, id: u64, taken: Option<usize>) {
+        match taken {
+            Some(0) => {}
+            Some(bytes) => self.order(way, id, Order::Credit(bytes as u64)),
+            None => self.cancel(way, id),
         }
     }
 
@@ -326,53 +333,7 @@ impl Worker {
                 Err(fault) => Feed::Fault(fault),
             };
             let command = Command::Job { lane: way, id, order: Order::Upload(feed) };
-            drop(self.control.batch().add(|writer| command.write(writer)));
-        }
-    }
-
-    /// Takes in what has come on both lanes, and does not look at it yet. True when anything has.
-    pub(crate) fn receive(&mut self, context: &mut Context<'_>) -> bool {
-        let mut any = false;
-        for lane in &mut self.lanes {
-            if let Poll::Ready(open) = lane.channel.poll_read(context) {
-                lane.is_open = open.is_ok_and(|open| open);
-                any = true;
-            }
-        }
-        any
-    }
-
-    /// Does what follows from what has come on both lanes.
-    ///
-    /// # Errors
-    ///
-    /// Why the connection is at its end.
-    pub(crate) fn read(&mut self, now: Instant, after: &mut After) -> Result<(), Reason> {
-        let mut answered = 0;
-        for way in WAYS {
-            let before = self.lanes[index(way)].calls.len();
-            self.read_arrived(way, now, after)?;
-            let lane = &mut self.lanes[index(way)];
-            if before > lane.calls.len() {
-                lane.answered = now;
-                answered += before - lane.calls.len();
-            }
-        }
-        if answered > 0 {
-            self.tally.answered.fetch_add(answered as u64, Ordering::Relaxed);
-        }
-        if self.lanes.iter().all(|lane| lane.is_open) { Ok(()) } else { Err(Reason::Closed) }
-    }
-
-    /// Reads what was written before the end, as far as it makes sense.
-    pub(crate) fn read_rest(&mut self, after: &mut After) {
-        let now = Instant::now();
-        for way in WAYS {
-            while self.lanes[index(way)].channel.read_now() {
-                if self.read_arrived(way, now, after).is_err() {
-                    break;
-                }
-            }
+            let _ = self.control.batch().add(|writer| command.write(writer));
         }
     }
 
@@ -387,107 +348,8 @@ impl Worker {
         }
     }
 
-    fn read_arrived(&mut self, way: Way, now: Instant, after: &mut After) -> Result<(), Reason> {
-        while let Some(payload) = self.lanes[index(way)].channel.next()? {
-            for message in payload.messages()? {
-                self.message(way, message?, now, after)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn message(&mut self, way: Way, message: Message<'_>, now: Instant, after: &mut After) -> Result<(), Reason> {
-        let Message { id, kind, times } = message;
-        let calls = &mut self.lanes[index(way)].calls;
-        let Some(call) = calls.get_mut(&id) else { return Err(unknown(id)) };
-        if let Kind::Part(bytes) = kind {
-            call.begin_chunk(now);
-            match &mut call.progress {
-                Progress::Streaming(sending) => {
-                    let credit = sending.chunk(bytes, now);
-                    self.credit(way, id, Some(credit));
-                }
-                Progress::Open(_) => {
-                    call.ahead.push(bytes);
-                    if call.ahead.len() * PART > MOST_BODY {
-                        return Err(broken(format!("a body of more than {MOST_BODY} bytes")));
-                    }
-                }
-                Progress::Closed => {}
-            }
-            return Ok(());
-        }
-        stamp(call, times, now);
-        let on_loop = way == Way::Async;
-        let is_open = matches!(call.progress, Progress::Open(_));
-        let outcome = match kind {
-            Kind::Head(head) if is_open => {
-                let heartbeat = head.heartbeat().cloned();
-                let wanted = match head.read(on_loop)? {
-                    Ok(returned) => {
-                        let allowed = allows_body(&call.ticket.call.method, returned.status);
-                        let waker = self.hub.waker(Place { worker: self.id, lane: way, id });
-                        if let Some((answer, outcome)) = call.begin_stream(returned, heartbeat, now, waker) {
-                            after.answer(call.target, answer, outcome, true);
-                        }
-                        allowed
-                    }
-                    Err(failure) => {
-                        if let Progress::Open(answer) = std::mem::replace(&mut call.progress, Progress::Closed) {
-                            after.answer(call.target, answer, Outcome::Contract(failure), call.interrupted);
-                        }
-                        false
-                    }
-                };
-                if !wanted {
-                    self.cancel(way, id);
-                }
-                return Ok(());
-            }
-            Kind::End(ending) if !is_open => {
-                if let Some(call) = calls.remove(&id) {
-                    end_stream(call, ending, after);
-                }
-                return Ok(());
-            }
-            Kind::Reply(reply) if is_open => {
-                let ahead = joined(std::mem::take(&mut call.ahead));
-                match reply.read(&ahead, on_loop)? {
-                    Ok(returned) => Outcome::Returned(own(returned)),
-                    Err(failure) => Outcome::Contract(failure),
-                }
-            }
-            Kind::Raised(exception) if is_open => Outcome::Raised(exception),
-            Kind::Upload(fault) if is_open => Outcome::Upload(fault),
-            Kind::NotRun if is_open && call.cancelled => {
-                if let Some(call) = calls.remove(&id) {
-                    call.ticket.finish();
-                }
-                return Ok(());
-            }
-            _ => return Err(broken(format!("something else than what follows in call {id}"))),
-        };
-        if let Some(call) = calls.remove(&id) {
-            self.end(call, outcome, after);
-        }
-        Ok(())
-    }
-
-    /// Ends a call whose head was not answered.
-    fn end(&self, call: Call, outcome: Outcome, after: &mut After) {
-        let Call { target, ticket, progress, permits, cancelled, interrupted, .. } = call;
-        ticket.finish();
-        // Both before the end of the answer: a client that has its answer finds the bytes of its body, and its service's
-        // limit, given back; and the response future frees what its thread allocated.
-        drop((ticket, permits));
-        let silent = interrupted && !matches!(outcome, Outcome::Panicked(_)) || cancelled && is_cancellation(&outcome);
-        if let Progress::Open(answer) = progress {
-            after.answer(target, answer, outcome, silent);
-        }
-    }
-
     /// How far a lane's jobs have begun; all of them where that cannot be found out.
-    fn mark(&self, way: Way) -> u64 {
+    pub(crate) fn mark(&self, way: Way) -> u64 {
         let mut bytes = [0; 8];
         let offset = 8 * index(way) as u64;
         self.mark.read_exact_at(&mut bytes, offset).map_or(u64::MAX, |()| u64::from_le_bytes(bytes))
@@ -534,45 +396,6 @@ impl Worker {
         }
         Ok(())
     }
-
-    /// Ends all calls: what had begun is answered, what had not goes to others. Tells the supervisor.
-    pub(crate) fn close(mut self, reason: Reason, handlers: &[Arc<Handler>], after: &mut After) {
-        let mut running = Vec::new();
-        for way in WAYS {
-            let mark = self.mark(way);
-            let mut calls: Vec<_> = self.lanes[index(way)].calls.drain().collect();
-            calls.sort_unstable_by_key(|(number, _)| *number);
-            for (number, call) in calls {
-                if number > mark && matches!(call.progress, Progress::Open(_)) {
-                    after.back.extend(call.put_back());
-                    continue;
-                }
-                if running.len() < MOST_RUNNING {
-                    let target = handlers.get(call.target.index).map_or_else(String::new, |it| it.target.clone());
-                    let route = call.ticket.call.details.route.clone();
-                    running.push(Running { target, route, elapsed: call.ticket.pushed.elapsed() });
-                }
-                let text = format!("its worker process, {}, {}", self.name, died(&reason));
-                if matches!(call.progress, Progress::Open(_)) {
-                    self.end(call, Outcome::Crashed(text), after);
-                } else {
-                    end_stream(call, Ending { fault: Some(Fault::Crashed(text)), closing: None }, after);
-                }
-            }
-        }
-        self.tally.under_way.store(0, Ordering::Relaxed);
-        after.asks.extend(self.asks.into_values());
-        // Fails where the supervisor has ended.
-        drop(self.ended.send(Ended { reason, running }));
-    }
-}
-
-fn died(reason: &Reason) -> &'static str {
-    match reason {
-        Reason::Closed => "died",
-        Reason::Broken(_) => "was killed, as it sent what no worker sends",
-        Reason::Stuck => "was killed, as a call in it did not come back after its deadline",
-    }
 }
 
 /// # Errors
@@ -609,70 +432,5 @@ fn reader(upload: Upload) -> Reader<UploadFault> {
             writer.end();
             reader
         }
-    }
-}
-
-/// The parts of a body in one.
-fn joined(mut parts: Vec<Bytes>) -> Bytes {
-    match parts.len() {
-        0 => Bytes::new(),
-        1 => parts.swap_remove(0),
-        _ => parts.concat().into(),
-    }
-}
-
-/// A reply whose small body does not keep the frame that it came in.
-fn own(mut returned: Returned) -> Returned {
-    if let Content::Whole(whole) = &mut returned.body
-        && whole.len() < SMALL
-    {
-        *whole = Bytes::copy_from_slice(whole);
-    }
-    returned
-}
-
-/// Notes when a call came how far, as far as that can be true.
-fn stamp(call: &Call, times: Option<Times>, now: Instant) {
-    if let Some(Times { called, returned, converted }) = times {
-        let at = |after: Duration| call.sent.checked_add(after).map_or(now, |at| at.min(now));
-        call.ticket.stamp_run(at(called), at(returned), at(converted));
-    }
-}
-
-/// Ends a call whose head was answered.
-fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &mut After) {
-    let Call { target, ticket, progress, permits, cancelled, interrupted, .. } = call;
-    ticket.finish();
-    drop((ticket, permits));
-    let outcome = fault.as_ref().and_then(Fault::outcome);
-    let is_over = interrupted || cancelled && outcome.as_ref().is_some_and(is_cancellation);
-    if let Progress::Streaming(sending) = progress {
-        let crashed = matches!(fault, Some(Fault::Crashed(_)));
-        sending.end(fault.map(|fault| if is_over && !crashed { Fault::Interrupted } else { fault }));
-    }
-    if !is_over {
-        after.late.extend(outcome.into_iter().chain(closing.map(Outcome::Raised)).map(|outcome| (target, outcome)));
-    }
-}
-
-/// Whether a call ended by being cancelled.
-fn is_cancellation(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Raised(exception) if exception.type_name() == "asyncio.exceptions.CancelledError")
-}
-
-#[cold]
-fn unknown(id: u64) -> Reason {
-    broken(format!("something about call {id}, which is none that it has"))
-}
-
-#[cold]
-pub(crate) fn broken(text: String) -> Reason {
-    Reason::Broken(text)
-}
-
-impl From<FrameError> for Reason {
-    #[cold]
-    fn from(error: FrameError) -> Self {
-        Self::Broken(error.to_string())
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use httpy_core::{
-    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, LoadErrorKind, Loaded, LoopFigures,
-    Roster, Slow, Stack, StartError, TargetId, Ticket,
+    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, LoadErrorKind, Loaded, Roster, Slow,
+    Stack, StartError, TargetId, Ticket,
 };
 use tokio::sync::oneshot;
 
@@ -122,10 +122,6 @@ impl Execute for Embedded {
 
     fn ask_figures(&self) -> mpsc::Receiver<Figures> {
         self.pool.ask_figures()
-    }
-
-    fn loop_figures(&self) -> Vec<LoopFigures> {
-        self.pool.loop_figures()
     }
 
     fn facts(&self) -> Facts {

@@ -1,4 +1,4 @@
-//! How the figures of the interpreter and of the event loops are taken.
+//! How the figures of the interpreter are taken, for the host's metrics; `Lag`: how late an event loop is.
 //!
 //! The interpreter's are asked on Python's main thread, so that nobody else has to attach for them, and come when that has
 //! the interpreter. What belongs to an event loop is counted by its own thread.
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Figures, LoopFigures};
+use httpy_core::Figures;
 use pyo3::prelude::*;
 
 use crate::pool::Pool;
@@ -24,11 +24,6 @@ impl Pool {
             }
         });
         receiver
-    }
-
-    /// What is counted of the event loops now; has each of them rung, for the next time. Never blocks.
-    pub fn loop_figures(&self) -> Vec<LoopFigures> {
-        self.crew.event_loops.figures()
     }
 }
 

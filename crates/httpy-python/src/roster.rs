@@ -6,7 +6,8 @@ use crate::pool::Pool;
 use crate::worker;
 
 impl Pool {
-    /// Who does what now. One worker is read after the other, while they go on. Never waits for the interpreter.
+    /// Who does what now. One worker is read after the other, while they go on; each event loop is rung, so that the next
+    /// roster has its lag. Never waits for the interpreter.
     pub fn roster(&self) -> Roster {
         let crew = &self.crew;
         let Line { jobs, exclusive, workers } = crew.queue.line();
@@ -16,6 +17,6 @@ impl Pool {
             standing,
             work: crew.desks.look(seat).map(|(target, ticket)| Work { target: crew.name(target), ticket }),
         });
-        Roster { jobs, has_gil: exclusive, members: members.collect() }
+        Roster { jobs, has_gil: exclusive, members: members.collect(), loops: crew.event_loops.members(crew) }
     }
 }

@@ -1,5 +1,5 @@
-//! `Stacks`: reads what handlers are doing, for those who cannot wait for the interpreter themselves: of all workers at
-//! once, or of one call that takes long, on a worker or an event loop. Nobody is interrupted.
+//! `Stacks`: reads what handlers are doing, for those who cannot wait for the interpreter themselves: of all workers and
+//! event loops at once, or of one call that takes long, on a worker or an event loop. Nobody is interrupted.
 //!
 //! A thread of its own does the waiting. There is one at most, started when somebody asks and gone when all are answered, so
 //! that however often it is asked while the interpreter is held, nothing piles up but the senders; and of these those
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use httpy_core::{Lane, Notice, Slow, Stack, TargetId, Ticket};
+use httpy_core::{Lane, Notice, Slow, Stack, StackOf, TargetId, Ticket};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
@@ -41,7 +41,7 @@ struct State {
 }
 
 impl Pool {
-    /// The stacks of all calls that are in handlers, as soon as the interpreter can be had, which may be never: wait with
+    /// The stacks of all calls that are in handlers, of those on event loops the oldest, as soon as the interpreter can be had, which may be never: wait with
     /// a limit. Closed without an answer where no thread can be had, and where too many wait. Never blocks.
     pub fn stacks(&self) -> oneshot::Receiver<Vec<Stack>> {
         let (sender, receiver) = oneshot::channel();
@@ -109,10 +109,11 @@ fn read(py: Python<'_>, crew: &Crew) -> Vec<Stack> {
             let frames = deadline.capture(py, thread);
             // Asked afterwards: they are this call's only where the worker is still in it.
             let still = crew.desks.look(seat).is_some_and(|(_, now)| Arc::ptr_eq(&now, &ticket));
-            still.then_some((ticket, frames))
+            still.then_some((StackOf::Call(ticket), frames))
         })
+        .chain(crew.event_loops.stacks(py))
         .collect();
-    captured.into_iter().map(|(ticket, frames)| Stack { ticket, text: deadline.show(py, frames) }).collect()
+    captured.into_iter().map(|(of, frames)| Stack { of, text: deadline.show(py, frames) }).collect()
 }
 
 /// What one call is doing, if it still runs.

@@ -8,7 +8,6 @@ use httpy_core::{Execute, Listener};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{LONGEST, MIB};
-use crate::error::Kind;
 use crate::{Config, Error};
 
 /// What runs an app's handlers.
@@ -240,7 +239,10 @@ pub(crate) fn start(config: &Config, paths: Vec<PathBuf>, listener: Listener) ->
         #[cfg(not(all(feature = "embed", feature = "processes")))]
         _ => {
             drop((paths, listener));
-            Err(Error::new(Kind::Config, "executor: it needs a feature of the crate httpy that is not on".to_owned()))
+            Err(Error::new(
+                crate::error::Kind::Config,
+                "executor: it needs a feature of the crate httpy that is not on".to_owned(),
+            ))
         }
     }
 }

@@ -226,6 +226,6 @@ pub use httpy_core::{Exception, Frame, Link, Relation};
 pub use route::RouteMap;
 pub use service::{CallFuture, PyService, ResponseBody, ResponseFuture};
 pub use status::{
-    CallCounts, CurrentCall, Ending, History, Percentiles, Recent, RecordedCall, StatusFuture, StatusPage, Worker,
-    WorkerState,
+    CallCounts, CurrentCall, Ending, EventLoop, History, LoopCall, Percentiles, Recent, RecordedCall, StatusFuture,
+    StatusPage, Worker, WorkerState,
 };

@@ -3,6 +3,7 @@
 //! - `GET /` and `GET /items` are native, with axum's shared state.
 //! - `GET /price/{item}` is Python, and `PUT /price/{item}` on the same path native.
 //! - `POST /report` is another Python function, behind a time limit of its own; two at a time are enough of it.
+//! - `GET /delivery/{item}` waits in a worker for a slow system, and `GET /tracking/{item}` on an event loop.
 //! - `GET /readyz` and `GET /livez` tell a load balancer and a supervisor how Python is, without asking it.
 //! - `GET /status` is a page that shows what Python does, for operators only (`operator`, `secret`).
 //! - A middleware finds out who asks; Python gets the user as an extra, which no client can forge.
@@ -19,7 +20,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, get, on_service, post_service, put};
+use axum::routing::{MethodFilter, get, get_service, on_service, post_service, put};
 use axum::{Json, Router};
 use httpy::PyApp;
 use serde::Serialize;
@@ -93,6 +94,8 @@ fn router(python: &PyApp) -> Result<Router, httpy::Error> {
         // `on_service` leaves the path's other methods free, here for a native one.
         .route("/price/{item}", on_service(MethodFilter::GET, python.service()).merge(put(restock)))
         .route("/report", report)
+        .route("/delivery/{item}", get_service(python.handler("supplier:delivery")?))
+        .route("/tracking/{item}", get_service(python.handler("supplier:tracking")?))
         .layer(from_fn(authenticate))
         .layer(CompressionLayer::new())
         .layer(CorsLayer::permissive())
@@ -147,6 +150,8 @@ fn say_where(listener: &TcpListener) -> std::io::Result<()> {
     println!("  curl -i http://{address}/price/apple -H 'Authorization: Bearer ada'");
     println!("  curl -i -X PUT http://{address}/price/apple");
     println!("  curl -i http://{address}/report -d '[1, 2.5, 4]'");
+    println!("  curl -i 'http://{address}/delivery/apple?seconds=0.5'");
+    println!("  curl -i 'http://{address}/tracking/apple?seconds=0.5'");
     println!("  curl -i http://{address}/readyz");
     println!("  and in a browser: http://{address}/status, as operator with the password secret");
     Ok(())

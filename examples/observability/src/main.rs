@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tower_http::trace::TraceLayer;
 
 const GRACE: Duration = Duration::from_secs(10);
+const UPKEEP: Duration = Duration::from_secs(5);
 /// From 10 µs to 10 s.
 const BUCKETS: [f64; 19] =
     [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
@@ -25,6 +26,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let traces = trace::start()?;
     // Both before the app is built: that is when httpy looks for them.
     let figures = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
+    let upkeep = figures.clone();
+    // The recorder keeps every single sample until it is scraped, or this is called.
+    tokio::spawn(async move {
+        let mut every = tokio::time::interval(UPKEEP);
+        loop {
+            every.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
     let python = PyApp::builder("shop:handle")
         .init("shop:init")
         .shutdown_function("shop:stop")

@@ -63,7 +63,7 @@ class Outlet:
                 os._exit(0)
 
     def settle(self) -> None:
-        """Sends what waits, and lets who sends at this moment come to the end of that."""
+        """As `flush`; and what another thread is about to send is sent, too, before the process may end."""
         self.flush()
         with self._lock:
             pass

@@ -12,3 +12,4 @@ mod end;
 mod limit;
 mod stream;
 mod turn;
+mod view;

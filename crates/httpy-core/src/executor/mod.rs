@@ -20,12 +20,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 pub use self::exit::ExitReport;
-pub use self::figure::{Figures, LoopFigures};
+pub use self::figure::Figures;
 pub use self::health::Health;
 pub use self::load::{LoadError, LoadErrorKind, Loaded};
 pub use self::notice::{Notice, Overdue, Slow};
 pub use self::process::{ProcessNotice, Running};
-pub use self::roster::{Member, Roster, Stack, Work};
+pub use self::roster::{LoopMember, Member, Roster, Stack, StackOf, Work};
 pub use self::start::{Facts, StartError};
 use crate::{Job, Outcome, TargetId, Ticket};
 
@@ -94,19 +94,18 @@ pub trait Execute: fmt::Debug + Send + Sync {
     /// How the workers are.
     fn health(&self) -> Health;
 
-    /// Who does what now. One worker is read after the other, while they go on.
+    /// Who does what now. One worker is read after the other, while they go on; each event loop is rung, so that the next
+    /// roster has its lag.
     fn roster(&self) -> Roster;
 
-    /// The stacks of all calls that are in handlers, as soon as they can be had, which may be never: wait with a limit.
+    /// The stacks of all calls that are in handlers, of those on event loops the oldest, and of loops that do not come round,
+    /// as soon as they can be had, which may be never: wait with a limit.
     /// Closed without an answer where they are not to be had, and where too many wait. Never blocks.
     fn stacks(&self) -> oneshot::Receiver<Vec<Stack>>;
 
     /// Asks for figures of Python itself. They come when it has time; closed without them where it has ended, or app code
     /// has broken `gc` or `sys`. Never blocks.
     fn ask_figures(&self) -> mpsc::Receiver<Figures>;
-
-    /// What is counted of the event loops now; has each of them rung, for the next time. Never blocks.
-    fn loop_figures(&self) -> Vec<LoopFigures>;
 
     /// What is known of the interpreter since its start.
     fn facts(&self) -> Facts;

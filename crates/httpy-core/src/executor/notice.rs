@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::ProcessNotice;
-use crate::{Exception, Timings};
+use crate::{Exception, Lane, Timings};
 
 /// One line of the log; `Display` is its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +135,8 @@ pub struct Slow {
     pub route: Option<String>,
     /// How long ago it was put into the queue when that was noticed.
     pub elapsed: Duration,
+    /// What runs it.
+    pub lane: Lane,
     /// Whether it was taken by then.
     pub taken: bool,
     /// How long it had waited by then, and for what.
@@ -211,17 +213,22 @@ impl fmt::Display for Notice {
                 write!(f, "{target} did not yield a chunk within {limit:?}")
             }
             Self::Slow { call, stack } => {
-                let Slow { target, elapsed, timings: Timings { queue, attach, .. }, .. } = call;
+                let Slow { target, lane, elapsed, timings: Timings { queue, attach, .. }, .. } = call;
                 write!(f, "{target} has taken {elapsed:.1?}")?;
                 call.route.as_ref().map_or(Ok(()), |route| write!(f, ", route {route}"))?;
                 if !call.taken {
-                    return f.write_str(", and still waits for a worker: its handler was not called yet");
+                    let what = if *lane == Lane::Worker { "a worker" } else { "its event loop to come round" };
+                    return write!(f, ", and still waits for {what}: its handler was not called yet");
                 }
                 let run = elapsed.saturating_sub(*queue + *attach);
-                write!(
-                    f,
-                    ": {queue:.1?} in the queue, {attach:.1?} in line for the interpreter, {run:.1?} in its handler"
-                )?;
+                match lane {
+                    Lane::Worker => {
+                        write!(f, ": {queue:.1?} in the queue, {attach:.1?} in line for the interpreter, ")?;
+                    }
+                    // How much of that was spent in line for the interpreter, the loop does not tell.
+                    Lane::EventLoop => write!(f, ": {queue:.1?} until its event loop came to it, ")?,
+                }
+                write!(f, "{run:.1?} in its handler")?;
                 match stack {
                     Some(stack) => frames(f, Some(stack)),
                     None => f.write_str("; it has ended before its stack was read"),

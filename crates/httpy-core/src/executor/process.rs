@@ -30,11 +30,11 @@ pub enum ProcessNotice {
         /// When the next one is tried.
         again_in: Duration,
     },
-    /// Worker processes die more often than they may: the app is not ready.
+    /// As many worker processes have died as may: the app is not ready.
     Restless {
         /// How many have died within a minute.
         deaths: usize,
-        /// How many may.
+        /// From how many on that is so.
         replacements: usize,
     },
     /// A worker process is replaced, because it has served for long enough.
@@ -96,8 +96,8 @@ impl fmt::Display for ProcessNotice {
             }
             Self::Restless { deaths, replacements } => write!(
                 f,
-                "{deaths} worker processes have died within a minute, and {replacements} may: the app is not ready until \
-                 fewer do"
+                "{deaths} worker processes have died within a minute, and from {replacements} on that is too many: the app is not ready until \
+                 fewer have"
             ),
             Self::Recycled { worker, process, why } => {
                 write!(f, "{worker} (process {process}) {why}: it is replaced")

@@ -1,10 +1,11 @@
-//! `Roster`: the workers and their calls at one moment. Read without Python, so also while every worker is stuck.
+//! `Roster`: the workers, the event loops and their calls at one moment. Read without Python, so also while every worker is stuck.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{Standing, Ticket};
 
-/// The workers, the jobs that wait for them, and whether one at a time takes jobs.
+/// The workers, the jobs that wait for them, whether one at a time takes jobs, and the event loops.
 #[derive(Clone, Debug)]
 pub struct Roster {
     /// Jobs that wait for a worker.
@@ -13,6 +14,8 @@ pub struct Roster {
     pub has_gil: bool,
     /// Every worker that is there, by number.
     pub members: Vec<Member>,
+    /// The event loops; none before the first async target.
+    pub loops: Vec<LoopMember>,
 }
 
 /// One worker.
@@ -28,7 +31,27 @@ pub struct Member {
     pub work: Option<Work>,
 }
 
-/// A call that a worker is in.
+/// One event loop.
+#[derive(Clone, Debug, Default)]
+pub struct LoopMember {
+    /// Its name.
+    pub name: String,
+    /// Jobs that were pushed to it and have not ended.
+    pub calls: usize,
+    /// Those of them whose first step has not begun.
+    pub waiting: usize,
+    /// How long it took to come round when it was rung the last time, or has taken until now. None before the first time.
+    pub lag: Option<Duration>,
+    /// For how long it has not come round, where that is longer than the option says.
+    pub blocked_for: Option<Duration>,
+    /// The call that blocks it. None where it is a task that a handler left behind, or a callback, and, beyond a call's first
+    /// step, until somebody could look.
+    pub blocked_by: Option<Work>,
+    /// The calls that have been under way for longest, the oldest first; at most eight.
+    pub oldest: Vec<Work>,
+}
+
+/// A call that a worker or an event loop is in.
 #[derive(Clone, Debug)]
 pub struct Work {
     /// The handler's target.
@@ -37,11 +60,20 @@ pub struct Work {
     pub ticket: Arc<Ticket>,
 }
 
-/// What the handler of one call was doing.
+/// What somebody was doing.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    /// The call.
-    pub ticket: Arc<Ticket>,
+    /// Who.
+    pub of: StackOf,
     /// Its frames as a traceback prints them, the outermost first; empty where no Python code runs.
     pub text: String,
+}
+
+/// Who was doing something.
+#[derive(Clone, Debug)]
+pub enum StackOf {
+    /// The handler of this call; an async one that waits shows what it awaits.
+    Call(Arc<Ticket>),
+    /// The event loop of this name, which does not come round.
+    EventLoop(String),
 }

@@ -37,7 +37,7 @@ pub(super) struct Driver {
     pub(super) next_reload: Reload,
     pub(super) initialised: (mpsc::Sender<Initialised>, mpsc::Receiver<Initialised>),
     pub(super) closing: Option<Closing>,
-    /// More workers have died than may.
+    /// As many workers have died as may.
     restless: bool,
 }
 
@@ -245,10 +245,11 @@ impl Driver {
             self.say(ProcessNotice::Died { worker, process: pid, how, running, said, again_in });
         }
         let replacements = self.setup.options.replacements;
-        if deaths > replacements && !self.restless {
+        let is_restless = deaths > 0 && deaths >= replacements;
+        if is_restless && !self.restless {
             self.say(ProcessNotice::Restless { deaths, replacements });
         }
-        self.restless = deaths > replacements;
+        self.restless = is_restless;
     }
 
     pub(super) async fn perform(&mut self, actions: Vec<Action>, occasion: Occasion) {

@@ -13,7 +13,8 @@ use crate::failure::{Exit, Failure};
 use crate::handover::{Ended, Order, Reason, Tally, WorkerId};
 use crate::handshake::{Newcomer, Patience, Problem, welcome};
 use crate::line::{Lines, Stream, Tail};
-use crate::spawn::{Process, spawn};
+use crate::process::Process;
+use crate::spawn::spawn;
 
 /// A process whose connection has ended gets so long to end as well, and a connection whose process has.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -83,14 +84,14 @@ impl Tender {
         };
         let (mut process, tail) = (spawned.process, Arc::new(Tail::default()));
         for (stream, pipe) in [(Stream::Output, spawned.output), (Stream::Error, spawned.error)] {
-            self.lines.follow(Arc::clone(&self.name), process.pid, stream, pipe, Arc::clone(&tail)).await;
+            self.lines.follow(Arc::clone(&self.name), process.id(), stream, pipe, Arc::clone(&tail)).await;
         }
         let log = |record| self.lines.log(record);
         let welcomed = {
             let mut welcome = std::pin::pin!(welcome(spawned.control, &self.boot, self.patience, &log));
             tokio::select! {
                 result = &mut welcome => result,
-                _ = process.wait() => {
+                () = process.ended() => {
                     // What it has said before it ended is still there to be read.
                     timeout(LAST_WORDS, welcome).await.unwrap_or(Err(Problem::Closed))
                 }
@@ -111,18 +112,18 @@ impl Tender {
     async fn bury(&self, problem: Problem, mut process: Process, tail: &Tail) -> Down {
         if let Problem::Closed = problem {
             // It is about to end, and how it does is what there is to say.
-            drop(timeout(LAST_WORDS, process.wait()).await);
+            drop(timeout(LAST_WORDS, process.ended()).await);
         }
         let ended = process.has_ended();
         process.kill();
-        let exit = exit(&mut process).await;
+        let exit = Exit(process.bury().await);
         let (python, said) = (self.python.display(), tail.last(LAST_LINES).await);
         let failure = match problem {
             Problem::Load(error) => Failure::Load(error),
             Problem::Closed if ended => Failure::of(&format!("{python} {exit} before it was ready"), &said),
             problem => Failure::of(&format!("{python}: {problem}"), &said),
         };
-        Down { pid: process.pid, exit, said, ..Down::unstarted(failure) }
+        Down { pid: process.id(), exit: exit.to_string(), said, ..Down::unstarted(failure) }
     }
 
     async fn watch(
@@ -139,7 +140,7 @@ impl Tender {
         let (mut end, mut is_worn, mut was_killed) = (None, false, false);
         loop {
             tokio::select! {
-                _ = process.wait() => break,
+                () = process.ended() => break,
                 _ = &mut kill, if !was_killed => {
                     was_killed = true;
                     process.kill();
@@ -150,8 +151,8 @@ impl Tender {
                         Reason::Broken(what) => Some(format!("was killed, as it has sent what no worker sends: {what}")),
                         Reason::Stuck => Some("was killed, as a call does not come back".to_owned()),
                         // It mostly ends in this moment, and how it does is what there is to say.
-                        Reason::Closed => match timeout(LAST_WORDS, process.wait()).await {
-                            Ok(_) => None,
+                        Reason::Closed => match timeout(LAST_WORDS, process.ended()).await {
+                            Ok(()) => None,
                             Err(_) => Some("was killed, as it has closed its socket".to_owned()),
                         },
                     };
@@ -167,11 +168,7 @@ impl Tender {
                 }
             }
         }
-        // Whatever it has left behind may hold its sockets and wait for nothing; of one that has ended well, it may go on.
-        if !process.has_ended_well() {
-            process.kill();
-        }
-        let exit = exit(&mut process).await;
+        let status = process.bury().await;
         drop(self.orders.send(Order::Gone(self.id)).await);
         if end.is_none() {
             end = timeout(LAST_WORDS, ended).await.ok().and_then(Result::ok);
@@ -180,8 +177,8 @@ impl Tender {
         Down {
             failure: None,
             pid,
-            exit,
-            well: process.has_ended_well(),
+            exit: Exit(status).to_string(),
+            well: status.is_some_and(|status| status.success()),
             ended: end,
             answered: tally.answered() > 0,
             said,
@@ -197,13 +194,5 @@ impl Down {
     fn unstarted(failure: Failure) -> Self {
         let (exit, said) = (String::new(), Vec::new());
         Self { failure: Some(failure), pid: 0, exit, well: false, ended: None, answered: false, said }
-    }
-}
-
-/// How the process has ended; waits for that.
-async fn exit(process: &mut Process) -> String {
-    match process.wait().await {
-        Ok(status) => Exit(status).to_string(),
-        Err(error) => format!("cannot be waited for: {error}"),
     }
 }

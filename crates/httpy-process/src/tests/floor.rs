@@ -40,6 +40,7 @@ pub(super) async fn told(words: &str) -> String {
     told.iter().find(with_words).unwrap().clone()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what a listener is")]
 pub(super) fn late(target: &str, outcome: Outcome) {
     HEARD.send_modify(|lines| lines.push(format!("{target}: {outcome:?}")));
 }
@@ -150,12 +151,14 @@ pub(super) async fn outcome(question: &Question) -> Option<Outcome> {
     poll_fn(|context| question.poll(context)).await
 }
 
+/// What a call may take, which none does.
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// A call to be.
 pub(super) struct Asked {
     target: TargetId,
     uri: Uri,
     body: Upload,
-    deadline: Duration,
     timings: bool,
 }
 
@@ -167,7 +170,7 @@ impl Asked {
 
     pub(super) fn target(target: TargetId) -> Self {
         let uri = Uri::from_static("/path?a=1&a=2");
-        Self { target, uri, body: Upload::default(), deadline: Duration::from_secs(60), timings: false }
+        Self { target, uri, body: Upload::default(), timings: false }
     }
 
     pub(super) fn body(self, body: impl Into<Bytes>) -> Self {
@@ -176,10 +179,6 @@ impl Asked {
 
     pub(super) fn upload(self, body: Upload) -> Self {
         Self { body, ..self }
-    }
-
-    pub(super) fn within(self, deadline: Duration) -> Self {
-        Self { deadline, ..self }
     }
 
     pub(super) fn timed(self) -> Self {
@@ -211,8 +210,7 @@ impl Asked {
         };
         let now = Instant::now();
         let freight = Freight { body: self.body, permits: Permits::default() };
-        let (ticket, answer, question) =
-            Ticket::issue(call, now, now + self.deadline, Duration::from_secs(60), freight);
+        let (ticket, answer, question) = Ticket::issue(call, now, now + MINUTE, MINUTE, freight);
         if self.timings {
             ticket.want_timings();
         }

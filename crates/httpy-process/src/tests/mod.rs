@@ -6,4 +6,5 @@ mod fake;
 mod floor;
 mod hostile;
 mod real;
+mod replaced;
 mod scripted;

@@ -12,7 +12,8 @@ use super::floor::{Added, Asked, Floor, options, outcome, python, reply, told};
 use crate::handover::{Ended, Started, Tally, WorkerId};
 use crate::handshake::{Newcomer, Patience, boot, welcome};
 use crate::hello::Life;
-use crate::spawn::{self, Process};
+use crate::process::Process;
+use crate::spawn;
 
 /// A process that has become a worker.
 struct Raised {
@@ -288,7 +289,7 @@ async fn calls_come_back_from_a_real_worker() {
     assert_eq!(added.tally.answered(), 308);
     let die = floor.load("app:die").await.unwrap();
     let died = reply(floor.call(Asked::target(die.id)).await).unwrap_err();
-    assert!(died.starts_with("Crashed") && died.contains("httpy-process-1, died"), "{died}");
+    assert!(died.starts_with("Crashed") && died.contains("httpy-process-1 ("), "{died}");
     let ended = added.ended.await.unwrap();
     assert_eq!(ended.running[0].target, "app:die");
 }

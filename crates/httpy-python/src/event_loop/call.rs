@@ -143,6 +143,27 @@ impl Calls {
         }
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// The call that is in its first step.
+    pub(super) fn starting(&self) -> Option<&Call> {
+        self.places.get(self.starting?)?.as_ref()
+    }
+
+    /// The `most` calls that were pushed first, the oldest first.
+    pub(super) fn oldest(&self, most: usize) -> Vec<&Call> {
+        let mut found: Vec<_> = self.places.iter().flatten().collect();
+        if found.len() > most {
+            found.select_nth_unstable_by_key(most, |call| call.ticket.pushed);
+            found.truncate(most);
+        }
+        found.sort_unstable_by_key(|call| call.ticket.pushed);
+        found
+    }
+
     /// Whether some call is in its first step.
     pub(super) fn is_starting(&self) -> bool {
         self.starting.is_some()

@@ -4,7 +4,7 @@
 //! Started when the first async target is loaded, and ended with the pool. A job goes to the loop with the fewest calls.
 //! Tokio's threads only put it into that loop's [`inbox`] and ring; they never attach. What a loop's thread does then is in
 //! [`driver`]; how tasks are made in [`asyncio`]; what is done about one that is blocked, or a call that does not let itself
-//! be cancelled, in [`watch`].
+//! be cancelled, in [`watch`]; what is seen of it all from outside in [`view`].
 
 mod allowance;
 mod asyncio;
@@ -17,6 +17,7 @@ mod keyword;
 mod ready;
 mod thread;
 mod upload;
+mod view;
 mod wake;
 mod watch;
 
@@ -25,13 +26,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Job, LoopFigures, Seat, TargetId, Ticket};
+use httpy_core::{Job, Seat, TargetId, Ticket};
 use pyo3::prelude::*;
 
 use self::call::Calls;
 use self::driver::Driver;
 use self::inbox::{Cancel, Inbox};
-use self::watch::Watch;
+use self::watch::{Rung, Watch};
 use crate::deadline::ThreadId;
 use crate::figure::Lag;
 use crate::pool::Crew;
@@ -62,6 +63,8 @@ struct EventLoop {
     /// How often it has looked into its inbox.
     rounds: AtomicU64,
     lag: Lag,
+    /// When the watch last rang it; none while no call is under way.
+    rung: Mutex<Option<Rung>>,
     life: Mutex<Life>,
     ended: Condvar,
 }
@@ -147,18 +150,6 @@ impl EventLoops {
         Some(task.map_or(Ok(of_thread), |task| driver.asyncio.frames(task.bind(py))))
     }
 
-    /// What is counted of each.
-    pub(crate) fn figures(&self) -> Vec<LoopFigures> {
-        let figures = self.all().iter().map(|event_loop| {
-            let (lag, rings) = event_loop.lag.ask();
-            if rings {
-                event_loop.inbox.call();
-            }
-            LoopFigures { name: event_loop.name(), calls: event_loop.load.load(Ordering::Relaxed), lag }
-        });
-        figures.collect()
-    }
-
     /// Has a call cancelled that nobody waits for any more. False when it does not run any more. Never blocks.
     pub(crate) fn cancel(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
         let Some(seat) = ticket.seat() else { return false };
@@ -214,6 +205,7 @@ impl EventLoop {
             load: AtomicUsize::new(0),
             rounds: AtomicU64::new(0),
             lag: Lag::new(),
+            rung: Mutex::default(),
             life: Mutex::default(),
             ended: Condvar::new(),
         })
@@ -275,6 +267,10 @@ impl EventLoop {
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rung(&self) -> MutexGuard<'_, Option<Rung>> {
+        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {

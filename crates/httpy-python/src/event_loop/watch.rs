@@ -10,11 +10,11 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Interruption, Notice};
+use httpy_core::{Interruption, Notice, TargetId, Ticket};
 use pyo3::prelude::*;
 
 use super::EventLoop;
@@ -45,11 +45,19 @@ struct State {
     closed: bool,
 }
 
+/// That a loop was rung.
+#[derive(Clone, Debug)]
+pub(super) struct Rung {
+    /// How often it had come round by then.
+    pub(super) rounds: u64,
+    pub(super) at: Instant,
+    /// The call that has kept it since, where somebody could look.
+    pub(super) keeps: Option<(TargetId, Weak<Ticket>)>,
+}
+
 /// What is known of one loop.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
-    /// How often it had come round when it was rung, and when that was.
-    rung: Option<(u64, Instant)>,
     /// That it is blocked was told.
     told: bool,
     /// When its current call is to be looked at.
@@ -127,6 +135,7 @@ fn run(crew: &Arc<Crew>) {
         for (event_loop, known) in crew.event_loops.all().iter().zip(&mut known) {
             if event_loop.load.load(Ordering::SeqCst) == 0 {
                 *known = Known::default();
+                *event_loop.rung() = None;
                 continue;
             }
             let now = Instant::now();
@@ -150,9 +159,10 @@ fn run(crew: &Arc<Crew>) {
 
 fn look(crew: &Crew, event_loop: &Arc<EventLoop>, known: &mut Known, threshold: Duration, now: Instant) {
     let rounds = event_loop.rounds.load(Ordering::Relaxed);
-    let Some((_, since)) = known.rung.filter(|(then, _)| *then == rounds) else {
+    let Some(since) = event_loop.silent_since() else {
         let next = known.next.filter(|next| *next > now);
-        *known = Known { rung: Some((rounds, now)), told: false, next };
+        *known = Known { told: false, next };
+        *event_loop.rung() = Some(Rung { rounds, at: now, keeps: None });
         event_loop.inbox.call();
         return;
     };
@@ -171,6 +181,21 @@ fn look(crew: &Crew, event_loop: &Arc<EventLoop>, known: &mut Known, threshold: 
     known.next = next;
     for notice in &notices {
         crew.notify(notice);
+    }
+}
+
+impl EventLoop {
+    /// When it was rung that has not come round since.
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        let rounds = self.rounds.load(Ordering::Relaxed);
+        self.rung().as_ref().filter(|rung| rung.rounds == rounds).map(|rung| rung.at)
+    }
+
+    /// Notes which call keeps it in this round.
+    fn keeps(&self, rounds: u64, target: TargetId, ticket: &Arc<Ticket>) {
+        if let Some(rung) = self.rung().as_mut().filter(|rung| rung.rounds == rounds) {
+            rung.keeps = Some((target, Arc::downgrade(ticket)));
+        }
     }
 }
 
@@ -205,6 +230,7 @@ fn examine(
                 interrupted = calls.interrupt(number);
             }
             call = Some(enforcer::overdue(crew, target, &ticket));
+            event_loop.keeps(rounds, target, &ticket);
         }
     }
     // With the source lines, which takes a while: after the interruption.

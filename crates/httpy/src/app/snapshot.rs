@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::probe::against_readiness;
 use super::{PyApp, Shared};
-use crate::status::{CallCounts, History, Recent, RecordedCall, Worker, seconds};
+use crate::status::{CallCounts, EventLoop, History, Recent, RecordedCall, Worker, seconds};
 
 /// Stacks are waited for so long: whoever looks at them has the rest at hand meanwhile.
 const STACKS_LIMIT: Duration = Duration::from_millis(500);
@@ -58,7 +58,7 @@ pub struct Snapshot {
     pub failed: Vec<RecordedCall>,
     /// How the workers are, which all apps of the process share.
     pub workers: WorkerHealth,
-    /// Whether the workers' stacks are there.
+    /// Whether the stacks of workers and event loops are there.
     pub stacks: Stacks,
 }
 
@@ -99,6 +99,8 @@ pub struct WorkerHealth {
     pub jobs: usize,
     /// Those that have a thread, by number.
     pub each: Vec<Worker>,
+    /// The event loops of `async def` handlers, by number; none before the first one was loaded.
+    pub loops: Vec<EventLoop>,
 }
 
 /// Whether the stacks of a [`Snapshot`] are there.
@@ -108,7 +110,7 @@ pub struct WorkerHealth {
 pub enum Stacks {
     /// They were not asked for.
     NotAsked,
-    /// They were read, of 64 workers at most.
+    /// They were read: of 64 workers at most, and of the oldest calls on each event loop.
     Read,
     /// They are not to be had: the interpreter is held, so that nobody could read them within half a second.
     Held,
@@ -120,7 +122,8 @@ impl PyApp {
         self.snapshot_of(Stacks::NotAsked, &[])
     }
 
-    /// How the app is now, with the Python stack of every call that is in its handler: the workers go on meanwhile, and a
+    /// How the app is now, with the Python stack of every call that is in its handler, of those on event loops the oldest,
+    /// and of the threads of blocked loops: all go on meanwhile, and a
     /// thread of its own waits for the interpreter. Half a second at most; then [`Snapshot::stacks`] says that they are not
     /// to be had.
     ///
@@ -175,6 +178,7 @@ impl WorkerHealth {
     fn new(health: &Health, roster: Roster, stacks: &[Stack]) -> Self {
         let Health { workers_max, lost, replacements, held_for } = *health;
         let each = roster.members.into_iter().map(|member| Worker::new(member, stacks)).collect();
-        Self { max: workers_max, lost, replacements, held_for, jobs: roster.jobs, each }
+        let loops = roster.loops.into_iter().map(|member| EventLoop::new(member, stacks)).collect();
+        Self { max: workers_max, lost, replacements, held_for, jobs: roster.jobs, each, loops }
     }
 }

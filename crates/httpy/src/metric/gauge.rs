@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Figures, LoopFigures};
+use httpy_core::{Figures, LoopMember, Roster};
 use metrics::{Gauge, gauge, histogram};
 
 use super::{BLOCKS, GC_PAUSE, LOOP_CALLS, LOOP_LAG, QUEUE_LENGTH, WORKERS};
@@ -47,11 +47,11 @@ impl Gauges {
     #[expect(clippy::cast_precision_loss, reason = "counts of things that are here at once")]
     fn set(&mut self, app: &Shared) {
         self.queue.set(app.slots.taken() as f64);
-        let members = app.executor.roster().members;
+        let Roster { members, loops, .. } = app.executor.roster();
         for (state, gauge) in WorkerState::ALL.iter().zip(&self.workers) {
             gauge.set(members.iter().filter(|member| WorkerState::from(member.standing) == *state).count() as f64);
         }
-        for LoopFigures { name, calls, lag } in app.executor.loop_figures() {
+        for LoopMember { name, calls, lag, .. } in loops {
             let [gauge_of_calls, gauge_of_lag] = self
                 .loops
                 .entry(name)

@@ -70,5 +70,6 @@ pub(super) fn left(service: &PyService, observed: &Observed, ending: Ending, tic
 }
 
 fn parts(ticket: &Ticket, now: Instant) -> (httpy_core::Timings, Duration) {
-    (ticket.timings(now), now.saturating_duration_since(ticket.pushed))
+    let total = now.saturating_duration_since(ticket.pushed);
+    (ticket.timings_after(total), total)
 }

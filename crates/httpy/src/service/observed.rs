@@ -80,32 +80,26 @@ impl Observed {
         if self.span.is_disabled() {
             return;
         }
-        if let Some(status) = status {
-            self.span.record("http.response.status_code", i64::from(status));
-        }
         let exception = error.and_then(Error::exception);
-        match (exception, ending, status) {
-            (Some(exception), ..) => self.fails(exception.type_name(), true),
-            (None, Ending::Ok, Some(500..)) => self.fails("5xx", true),
-            (None, Ending::Ok, _) => {}
-            (None, ending, _) => self.fails(ending.name(), ending.is_failure()),
-        }
-        let Some((timings, _)) = parts else { return };
-        self.span.record("httpy.queue_wait", timings.queue.as_secs_f64());
-        self.span.record("httpy.attach_wait", timings.attach.as_secs_f64());
-        if let Some(convert) = timings.convert {
-            self.span.record("httpy.conversion", convert.as_secs_f64());
-        }
-        if let Some(run) = timings.run {
-            self.span.record("httpy.run", run.as_secs_f64());
-        }
-    }
-
-    fn fails(&self, kind: &str, is_ours: bool) {
-        self.span.record("error.type", kind);
-        if is_ours {
-            self.span.record("otel.status_code", "ERROR");
-        }
+        let (kind, is_ours) = match (exception, ending, status) {
+            (Some(exception), ..) => (Some(exception.type_name()), true),
+            (None, Ending::Ok, Some(500..)) => (Some("5xx"), true),
+            (None, Ending::Ok, _) => (None, false),
+            (None, ending, _) => (Some(ending.name()), ending.is_failure()),
+        };
+        let timings = parts.map(|(timings, _)| timings);
+        let seconds = |part: Option<Duration>| part.map(|part| part.as_secs_f64());
+        // All at once: a subscriber takes its locks and looks its span up for each time that it hears of it.
+        tracing::record_all!(
+            self.span,
+            "http.response.status_code" = status.map(i64::from),
+            "error.type" = kind,
+            "otel.status_code" = is_ours.then_some("ERROR"),
+            "httpy.queue_wait" = seconds(timings.map(|timings| timings.queue)),
+            "httpy.attach_wait" = seconds(timings.map(|timings| timings.attach)),
+            "httpy.conversion" = seconds(timings.and_then(|timings| timings.convert)),
+            "httpy.run" = seconds(timings.and_then(|timings| timings.run)),
+        );
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn tell(service: &Inner, ticket: &Arc<Ticket>, now: Instant) {
         target: service.target.clone(),
         route: route.map(str::to_owned),
         elapsed: now.saturating_duration_since(ticket.pushed),
+        lane: service.id.lane,
         taken: ticket.is_taken(),
         timings: ticket.timings(now),
         left_out,

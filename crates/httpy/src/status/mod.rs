@@ -4,6 +4,7 @@
 //! remembers with what goes on, and [`StatusPage`] serves that. Nothing here waits for Python, but for stacks, and those
 //! with a limit.
 
+mod event_loop;
 mod histogram;
 mod history;
 mod page;
@@ -13,6 +14,7 @@ mod ring;
 pub(crate) mod seconds;
 mod worker;
 
+pub use self::event_loop::{EventLoop, LoopCall};
 pub use self::history::{History, Percentiles, Recent};
 pub use self::page::{StatusFuture, StatusPage};
 pub use self::record::Ending;

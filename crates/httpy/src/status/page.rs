@@ -24,6 +24,8 @@ const HTML: &str = concat!(
     include_str!("page/body.html"),
     "<script>",
     include_str!("page/chart.js"),
+    include_str!("page/where.js"),
+    include_str!("page/loop.js"),
     include_str!("page/page.js"),
     "</script>\n",
 );
@@ -31,7 +33,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-v6J/q5/l+s53HzxAX7Axt59KJrQiCYEXQ76u6fJY61k='; style-src 'sha256-3OTDz32atKb8vj7Lq1Q8LM+kw+/+LbTO0nG+/t51Aas='",
+    "script-src 'sha256-Jjq0+ldQPjE7+/x+uteBcq0J6sibA97I8IoYoM4OKC0='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
 );
 
 /// What an app does, as a page for people and as JSON for programs: a [`tower::Service`] for `GET` and `HEAD` that takes any

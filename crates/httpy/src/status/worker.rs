@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use httpy_core::{Member, Stack, Standing, Ticket, Work};
+use httpy_core::{Member, Stack, StackOf, Standing, Ticket, Work};
 use serde::Serialize;
 
 use super::ring::shortened;
@@ -63,7 +63,7 @@ impl WorkerState {
     }
 }
 
-/// A call that a worker is in.
+/// A call that a worker or an event loop is in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CurrentCall {
@@ -91,12 +91,15 @@ impl Worker {
     /// `stacks` are those that were read a moment ago.
     pub(crate) fn new(member: Member, stacks: &[Stack]) -> Self {
         let Member { number, name, standing, work } = member;
-        let stack = work.as_ref().and_then(|work| {
-            let stack = stacks.iter().find(|stack| Arc::ptr_eq(&stack.ticket, &work.ticket))?;
-            Some(stack.text.clone())
-        });
+        let stack = work.as_ref().and_then(|work| stack_of(work, stacks));
         Self { number, name, state: standing.into(), call: work.as_ref().map(CurrentCall::from), stack }
     }
+}
+
+/// The stack of a call, if it was read.
+pub(super) fn stack_of(work: &Work, stacks: &[Stack]) -> Option<String> {
+    let is_its = |stack: &&Stack| matches!(&stack.of, StackOf::Call(ticket) if Arc::ptr_eq(ticket, &work.ticket));
+    stacks.iter().find(is_its).map(|stack| stack.text.clone())
 }
 
 impl From<&Work> for CurrentCall {

@@ -76,7 +76,7 @@ async fn when_one_worker_does_not_come_up_none_stays() {
         },
     );
     assert!(stage.failure().await.ends_with("ended with exit status 1 before it was ready"));
-    assert!(stage.supervisor.reload(None).await.is_err());
+    assert!(stage.reload(None).await.is_err());
     assert_eq!(stage.notices(), []);
 }
 

@@ -25,7 +25,7 @@ async fn stage() -> Stage {
 async fn new_workers_get_jobs_before_the_old_ones_get_none() {
     let mut stage = stage().await;
     stage.write("code", "answers = {'init': lambda seq, name: send(('ok', seq, [('/' + name, ['GET', 'PUT'])]))}");
-    let routes = stage.supervisor.reload(Some("app:init".to_owned())).await.unwrap();
+    let routes = stage.reload(Some("app:init")).await.unwrap();
     assert_eq!(routes, [("/app:init".to_owned(), vec!["GET".to_owned(), "PUT".to_owned()])]);
     for number in [1, 2] {
         assert!(matches!(stage.next().await, Seen::Added(actor) if actor.number == number));
@@ -53,11 +53,11 @@ async fn code_that_does_not_come_up_leaves_the_old_workers_alone() {
         ("answers = {'init': lambda seq, name: send(('ok', seq, 5))}", "it has sent what no worker sends"),
     ] {
         stage.write("code", code);
-        let failure = stage.supervisor.reload(Some("app:init".to_owned())).await.unwrap_err().to_string();
+        let failure = stage.reload(Some("app:init")).await.unwrap_err().to_string();
         assert!(failure.contains(said), "{failure}");
     }
     stage.write("code", "");
-    assert_eq!(stage.supervisor.reload(None).await.unwrap(), []);
+    assert_eq!(stage.reload(None).await.unwrap(), []);
     // Nobody else has come or gone meanwhile but workers that never had jobs.
     let mut stopped = 0;
     let mut added = 0;
@@ -72,10 +72,19 @@ async fn code_that_does_not_come_up_leaves_the_old_workers_alone() {
 }
 
 #[tokio::test]
+async fn routes_that_are_refused_leave_the_old_workers_alone() {
+    let stage = stage().await;
+    stage.write("code", "answers = {'init': lambda seq, name: send(('ok', seq, [('/new', ['GET'])]))}");
+    let accept = |routes: Vec<(String, _)>| Err(format!("{} cannot be", routes[0].0));
+    let refused = stage.supervisor.reload(Some("app:init".to_owned()), Box::new(accept)).await;
+    assert_eq!(refused.unwrap_err().to_string(), "/new cannot be");
+    assert_eq!(stage.supervisor.standing().ready, 2);
+}
+
+#[tokio::test]
 async fn reloads_that_are_asked_for_at_once_are_as_good_as_one_after_another() {
     let mut stage = stage().await;
-    let supervisor = &stage.supervisor;
-    let (one, two, three) = tokio::join!(supervisor.reload(None), supervisor.reload(None), supervisor.reload(None));
+    let (one, two, three) = tokio::join!(stage.reload(None), stage.reload(None), stage.reload(None));
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
     assert_eq!(stage.supervisor.standing().ready, 2);
     for _ in 0..4 {
@@ -87,7 +96,7 @@ async fn reloads_that_are_asked_for_at_once_are_as_good_as_one_after_another() {
 async fn a_reload_ends_with_the_app() {
     let stage = stage().await;
     stage.write("code", "time.sleep(1000)");
-    let reload = stage.supervisor.reload(None);
+    let reload = stage.reload(None);
     let close = async {
         tokio::task::yield_now().await;
         stage.supervisor.close(std::time::Duration::from_secs(10)).await;

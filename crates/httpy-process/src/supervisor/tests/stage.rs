@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::super::{Setup, Supervisor};
 use crate::failure::Failure;
 use crate::handover::{Ended, Handlers, Order, Reason, Started, Tally, WorkerId};
+use crate::handshake::Routes;
 use crate::line::Lines;
 use crate::options::ProcessOptions;
 
@@ -125,6 +126,14 @@ impl Stage {
 
     pub(super) async fn up(&mut self) -> Result<(), Failure> {
         soon(self.up.take().unwrap()).await.unwrap()
+    }
+
+    /// A reload whose routes are accepted, and what they are.
+    pub(super) async fn reload(&self, init: Option<&str>) -> Result<Routes, Failure> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let accept = move |routes| sender.send(routes).map_err(|error| error.to_string());
+        self.supervisor.reload(init.map(str::to_owned), Box::new(accept)).await?;
+        Ok(receiver.try_recv().expect("nobody was asked about the routes"))
     }
 
     pub(super) async fn next(&mut self) -> Seen {

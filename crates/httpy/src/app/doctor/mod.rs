@@ -225,7 +225,15 @@ mod tests {
             library: Some("/usr/lib/libpython3.13.so".into()),
             venv: None,
             interpreter: Some(interpreter),
-            workers: WorkerHealth { max: 64, lost: 0, replacements: 16, held_for: None, jobs: 0, each: Vec::new() },
+            workers: WorkerHealth {
+                max: 64,
+                lost: 0,
+                replacements: 16,
+                held_for: None,
+                jobs: 0,
+                each: Vec::new(),
+                loops: Vec::new(),
+            },
             processors: Some(2),
             config: Config::new("worker:handle"),
         }

@@ -7,7 +7,7 @@ const $ = (id) => document.getElementById(id);
 // Below whatever prefix it is mounted, with or without a slash at the end.
 const base = location.origin + location.pathname.replace(/\/?$/, "/");
 
-const open = new Set(); // numbers of workers whose stacks are shown
+const open = new Set(); // workers, by number, and loops, by name, whose stacks are shown
 let timer = null, asking = false, paused = false, answered = null, failing = null, last = null;
 
 function element(tag, options = {}, ...children) {
@@ -88,6 +88,9 @@ const plural = (count, one, many) => `${number(count)} ${count === 1 ? one : man
 const route = (call) => call.route || call.path || "";
 const title = (call) => [call.method, route(call)].filter(Boolean).join(" ") || call.target;
 
+// A wait of so many microseconds in half of the calls is worth a word.
+const NOTABLE = 50_000;
+
 // What an operator should know first, the worst first.
 function judge(data) {
   const { workers, recent } = data;
@@ -99,15 +102,22 @@ function judge(data) {
   }
   if (data.waiting >= data.queue) bad.push("The queue is full: further calls are answered with 503.");
   else if (data.waiting > data.queue / 2) warn.push("The queue is more than half full.");
+  const busy = workers.each.filter((worker) => worker.call && worker.state !== "lost").length;
+  if (busy >= workers.max && workers.jobs && recent.queue[0] >= NOTABLE) warn.push(`${allOf(workers)} in calls; ${plural(workers.jobs, "call waits", "calls wait")} for one.`);
+  for (const { name, blocked_for, blocked_by, waiting } of workers.loops) {
+    if (blocked_for === null) continue;
+    const by = blocked_by ? ` by ${title(blocked_by)}` : "", waits = waiting ? `; ${plural(waiting, "call waits", "calls wait")} for it` : "";
+    (waiting ? bad : warn).push(`${name} has been blocked for ${span(blocked_for)}${by}${waits}.`);
+  }
   if (workers.lost) warn.push(`${plural(workers.lost, "worker is lost: its handler does not end", "workers are lost: their handlers do not end")}.`);
   const oldest = workers.each.filter(isOld).sort((one, other) => other.call.elapsed - one.call.elapsed)[0];
   if (oldest) {
     const { elapsed, limit } = oldest.call;
     warn.push(`${title(oldest.call)} has used ${span(elapsed)} of its ${duration(limit * 1e6)}, in ${oldest.name}.`);
   }
-  const share = recent.count ? recent.failed / recent.count : 0;
-  if (share >= 0.5) bad.push(`${percent(share)} of the calls fail.`);
-  else if (share >= 0.02) warn.push(`${percent(share)} of the calls fail.`);
+  const share = recent.count ? recent.failed / recent.count : 0, most = mostFailures();
+  const why = most ? `: most of them ${ENDINGS[most.ending] || most.ending}` : "";
+  if (share >= 0.02) (share >= 0.5 ? bad : warn).push(`${percent(share)} of the calls fail${why}.`);
   const level = bad.length ? "bad" : warn.length ? "warn" : "good";
   const headline = { bad: data.not_ready.length ? "Not ready" : "In trouble", warn: data.not_ready.length ? "Shutting down" : "Serving, with a problem", good: "Serving" }[level];
   return [level, headline, [...bad, ...warn]];
@@ -118,29 +128,19 @@ const isOld = ({ call }) => call && !call.streaming && call.elapsed > Math.max(1
 
 const percent = (share) => `${share < 0.1 ? (share * 100).toFixed(1) : Math.round(share * 100)} %`;
 
-// One sentence: where the slow ones of the last seconds were.
-function whereItWaits({ recent, workers, waiting }) {
-  const parts = [["for a worker", recent.queue[2]], ["for the interpreter", recent.attach[2]], ["", recent.run[2]]];
-  const [what, most] = parts.reduce((one, other) => (other[1] > one[1] ? other : one));
-  const busy = workers.each.filter((worker) => worker.call && worker.state !== "lost").length;
-  if (!recent.count) return waiting ? `${plural(waiting, "call waits", "calls wait")} for a worker; none has ended in the last ten seconds.` : "No call has ended in the last ten seconds.";
-  const all = `Of the last ten seconds, the slowest hundredth of the calls took ${duration(recent.total[2])} or more`;
-  if (!most) return `${all}.`;
-  if (what === "") return `${all}; they spent it in their handlers.`;
-  const why = what === "for a worker" && busy >= workers.max ? `, as all ${workers.max} are in calls` : what === "for the interpreter" ? ", which other handlers keep" : "";
-  return `${all}; they spent most of it waiting ${what}${why}.`;
-}
-
 function show(data) {
   document.body.classList.remove("stale");
   $("main").hidden = false;
+  noteCounts(data);
   const [level, headline, problems] = judge(data);
   say(level, headline, problems);
   put($("target"), data.target);
   put($("uptime"), `up for ${span(data.uptime)}`);
   showFigures(data);
+  showWhere(data);
   showCharts(data);
   showWorkers(data);
+  showLoops(data);
   showCounts(data.calls);
   showFailed(data);
   showSlow(data);
@@ -156,7 +156,7 @@ function showFigures({ recent, workers, waiting, queue, waiting_for_place, body_
   $("failing").className = share >= 0.02 ? "alarm" : "";
   put($("failing-note"), `${number(recent.failed)} in ${plural(seconds, "second", "seconds")}`);
   put($("p50"), recent.count ? duration(recent.total[0]) : "–");
-  put($("p99-note"), recent.count ? `99 % in ${duration(recent.total[2])}` : "no calls");
+  put($("p99-note"), recent.count ? `median; 99 % in ${duration(recent.total[2])}` : "no calls");
   const busy = workers.each.filter((worker) => worker.call).length;
   gauge("busy", number(busy), `of ${workers.max}`, busy / workers.max);
   gauge("waiting", number(waiting), `of ${number(queue)}${waiting_for_place ? `, ${number(waiting_for_place)} before it` : ""}`, waiting / queue);
@@ -171,8 +171,7 @@ function gauge(name, text, of, share) {
   bar.className = share >= 1 ? "full" : "";
 }
 
-function showCharts({ history, recent, workers, waiting }) {
-  put($("where"), whereItWaits({ recent, workers, waiting }));
+function showCharts({ history, recent }) {
   // The last second still goes on.
   const whole = (values) => values.slice(0, -1).slice(-119);
   const names = ["queue", "attach", "run", "total"];
@@ -199,35 +198,43 @@ function showWorkers({ workers, stacks }) {
   const seen = some("worker", shown);
   const lost = workers.lost ? `; ${workers.lost} lost, of which ${workers.replacements} are replaced at most` : "";
   put($("workers-note"), `${plural(workers.each.length, "thread", "threads")} of ${workers.max} at most${lost}; ${others ? `${others} without a call${shown.length ? ", not shown" : ""}` : "all in calls"}.`);
-  const body = $("worker-rows");
-  const rows = new Map([...body.querySelectorAll("tr[data-worker]")].map((row) => [Number(row.dataset.worker), row]));
+  showRows($("worker-rows"), shown.filter((worker) => seen.includes(worker) || open.has(worker.number)), {
+    key: (worker) => worker.number,
+    label: (worker) => `Stack of worker ${worker.number}`,
+    change: changeWorker,
+    stack: (worker) => stackOfCall(stacks, worker.call, worker.stack),
+  });
+}
+
+// Rows of workers or loops, each with a row of its stack below it where that was asked for.
+function showRows(body, items, { key, label, change, stack }) {
+  const rows = new Map([...body.querySelectorAll("tr[data-key]")].map((row) => [row.dataset.key, row]));
   const order = [];
-  for (const worker of shown.filter((worker) => seen.includes(worker) || open.has(worker.number))) {
-    const row = rows.get(worker.number) || workerRow(worker.number);
-    changeWorker(row, worker);
+  for (const item of items) {
+    const name = key(item), row = rows.get(String(name)) || rowOf(name, label(item));
+    change(row, item);
     order.push(row);
-    if (open.has(worker.number)) order.push(stackRow(row, worker, stacks));
-    rows.delete(worker.number);
+    if (open.has(name)) order.push(stackRow(row, label(item), stack(item)));
   }
   for (const row of body.querySelectorAll("tr")) if (!order.includes(row)) row.remove();
   // What stands in its place stays there, and with it the focus.
   order.forEach((row, n) => { if (body.children[n] !== row) body.insertBefore(row, body.children[n] || null); });
 }
 
-function workerRow(worker) {
+function rowOf(name, label) {
   const made = row();
-  made.dataset.worker = worker;
+  made.dataset.key = name;
   made.cells[1].append(element("span", { kind: "state" }));
   made.cells[2].append(element("span", { kind: "mono" }), element("span", { kind: "under" }));
   made.cells[3].className = "for";
   made.cells[3].append(element("span"), element("div", { kind: "gauge" }, element("i")));
   const button = element("button", { type: "button", text: "Stack" });
   button.setAttribute("aria-expanded", "false");
-  button.setAttribute("aria-label", `Stack of worker ${worker}`);
+  button.setAttribute("aria-label", label);
   button.addEventListener("click", () => {
-    if (!open.delete(worker)) open.add(worker);
-    button.setAttribute("aria-expanded", String(open.has(worker)));
-    if (last) showWorkers(last);
+    if (!open.delete(name)) open.add(name);
+    button.setAttribute("aria-expanded", String(open.has(name)));
+    if (last) [showWorkers, showLoops].forEach((show) => show(last));
     resume();
   });
   made.cells[4].append(button);
@@ -250,23 +257,25 @@ function changeWorker(row, { name, state, call }) {
   button.hidden = false;
 }
 
-function stackRow(row, { number: worker, call, stack }, stacks) {
+function stackRow(row, label, text) {
   let under = row.stackRow;
   if (!under) {
-    const text = element("pre", { tabIndex: 0, id: `stack-${worker}` });
-    text.setAttribute("aria-label", `Stack of worker ${worker}`);
-    const cell = element("td", { colSpan: 5 }, text);
+    const place = element("pre", { tabIndex: 0, id: `stack-${row.dataset.key}` });
+    place.setAttribute("aria-label", label);
+    const cell = element("td", { colSpan: 5 }, place);
     under = row.stackRow = element("tr", { kind: "stack" }, cell);
-    row.querySelector("button").setAttribute("aria-controls", text.id);
+    row.querySelector("button").setAttribute("aria-controls", place.id);
   }
-  let text = stack;
-  if (stacks === "held") text = "Not to be had: the interpreter is held, so that nobody could read the stack within half a second.";
-  else if (stacks !== "read") text = "Reading …";
-  else if (!call) text = "It is in no call any more.";
-  else if (stack === null) text = "Its call has ended meanwhile.";
-  else if (stack === "") text = "No Python code runs in it.";
   put(under.querySelector("pre"), text.trimEnd());
   return under;
+}
+
+function stackOfCall(stacks, call, stack) {
+  if (stacks === "held") return "Not to be had: the interpreter is held, so that nobody could read the stack within half a second.";
+  if (stacks !== "read") return "Reading …";
+  if (!call) return "It is in no call any more.";
+  if (stack === null) return "Its call has ended meanwhile.";
+  return stack || "No Python code runs in it.";
 }
 
 const ENDINGS = {

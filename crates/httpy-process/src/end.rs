@@ -1,0 +1,54 @@
+//! What becomes of a worker's calls when its connection is at its end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use httpy_core::frame::Ending;
+use httpy_core::{Fault, Outcome, Running};
+
+use crate::after::After;
+use crate::call::Progress;
+use crate::handover::{Ended, Handler, MOST_RUNNING, Reason};
+use crate::reply::{end, end_stream};
+use crate::worker::{WAYS, Worker, index};
+
+impl Worker {
+    /// Ends all calls: what had begun is answered, what had not goes to others. Tells the supervisor.
+    pub(crate) fn close(mut self, reason: Reason, handlers: &[Arc<Handler>], after: &mut After) {
+        let mut running = Vec::new();
+        for way in WAYS {
+            let mark = self.mark(way);
+            let mut calls: Vec<_> = self.lanes[index(way)].calls.drain().collect();
+            calls.sort_unstable_by_key(|(number, _)| *number);
+            for (number, call) in calls {
+                if number > mark && matches!(call.progress, Progress::Open(_)) {
+                    after.back.extend(call.put_back());
+                    continue;
+                }
+                if running.len() < MOST_RUNNING {
+                    let target = handlers.get(call.target.index).map_or_else(String::new, |it| it.target.clone());
+                    let route = call.ticket.call.details.route.clone();
+                    running.push(Running { target, route, elapsed: call.ticket.pushed.elapsed() });
+                }
+                let text = format!("its worker process, {} ({}), {}", self.name, self.pid, died(&reason));
+                if matches!(call.progress, Progress::Open(_)) {
+                    end(call, Outcome::Crashed(text), after);
+                } else {
+                    end_stream(call, Ending { fault: Some(Fault::Crashed(text)), closing: None }, after);
+                }
+            }
+        }
+        self.tally.under_way.store(0, Ordering::Relaxed);
+        after.asks.extend(self.asks.into_values());
+        // Fails where the supervisor has ended.
+        drop(self.ended.send(Ended { reason, running }));
+    }
+}
+
+fn died(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Closed => "died",
+        Reason::Broken(_) => "was killed, as it sent what no worker sends",
+        Reason::Stuck => "was killed, as a call in it did not come back after its deadline",
+    }
+}

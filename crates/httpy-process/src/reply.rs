@@ -1,0 +1,236 @@
+//! What a worker says of its calls, on its lanes. It is judged here: whatever no worker sends ends the connection.
+
+use std::mem;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use httpy_core::frame::{Ending, FrameError, Head, Kind, Lane as Way, Message, PART, Times};
+use httpy_core::{Content, Fault, Outcome, Returned, allows_body};
+
+use crate::after::After;
+use crate::call::{Call, Progress};
+use crate::handover::Reason;
+use crate::hub::Place;
+use crate::worker::{WAYS, Worker, index};
+
+/// A body that comes back in parts is so long at most.
+const MOST_BODY: usize = 1024 * 1024 * 1024;
+
+/// A body below this is copied out of the frame that it came in, which would be kept for its sake.
+const SMALL: usize = 16 * 1024;
+
+impl Worker {
+    /// Takes in what has come on both lanes, and does not look at it yet. True when anything has.
+    pub(crate) fn receive(&mut self, context: &mut Context<'_>) -> bool {
+        let mut any = false;
+        for lane in &mut self.lanes {
+            if let Poll::Ready(open) = lane.channel.poll_read(context) {
+                lane.is_open = open.is_ok_and(|open| open);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Does what follows from what has come on both lanes.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection is at its end.
+    pub(crate) fn read(&mut self, now: Instant, after: &mut After) -> Result<(), Reason> {
+        let mut answered = 0;
+        for way in WAYS {
+            let before = self.lanes[index(way)].calls.len();
+            self.read_arrived(way, now, after)?;
+            let lane = &mut self.lanes[index(way)];
+            if before > lane.calls.len() {
+                lane.answered = now;
+                answered += before - lane.calls.len();
+            }
+        }
+        if answered > 0 {
+            self.tally.answered.fetch_add(answered as u64, Ordering::Relaxed);
+            self.tally.look();
+        }
+        if self.lanes.iter().all(|lane| lane.is_open) { Ok(()) } else { Err(Reason::Closed) }
+    }
+
+    /// Reads what was written before the end, as far as it makes sense.
+    pub(crate) fn read_rest(&mut self, after: &mut After) {
+        let now = Instant::now();
+        for way in WAYS {
+            // Something may have been taken in already.
+            while self.read_arrived(way, now, after).is_ok() && self.lanes[index(way)].channel.read_now() {}
+        }
+    }
+
+    fn read_arrived(&mut self, way: Way, now: Instant, after: &mut After) -> Result<(), Reason> {
+        while let Some(payload) = self.lanes[index(way)].channel.next()? {
+            for message in payload.messages()? {
+                self.message(way, message?, now, after)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, way: Way, message: Message<'_>, now: Instant, after: &mut After) -> Result<(), Reason> {
+        let Message { id, kind, times } = message;
+        let calls = &mut self.lanes[index(way)].calls;
+        let Some(call) = calls.get_mut(&id) else { return Err(unknown(id)) };
+        if let Kind::Part(bytes) = kind {
+            call.begin_chunk(now);
+            match &mut call.progress {
+                Progress::Streaming(sending) => {
+                    let credit = sending.chunk(bytes, now);
+                    self.acknowledge(way, id, credit);
+                }
+                Progress::Open(_) => {
+                    call.ahead.push(bytes);
+                    if call.ahead.len() * PART > MOST_BODY {
+                        return Err(broken(format!("a body of more than {MOST_BODY} bytes")));
+                    }
+                }
+                Progress::Closed => {}
+            }
+            return Ok(());
+        }
+        stamp(call, times, now);
+        let on_loop = way == Way::Async;
+        let is_open = matches!(call.progress, Progress::Open(_));
+        let outcome = match kind {
+            Kind::Head(head) if is_open => return self.head(way, id, &head, now, after),
+            Kind::End(ending) if !is_open => {
+                if let Some(call) = calls.remove(&id) {
+                    end_stream(call, ending, after);
+                }
+                return Ok(());
+            }
+            Kind::Reply(reply) if is_open => {
+                let ahead = joined(mem::take(&mut call.ahead));
+                match reply.read(&ahead, on_loop)? {
+                    Ok(returned) => Outcome::Returned(own(returned)),
+                    Err(failure) => Outcome::Contract(failure),
+                }
+            }
+            Kind::Raised(exception) if is_open => Outcome::Raised(exception),
+            Kind::Upload(fault) if is_open => Outcome::Upload(fault),
+            Kind::NotRun if is_open && call.cancelled => {
+                if let Some(call) = calls.remove(&id) {
+                    call.ticket.finish();
+                }
+                return Ok(());
+            }
+            _ => return Err(broken(format!("something else than what follows in call {id}"))),
+        };
+        if let Some(call) = calls.remove(&id) {
+            end(call, outcome, after);
+        }
+        Ok(())
+    }
+
+    /// The head of a reply has come, whose body is streamed.
+    fn head(&mut self, way: Way, id: u64, head: &Head<'_>, now: Instant, after: &mut After) -> Result<(), Reason> {
+        let Some(call) = self.lanes[index(way)].calls.get_mut(&id) else { return Err(unknown(id)) };
+        let heartbeat = head.heartbeat().cloned();
+        let wanted = match head.read(way == Way::Async)? {
+            Ok(returned) => {
+                let allowed = allows_body(&call.ticket.call.method, returned.status);
+                let waker = self.hub.waker(Place { worker: self.id, lane: way, id });
+                if let Some((answer, outcome)) = call.begin_stream(returned, heartbeat, now, waker) {
+                    after.answer(call.target, answer, outcome, true);
+                }
+                allowed
+            }
+            Err(failure) => {
+                if let Progress::Open(answer) = mem::replace(&mut call.progress, Progress::Closed) {
+                    after.answer(call.target, answer, Outcome::Contract(failure), call.interrupted);
+                }
+                false
+            }
+        };
+        if !wanted {
+            self.cancel(way, id);
+        }
+        Ok(())
+    }
+}
+
+/// The parts of a body in one.
+fn joined(mut parts: Vec<Bytes>) -> Bytes {
+    match parts.len() {
+        0 => Bytes::new(),
+        1 => parts.swap_remove(0),
+        _ => parts.concat().into(),
+    }
+}
+
+/// A reply whose small body does not keep the frame that it came in.
+fn own(mut returned: Returned) -> Returned {
+    if let Content::Whole(whole) = &mut returned.body
+        && whole.len() < SMALL
+    {
+        *whole = Bytes::copy_from_slice(whole);
+    }
+    returned
+}
+
+/// Notes when a call came how far, as far as that can be true.
+fn stamp(call: &Call, times: Option<Times>, now: Instant) {
+    if let Some(Times { called, returned, converted }) = times {
+        let at = |after: Duration| call.sent.checked_add(after).map_or(now, |at| at.min(now));
+        call.ticket.stamp_run(at(called), at(returned), at(converted));
+    }
+}
+
+/// Ends a call whose head was not answered.
+pub(crate) fn end(call: Call, outcome: Outcome, after: &mut After) {
+    let Call { target, ticket, progress, permits, cancelled, interrupted, .. } = call;
+    ticket.finish();
+    // Both before the end of the answer: a client that has its answer finds the bytes of its body, and its service's
+    // limit, given back; and the response future frees what its thread allocated.
+    drop((ticket, permits));
+    let silent = interrupted && !matches!(outcome, Outcome::Panicked(_)) || cancelled && is_cancellation(&outcome);
+    if let Progress::Open(answer) = progress {
+        after.answer(target, answer, outcome, silent);
+    }
+}
+
+/// Ends a call whose head was answered.
+pub(crate) fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &mut After) {
+    let Call { target, ticket, progress, permits, cancelled, interrupted, .. } = call;
+    ticket.finish();
+    drop((ticket, permits));
+    let outcome = fault.as_ref().and_then(Fault::outcome);
+    let is_over = interrupted || cancelled && outcome.as_ref().is_some_and(is_cancellation);
+    if let Progress::Streaming(sending) = progress {
+        let crashed = matches!(fault, Some(Fault::Crashed(_)));
+        sending.end(fault.map(|fault| if is_over && !crashed { Fault::Interrupted } else { fault }));
+    }
+    if !is_over {
+        after.late.extend(outcome.into_iter().chain(closing.map(Outcome::Raised)).map(|outcome| (target, outcome)));
+    }
+}
+
+/// Whether a call ended by being cancelled.
+fn is_cancellation(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Raised(exception) if exception.type_name() == "asyncio.exceptions.CancelledError")
+}
+
+#[cold]
+pub(crate) fn unknown(id: u64) -> Reason {
+    broken(format!("something about call {id}, which is none that it has"))
+}
+
+#[cold]
+pub(crate) fn broken(text: String) -> Reason {
+    Reason::Broken(text)
+}
+
+impl From<FrameError> for Reason {
+    #[cold]
+    fn from(error: FrameError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}

@@ -72,10 +72,10 @@ pub enum OfThreads {
     LostWorkers,
     /// Code that keeps the GIL keeps every thread of this process from Python.
     HeldInterpreter,
+    /// What a call waits for the interpreter is told apart from what it runs.
+    AttachWait,
     /// An app has as many event loops as it asks for.
     SeveralLoops,
-    /// The interpreter is a guest of this process.
-    GuestInterpreter,
 }
 
 impl OfThreads {
@@ -87,8 +87,8 @@ impl OfThreads {
                 "a worker process that does not come back is killed and replaced, which process tests show"
             }
             Self::HeldInterpreter => "it is held in one worker process, which is killed at last",
+            Self::AttachWait => "a worker process sees its calls when it has its interpreter, and counts from there",
             Self::SeveralLoops => "each worker process has one event loop",
-            Self::GuestInterpreter => "a worker process is an ordinary Python with its own stdio, signals and exit",
         }
     }
 }

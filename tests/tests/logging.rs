@@ -191,7 +191,8 @@ async fn what_is_logged_while_the_app_is_built_arrives() {
 async fn no_record_reaches_the_subscriber_on_a_thread_that_runs_python() {
     let app = App::new(RUNNING);
     run(&app, "log.info('on which thread?')").await;
-    assert_eq!(record::with_message("on which thread?").await.thread, "httpy-log");
+    let thread = if executor::are_processes() { "httpy-process-log" } else { "httpy-log" };
+    assert_eq!(record::with_message("on which thread?").await.thread, thread);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use axum::Router;
 use http::Request;
 use httpy::PyAppBuilder;
 use httpy_tests::app::{App, ask, get, post};
-use httpy_tests::executor::Options;
+use httpy_tests::executor::{self, OfThreads, Options};
 use httpy_tests::gate::Gate;
 use httpy_tests::{record, span};
 use tokio::sync::{Mutex, MutexGuard};
@@ -126,6 +126,9 @@ async fn a_handler_that_waits_runs_for_long_and_what_waits_for_its_worker_is_que
 #[tokio::test]
 async fn a_call_beside_a_handler_that_computes_waits_for_the_interpreter() {
     const INTERVAL: Duration = Duration::from_millis(1);
+    if executor::lacks(OfThreads::AttachWait) {
+        return;
+    }
     let (app, _, _alone) = turn(|builder| builder.at_once(2)).await;
     let service = app.handler("handle");
     let burner = tokio::spawn(async move { ask(service, get("/burn")).await });

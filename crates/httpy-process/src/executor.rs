@@ -60,6 +60,15 @@ impl Processes {
         let options = Arc::new(options);
         let lines = Lines::start(listener.notice).map_err(StartError::Thread)?;
         let (hub, handlers, board) = (Arc::<Hub>::default(), Arc::<Handlers>::default(), Arc::<Board>::default());
+        // Before the first worker is told which levels are wanted.
+        let watch = log::watch({
+            let hub = Arc::downgrade(&hub);
+            move || {
+                if let Some(hub) = hub.upgrade() {
+                    hub.ask(Deed::LogLevel);
+                }
+            }
+        });
         let (sender, receiver) = sync_channel(1);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         let handle = runtime.handle().clone();
@@ -90,14 +99,6 @@ impl Processes {
         let supervisor =
             receiver.recv().unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())))?;
         let supervisor = Mutex::new(Some(Arc::new(supervisor)));
-        let watch = log::watch({
-            let hub = Arc::downgrade(&hub);
-            move || {
-                if let Some(hub) = hub.upgrade() {
-                    hub.ask(Deed::LogLevel);
-                }
-            }
-        });
         Ok(Self { hub, supervisor, runtime: handle, board, lines, options, watch })
     }
 

@@ -58,9 +58,14 @@ def tell(method, path, params, query, headers, body):
 
     /// Waits until the generators have seen `expected`.
     async fn wait_for(&self, expected: &str) {
-        while self.seen().await != expected {
-            tokio::task::yield_now().await;
+        let mut seen = String::new();
+        for _ in 0..20_000 {
+            seen = self.seen().await;
+            if seen == expected {
+                return;
+            }
         }
+        assert_eq!(seen, expected);
     }
 
     fn target(&self) -> String {

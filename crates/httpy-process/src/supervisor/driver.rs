@@ -306,7 +306,7 @@ impl Driver {
             events: self.events.clone(),
         };
         tokio::spawn(tender.run(killed));
-        let handlers = targets.len();
+        let handlers = handlers.len();
         let kept = Kept { name, number, handlers, kill: Some(kill), up: None, pid: 0, why: None, worn: None };
         self.workers.insert(id, kept);
     }

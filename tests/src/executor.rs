@@ -74,6 +74,10 @@ pub enum OfThreads {
     HeldInterpreter,
     /// What a call waits for the interpreter is told apart from what it runs.
     AttachWait,
+    /// An event loop that does not come round is watched, and told of.
+    BlockedLoops,
+    /// The program is linked with one Python, which an environment has to be of.
+    LinkedPython,
     /// An app has as many event loops as it asks for.
     SeveralLoops,
 }
@@ -88,6 +92,10 @@ impl OfThreads {
             }
             Self::HeldInterpreter => "it is held in one worker process, which is killed at last",
             Self::AttachWait => "a worker process sees its calls when it has its interpreter, and counts from there",
+            Self::BlockedLoops => {
+                "nobody watches the loop of a worker process; the call that blocks it is interrupted at its deadline"
+            }
+            Self::LinkedPython => "a worker process is started with the Python of its environment",
             Self::SeveralLoops => "each worker process has one event loop",
         }
     }

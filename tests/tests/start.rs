@@ -1,7 +1,7 @@
 //! Every way in which a start fails says which one it was: by a predicate, by its words, and with the traceback where
 //! there is one. A host whose `main` hands the error on ends with exit code 1.
 
-use httpy::Workers;
+use httpy::{Executor, Workers};
 use httpy_tests::child::{Ended, Server};
 use httpy_tests::executor::{self, OfThreads};
 
@@ -136,12 +136,21 @@ async fn all_bad_routes_are_told_in_one_error() {
 
 #[tokio::test]
 async fn a_missing_environment_is_told_with_how_to_make_it() {
-    let server = Server::new(HANDLER).config(|config| config.venv = Some("no-such-folder".into()));
-    fails(server, "venv", &["virtual environment no-such-folder", "pyvenv.cfg", "-m venv"]).await;
+    let server = Server::new(HANDLER).config(|config| {
+        config.venv = Some("no-such-folder".into());
+        if let Executor::Processes(processes) = &mut config.executor {
+            processes.python = None;
+        }
+    });
+    let missing = if executor::are_processes() { "bin/python" } else { "pyvenv.cfg" };
+    fails(server, "venv", &["virtual environment no-such-folder", missing, "-m venv"]).await;
 }
 
 #[tokio::test]
 async fn an_environment_of_another_python_is_refused_with_both_versions() {
+    if executor::lacks(OfThreads::LinkedPython) {
+        return;
+    }
     let settings = "home = /usr/bin\nversion = 3.4.10\n";
     let given = Server::new(HANDLER).file("old/pyvenv.cfg", settings).config(|config| config.venv = Some("old".into()));
     let parts = ["made by Python 3.4.10, but this program is linked to Python 3.", "PYO3_PYTHON"];

@@ -2,8 +2,9 @@
 //! an answer is woken then, all of them in a row.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use httpy_core::{Answer, Outcome, TargetId};
+use httpy_core::{Answer, Notice, Outcome, TargetId};
 
 use crate::ask::Ask;
 use crate::call::Waiting;
@@ -16,6 +17,8 @@ pub(crate) struct After {
     answers: Vec<Answered>,
     /// What is to be logged, as it is in no answer.
     pub(crate) late: Vec<(TargetId, Outcome)>,
+    /// Whose clients took nothing for so long that their responses break off.
+    pub(crate) stalled: Vec<(TargetId, Duration)>,
     /// Jobs that were sent, never began, and wait again.
     pub(crate) back: Vec<Waiting>,
     /// What workers were asked that have died.
@@ -44,6 +47,11 @@ impl After {
                 && !silent
             {
                 self.late.push((target, outcome));
+            }
+        }
+        for (target, limit) in self.stalled.drain(..) {
+            if let Some(handler) = handlers.get(target.index) {
+                lines.say(Notice::Stalled { target: handler.target.clone(), limit });
             }
         }
         for (target, outcome) in self.late.drain(..) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use httpy_core::{LoadError, LoadErrorKind, StartError};
@@ -11,6 +12,13 @@ use httpy_core::{LoadError, LoadErrorKind, StartError};
 pub(crate) enum Failure {
     /// App code could not be loaded.
     Load(LoadError),
+    /// The virtual environment has no Python.
+    Venv {
+        /// Its folder.
+        dir: PathBuf,
+        /// What is wrong with it, as one sentence.
+        problem: String,
+    },
     /// The process did not start, ended, or said what no worker says; in one sentence, and what it has printed.
     Process(String),
 }
@@ -27,6 +35,7 @@ impl From<Failure> for StartError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Load(error) => Self::Load(error),
+            Failure::Venv { dir, problem } => Self::Venv { dir, problem },
             Failure::Process(message) => Self::Worker { message },
         }
     }
@@ -36,8 +45,8 @@ impl From<Failure> for LoadError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Load(error) => error,
-            Failure::Process(message) => {
-                let message = StartError::Worker { message }.to_string();
+            other => {
+                let message = StartError::from(other).to_string();
                 Self { kind: LoadErrorKind::Internal, message, exception: None }
             }
         }
@@ -54,6 +63,7 @@ impl fmt::Display for Failure {
                     None => Ok(()),
                 }
             }
+            Self::Venv { dir, problem } => write!(f, "virtual environment {}: {problem}", dir.display()),
             Self::Process(message) => f.write_str(message),
         }
     }

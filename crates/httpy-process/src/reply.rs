@@ -200,8 +200,17 @@ pub(crate) fn end(call: Call, outcome: Outcome, after: &mut After) {
 /// Ends a call whose head was answered.
 pub(crate) fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &mut After) {
     let Call { target, ticket, progress, permits, cancelled, interrupted, .. } = call;
+    let limit = ticket.chunk_timeout;
     ticket.finish();
     drop((ticket, permits));
+    let fault = match fault {
+        // It was not told to: it has waited for room in vain.
+        Some(Fault::Interrupted) if !interrupted && !cancelled && matches!(progress, Progress::Streaming(_)) => {
+            after.stalled.push((target, limit));
+            Some(Fault::Stalled)
+        }
+        fault => fault,
+    };
     let outcome = fault.as_ref().and_then(Fault::outcome);
     let is_over = interrupted || cancelled && outcome.as_ref().is_some_and(is_cancellation);
     if let Progress::Streaming(sending) = progress {

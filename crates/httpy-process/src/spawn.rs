@@ -57,11 +57,9 @@ fn choose(python: Option<&Path>, venv: Option<&Path>, active: Option<&OsStr>) ->
             if python.is_file() {
                 return Ok(python);
             }
-            Err(Failure::Process(format!(
-                "the virtual environment {} has no bin/python, or one that links to nothing: expected a folder that \
-                 `python3 -m venv` has made",
-                venv.display()
-            )))
+            let problem =
+                "no bin/python, or one that links to nothing: expected a folder that `python3 -m venv` has made";
+            Err(Failure::Venv { dir: venv.to_owned(), problem: problem.to_owned() })
         }
         (None, None) => Ok("python3".into()),
     }
@@ -120,7 +118,7 @@ mod tests {
         assert_eq!(chosen(None, None, Some(folder.path().as_os_str())).unwrap(), folder.path().join("bin/python"));
         assert_eq!(chosen(None, None, Some(OsStr::new(""))).unwrap(), Path::new("python3"));
         let refused = chosen(None, None, other).unwrap_err().to_string();
-        assert!(refused.contains("/no/environment has no bin/python"), "{refused}");
+        assert!(refused.contains("/no/environment: no bin/python"), "{refused}");
     }
 
     #[tokio::test]

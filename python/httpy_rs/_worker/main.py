@@ -11,6 +11,7 @@ from typing import Any, Dict, List
 from httpy_rs import _embed
 from httpy_rs._version import __version__
 from httpy_rs._worker import call, interruption
+from httpy_rs._worker.bytecode import keep_fresh
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.control import Control
 from httpy_rs._worker.event_loop import EventLoop
@@ -30,6 +31,7 @@ def main(control: socket.socket, settings: Dict[str, Any]) -> None:
     sys.setswitchinterval(settings["switch_interval"])
     paths: List[str] = settings["paths"]
     sys.path[:] = [*paths, *(folder for folder in sys.path if folder not in paths)]
+    keep_fresh()
     connection = Connection(control, settings["debug"])
     call.connect()
     interruption.connect()

@@ -96,7 +96,7 @@ def send(connection: Connection, sending: Sending, call: Call, reply: Answer, ti
     closing = None
     begin_chunk(call, chunk_limit)
     sending.say(*reply.said, *times)
-    if reply.allows_body(method):
+    if reply.allows_body(method) and not call.gone:
         fault = _iterate(connection, sending, call, reply.stream, chunk_limit)
     begin_chunk(call, limit)
     try:

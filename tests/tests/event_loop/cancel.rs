@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use httpy_tests::app::{ask, get};
+use httpy_tests::executor::{self, OfThreads};
 use httpy_tests::gate::Gate;
 use httpy_tests::log;
 use tracing::Level;
@@ -136,6 +137,9 @@ async fn a_handler_that_goes_on_though_it_was_cancelled_is_told_of_once() {
 
 #[tokio::test]
 async fn a_loop_that_computes_is_told_of_once_and_freed_at_the_deadline() {
+    if executor::lacks(OfThreads::BlockedLoops) {
+        return;
+    }
     for (path, first) in [("/spin", true), ("/spin_later", false)] {
         let turn = Turn::with(SOURCE, |builder| builder.loop_blocked_after(Duration::from_millis(50))).await;
         let (call, _held) = turn.begin_call(path).await;
@@ -153,6 +157,9 @@ async fn a_loop_that_computes_is_told_of_once_and_freed_at_the_deadline() {
 
 #[tokio::test]
 async fn a_loop_that_is_blocked_in_c_code_is_told_of_and_goes_on_when_that_returns() {
+    if executor::lacks(OfThreads::BlockedLoops) {
+        return;
+    }
     let turn = Turn::with(SOURCE, |builder| builder.loop_blocked_after(Duration::from_millis(50))).await;
     let (call, held) = turn.begin_call("/block").await;
     let line = turn.line("has been blocked for").await;
@@ -167,6 +174,9 @@ async fn a_loop_that_is_blocked_in_c_code_is_told_of_and_goes_on_when_that_retur
 
 #[tokio::test]
 async fn a_loop_that_no_call_blocks_is_told_of_too() {
+    if executor::lacks(OfThreads::BlockedLoops) {
+        return;
+    }
     let source = format!(
         "{SOURCE}
 async def behind(port):

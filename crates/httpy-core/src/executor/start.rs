@@ -28,7 +28,7 @@ pub struct Facts {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The virtual environment cannot be used with the linked libpython.
+    /// The virtual environment has no Python, or one that cannot be used with the linked libpython.
     Venv {
         /// The folder that was given, or named by `VIRTUAL_ENV`.
         dir: PathBuf,

@@ -20,7 +20,10 @@ def said(folder: Path) -> object:
         return worker.ready().result()[1]
 
 
-def test_a_second_change_within_a_second_and_of_the_same_size_is_seen(tmp_path: Path) -> None:
+def test_a_second_change_within_a_second_and_of_the_same_size_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     module = tmp_path / "app.py"
     for text in ("one", "two"):
         module.write_text(TEXT.format(text), encoding="utf-8")

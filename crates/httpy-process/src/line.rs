@@ -20,7 +20,6 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-
 /// A longer line comes in pieces.
 const LONGEST: usize = 8 * 1024;
 /// So many lines of standard error are kept for the case that the worker dies.

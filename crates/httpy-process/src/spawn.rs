@@ -57,7 +57,8 @@ fn choose(python: Option<&Path>, venv: Option<&Path>, active: Option<&OsStr>) ->
             if python.is_file() {
                 return Ok(python);
             }
-            let problem = "no bin/python, or one that links to nothing: expected a folder that `python3 -m venv` has made";
+            let problem =
+                "no bin/python, or one that links to nothing: expected a folder that `python3 -m venv` has made";
             Err(Failure::Venv { dir: venv.to_owned(), problem: problem.to_owned() })
         }
         (None, None) => Ok("python3".into()),

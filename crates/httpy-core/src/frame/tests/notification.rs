@@ -2,8 +2,8 @@
 
 use super::{Py, dict, list, payload, tuple};
 use crate::Exception;
-use crate::log::Record;
 use crate::frame::{Facts, FrameError, Lane, Loaded, LogRecord, Notification, Value, job_ids, routes, stacks};
+use crate::log::Record;
 
 fn with<R>(message: Py, take: impl FnOnce(Notification<'_>) -> R) -> R {
     let payload = payload(&[message]);
@@ -108,17 +108,22 @@ fn what_is_logged_may_belong_to_a_job() {
             stack: None,
         },
     };
-    with(tuple!["log", "sync", 7, 30, (), "app", "hello", "{}", (), (), "app.py:3"], |notification| match notification {
-        Notification::Log(found) => assert_eq!(*found, record),
-        other => panic!("{other:?}"),
-    });
+    with(
+        tuple!["log", "sync", 7, 30, (), "app", "hello", "{}", (), (), "app.py:3"],
+        |notification| match notification {
+            Notification::Log(found) => assert_eq!(*found, record),
+            other => panic!("{other:?}"),
+        },
+    );
     let said = |text: &str| Some(text.to_owned());
     let (python_level, exception, stack) = (said("NOTICE"), said("Traceback"), said("Stack"));
     let record = Record { python_level, extra: None, exception, stack, ..record.record };
     let record = LogRecord { job: None, record };
-    with(tuple!["log", (), (), 30, "NOTICE", "app", "hello", (), "Traceback", "Stack", "app.py:3"], |notification| match notification {
-        Notification::Log(found) => assert_eq!(*found, record),
-        other => panic!("{other:?}"),
+    with(tuple!["log", (), (), 30, "NOTICE", "app", "hello", (), "Traceback", "Stack", "app.py:3"], |notification| {
+        match notification {
+            Notification::Log(found) => assert_eq!(*found, record),
+            other => panic!("{other:?}"),
+        }
     });
     let words = refused(tuple!["log", (), 7, 30, (), "app", "hello", (), (), (), "app.py:3"]);
     assert_eq!(words, "found 7 at byte 19: expected None, as there is no lane");

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Tuple
 
 import pytest
 
@@ -55,6 +56,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
         def start(source: str, *names: str, **settings: Any) -> Parent:
             (tmp_path / "app.py").write_text(textwrap.dedent(source), encoding="utf-8")
-            return stack.enter_context(Parent(tmp_path, [f"app:{name}" for name in names], **settings))
+            handlers = [(f"app:{name}", *_kind(source, name)) for name in names]
+            return stack.enter_context(Parent(tmp_path, handlers, **settings))
 
         yield start
+
+
+def _kind(source: str, name: str) -> Tuple[str, bool]:
+    """How the handler of this name wants its body, and whether it is async, as its `def` line says."""
+    found = re.search(rf"(async )?def {name}\((.*?)\)", source)
+    if found is None:
+        return "text", False
+    wants = "bytes" if found[2].endswith(": bytes") else "stream" if found[2].endswith("Body") else "text"
+    return wants, found[1] is not None

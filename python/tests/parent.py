@@ -71,7 +71,7 @@ def send(to: socket.socket, value: Any) -> None:
 class Parent:
     """One worker process, and our ends of its sockets."""
 
-    def __init__(self, folder: Path, handlers: Sequence[str], **settings: Any) -> None:
+    def __init__(self, folder: Path, handlers: Sequence[Tuple[str, str, bool]], **settings: Any) -> None:
         ours, theirs = socket.socketpair()
         boot = (PACKAGE / "_boot.py").read_text(encoding="utf-8")
         command = [sys.executable, "-u", "-X", "utf8", "-c", boot]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Start
-from tests.parent import send
+from tests.parent import Parent, send
 
 PLAIN = """
     def handler(method, path, params, query, headers, body):
@@ -39,6 +39,22 @@ def test_a_handler_that_cannot_be_loaded_is_told_of_and_the_worker_goes_on(start
     assert message == 'importing "app" raised ValueError: not today'
     assert exception[:2] == ("ValueError", "not today")
     assert worker.fail("load", "other:handler")[0] == "module_not_found"
+
+
+@pytest.mark.parametrize(
+    ("source", "now"),
+    [
+        ("def handler(method, path, params, query, headers, body: bytes): ...", "a plain function with a body: bytes"),
+        ("async def handler(method, path, params, query, headers, body): ...", "an async function with a body: str"),
+    ],
+)
+def test_a_handler_of_another_kind_than_it_was_is_refused(source: str, now: str, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(source, encoding="utf-8")
+    with Parent(tmp_path, [("app:handler", "text", False)]) as worker:
+        word, number, kind, message, _ = worker.control.get()
+    assert (word, number, kind) == ("error", 0, "reload")
+    was = "a plain function with a body: str"
+    assert message == f"app:handler is {now}, and was {was} when the server started: start that anew for this change"
 
 
 def test_handlers_are_loaded_once_and_numbered(start: Start) -> None:

@@ -145,6 +145,17 @@ pub(crate) enum Wants {
     Stream,
 }
 
+impl Wants {
+    /// As workers call it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+            Self::Stream => "stream",
+        }
+    }
+}
+
 impl Handler {
     /// The handler of this target as a worker has found it.
     pub(crate) fn new(target: String, given: &Loaded) -> Self {

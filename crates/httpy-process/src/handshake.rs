@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use httpy_core::frame::{
     Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Question, Writer, cut, routes,
 };
-use httpy_core::{LoadError, LoadErrorKind, log};
+use httpy_core::{Lane, LoadError, LoadErrorKind, log};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use crate::handover::Handler;
 use crate::hello::{self, Ends, Life};
 use crate::options::ProcessOptions;
 use crate::source;
@@ -63,7 +65,7 @@ pub(crate) enum Problem {
 }
 
 /// The first frame that `name` gets.
-pub(crate) fn boot(name: &str, options: &ProcessOptions, handlers: &[&str]) -> Vec<u8> {
+pub(crate) fn boot(name: &str, options: &ProcessOptions, handlers: &[Arc<Handler>]) -> Vec<u8> {
     let mut frame = vec![0; 4];
     let mut writer = Writer::new(&mut frame);
     writer.tuple(2);
@@ -79,7 +81,7 @@ pub(crate) fn boot(name: &str, options: &ProcessOptions, handlers: &[&str]) -> V
     frame
 }
 
-fn settings(writer: &mut Writer<'_>, name: &str, options: &ProcessOptions, handlers: &[&str]) {
+fn settings(writer: &mut Writer<'_>, name: &str, options: &ProcessOptions, handlers: &[Arc<Handler>]) {
     use std::os::unix::ffi::OsStrExt;
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     writer.dict();
@@ -93,7 +95,10 @@ fn settings(writer: &mut Writer<'_>, name: &str, options: &ProcessOptions, handl
     writer.str("handlers");
     writer.list(length(handlers.len()));
     for handler in handlers {
-        writer.str(handler);
+        writer.tuple(3);
+        writer.str(&handler.target);
+        writer.str(handler.wants.word());
+        writer.bool(handler.lane == Lane::EventLoop);
     }
     writer.str("threads");
     writer.int(number(options.threads));

@@ -134,7 +134,7 @@ pub(crate) fn notice(notice: &Notice) {
         Notice::Process(ProcessNotice::Recycled { .. }) => tracing::info!(target: "httpy", "{notice}"),
         // What it is about differs from death to death; the worker is the place, of which each app has one of that name.
         Notice::Process(process) => {
-            if let Some(left_out) = LOG.admit((handler, process.worker(), "process"), Instant::now()) {
+            if let Some(left_out) = LOG.admit((process.worker(), process.target(), "process"), Instant::now()) {
                 tracing::error!(target: "httpy", handler, left_out, "{notice}");
             }
         }

@@ -20,7 +20,7 @@ class Inlet:
         self._parts: Dict[int, List[bytes]] = {}
         self._uploads: Dict[int, Receiving] = {}
         self.latest = 0
-        """The highest number of those that have begun. A job whose body went ahead comes after some with higher ones."""
+        """The highest number of those that have begun. One whose body went ahead comes after some with higher ones."""
 
     def feed(self, data: bytes, now: float) -> List[Call]:
         """The jobs that are complete now. Raises `Broken`."""

@@ -22,6 +22,7 @@ from httpy_rs._worker.worker import Worker
 
 PROTOCOL = 1
 
+
 def main(control: socket.socket, settings: Dict[str, Any]) -> None:
     """Serves on `control`. Does not return."""
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any, Callable, Dict, List, NoReturn, Tuple
 
 from httpy_rs import _embed
-from httpy_rs._load import load_init, load_shutdown, run_init
+from httpy_rs._load import LoadError, load_init, load_shutdown, run_init
 from httpy_rs._worker.call import ASYNC, SYNC
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.event_loop import EventLoop
@@ -61,10 +61,21 @@ class Worker:
         }
         """What is not."""
 
-    def load_all(self, names: List[str]) -> None:
-        """Loads the handlers that every worker has, each at its place. Raises `LoadError`."""
-        for name in names:
-            self._start_for(self._connection.targets.place(name, self._paths))
+    def load_all(self, handlers: List[Tuple[str, str, bool]]) -> None:
+        """Loads the handlers that every worker has, each at its place, and of the kind that all others are.
+
+        Raises `LoadError`, of the kind `reload` where a handler is none of that kind any more.
+        """
+        targets = self._connection.targets
+        for name, wants, is_async in handlers:
+            index = targets.place(name, self._paths)
+            if (targets[index].wants, targets[index].is_async) != (wants, is_async):
+                was = _kind(wants, is_async)
+                now = _kind(targets[index].wants, targets[index].is_async)
+                raise LoadError(
+                    "reload", f"{name} is {now}, and was {was} when the server started: start that anew for this change"
+                )
+            self._start_for(index)
 
     def end(self) -> NoReturn:
         """The control socket is at its end: the parent has gone, or what it has told to stop has come to rest."""
@@ -145,3 +156,8 @@ class Worker:
     def _flush(self) -> None:
         self._sync.outlet.settle()
         self._event_loop.flush()
+
+
+def _kind(wants: str, is_async: bool) -> str:
+    body = {"text": "str", "bytes": "bytes"}.get(wants, "AsyncBody" if is_async else "Body")
+    return f"{'an async' if is_async else 'a plain'} function with a body: {body}"

@@ -63,6 +63,7 @@ impl LoadErrorKind {
             "init_exception" => Self::InitException,
             "init_result" => Self::InitResult,
             "shutdown_signature" => Self::ShutdownSignature,
+            "reload" => Self::Reload,
             _ => Self::Internal,
         }
     }

@@ -41,7 +41,9 @@ impl Callsite for Site {
         let wanted = !interest.is_never();
         if self.wanted.swap(wanted, Ordering::AcqRel) != wanted {
             let bells: Vec<_> = bells().iter().filter_map(Weak::upgrade).collect();
-            bells.iter().for_each(|ring| ring());
+            for ring in &*bells {
+                ring();
+            }
         }
     }
 

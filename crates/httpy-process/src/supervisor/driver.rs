@@ -286,7 +286,6 @@ impl Driver {
         let name: Arc<str> = format!("httpy-process-{number}").into();
         let options = &self.setup.options;
         let handlers = self.setup.handlers.all();
-        let targets: Vec<&str> = handlers.iter().map(|handler| &*handler.target).collect();
         let limits = {
             let mut state = lock(&self.state);
             let mut spread = |limit: Option<u64>| limit.map(|limit| state.spread(limit));
@@ -299,7 +298,7 @@ impl Driver {
             python: Arc::clone(&self.python),
             venv: options.venv.clone(),
             program: self.setup.program,
-            boot: handshake::boot(&name, options, &targets),
+            boot: handshake::boot(&name, options, &handlers),
             limits,
             patience: self.setup.patience,
             lines: self.setup.lines.clone(),
@@ -307,7 +306,7 @@ impl Driver {
             events: self.events.clone(),
         };
         tokio::spawn(tender.run(killed));
-        let handlers = targets.len();
+        let handlers = handlers.len();
         let kept = Kept { name, number, handlers, kill: Some(kill), up: None, pid: 0, why: None, worn: None };
         self.workers.insert(id, kept);
     }

@@ -1,4 +1,7 @@
 //! A reload: a whole new generation of workers, its init function, and the swap. At any failure the old workers go on.
+//!
+//! The init function runs in one worker of the generation, as it does in one at the start: its routes are those of all.
+//! Each worker imports the handlers' modules, and one that takes the place of another does no more than that.
 
 use std::time::Instant;
 

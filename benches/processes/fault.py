@@ -70,28 +70,25 @@ def killed(program, options):
                     os.kill(pid, signal.SIGKILL)
                     deaths.append(pid)
 
-        load = load_of(server)
-        load.run(1)
         before = server.descriptors()
         load = load_of(server)
         with Beside(kill, SECONDS_APART):
             load.run(5 if options.quick else 60)
-        # The connections of this one are still open.
-        Load(server.address).add("after", request("/python"), 4).run(2)
         statuses, lost = seen_of(load)
         log = server.log()
         told = log.count("\nit was in: ")
-        after = server.descriptors(), server.zombies()
+        after = server.settled(before), server.zombies()
         code = server.end()
     return {
         "kills": len(deaths),
         "answers by status": dict(statuses),
         "calls that the log names as running": told,
         "lost beside those": lost or "none",
-        "file descriptors before, after": [before, after[0]],
+        "file descriptors before, after": f"{before}, {after[0]}",
         "met": {
             "nothing is lost but what ran (502)": not lost and statuses["502"] <= told,
             "the log tells of every death": set(map(str, deaths)) == set(DIED.findall(log)),
+            "no file descriptor is left": after[0] <= before,
             "no zombie is left": after[1] == 0,
             "exit code 0": code == 0,
         },
@@ -120,8 +117,6 @@ def reloaded(program, options):
                 raise RuntimeError(f"reload {len(took) + 1}: {response.status} {text}")
             took.append(time.monotonic() - begin)
 
-        load = load_of(server)
-        load.run(1)
         before, workers = server.descriptors(), set(server.workers())
         statuses, lost = None, {}
         with Beside(reload) as beside:
@@ -133,17 +128,17 @@ def reloaded(program, options):
                 lost.update(more)
                 for connection in load.connections:
                     connection.close()
-        time.sleep(1)  # until the server has seen that those connections are closed
-        after = server.descriptors(), server.zombies(), set(server.workers())
+        after = server.settled(before), server.zombies(), set(server.workers())
         code = server.end()
     return {
         "reloads": len(took),
         "seconds of each": took,
         "answers by status": dict(statuses),
-        "file descriptors before, after": [before, after[0]],
+        "file descriptors before, after": f"{before}, {after[0]}",
         "met": {
             "no request failed": not lost and set(statuses) == {"200"},
             "every worker is another one": len(took) == times and not workers & after[2],
+            "no file descriptor is left": after[0] <= before,
             "no zombie is left": after[1] == 0,
             "exit code 0": code == 0,
         },

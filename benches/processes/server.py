@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 READY_WITHIN = 30  # seconds
+SETTLES_WITHIN = 40  # seconds: as long as a worker may be waited for
 
 THREADS = "threads"
 
@@ -68,6 +69,13 @@ class Server:
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def settled(self, before):
+        """The number of its descriptors, as soon as it is what it was before, or when that takes too long."""
+        end = time.monotonic() + SETTLES_WITHIN
+        while self.descriptors() > before and time.monotonic() < end:
+            time.sleep(0.05)
+        return self.descriptors()
 
     def zombies(self):
         return sum(state(pid) == "Z" for pid in self.workers())

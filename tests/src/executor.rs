@@ -76,6 +76,8 @@ pub enum OfThreads {
     AttachWait,
     /// An event loop that does not come round is watched, and told of.
     BlockedLoops,
+    /// What an event loop leaves behind at its end is told of.
+    LeftTasks,
     /// The program is linked with one Python, which an environment has to be of.
     LinkedPython,
     /// An app has as many event loops as it asks for.
@@ -95,6 +97,7 @@ impl OfThreads {
             Self::BlockedLoops => {
                 "nobody watches the loop of a worker process; the call that blocks it is interrupted at its deadline"
             }
+            Self::LeftTasks => "a worker process takes its tasks with it, and does not tell of them",
             Self::LinkedPython => "a worker process is started with the Python of its environment",
             Self::SeveralLoops => "each worker process has one event loop",
         }

@@ -249,12 +249,14 @@ async def handle(method, path, params, query, headers, body):
 
 #[tokio::test]
 async fn five_thousand_sleepers_are_all_answered() {
-    let turn = Turn::begin(
+    // They all come before anybody has taken the first.
+    let turn = Turn::with(
         "
 async def handle(method, path, params, query, headers, body):
     await asyncio.sleep(0.2)
     return 200, '', {}
 ",
+        |builder| builder.queue(5000),
     )
     .await;
     let service = turn.app.python.service();

@@ -4,6 +4,7 @@ use std::sync::{Barrier, LazyLock};
 use std::time::Duration;
 
 use httpy::{EventLoop, Stacks};
+use httpy_tests::executor::{self, OfThreads};
 use tokio::task::{spawn_blocking, yield_now};
 
 use crate::turn::Turn;
@@ -52,8 +53,10 @@ async fn until(turn: &Turn, is_it: impl Fn(&EventLoop) -> bool) -> EventLoop {
 async fn with_stacks(turn: &Turn) -> EventLoop {
     loop {
         let snapshot = turn.app.python.snapshot_with_stacks().await;
-        if snapshot.stacks == Stacks::Read {
-            return snapshot.workers.loops[0].clone();
+        if snapshot.stacks == Stacks::Read
+            && let [event_loop] = &snapshot.workers.loops[..]
+        {
+            return event_loop.clone();
         }
     }
 }
@@ -66,7 +69,8 @@ async fn a_loop_shows_its_oldest_calls_and_what_they_await() {
         held.push(turn.begin_call("/wait").await);
     }
     let shown = with_stacks(&turn).await;
-    assert_eq!((shown.name.as_str(), shown.calls, shown.waiting, shown.oldest.len()), ("httpy-loop-1", 9, 0, 8));
+    let name = if executor::are_processes() { "httpy-process-1" } else { "httpy-loop-1" };
+    assert_eq!((shown.name.as_str(), shown.calls, shown.waiting, shown.oldest.len()), (name, 9, 0, 8));
     assert!(shown.blocked_by.is_none(), "{shown:?}");
     for one in &shown.oldest {
         let current = (one.call.target.clone(), one.call.method.as_str(), one.call.path.as_str());
@@ -88,6 +92,9 @@ async fn a_loop_shows_its_oldest_calls_and_what_they_await() {
 
 #[tokio::test]
 async fn a_blocked_loop_names_the_call_that_blocks_it_and_those_that_wait() {
+    if executor::lacks(OfThreads::BlockedLoops) {
+        return;
+    }
     let turn = turn().await;
     for path in ["/block", "/block_later"] {
         let (blocking, held) = turn.begin_call(path).await;
@@ -123,6 +130,9 @@ static ATTACHED: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
 
 #[tokio::test]
 async fn a_loop_whose_call_holds_the_interpreter_is_shown_as_blocked_without_it() {
+    if executor::lacks(OfThreads::HeldInterpreter) {
+        return;
+    }
     let turn = turn().await;
     let function = format!("/attached?function={}", wait_attached as extern "C" fn() as usize);
     let request = httpy_tests::app::get(&function);

@@ -25,6 +25,8 @@ def handle(method, path, params, query, headers, body):
             while path == '/between':
                 yield 'b' * 65536
             pass_gate(port)
+            while path == '/leave' and not httpy_rs.client_gone():
+                pass
             seen.append(f'gone={httpy_rs.client_gone()}')
             yield 'b'
             seen.append('not reached')
@@ -58,7 +60,7 @@ async fn one_that_leaves_between_two_chunks_has_its_generator_closed() {
 #[tokio::test]
 async fn one_that_leaves_while_python_computes_has_its_generator_closed_at_the_next_chunk() {
     let turn = Turn::begin(SOURCE).await;
-    let mut response = turn.call("/compute").await;
+    let mut response = turn.call("/leave").await;
     assert_eq!(text(&mut response).await, "a");
     let held = turn.gate.arrival().await;
     drop(response);

@@ -195,11 +195,19 @@ def test_a_handler_can_ask_for_its_request(start: Start) -> None:
 
 
 def test_a_reply_says_when_it_came_how_far_where_that_is_wanted(start: Start) -> None:
-    worker = start(PLAIN + "    def none(*six): ...\n", "handler", "none").ready()
-    for handler in (0, 1):
+    more = """
+    def none(*six): ...
+    def fails(*six): raise ValueError
+    async def fails_later(*six): raise ValueError
+    """
+    worker = start(PLAIN + more, "handler", "none", "fails", "fails_later").ready()
+    for handler in (0, 1, 2):
         worker.call(handler, timed=True)
         _, _, _, called, returned, converted = worker.get()
         assert 0 <= called <= returned <= converted
+    worker.call(3, lane="async", timed=True)
+    _, word, _, called, returned, converted = worker.get("async")
+    assert word == "e" and 0 <= called <= returned <= converted
 
 
 def test_another_thread_leads_while_one_is_inside_a_handler(start: Start) -> None:

@@ -8,14 +8,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use httpy::Error;
-use httpy_tests::app::{App, ask, get, post, serve};
+use httpy_tests::app::{ask, get, post, serve};
 use httpy_tests::client;
-use httpy_tests::executor::Options;
-use httpy_tests::gate::Gate;
 use httpy_tests::log;
 use tracing::Level;
 
-use super::{HOLDING, OVERLOADED, Turn, is_pending, refused};
+use super::{OVERLOADED, Turn, is_pending, refused};
 
 #[tokio::test]
 async fn when_the_queue_is_full_answers_503_and_never_runs_the_call() {
@@ -124,15 +122,15 @@ async fn a_service_waits_for_a_worker_no_longer_than_its_own_deadline() {
 #[tokio::test]
 async fn a_call_that_waited_until_its_deadline_is_answered_with_503_and_never_runs() {
     let turn = Turn::begin(|builder| builder).await;
-    // Of another app with the same worker: its own clock must not end first.
-    let other = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| builder.at_once(1));
-    let call = tokio::spawn(ask(other.python.service(), get(&format!("/hold?gate={}", turn.gate.port))));
-    let held = turn.gate.arrival().await;
+    // With more time: its own clock must not end first.
+    let holding = turn.app.python.service().with_deadline(Duration::from_secs(3600));
+    let request = get(&format!("/hold?gate={}", turn.gate.port));
+    let (call, held) = turn.gate.hold(ask(holding, request)).await;
     tokio::time::pause();
     refused(&turn.app.ask(get("/late")).await, OVERLOADED, Error::is_overloaded);
     tokio::time::resume();
     drop((held, call));
-    assert_eq!(turn.ran().await, "/ran");
+    assert_eq!(turn.ran().await, "/hold /ran");
 }
 
 #[tokio::test]

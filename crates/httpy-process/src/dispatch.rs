@@ -159,6 +159,12 @@ impl Dispatch {
                     self.workers[seat] = Some(worker);
                 }
                 Some(Order::Stop(id)) => {
+                    // At once, as whoever has asked for a reload is told now that it is done: what comes from here on is for
+                    // the new workers. At the end of the app there are none, and these take what waits.
+                    let is_replaced = !self.hub.is_closed();
+                    if let Some(worker) = self.worker(id) {
+                        worker.stopping |= is_replaced;
+                    }
                     self.stops.push(id);
                 }
                 Some(Order::ShutDown(id, limit)) => {

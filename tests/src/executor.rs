@@ -80,6 +80,8 @@ pub enum OfThreads {
     LeftTasks,
     /// The program is linked with one Python, which an environment has to be of.
     LinkedPython,
+    /// A handler knows at once that its client has gone.
+    GoneAtOnce,
     /// An app has as many event loops as it asks for.
     SeveralLoops,
 }
@@ -99,6 +101,7 @@ impl OfThreads {
             }
             Self::LeftTasks => "a worker process takes its tasks with it, and does not tell of them",
             Self::LinkedPython => "a worker process is started with the Python of its environment",
+            Self::GoneAtOnce => "a worker process hears by a message, a moment later, that a client has gone",
             Self::SeveralLoops => "each worker process has one event loop",
         }
     }

@@ -1,6 +1,7 @@
 //! Clients that leave: before the head, between two chunks, while Python computes. The iterator is closed in each.
 
 use httpy_tests::app::ask;
+use httpy_tests::executor::{self, OfThreads};
 use httpy_tests::log;
 
 use super::{Turn, text};
@@ -40,6 +41,9 @@ def handle(method, path, params, query, headers, body):
 
 #[tokio::test]
 async fn one_that_leaves_before_the_head_has_its_iterator_closed_and_not_iterated() {
+    if executor::lacks(OfThreads::GoneAtOnce) {
+        return;
+    }
     let turn = Turn::begin(SOURCE).await;
     let (call, held) = turn.gate.hold(ask(turn.app.python.service(), turn.request("/head"))).await;
     call.abort();

@@ -207,7 +207,8 @@ def test_a_reply_says_when_it_came_how_far_where_that_is_wanted(start: Start) ->
         assert 0 <= called <= returned <= converted
     worker.call(3, lane="async", timed=True)
     _, word, _, called, returned, converted = worker.get("async")
-    assert word == "e" and 0 <= called <= returned <= converted
+    assert word == "e"
+    assert 0 <= called <= returned <= converted
 
 
 def test_another_thread_leads_while_one_is_inside_a_handler(start: Start) -> None:

@@ -10,7 +10,11 @@ use httpy_tests::app::{Answer, App, ask, get, post};
 use httpy_tests::client::{self, Connection, exchange, request};
 use httpy_tests::gate::Gate;
 use httpy_tests::log;
+use std::future::Future;
 use std::io;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use tokio::sync::Notify;
 use tracing::Level;
 
 const PLAIN: &str = "internal server error\n";
@@ -165,6 +169,25 @@ async fn an_exception_after_the_caller_has_gone_is_logged() {
     let line = log::wait_for(&app.target("handle"), "ValueError: late").await;
     assert_eq!(line.level, Level::ERROR);
     assert!(line.message.contains("raise ValueError('late')"), "{line:?}");
+}
+
+#[tokio::test]
+async fn an_exception_whose_answer_nobody_read_any_more_is_logged_and_counts_as_one_whose_client_has_gone() {
+    struct Woken(Notify);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.notify_one();
+        }
+    }
+    let app = App::new("def handle(method, path, params, query, headers, body):\n    raise ValueError('unread')\n");
+    let woken = Arc::new(Woken(Notify::new()));
+    let mut call = Box::pin(app.python.service().try_call(get("/")));
+    assert!(call.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&woken)))).is_pending());
+    woken.0.notified().await;
+    drop(call);
+    let line = log::wait_for(&app.target("handle"), "ValueError: unread").await;
+    assert_eq!(line.level, Level::ERROR);
+    assert_eq!(app.python.snapshot().calls.gone, 1);
 }
 
 const LENGTH: &str = "def handle(method, path, params, query, headers, body):\n    return 200, str(len(body)), {}\n";

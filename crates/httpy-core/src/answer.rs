@@ -111,12 +111,20 @@ impl Question {
         drop(before);
         Poll::Pending
     }
+
+    /// Nobody asks any more: the outcome, where it was given and not taken away. One that comes from now on goes back to who
+    /// [sends](Answer::send) it, so that each is seen by one of the two. A drop of the question does the same, but comes too
+    /// late where somebody is told first that the caller has gone.
+    pub fn give_up(&self) -> Option<Outcome> {
+        let before = mem::replace(&mut *self.0.answer.lock(), State::Gone);
+        // Dropped without the lock: a waker runs code of its own.
+        if let State::Given(outcome) = before { Some(outcome) } else { None }
+    }
 }
 
 impl Drop for Question {
     fn drop(&mut self) {
-        let before = mem::replace(&mut *self.0.answer.lock(), State::Gone);
-        drop(before);
+        drop(self.give_up());
     }
 }
 
@@ -245,6 +253,17 @@ mod tests {
         assert!(answer.is_closed());
         assert!(matches!(answer.send(outcome()), Err(Outcome::Panicked(_))));
         assert_eq!(Arc::strong_count(&ticket), 1, "nobody holds the call any longer");
+    }
+
+    #[test]
+    fn an_outcome_comes_back_to_whoever_gave_it_or_goes_to_whoever_gave_up() {
+        let (answer, question) = both();
+        assert!(question.give_up().is_none());
+        assert!(matches!(answer.send(outcome()), Err(Outcome::Panicked(_))));
+        let (answer, question) = both();
+        assert!(answer.send(outcome()).is_ok());
+        assert!(matches!(question.give_up(), Some(Outcome::Panicked(_))));
+        assert!(question.give_up().is_none());
     }
 
     #[test]

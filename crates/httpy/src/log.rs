@@ -91,7 +91,7 @@ pub(crate) fn warning(target: &str, warning: &Warning) {
     }
 }
 
-/// Logs an outcome for which nobody waited any more. Runs on Python's main thread, detached.
+/// Logs an outcome for which nobody waited any more. Never runs attached.
 pub(crate) fn late(target: &str, outcome: Outcome) {
     if let Err(error) = crate::service::judge(target, &http::Method::GET, outcome) {
         failure(target, &error);

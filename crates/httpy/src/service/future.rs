@@ -84,15 +84,12 @@ pin_project! {
     impl<B> PinnedDrop for CallFuture<B> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            let state = this.state.as_ref().get_ref();
-            let ending = match leave(this.service, state, false) {
+            let State::Waiting { question, .. } = this.state.as_ref().get_ref() else { return };
+            let ending = match leave(this.service, question, false) {
                 Left::Waiting => Ending::Abandoned,
-                Left::Running => Ending::Gone,
-                Left::Over => return,
+                Left::Running | Left::Over => Ending::Gone,
             };
-            if let State::Waiting { question, .. } = state {
-                end::left(this.service, this.observed, ending, question.ticket());
-            }
+            end::left(this.service, this.observed, ending, question.ticket());
         }
     }
 }
@@ -226,7 +223,10 @@ where
         }
         let late = matches!(&result, Err(error) if error.is_deadline());
         // An app that is forced to stop answers without having asked whether the call still waits.
-        let enforced = matches!(leave(this.service, this.state.as_ref().get_ref(), late), Left::Running);
+        let enforced = match this.state.as_ref().get_ref() {
+            State::Waiting { question, .. } => matches!(leave(this.service, question, late), Left::Running),
+            _ => false,
+        };
         this.state.set(State::Done);
         if let Err(error) = &result
             && !(late && enforced)
@@ -332,14 +332,17 @@ enum Left {
     /// In its handler: its worker is freed at the deadline. When its client is answered with 504, the enforcer has that
     /// logged, with the handler's stack.
     Running,
-    /// Nowhere: it has ended, or has not begun.
+    /// Nowhere: it has ended.
     Over,
 }
 
 /// Lets go of a call.
-fn leave<B>(service: &PyService, state: &State<B>, answered: bool) -> Left {
-    let State::Waiting { question, .. } = state else { return Left::Over };
+fn leave(service: &PyService, question: &Question, answered: bool) -> Left {
     let ticket = question.ticket();
+    // First, since a handler that is told to end may end at once: what it ends with is in no answer, and belongs in the log.
+    if let Some(outcome) = question.give_up() {
+        log::late(&service.inner.target, outcome);
+    }
     if ticket.is_done() {
         return Left::Over;
     }

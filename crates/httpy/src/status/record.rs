@@ -69,7 +69,7 @@ pub enum Ending {
     Abandoned,
     /// httpy failed, or an extra of the host.
     Internal,
-    /// The client went away while it ran.
+    /// The client went away while it ran, or before it took the answer.
     Gone,
     /// The worker process that ran it died.
     Crashed,

@@ -35,7 +35,7 @@ pub struct CallCounts {
     pub abandoned: u64,
     /// httpy failed, or an extra of the host.
     pub internal: u64,
-    /// The client went away while they ran.
+    /// The client went away while they ran, or before it took the answer.
     pub gone: u64,
     /// The worker process that ran them died.
     pub crashed: u64,

@@ -1,9 +1,13 @@
-"""`Control`: reads the control socket, on the main thread, and has done what it says."""
+"""`Control`: reads the control socket, on the main thread, and has done what it says.
+
+What came together is answered together, when all of it is done: the parent tells where an overdue call is as soon as it
+hears that, and the interruption that it sent along has been made by then.
+"""
 
 from __future__ import annotations
 
 import socket
-from typing import Any, Callable
+from typing import Any, Callable, List
 
 from httpy_rs._exception import describe
 from httpy_rs._load import LoadError
@@ -20,6 +24,7 @@ class Control:
         self._socket = control
         self._worker = worker
         self._decoder = Decoder()
+        self._answers: List[Message] = []
 
     def serve(self) -> None:
         """Until the socket is at its end. Raises `Broken`."""
@@ -29,6 +34,7 @@ class Control:
                 return
             for message in self._decoder.feed(data):
                 self._take(message)
+            self._flush()
 
     def answered(self, number: int, work: Callable[..., Any], *arguments: Any) -> bool:
         """Does it, and tells where that failed; whether it did not."""
@@ -36,6 +42,7 @@ class Control:
             work(*arguments)
         except BaseException as error:
             self._tell_error(number, error)
+            self._flush()
             return False
         return True
 
@@ -60,8 +67,9 @@ class Control:
         except BaseException as error:
             self._tell_error(number, error)
         else:
-            self._connection.control.send(("ok", number, value))
+            self._answers.append(("ok", number, value))
             if self._worker.is_done:
+                self._flush()
                 self._connection.end()
 
     def _tell_error(self, number: int, error: BaseException) -> None:
@@ -69,8 +77,13 @@ class Control:
         if isinstance(error, LoadError):
             cause = error.__cause__
             exception = None if cause is None else connection.exception(cause)
-            connection.control.send(("error", number, error.kind, error.message, exception))
+            self._answers.append(("error", number, error.kind, error.message, exception))
         else:
             name, text, _, _ = describe(error)
             summary = f"{name}: {text}" if text else name
-            connection.control.send(("error", number, "internal", f"it raised {summary}", connection.exception(error)))
+            self._answers.append(("error", number, "internal", f"it raised {summary}", connection.exception(error)))
+
+    def _flush(self) -> None:
+        answers, self._answers = self._answers, []
+        for answer in answers:
+            self._connection.control.send(answer)

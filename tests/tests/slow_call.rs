@@ -43,10 +43,11 @@ async def blocks(method, path, params, query, headers, body):
     return 200, 'ok', {}
 ";
 
-async fn turn(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> (App, Gate, MutexGuard<'static, ()>) {
+/// The turn comes first, so that it is dropped last, when the app has ended.
+async fn turn(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> (MutexGuard<'static, ()>, App, Gate) {
     let alone = TURN.lock().await;
     let options = |builder: PyAppBuilder| options(builder.slow_call(Duration::from_millis(50)));
-    (App::with(&format!("{}{SOURCE}", Gate::SOURCE), options), Gate::new().await, alone)
+    (alone, App::with(&format!("{}{SOURCE}", Gate::SOURCE), options), Gate::new().await)
 }
 
 /// The line about a call of `handler` that is held until it has come.
@@ -60,7 +61,7 @@ async fn told(app: &App, gate: &Gate, handler: &str) -> (log::Line, Answer) {
 
 #[tokio::test]
 async fn a_handler_that_takes_long_is_told_of_with_its_stack_and_goes_on() {
-    let (app, gate, _alone) = turn(|builder| builder).await;
+    let (_alone, app, gate) = turn(|builder| builder).await;
     let (line, answer) = told(&app, &gate, "handle").await;
     assert_eq!((line.level, line.left_out, answer.status), (Level::WARN, 0, 200));
     for part in
@@ -72,7 +73,7 @@ async fn a_handler_that_takes_long_is_told_of_with_its_stack_and_goes_on() {
 
 #[tokio::test]
 async fn an_async_handler_is_told_of_with_what_it_awaits() {
-    let (app, gate, _alone) = turn(|builder| builder).await;
+    let (_alone, app, gate) = turn(|builder| builder).await;
     let (line, answer) = told(&app, &gate, "later").await;
     assert_eq!(answer.status, 200);
     for part in ["until its event loop came to it", "in its handler", "in later", "in deep_later"] {
@@ -82,7 +83,7 @@ async fn an_async_handler_is_told_of_with_what_it_awaits() {
 
 #[tokio::test]
 async fn an_async_handler_that_blocks_its_loop_is_told_of_with_the_stack_of_the_thread() {
-    let (app, gate, _alone) = turn(|builder| builder).await;
+    let (_alone, app, gate) = turn(|builder| builder).await;
     let (line, answer) = told(&app, &gate, "blocks").await;
     assert_eq!(answer.status, 200);
     assert!(line.message.contains("in blocks") && line.message.contains("in deep"), "{}", line.message);
@@ -93,7 +94,7 @@ async fn a_call_that_waits_for_a_blocked_event_loop_is_told_of_without_python() 
     if executor::lacks(OfThreads::BlockedLoops) {
         return;
     }
-    let (app, gate, _alone) = turn(|builder| builder).await;
+    let (_alone, app, gate) = turn(|builder| builder).await;
     let (service, request) = (app.handler("blocks"), get(&format!("/?gate={}", gate.port)));
     let (first, held) = gate.hold(async move { ask(service, request).await }).await;
     let service = app.handler("quick_later");
@@ -106,7 +107,7 @@ async fn a_call_that_waits_for_a_blocked_event_loop_is_told_of_without_python() 
 
 #[tokio::test]
 async fn a_call_that_waits_for_a_worker_is_told_of_without_python() {
-    let (app, gate, _alone) = turn(|builder| builder.at_once(1)).await;
+    let (_alone, app, gate) = turn(|builder| builder.at_once(1)).await;
     let (service, request) = (app.python.service(), get(&format!("/?gate={}", gate.port)));
     let (first, held) = gate.hold(async move { ask(service, request).await }).await;
     log::wait_for(&app.target("handle"), "has taken").await;
@@ -127,7 +128,7 @@ async fn a_call_that_waits_for_a_worker_is_told_of_without_python() {
 
 #[tokio::test]
 async fn a_quick_call_is_not_told_of_and_its_deadline_still_comes() {
-    let (app, gate, _alone) =
+    let (_alone, app, gate) =
         turn(|builder| builder.deadline(Duration::from_millis(150)).max_wait(Duration::from_millis(20))).await;
     app.ask(get("/")).await;
     assert_eq!(log::lines(&app.target("handle")), []);

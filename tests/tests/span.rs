@@ -48,14 +48,15 @@ async def later(method, path, params, query, headers, body):
     return 200, 'ok', {}
 ";
 
-async fn turn(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> (App, Gate, MutexGuard<'static, ()>) {
+/// The turn comes first, so that it is dropped last, when the app has ended.
+async fn turn(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> (MutexGuard<'static, ()>, App, Gate) {
     let alone = TURN.lock().await;
-    (App::with(&format!("{}{SOURCE}", Gate::SOURCE), options), Gate::new().await, alone)
+    (alone, App::with(&format!("{}{SOURCE}", Gate::SOURCE), options), Gate::new().await)
 }
 
 #[tokio::test]
 async fn a_call_has_a_span_inside_of_its_requests_with_opentelemetrys_names() {
-    let (app, _, _alone) = turn(|builder| builder).await;
+    let (_alone, app, _) = turn(|builder| builder).await;
     let router: Router = app.python.router().unwrap();
     ask(router, get("/user/me")).instrument(info_span!("request")).await;
     let [span] = &span::of(&app.target("handle"), 1).await[..] else { panic!() };
@@ -77,7 +78,7 @@ async fn a_call_has_a_span_inside_of_its_requests_with_opentelemetrys_names() {
 
 #[tokio::test]
 async fn what_fails_says_how() {
-    let (app, _, _alone) = turn(|builder| builder).await;
+    let (_alone, app, _) = turn(|builder| builder).await;
     app.ask(get("/raise")).await;
     app.ask(get("/own")).await;
     ask(app.handler("handle").with_limit(0), get("/")).await;
@@ -94,7 +95,7 @@ async fn what_fails_says_how() {
 
 #[tokio::test]
 async fn what_python_logs_is_inside_of_it() {
-    let (app, _, _alone) = turn(|builder| builder).await;
+    let (_alone, app, _) = turn(|builder| builder).await;
     app.ask(get("/log")).await;
     let record = record::with_message(&format!("inside {}", app.module)).await;
     assert!(record.in_call, "{record:?}");
@@ -102,7 +103,7 @@ async fn what_python_logs_is_inside_of_it() {
 
 #[tokio::test]
 async fn a_handler_that_waits_runs_for_long_and_what_waits_for_its_worker_is_queued_for_long() {
-    let (app, gate, _alone) = turn(|builder| builder.at_once(1)).await;
+    let (_alone, app, gate) = turn(|builder| builder.at_once(1)).await;
     let (service, request) = (app.python.service(), get(&format!("/?gate={}", gate.port)));
     let (first, held) = gate.hold(async move { ask(service, request).await }).await;
     let service = app.handler("handle");
@@ -129,7 +130,7 @@ async fn a_call_beside_a_handler_that_computes_waits_for_the_interpreter() {
     if executor::lacks(OfThreads::AttachWait) {
         return;
     }
-    let (app, _, _alone) = turn(|builder| builder.at_once(2)).await;
+    let (_alone, app, _) = turn(|builder| builder.at_once(2)).await;
     let service = app.handler("handle");
     let burner = tokio::spawn(async move { ask(service, get("/burn")).await });
     // The first ones may come before it computes.
@@ -148,7 +149,7 @@ async fn a_call_beside_a_handler_that_computes_waits_for_the_interpreter() {
 
 #[tokio::test]
 async fn an_async_handler_runs_from_its_first_step_to_its_end() {
-    let (app, gate, _alone) = turn(|builder| builder).await;
+    let (_alone, app, gate) = turn(|builder| builder).await;
     let (service, request) = (app.handler("later"), get(&format!("/?gate={}", gate.port)));
     let (call, held) = gate.hold(async move { ask(service, request).await }).await;
     let since = Instant::now();
@@ -162,7 +163,7 @@ async fn an_async_handler_runs_from_its_first_step_to_its_end() {
 
 #[tokio::test]
 async fn a_client_that_goes_is_told_of_in_the_span() {
-    let (app, gate, _alone) = turn(|builder| builder.at_once(1)).await;
+    let (_alone, app, gate) = turn(|builder| builder.at_once(1)).await;
     let (service, request) = (app.python.service(), post(&format!("/?gate={}", gate.port), ""));
     let (running, _held) = gate.hold(async move { ask(service, request).await }).await;
     let service = app.python.service();

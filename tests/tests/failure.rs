@@ -179,10 +179,15 @@ async fn an_exception_whose_answer_nobody_read_any_more_is_logged_and_counts_as_
             self.0.notify_one();
         }
     }
-    let app = App::new("def handle(method, path, params, query, headers, body):\n    raise ValueError('unread')\n");
+    let app = App::new(&format!(
+        "{}\ndef handle(method, path, params, query, headers, body):\n    pass_gate(query['gate'][0])\n    raise ValueError('unread')\n",
+        Gate::SOURCE
+    ));
+    let gate = Gate::new().await;
     let woken = Arc::new(Woken(Notify::new()));
-    let mut call = Box::pin(app.python.service().try_call(get("/")));
+    let mut call = Box::pin(app.python.service().try_call(get(&format!("/?gate={}", gate.port))));
     assert!(call.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&woken)))).is_pending());
+    drop(gate.arrival().await);
     woken.0.notified().await;
     drop(call);
     let line = log::wait_for(&app.target("handle"), "ValueError: unread").await;

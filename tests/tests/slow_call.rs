@@ -1,4 +1,7 @@
 //! Slow calls: told of at the threshold, while they go on, with where they are.
+//!
+//! The threshold is passed when the test says so, by moving tokio's clock: however slow the machine is, no call is slow before
+//! it is where the test wants it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -14,6 +17,8 @@ use tracing::Level;
 
 /// All apps of this program share one pool at a time.
 static TURN: Mutex<()> = Mutex::const_new(());
+
+const SLOW: Duration = Duration::from_secs(600);
 
 const SOURCE: &str = "
 import asyncio
@@ -46,14 +51,24 @@ async def blocks(method, path, params, query, headers, body):
 /// The turn comes first, so that it is dropped last, when the app has ended.
 async fn turn(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> (MutexGuard<'static, ()>, App, Gate) {
     let alone = TURN.lock().await;
-    let options = |builder: PyAppBuilder| options(builder.slow_call(Duration::from_millis(50)));
+    let options = |builder: PyAppBuilder| options(builder.slow_call(SLOW).max_wait(SLOW * 3).deadline(SLOW * 4));
     (alone, App::with(&format!("{}{SOURCE}", Gate::SOURCE), options), Gate::new().await)
+}
+
+/// Calls that have begun, or wait, take as much longer.
+async fn pass(time: Duration) {
+    // Those that were just spawned are put into the queue first.
+    tokio::task::yield_now().await;
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// The line about a call of `handler` that is held until it has come.
 async fn told(app: &App, gate: &Gate, handler: &str) -> (log::Line, Answer) {
     let (service, request) = (app.handler(handler), get(&format!("/?gate={}", gate.port)));
     let (call, held) = gate.hold(async move { ask(service, request).await }).await;
+    pass(SLOW).await;
     let line = log::wait_for(&app.target(handler), "has taken").await;
     drop(held);
     (line, call.await.unwrap())
@@ -99,6 +114,7 @@ async fn a_call_that_waits_for_a_blocked_event_loop_is_told_of_without_python() 
     let (first, held) = gate.hold(async move { ask(service, request).await }).await;
     let service = app.handler("quick_later");
     let second = tokio::spawn(async move { ask(service, get("/")).await });
+    pass(SLOW).await;
     let line = log::wait_for(&app.target("quick_later"), "has taken").await;
     assert!(line.message.contains("and still waits for its event loop to come round"), "{}", line.message);
     drop(held);
@@ -110,7 +126,6 @@ async fn a_call_that_waits_for_a_worker_is_told_of_without_python() {
     let (_alone, app, gate) = turn(|builder| builder.at_once(1)).await;
     let (service, request) = (app.python.service(), get(&format!("/?gate={}", gate.port)));
     let (first, held) = gate.hold(async move { ask(service, request).await }).await;
-    log::wait_for(&app.target("handle"), "has taken").await;
     // Another target, as they are told of once per target, route and second.
     std::fs::write(
         app.folder.path().join(format!("{}_other.py", app.module)),
@@ -120,6 +135,8 @@ async fn a_call_that_waits_for_a_worker_is_told_of_without_python() {
     let target = format!("{}_other:handle", app.module);
     let service = app.python.handler(target.clone()).unwrap();
     let second = tokio::spawn(async move { ask(service, get("/")).await });
+    pass(SLOW).await;
+    log::wait_for(&app.target("handle"), "has taken").await;
     let line = log::wait_for(&target, "still waits for a worker").await;
     assert_eq!(line.level, Level::WARN);
     drop(held);
@@ -128,13 +145,16 @@ async fn a_call_that_waits_for_a_worker_is_told_of_without_python() {
 
 #[tokio::test]
 async fn a_quick_call_is_not_told_of_and_its_deadline_still_comes() {
-    let (_alone, app, gate) =
-        turn(|builder| builder.deadline(Duration::from_millis(150)).max_wait(Duration::from_millis(20))).await;
+    let (_alone, app, gate) = turn(|builder| builder.max_wait(SLOW / 2)).await;
     app.ask(get("/")).await;
     assert_eq!(log::lines(&app.target("handle")), []);
     let (service, request) = (app.handler("handle"), get(&format!("/?gate={}", gate.port)));
     let (call, held) = gate.hold(async move { ask(service, request).await }).await;
-    assert_eq!(call.await.unwrap().status, 504);
+    pass(SLOW / 2).await;
+    assert_eq!(log::lines(&app.target("handle")), []);
+    pass(SLOW / 2).await;
     assert!(log::wait_for(&app.target("handle"), "has taken").await.message.contains("in its handler"));
+    pass(SLOW * 3).await;
+    assert_eq!(call.await.unwrap().status, 504);
     drop(held);
 }

@@ -9,7 +9,7 @@ use super::{Py, dict, list, payload, tuple};
 use crate::frame::{
     Batch, Command, Feed, JobBody, JobMessage, Lane, Order, PART, Question, TooLong, Value, Writer, cut, write_part,
 };
-use crate::{Call, Details, Fields, Headers, UploadFault};
+use crate::{Call, Fields, Headers, UploadFault};
 
 fn call() -> Call {
     let mut map = HeaderMap::new();
@@ -29,24 +29,17 @@ fn call() -> Call {
     for (name, value) in [("a", "1"), ("b", ""), ("a", "2")] {
         query.push(name.as_bytes(), value.as_bytes());
     }
-    Call {
-        method: Method::from_bytes(b"PROPFIND").unwrap(),
-        uri: Uri::from_static("/caf%C3%A9/%ff"),
-        decoded_path: Some(b"/caf\xc3\xa9/\xff".to_vec()),
-        params,
-        query,
-        headers: Headers::new(&map, None),
-        details: Details {
-            target: Uri::from_static("http://example.org/caf%C3%A9/%ff?a=1&b=&a=2"),
-            route: Some("/caf%C3%A9/{größe}".to_owned()),
-            client: Some("[::1]:8080".parse().unwrap()),
-            scheme: "https",
-            version: Version::HTTP_2,
-            extras: Some("{}".to_owned()),
-            trace: None,
-            span: None,
-        },
-    }
+    let mut call = Call::new(Method::from_bytes(b"PROPFIND").unwrap(), Uri::from_static("/caf%C3%A9/%ff"));
+    call.decoded_path = Some(b"/caf\xc3\xa9/\xff".to_vec());
+    (call.params, call.query) = (params, query);
+    call.headers = Headers::new(&map, None);
+    call.details.target = Uri::from_static("http://example.org/caf%C3%A9/%ff?a=1&b=&a=2");
+    call.details.route = Some("/caf%C3%A9/{größe}".to_owned());
+    call.details.client = Some("[::1]:8080".parse().unwrap());
+    call.details.scheme = "https";
+    call.details.version = Version::HTTP_2;
+    call.details.extras = Some("{}".to_owned());
+    call
 }
 
 fn written(call: &Call, body: JobBody<'_>) -> Py {

@@ -8,14 +8,14 @@ use httpy_core::frame::{
     Command, Lane as Way, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks,
 };
 use httpy_core::{
-    LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Stack, StackOf, Standing, TargetId, Work, log,
+    LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Stack, StackOf, Standing, TargetId, Wants, Work, log,
 };
 
 use crate::ask::{Ask, gone, internal};
 use crate::call::Call;
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
-use crate::handover::{Handler, Reason, Wants};
+use crate::handover::{Handler, Reason};
 use crate::reply::broken;
 use crate::said::{exit_report, figures, text};
 use crate::worker::{Worker, index};

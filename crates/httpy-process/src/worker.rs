@@ -13,14 +13,14 @@ use bytes::BytesMut;
 use httpy_core::frame::{
     Batch, Command, Feed, JobBody, JobMessage, Lane as Way, LogRecord, Order, PART, Question, TooLong, write_part,
 };
-use httpy_core::{Freight, Outcome, Reader, Seat, Stack, StackOf, TargetId, Upload, UploadFault, stream};
+use httpy_core::{Freight, Outcome, Reader, Seat, Stack, StackOf, TargetId, Upload, UploadFault, Wants, stream};
 use tokio::sync::oneshot;
 
 use crate::after::After;
 use crate::ask::Ask;
 use crate::call::{Body, Call, Progress, Receiving, Waiting};
 use crate::channel::Channel;
-use crate::handover::{Ended, Handler, Reason, Started, Tally, Wants, WorkerId};
+use crate::handover::{Ended, Handler, Reason, Started, Tally, WorkerId};
 use crate::hub::{Hub, Place};
 use crate::lane::{Lane, Numbers, QUICK};
 use crate::reply::{broken, end, unknown};

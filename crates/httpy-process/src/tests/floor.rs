@@ -10,12 +10,13 @@ use bytes::Bytes;
 use http::{Method, Uri};
 use httpy_core::{
     Call, Content, Freight, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits, Question, TargetId, Ticket, Upload,
+    Wants,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
-use crate::handover::{Ended, Handler, Handlers, Order, Started, Tally, Wants, WorkerId};
+use crate::handover::{Ended, Handler, Handlers, Order, Started, Tally, WorkerId};
 use crate::hub::Hub;
 use crate::line::Lines;
 use crate::options::ProcessOptions;

@@ -1,9 +1,9 @@
 //! What a worker says on its control socket.
 
 use super::{Py, dict, list, payload, tuple};
-use crate::Exception;
 use crate::frame::{Facts, FrameError, Lane, Loaded, LogRecord, Notification, Value, job_ids, routes, stacks};
 use crate::log::Record;
+use crate::{Exception, Wants};
 
 fn with<R>(message: Py, take: impl FnOnce(Notification<'_>) -> R) -> R {
     let payload = payload(&[message]);
@@ -154,7 +154,7 @@ fn answer<R>(answer: &Py, read: impl FnOnce(&Value<'_>) -> Result<R, FrameError>
 
 #[test]
 fn answers_are_read_as_what_was_asked() {
-    let loaded = Loaded { index: 2, wants: "bytes".to_owned(), is_async: true };
+    let loaded = Loaded { index: 2, wants: Wants::Bytes, is_async: true };
     assert_eq!(answer(&tuple![2, "bytes", true], Loaded::read), Ok(loaded));
     let words = "found another word at byte 10: expected one of text bytes stream";
     assert_eq!(answer(&tuple![2, "other", true], Loaded::read), Err(words.to_owned()));

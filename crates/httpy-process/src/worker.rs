@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use httpy_core::frame::{
     Batch, Command, Feed, JobBody, JobMessage, Lane as Way, LogRecord, Order, PART, Question, TooLong, write_part,
 };
-use httpy_core::{Freight, Outcome, Reader, Seat, Stack, StackOf, TargetId, Upload, UploadFault, Wants, stream};
+use httpy_core::{Freight, Outcome, Seat, Stack, StackOf, TargetId, Upload, Wants};
 use tokio::sync::oneshot;
 
 use crate::after::After;
@@ -159,7 +159,7 @@ impl Worker {
         let place = Place { worker: self.id, lane: way, id: number };
         let body = match body {
             Upload::Whole(whole) if handler.wants != Wants::Stream => Body::Whole(whole),
-            body => Body::Stream(Receiving::new(reader(body), self.hub.waker(place))),
+            body => Body::Stream(Receiving::new(body.into_reader(), self.hub.waker(place))),
         };
         let call = Call {
             target,
@@ -419,18 +419,4 @@ fn write(batch: &mut Batch, id: u64, call: &Call, handler: &Handler, now: Instan
         chunk_timeout: ticket.chunk_timeout,
     };
     batch.add(|writer| job.write(writer)).map_err(|error: TooLong| format!("its call is {error}"))
-}
-
-/// The chunks of any upload.
-fn reader(upload: Upload) -> Reader<UploadFault> {
-    match upload {
-        Upload::Stream(reader) => reader,
-        Upload::Whole(body) => {
-            let (mut writer, reader) = stream(body.len());
-            // The reader is there.
-            let _ = writer.write(body);
-            writer.end();
-            reader
-        }
-    }
 }

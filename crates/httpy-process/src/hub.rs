@@ -86,11 +86,6 @@ impl Hub {
         any
     }
 
-    /// Whether nothing is taken in any more.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
     /// Nothing is taken in from now on. What is here is still to be looked at.
     pub(crate) fn close(&self) {
         let mut state = self.lock();

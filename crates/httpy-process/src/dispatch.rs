@@ -26,8 +26,9 @@ use crate::handover::{Handler, Handlers, Order, Reason, WorkerId};
 use crate::hub::{Hub, Left};
 use crate::line::Lines;
 use crate::options::ProcessOptions;
+use crate::traffic::index;
 use crate::watch::Watched;
-use crate::worker::{Worker, index, way};
+use crate::worker::Worker;
 
 /// After so many rounds in a row whatever else is on this thread comes first.
 const ROUNDS: usize = 16;
@@ -197,7 +198,7 @@ impl Dispatch {
     fn take_left(&mut self) {
         let mut left = std::mem::take(&mut self.left);
         for job in left.jobs.drain(..) {
-            self.waiting[index(way(job.target))].push_back(job.into());
+            self.waiting[index(job.target.lane)].push_back(job.into());
         }
         for deed in left.deeds.drain(..) {
             self.act(deed);
@@ -237,7 +238,7 @@ impl Dispatch {
         }
         self.after.back.sort_by_key(|waiting| waiting.ticket.pushed);
         for waiting in self.after.back.drain(..).rev() {
-            self.waiting[index(way(waiting.target))].push_front(waiting);
+            self.waiting[index(waiting.target.lane)].push_front(waiting);
         }
     }
 

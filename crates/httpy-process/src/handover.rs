@@ -137,7 +137,7 @@ pub(crate) struct Handler {
 impl Handler {
     /// The handler of this target as a worker has found it.
     pub(crate) fn new(target: String, given: &Loaded) -> Self {
-        Self { target, lane: if given.is_async { Lane::EventLoop } else { Lane::Worker }, wants: given.wants }
+        Self { target, lane: given.lane, wants: given.wants }
     }
 }
 

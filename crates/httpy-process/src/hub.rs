@@ -7,8 +7,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
-use httpy_core::Job;
-use httpy_core::frame::Lane;
+use httpy_core::{Job, Lane};
 
 use crate::deed::Deed;
 use crate::handover::WorkerId;

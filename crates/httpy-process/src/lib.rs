@@ -23,7 +23,6 @@ mod handover;
 mod handshake;
 mod hello;
 mod hub;
-mod lane;
 mod line;
 mod options;
 mod process;
@@ -34,6 +33,7 @@ mod spawn;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod watch;
 mod worker;
 

@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use httpy_core::frame::{
-    Batch, Command, Feed, JobBody, JobMessage, Lane as Way, LogRecord, Order, PART, Question, TooLong, write_part,
+    Batch, Command, Feed, JobBody, JobMessage, LogRecord, Order, PART, Question, TooLong, write_part,
 };
-use httpy_core::{Freight, Outcome, Seat, Stack, StackOf, TargetId, Upload, Wants};
+use httpy_core::{Freight, Lane, Outcome, Seat, Stack, StackOf, TargetId, Upload, Wants};
 use tokio::sync::oneshot;
 
 use crate::after::After;
@@ -22,8 +22,9 @@ use crate::call::{Body, Call, Progress, Receiving, Waiting};
 use crate::channel::Channel;
 use crate::handover::{Ended, Handler, Reason, Started, Tally, WorkerId};
 use crate::hub::{Hub, Place};
-use crate::lane::{Lane, Numbers, QUICK};
+
 use crate::reply::{broken, end, unknown};
+use crate::traffic::{LANES, Numbers, QUICK, Traffic, index};
 
 /// So many jobs are sent ahead of what a quick worker has answered.
 const WINDOW: usize = 32;
@@ -38,7 +39,7 @@ pub(crate) struct Worker {
     pub(crate) has_gil: bool,
     pub(crate) control: Channel,
     /// Of plain handlers, and of `async def` ones.
-    pub(crate) lanes: [Lane; 2],
+    pub(crate) lanes: [Traffic; 2],
     mark: File,
     /// So many of the handlers it has loaded.
     pub(crate) handlers: usize,
@@ -57,24 +58,6 @@ pub(crate) struct Worker {
     threads: usize,
     in_flight: usize,
 }
-
-/// Which of the two lanes it is.
-pub(crate) const fn index(way: Way) -> usize {
-    match way {
-        Way::Sync => 0,
-        Way::Async => 1,
-    }
-}
-
-/// The lane of a handler's jobs.
-pub(crate) const fn way(target: TargetId) -> Way {
-    match target.lane {
-        httpy_core::Lane::Worker => Way::Sync,
-        httpy_core::Lane::EventLoop => Way::Async,
-    }
-}
-
-pub(crate) const WAYS: [Way; 2] = [Way::Sync, Way::Async];
 
 impl Worker {
     /// The worker that was `started`, at `seat`.
@@ -96,7 +79,7 @@ impl Worker {
             ended,
             ..
         } = started;
-        let lane = |stream| Lane::new(Channel::new(stream, BytesMut::new()), now);
+        let traffic = |stream| Traffic::new(Channel::new(stream, BytesMut::new()), now);
         Self {
             id,
             name,
@@ -104,7 +87,7 @@ impl Worker {
             pid,
             has_gil: facts.gil,
             control: Channel::new(control, rest),
-            lanes: [lane(sync), lane(asynchronous)],
+            lanes: [traffic(sync), traffic(asynchronous)],
             mark,
             handlers,
             stopping: false,
@@ -123,21 +106,21 @@ impl Worker {
 
     /// How many calls are under way on the lane, where one more may be sent there; none where not.
     pub(crate) fn room(&self, target: TargetId, now: Instant) -> Option<usize> {
-        let way = way(target);
-        let lane = &self.lanes[index(way)];
-        let most = match way {
-            Way::Async => self.in_flight,
-            Way::Sync if lane.is_quick(now) => WINDOW.max(self.threads),
+        let lane = target.lane;
+        let traffic = &self.lanes[index(lane)];
+        let most = match lane {
+            Lane::EventLoop => self.in_flight,
+            Lane::Worker if traffic.is_quick(now) => WINDOW.max(self.threads),
             // One for each thread: whatever is sent ahead of those may wait for long.
-            Way::Sync => self.threads,
+            Lane::Worker => self.threads,
         };
-        let calls = lane.calls.len();
+        let calls = traffic.calls.len();
         (calls < most && self.handlers > target.index && !self.stopping).then_some(calls)
     }
 
     /// How many calls it has not answered.
     pub(crate) fn under_way(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.calls.len()).sum()
+        self.lanes.iter().map(|traffic| traffic.calls.len()).sum()
     }
 
     /// Sends a job, unless nobody waits for it. What cannot be sent is answered.
@@ -150,13 +133,13 @@ impl Worker {
         }
         ticket.stamp_taken(now, now, now);
         let Freight { body, permits } = ticket.unload();
-        let way = way(target);
-        let lane = &mut self.lanes[index(way)];
-        if lane.calls.is_empty() {
-            lane.answered = now;
+        let lane = target.lane;
+        let traffic = &mut self.lanes[index(lane)];
+        if traffic.calls.is_empty() {
+            traffic.answered = now;
         }
-        let number = lane.number();
-        let place = Place { worker: self.id, lane: way, id: number };
+        let number = traffic.number();
+        let place = Place { worker: self.id, lane, id: number };
         let body = match body {
             Upload::Whole(whole) if handler.wants != Wants::Stream => Body::Whole(whole),
             body => Body::Stream(Receiving::new(body.into_reader(), self.hub.waker(place))),
@@ -173,15 +156,15 @@ impl Worker {
             interrupted: false,
         };
         match &call.body {
-            Body::Whole(whole) if whole.len() > PART => lane.ahead.push_back((number, whole.clone())),
+            Body::Whole(whole) if whole.len() > PART => traffic.ahead.push_back((number, whole.clone())),
             _ => {
-                if let Err(too_long) = write(lane.channel.batch(), number, &call, handler, now) {
+                if let Err(too_long) = write(traffic.channel.batch(), number, &call, handler, now) {
                     return end(call, Outcome::Panicked(too_long), after);
                 }
             }
         }
-        lane.calls.insert(number, call);
-        self.upload(way, number);
+        traffic.calls.insert(number, call);
+        self.upload(lane, number);
     }
 
     /// Writes what there is, as far as there is room.
@@ -196,7 +179,7 @@ impl Worker {
             self.send_ahead(handlers, now, after);
             self.flush(context);
             // Where a socket has taken all, nobody wakes this task for what is left.
-            if self.lanes.iter().all(|lane| lane.ahead.is_empty() || lane.channel.is_full()) {
+            if self.lanes.iter().all(|traffic| traffic.ahead.is_empty() || traffic.channel.is_full()) {
                 return;
             }
         }
@@ -204,22 +187,22 @@ impl Worker {
 
     /// Puts parts of large bodies into the next write, by turns; the job behind its last part.
     fn send_ahead(&mut self, handlers: &[Arc<Handler>], now: Instant, after: &mut After) {
-        for way in WAYS {
-            let lane = &mut self.lanes[index(way)];
-            while !lane.ahead.is_empty() && !lane.channel.is_full() {
-                let Some((number, mut rest)) = lane.ahead.pop_front() else { break };
+        for lane in LANES {
+            let traffic = &mut self.lanes[index(lane)];
+            while !traffic.ahead.is_empty() && !traffic.channel.is_full() {
+                let Some((number, mut rest)) = traffic.ahead.pop_front() else { break };
                 let part = rest.split_to(rest.len().min(PART));
                 // It is small enough.
-                let _ = write_part(lane.channel.batch(), number, &part);
+                let _ = write_part(traffic.channel.batch(), number, &part);
                 if !rest.is_empty() {
-                    lane.ahead.push_back((number, rest));
+                    traffic.ahead.push_back((number, rest));
                     continue;
                 }
                 // One whose worker was told in the meantime that nobody waits is sent all the same, as it was announced.
-                let Some(call) = lane.calls.get(&number) else { continue };
+                let Some(call) = traffic.calls.get(&number) else { continue };
                 let Some(handler) = handlers.get(call.target.index) else { continue };
-                if let Err(too_long) = write(lane.channel.batch(), number, call, handler, now)
-                    && let Some(call) = lane.calls.remove(&number)
+                if let Err(too_long) = write(traffic.channel.batch(), number, call, handler, now)
+                    && let Some(call) = traffic.calls.remove(&number)
                 {
                     end(call, Outcome::Panicked(too_long), after);
                     return;
@@ -241,25 +224,25 @@ impl Worker {
         self.command(&Command::Ask { seq: self.last_ask, question });
     }
 
-    fn order(&mut self, lane: Way, id: u64, order: Order<'_>) {
+    fn order(&mut self, lane: Lane, id: u64, order: Order<'_>) {
         self.command(&Command::Job { lane, id, order });
     }
 
     /// Nobody waits for a call any more: the worker is told, once.
-    pub(crate) fn cancel(&mut self, way: Way, id: u64) {
-        if let Some(call) = self.lanes[index(way)].calls.get_mut(&id)
+    pub(crate) fn cancel(&mut self, lane: Lane, id: u64) {
+        if let Some(call) = self.lanes[index(lane)].calls.get_mut(&id)
             && !call.cancelled
         {
             call.cancelled = true;
-            self.order(way, id, Order::Cancel);
+            self.order(lane, id, Order::Cancel);
         }
     }
 
     /// The handler of a call is interrupted; what it ends with then is the deadline's doing.
-    pub(crate) fn interrupt(&mut self, way: Way, id: u64) {
-        if let Some(call) = self.lanes[index(way)].calls.get_mut(&id) {
+    pub(crate) fn interrupt(&mut self, lane: Lane, id: u64) {
+        if let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) {
             call.interrupted = true;
-            self.order(way, id, Order::Interrupt);
+            self.order(lane, id, Order::Interrupt);
         }
     }
 
@@ -268,22 +251,22 @@ impl Worker {
     /// # Errors
     ///
     /// When it cannot have.
-    pub(crate) fn has_read(&mut self, way: Way, id: u64, bytes: u64) -> Result<(), Reason> {
+    pub(crate) fn has_read(&mut self, lane: Lane, id: u64, bytes: u64) -> Result<(), Reason> {
         // It may have ended in the meantime.
-        let Some(call) = self.lanes[index(way)].calls.get_mut(&id) else { return Ok(()) };
+        let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) else { return Ok(()) };
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let Body::Stream(receiving) = &mut call.body else { return Err(unknown(id)) };
         if !receiving.read(bytes) {
             return Err(broken(format!("that it has read {bytes} bytes of call {id}, which it was not sent")));
         }
-        self.upload(way, id);
+        self.upload(lane, id);
         Ok(())
     }
 
     /// The stacks of calls, as far as they are still under way.
-    pub(crate) fn stacks(&self, stacks: Vec<(Way, u64, String)>) -> Vec<Stack> {
-        let stacks = stacks.into_iter().filter_map(|(way, id, text)| {
-            let call = self.lanes[index(way)].calls.get(&id)?;
+    pub(crate) fn stacks(&self, stacks: Vec<(Lane, u64, String)>) -> Vec<Stack> {
+        let stacks = stacks.into_iter().filter_map(|(lane, id, text)| {
+            let call = self.lanes[index(lane)].calls.get(&id)?;
             Some(Stack { of: StackOf::Call(Arc::clone(&call.ticket)), text })
         });
         stacks.collect()
@@ -291,15 +274,15 @@ impl Worker {
 
     /// The span of the call that a record belongs to, while it is under way; and notes that something was logged for it.
     pub(crate) fn span(&self, record: &LogRecord) -> Option<NonZeroU64> {
-        let (way, id) = record.job?;
-        let call = self.lanes[index(way)].calls.get(&id)?;
+        let (lane, id) = record.job?;
+        let call = self.lanes[index(lane)].calls.get(&id)?;
         call.ticket.note_logged();
         call.ticket.call.details.span
     }
 
     /// Something may have moved in a stream of a call.
-    pub(crate) fn moved(&mut self, way: Way, id: u64) {
-        let Some(call) = self.lanes[index(way)].calls.get_mut(&id) else { return };
+    pub(crate) fn moved(&mut self, lane: Lane, id: u64) {
+        let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) else { return };
         if let Some(sending) = call.sending()
             && sending.full_since.is_some()
         {
@@ -307,23 +290,23 @@ impl Worker {
             if taken.is_some_and(|bytes| bytes > 0) {
                 call.begin_chunk(Instant::now());
             }
-            self.acknowledge(way, id, taken);
+            self.acknowledge(lane, id, taken);
         }
-        self.upload(way, id);
+        self.upload(lane, id);
     }
 
     /// So much of a reply's body was taken; none where nobody wants any more.
-    pub(crate) fn acknowledge(&mut self, way: Way, id: u64, taken: Option<usize>) {
+    pub(crate) fn acknowledge(&mut self, lane: Lane, id: u64, taken: Option<usize>) {
         match taken {
             Some(0) => {}
-            Some(bytes) => self.order(way, id, Order::Credit(bytes as u64)),
-            None => self.cancel(way, id),
+            Some(bytes) => self.order(lane, id, Order::Credit(bytes as u64)),
+            None => self.cancel(lane, id),
         }
     }
 
     /// Sends what has come of a request's body, as far as there is room.
-    fn upload(&mut self, way: Way, id: u64) {
-        let Some(Call { body: Body::Stream(receiving), .. }) = self.lanes[index(way)].calls.get_mut(&id) else {
+    fn upload(&mut self, lane: Lane, id: u64) {
+        let Some(Call { body: Body::Stream(receiving), .. }) = self.lanes[index(lane)].calls.get_mut(&id) else {
             return;
         };
         while let Poll::Ready(next) = receiving.poll_next() {
@@ -332,13 +315,13 @@ impl Worker {
                 Ok(None) => Feed::End,
                 Err(fault) => Feed::Fault(fault),
             };
-            let command = Command::Job { lane: way, id, order: Order::Upload(feed) };
+            let command = Command::Job { lane, id, order: Order::Upload(feed) };
             let _ = self.control.batch().add(|writer| command.write(writer));
         }
     }
 
     fn flush(&mut self, context: &mut Context<'_>) {
-        for channel in self.lanes.iter_mut().map(|lane| &mut lane.channel).chain([&mut self.control]) {
+        for channel in self.lanes.iter_mut().map(|traffic| &mut traffic.channel).chain([&mut self.control]) {
             // Where that fails, reading tells of the end.
             let _ = channel.poll_flush(context);
         }
@@ -349,25 +332,25 @@ impl Worker {
     }
 
     /// How far a lane's jobs have begun; all of them where that cannot be found out.
-    pub(crate) fn mark(&self, way: Way) -> u64 {
+    pub(crate) fn mark(&self, lane: Lane) -> u64 {
         let mut bytes = [0; 8];
-        let offset = 8 * index(way) as u64;
+        let offset = 8 * index(lane) as u64;
         self.mark.read_exact_at(&mut bytes, offset).map_or(u64::MAX, |()| u64::from_le_bytes(bytes))
     }
 
     /// Looks whether plain handlers keep jobs from beginning: another thread takes over then, or, where every thread is in a
     /// handler, the jobs come back. When to look again; none where nothing waits.
     pub(crate) fn look(&mut self, now: Instant) -> Option<Instant> {
-        let lane = &self.lanes[index(Way::Sync)];
-        if lane.calls.len() < 2 || self.recalling {
+        let traffic = &self.lanes[index(Lane::Worker)];
+        if traffic.calls.len() < 2 || self.recalling {
             return None;
         }
-        let due = lane.answered.max(self.relieved) + QUICK;
+        let due = traffic.answered.max(self.relieved) + QUICK;
         if due > now {
             return Some(due);
         }
-        let begun = lane.begun(self.mark(Way::Sync));
-        if begun >= lane.calls.len() {
+        let begun = traffic.begun(self.mark(Lane::Worker));
+        if begun >= traffic.calls.len() {
             return None;
         }
         if begun < self.threads {
@@ -387,9 +370,9 @@ impl Worker {
     /// A number of which there is no call that could not have begun.
     pub(crate) fn recalled(&mut self, ids: &[u64], after: &mut After) -> Result<(), Reason> {
         self.recalling = false;
-        let lane = &mut self.lanes[index(Way::Sync)];
+        let traffic = &mut self.lanes[index(Lane::Worker)];
         for id in ids {
-            match lane.calls.remove(id) {
+            match traffic.calls.remove(id) {
                 Some(call) if matches!(call.progress, Progress::Open(_)) => after.back.extend(call.put_back()),
                 _ => return Err(unknown(*id)),
             }

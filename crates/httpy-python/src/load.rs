@@ -81,7 +81,7 @@ pub(crate) fn handler(
     let loaded = call_loader(py, describe, "load_handler", (target, paths.as_slice()));
     let (handler, wants, is_async): (Py<PyAny>, String, bool) = loaded?;
     let wants = Wants::named(&wants).unwrap_or(Wants::Text);
-    let (label, lane) = (PyString::new(py, target).unbind(), lane(is_async));
+    let (label, lane) = (PyString::new(py, target).unbind(), Lane::of(is_async));
     Ok(targets.add(py, Target { name: target.to_owned(), label, handler, wants, lane }))
 }
 
@@ -159,10 +159,6 @@ impl Plain {
         let limit = limit.map(|limit| limit.as_secs_f64());
         py.import("functools")?.getattr("partial")?.call1((call, event_loop, function, limit))
     }
-}
-
-fn lane(is_async: bool) -> Lane {
-    if is_async { Lane::EventLoop } else { Lane::Worker }
 }
 
 /// As `str`: the import system passes over entries that are `Path`s.

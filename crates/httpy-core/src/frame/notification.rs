@@ -1,8 +1,8 @@
 //! `Notification`: what a worker process says on its control socket.
 
-use super::{FrameError, Lane, Messages, Parts, Payload, Value, exception};
+use super::{FrameError, Messages, Parts, Payload, Value, exception};
 use crate::log::Record;
-use crate::{Exception, Wants};
+use crate::{Exception, Lane, Wants};
 
 /// What a worker says of itself, or answers.
 #[derive(Debug)]
@@ -77,8 +77,8 @@ pub struct Loaded {
     pub index: usize,
     /// How it wants its body.
     pub wants: Wants,
-    /// Whether it is an `async def`.
-    pub is_async: bool,
+    /// Which lane its jobs go to.
+    pub lane: Lane,
 }
 
 impl Payload {
@@ -201,7 +201,8 @@ impl Loaded {
         let at = parts.at();
         let wants = Wants::named(parts.str("how a handler wants its body")?);
         let wants = wants.ok_or_else(|| FrameError::new("another word", at, "one of text bytes stream"))?;
-        let loaded = Self { index, wants, is_async: parts.bool("whether a handler is async")? };
+        let lane = Lane::of(parts.bool("whether a handler is async")?);
+        let loaded = Self { index, wants, lane };
         parts.end()?;
         Ok(loaded)
     }

@@ -28,6 +28,7 @@ mod options;
 mod process;
 mod reply;
 mod said;
+mod send;
 mod source;
 mod spawn;
 mod supervisor;

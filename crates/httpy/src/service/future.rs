@@ -19,13 +19,13 @@ use tokio::time::Instant;
 use tower::BoxError;
 
 use super::body::Collect;
-use super::clock::Registered;
 use super::end::{self, Come};
 use super::observed::Observed;
 use super::response::judge;
 use super::service::Inner;
 use super::slot::Wait;
 use super::stream::{Open, Streamed};
+use super::timer::Timer;
 use super::upload::Pump;
 use super::{PyService, ResponseBody, prepare, slot, slow};
 use crate::debug_page::{Asked, Peek};
@@ -73,9 +73,8 @@ pin_project! {
         service: PyService,
         #[pin]
         state: State<B>,
-        // Rings for the body's timeout first, then for the longest wait, then for the deadline, and when the app is forced to
-        // stop. Made when there is something to wait for.
-        timer: Option<Registered>,
+        // For the body's timeout first, then for the longest wait, then for the deadline.
+        timer: Timer,
         // Carries the request's body to a handler that reads it as a stream.
         pump: Option<Pump>,
         observed: Observed,
@@ -132,7 +131,7 @@ where
             State::new(&service.inner, slot, request, &mut pump, &mut observed)
         });
         let state = state.unwrap_or_else(|error| State::Refused { error: Some(error) });
-        Self { service, state, timer: None, pump, observed }
+        Self { service, state, timer: Timer::default(), pump, observed }
     }
 }
 
@@ -241,7 +240,7 @@ fn poll<B>(
     service: &PyService,
     observed: &Observed,
     mut state: Pin<&mut State<B>>,
-    timer: &mut Option<Registered>,
+    timer: &mut Timer,
     pump: &mut Option<Pump>,
     context: &mut Context<'_>,
 ) -> Poll<Result<Response<ResponseBody>, Error>>
@@ -259,7 +258,7 @@ where
                 if let Poll::Ready(read) = body.poll(context) {
                     let (body, bytes) = read?;
                     let (call, slot) = (call.take().ok_or_else(ended)?, slot.take().or_else(|| app.slots.take()));
-                    *timer = None;
+                    timer.clear();
                     if slot.is_none() && *waits {
                         let slot = slot::wait(Arc::clone(&service.inner));
                         state.set(State::Queueing { slot, call: Some(call), body, bytes });
@@ -270,7 +269,7 @@ where
                 }
                 // Clients that are slow to send must not keep the queue from those who are not.
                 *slot = None;
-                ready!(poll_timer(service, timer, context, || Instant::now() + app.limits.body_timeout))?;
+                ready!(timer.poll(&app.gate, context, || Instant::now() + app.limits.body_timeout))?;
                 return Poll::Ready(Err(Error::new(
                     Kind::BodyTimeout,
                     format!("the request's body took longer than {:?}", app.limits.body_timeout),
@@ -298,7 +297,7 @@ where
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
                 let pushed = Instant::from_std(ticket.pushed);
                 let first = || slow::next_look(&service.inner, ticket, *is_slow, pushed);
-                ready!(poll_timer(service, timer, context, first))?;
+                ready!(timer.poll(&app.gate, context, first))?;
                 let now = Instant::now();
                 // At its deadline there is more to be told.
                 let late = now >= Instant::from_std(ticket.deadline);
@@ -318,7 +317,7 @@ where
                 }
                 // It goes on, and looks again at its longest wait, and at the deadline.
                 let next = slow::next_look(&service.inner, ticket, *is_slow, now);
-                *timer = Some(app.gate.clocks.register(next, context.waker()));
+                timer.set(&app.gate, context, next);
             }
             StateProject::Done => return Poll::Ready(Err(ended())),
         }
@@ -375,28 +374,6 @@ fn answered(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
-}
-
-/// Ready when it is time, with an error when the app is forced to stop; else this task is woken then.
-fn poll_timer(
-    service: &PyService,
-    timer: &mut Option<Registered>,
-    context: &mut Context<'_>,
-    rings: impl FnOnce() -> Instant,
-) -> Poll<Result<(), Error>> {
-    let gate = &service.inner.app.gate;
-    let rung = match timer {
-        Some(timer) => timer.poll(&gate.clocks, context.waker()),
-        None => {
-            *timer = Some(gate.clocks.register(rings(), context.waker()));
-            false
-        }
-    };
-    // Registered first and asked second: between the two nothing is missed.
-    if gate.is_forced() {
-        return Poll::Ready(Err(Error::shutting_down()));
-    }
-    if rung { Poll::Ready(Ok(())) } else { Poll::Pending }
 }
 
 /// The job ended without an outcome.

@@ -14,6 +14,7 @@ mod service;
 mod slot;
 mod slow;
 mod stream;
+mod timer;
 mod upload;
 
 pub(crate) use body::Budget;

@@ -20,6 +20,7 @@ use tower::BoxError;
 
 use super::body::Collect;
 use super::end::{self, Come};
+use super::left::Left;
 use super::observed::Observed;
 use super::response::judge;
 use super::service::Inner;
@@ -84,7 +85,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let State::Waiting { question, .. } = this.state.as_ref().get_ref() else { return };
-            let ending = match leave(this.service, question, false) {
+            let ending = match Left::leave(this.service, question, false) {
                 Left::Waiting => Ending::Abandoned,
                 Left::Running | Left::Over => Ending::Gone,
             };
@@ -223,7 +224,7 @@ where
         let late = matches!(&result, Err(error) if error.is_deadline());
         // An app that is forced to stop answers without having asked whether the call still waits.
         let enforced = match this.state.as_ref().get_ref() {
-            State::Waiting { question, .. } => matches!(leave(this.service, question, late), Left::Running),
+            State::Waiting { question, .. } => matches!(Left::leave(this.service, question, late), Left::Running),
             _ => false,
         };
         this.state.set(State::Done);
@@ -322,35 +323,6 @@ where
             StateProject::Done => return Poll::Ready(Err(ended())),
         }
     }
-}
-
-/// Where a call was when its future let go of it.
-enum Left {
-    /// In the queue: it never runs.
-    Waiting,
-    /// In its handler: its worker is freed at the deadline. When its client is answered with 504, the enforcer has that
-    /// logged, with the handler's stack.
-    Running,
-    /// Nowhere: it has ended.
-    Over,
-}
-
-/// Lets go of a call.
-fn leave(service: &PyService, question: &Question, answered: bool) -> Left {
-    let ticket = question.ticket();
-    // First, since a handler that is told to end may end at once: what it ends with is in no answer, and belongs in the log.
-    if let Some(outcome) = question.give_up() {
-        log::late(&service.inner.target, outcome);
-    }
-    if ticket.is_done() {
-        return Left::Over;
-    }
-    if ticket.withdraw() {
-        return Left::Waiting;
-    }
-    ticket.set_gone();
-    let runs = service.inner.app.executor.enforce(service.inner.id, ticket, answered);
-    if runs { Left::Running } else { Left::Over }
 }
 
 /// The response to a call that was answered, whole or by its head.

@@ -4,6 +4,7 @@ mod body;
 mod clock;
 mod end;
 mod future;
+mod left;
 mod limit;
 mod observed;
 mod prepare;

@@ -27,6 +27,29 @@ pub struct Call {
 }
 
 impl Call {
+    /// A call of which nothing else is known: over plain HTTP/1.1, without fields.
+    pub fn new(method: Method, uri: Uri) -> Self {
+        let details = Details {
+            target: uri.clone(),
+            route: None,
+            client: None,
+            scheme: "http",
+            version: Version::HTTP_11,
+            extras: None,
+            trace: None,
+            span: None,
+        };
+        Self {
+            method,
+            uri,
+            decoded_path: None,
+            params: Fields::new(),
+            query: Fields::new(),
+            headers: Headers::default(),
+            details,
+        }
+    }
+
     /// The percent-decoded path without the query.
     pub fn path(&self) -> &[u8] {
         self.decoded_path.as_deref().unwrap_or_else(|| self.uri.path().as_bytes())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{ContractFailure, Exception, Outcome, Reader};
+use crate::{ContractFailure, Exception, Outcome, Reader, stream};
 
 /// So many bytes of one streamed body lie between the client and Python, in either direction, and one chunk more.
 pub const STREAM_BYTES: usize = 256 * 1024;
@@ -94,6 +94,22 @@ pub enum Upload {
     Whole(Bytes),
     /// As it comes, for a handler that asks for that.
     Stream(Reader<UploadFault>),
+}
+
+impl Upload {
+    /// Its chunks, also of one that is whole.
+    pub fn into_reader(self) -> Reader<UploadFault> {
+        match self {
+            Self::Stream(reader) => reader,
+            Self::Whole(body) => {
+                let (mut writer, reader) = stream(body.len());
+                // The reader is there.
+                let _ = writer.write(body);
+                writer.end();
+                reader
+            }
+        }
+    }
 }
 
 impl Default for Upload {

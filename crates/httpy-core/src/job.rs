@@ -15,13 +15,20 @@ pub struct TargetId {
     pub lane: Lane,
 }
 
-/// What runs a handler.
+/// What runs a handler. A worker process is sent the jobs of either by a socket of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// A worker thread, which is in one call at a time.
     Worker,
     /// An event loop, on which any number of `async def` handlers are under way.
     EventLoop,
+}
+
+impl Lane {
+    /// That of a handler, which is an `async def` or is not.
+    pub fn of(is_async: bool) -> Self {
+        if is_async { Self::EventLoop } else { Self::Worker }
+    }
 }
 
 /// One call with everything that must end when it ends.

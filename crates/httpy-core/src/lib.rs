@@ -32,7 +32,7 @@ pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body
 pub use exception::{Exception, Frame, Link, Relation};
 pub use executor::{
     Accept, Execute, ExitReport, Facts, Figures, Health, Listener, LoadError, LoadErrorKind, Loaded, LoopMember,
-    Member, Notice, Overdue, ProcessNotice, Roster, Running, Slow, Stack, StackOf, StartError, Work,
+    Member, Notice, Overdue, ProcessNotice, Roster, Running, Slow, Stack, StackOf, StartError, Wants, Work,
 };
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};

@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 
-use httpy_core::frame::{
-    Command, Lane as Way, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks,
-};
+use httpy_core::frame::{Command, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
 use httpy_core::{
-    LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Stack, StackOf, Standing, TargetId, Work, log,
+    Lane, LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Stack, StackOf, Standing, TargetId, Wants, Work,
+    log,
 };
 
 use crate::ask::{Ask, gone, internal};
 use crate::call::Call;
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
-use crate::handover::{Handler, Reason, Wants};
+use crate::handover::{Handler, Reason};
 use crate::reply::broken;
 use crate::said::{exit_report, figures, text};
-use crate::worker::{Worker, index};
+use crate::traffic::index;
+use crate::worker::Worker;
 
 /// So many calls on an event loop are told of.
 const MOST_OLDEST: usize = 8;
@@ -309,7 +309,7 @@ impl Dispatch {
     fn roster(&self) -> Roster {
         let workers = self.workers.iter().flatten();
         let members = workers.clone().map(|worker| {
-            let oldest = worker.lanes.iter().flat_map(|lane| lane.calls.values()).min_by_key(|call| call.sent);
+            let oldest = worker.lanes.iter().flat_map(|traffic| traffic.calls.values()).min_by_key(|call| call.sent);
             let work = oldest.map(|call| self.work(call));
             let standing = if work.is_some() { Standing::Working } else { Standing::Idle };
             Member { number: worker.number, name: worker.name.clone(), standing, work }
@@ -317,7 +317,7 @@ impl Dispatch {
         let (has_gil, mut loops) = (workers.clone().all(|worker| worker.has_gil), self.board.lock().loops.clone());
         for known in &mut loops {
             let Some(worker) = workers.clone().find(|worker| worker.name == known.name) else { continue };
-            let mut calls: Vec<&Call> = worker.lanes[index(Way::Async)].calls.values().collect();
+            let mut calls: Vec<&Call> = worker.lanes[index(Lane::EventLoop)].calls.values().collect();
             calls.sort_unstable_by_key(|call| call.sent);
             known.calls = calls.len();
             known.oldest = calls.into_iter().take(MOST_OLDEST).map(|call| self.work(call)).collect();

@@ -26,8 +26,9 @@ use crate::handover::{Handler, Handlers, Order, Reason, WorkerId};
 use crate::hub::{Hub, Left};
 use crate::line::Lines;
 use crate::options::ProcessOptions;
+use crate::traffic::index;
 use crate::watch::Watched;
-use crate::worker::{Worker, index, way};
+use crate::worker::Worker;
 
 /// After so many rounds in a row whatever else is on this thread comes first.
 const ROUNDS: usize = 16;
@@ -112,11 +113,13 @@ impl Dispatch {
             let now = Instant::now();
             let mut any = self.take_orders(context);
             any |= self.hub.take(&mut self.left);
+            // Before anything that was left is looked at: whoever has asked for a reload is told now that it is done, and what
+            // comes from here on is for the new workers.
+            self.stop();
             self.take_left();
             any |= self.read(context, now);
             any |= self.enforce(now);
             self.assign(now);
-            self.stop();
             self.write(context, now);
             self.after.finish(&self.handlers, &self.lines, self.late);
             if any {
@@ -158,15 +161,7 @@ impl Dispatch {
                     self.introduce(&mut worker);
                     self.workers[seat] = Some(worker);
                 }
-                Some(Order::Stop(id)) => {
-                    // At once, as whoever has asked for a reload is told now that it is done: what comes from here on is for
-                    // the new workers. At the end of the app there are none, and these take what waits.
-                    let is_replaced = !self.hub.is_closed();
-                    if let Some(worker) = self.worker(id) {
-                        worker.stopping |= is_replaced;
-                    }
-                    self.stops.push(id);
-                }
+                Some(Order::Stop(id)) => self.stops.push(id),
                 Some(Order::ShutDown(id, limit)) => {
                     if let Some(worker) = self.worker(id) {
                         worker.stopping = true;
@@ -186,7 +181,7 @@ impl Dispatch {
     /// Has workers end. When the app is dropped, whatever waits then comes before that, also what a worker has not begun: no
     /// other one would.
     fn stop(&mut self) {
-        let (closed, waits) = (self.left.closed, self.jobs() > 0);
+        let (closed, waits) = (self.left.closed, self.jobs() + self.left.jobs.len() > 0);
         for id in std::mem::take(&mut self.stops) {
             let Some(worker) = self.worker(id) else { continue };
             if closed && (waits || worker.under_way() > 0) {
@@ -203,7 +198,7 @@ impl Dispatch {
     fn take_left(&mut self) {
         let mut left = std::mem::take(&mut self.left);
         for job in left.jobs.drain(..) {
-            self.waiting[index(way(job.target))].push_back(job.into());
+            self.waiting[index(job.target.lane)].push_back(job.into());
         }
         for deed in left.deeds.drain(..) {
             self.act(deed);
@@ -243,7 +238,7 @@ impl Dispatch {
         }
         self.after.back.sort_by_key(|waiting| waiting.ticket.pushed);
         for waiting in self.after.back.drain(..).rev() {
-            self.waiting[index(way(waiting.target))].push_front(waiting);
+            self.waiting[index(waiting.target.lane)].push_front(waiting);
         }
     }
 

@@ -10,15 +10,16 @@ use crate::after::After;
 use crate::call::Progress;
 use crate::handover::{Ended, Handler, MOST_RUNNING, Reason};
 use crate::reply::{end, end_stream};
-use crate::worker::{WAYS, Worker, index};
+use crate::traffic::{LANES, index};
+use crate::worker::Worker;
 
 impl Worker {
     /// Ends all calls: what had begun is answered, what had not goes to others. Tells the supervisor.
     pub(crate) fn close(mut self, reason: Reason, handlers: &[Arc<Handler>], after: &mut After) {
         let mut running = Vec::new();
-        for way in WAYS {
-            let mark = self.mark(way);
-            let mut calls: Vec<_> = self.lanes[index(way)].calls.drain().collect();
+        for lane in LANES {
+            let mark = self.mark(lane);
+            let mut calls: Vec<_> = self.lanes[index(lane)].calls.drain().collect();
             calls.sort_unstable_by_key(|(number, _)| *number);
             for (number, call) in calls {
                 if number > mark && matches!(call.progress, Progress::Open(_)) {

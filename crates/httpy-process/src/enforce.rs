@@ -3,21 +3,22 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use httpy_core::frame::{Lane, Question};
-use httpy_core::{Notice, TargetId, Ticket};
+use httpy_core::frame::Question;
+use httpy_core::{Lane, Notice, TargetId, Ticket};
 
 use crate::ask::Ask;
 use crate::dispatch::Dispatch;
 use crate::handover::Reason;
 use crate::hub::Place;
+use crate::traffic::{LANES, index};
 use crate::watch::{Strike, Watched};
-use crate::worker::{WAYS, Worker, index};
+use crate::worker::Worker;
 
 impl Dispatch {
     /// Where a call is under way.
     pub(crate) fn find(&self, ticket: &Arc<Ticket>) -> Option<Place> {
         let worker = self.workers.get(ticket.seat()?.0)?.as_ref()?;
-        WAYS.into_iter().find_map(|lane| {
+        LANES.into_iter().find_map(|lane| {
             let id = worker.lanes[index(lane)].number_of(ticket)?;
             Some(Place { worker: worker.id, lane, id })
         })
@@ -35,7 +36,7 @@ impl Dispatch {
             return;
         };
         // A plain handler only hears of it; one that has not begun never does. A coroutine is cancelled when it was looked at.
-        if place.lane == Lane::Sync
+        if place.lane == Lane::Worker
             && let Some(worker) = self.worker(place.worker)
         {
             worker.cancel(place.lane, place.id);

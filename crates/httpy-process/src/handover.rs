@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use httpy_core::frame::{Facts, Loaded};
-use httpy_core::{Lane, Running};
+use httpy_core::{Lane, Running, Wants};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 
@@ -134,37 +134,10 @@ pub(crate) struct Handler {
     pub(crate) wants: Wants,
 }
 
-/// How a handler wants its request's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wants {
-    /// As `str`.
-    Text,
-    /// As `bytes`.
-    Bytes,
-    /// As it comes.
-    Stream,
-}
-
-impl Wants {
-    /// As workers call it.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Bytes => "bytes",
-            Self::Stream => "stream",
-        }
-    }
-}
-
 impl Handler {
     /// The handler of this target as a worker has found it.
     pub(crate) fn new(target: String, given: &Loaded) -> Self {
-        let wants = match given.wants.as_str() {
-            "bytes" => Wants::Bytes,
-            "stream" => Wants::Stream,
-            _ => Wants::Text,
-        };
-        Self { target, lane: if given.is_async { Lane::EventLoop } else { Lane::Worker }, wants }
+        Self { target, lane: given.lane, wants: given.wants }
     }
 }
 

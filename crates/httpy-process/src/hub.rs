@@ -7,8 +7,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
-use httpy_core::Job;
-use httpy_core::frame::Lane;
+use httpy_core::{Job, Lane};
 
 use crate::deed::Deed;
 use crate::handover::WorkerId;
@@ -84,11 +83,6 @@ impl Hub {
             state.sleeps = Some(waker.clone());
         }
         any
-    }
-
-    /// Whether nothing is taken in any more.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
     }
 
     /// Nothing is taken in from now on. What is here is still to be looked at.

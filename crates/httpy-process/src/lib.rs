@@ -23,17 +23,18 @@ mod handover;
 mod handshake;
 mod hello;
 mod hub;
-mod lane;
 mod line;
 mod options;
 mod process;
 mod reply;
 mod said;
+mod send;
 mod source;
 mod spawn;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod watch;
 mod worker;
 

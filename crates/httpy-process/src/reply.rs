@@ -6,14 +6,15 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use httpy_core::frame::{Ending, FrameError, Head, Kind, Lane as Way, Message, PART, Times};
-use httpy_core::{Content, Fault, Outcome, Returned, allows_body};
+use httpy_core::frame::{Ending, FrameError, Head, Kind, Message, PART, Times};
+use httpy_core::{Content, Fault, Lane, Outcome, Returned, allows_body};
 
 use crate::after::After;
 use crate::call::{Call, Progress};
 use crate::handover::Reason;
 use crate::hub::Place;
-use crate::worker::{WAYS, Worker, index};
+use crate::traffic::{LANES, index};
+use crate::worker::Worker;
 
 /// A body that comes back in parts is so long at most.
 const MOST_BODY: usize = 1024 * 1024 * 1024;
@@ -25,9 +26,9 @@ impl Worker {
     /// Takes in what has come on both lanes, and does not look at it yet. True when anything has.
     pub(crate) fn receive(&mut self, context: &mut Context<'_>) -> bool {
         let mut any = false;
-        for lane in &mut self.lanes {
-            if let Poll::Ready(open) = lane.channel.poll_read(context) {
-                lane.is_open = open.is_ok_and(|open| open);
+        for traffic in &mut self.lanes {
+            if let Poll::Ready(open) = traffic.channel.poll_read(context) {
+                traffic.is_open = open.is_ok_and(|open| open);
                 any = true;
             }
         }
@@ -41,50 +42,50 @@ impl Worker {
     /// Why the connection is at its end.
     pub(crate) fn read(&mut self, now: Instant, after: &mut After) -> Result<(), Reason> {
         let mut answered = 0;
-        for way in WAYS {
-            let before = self.lanes[index(way)].calls.len();
-            self.read_arrived(way, now, after)?;
-            let lane = &mut self.lanes[index(way)];
-            if before > lane.calls.len() {
-                lane.answered = now;
-                answered += before - lane.calls.len();
+        for lane in LANES {
+            let before = self.lanes[index(lane)].calls.len();
+            self.read_arrived(lane, now, after)?;
+            let traffic = &mut self.lanes[index(lane)];
+            if before > traffic.calls.len() {
+                traffic.answered = now;
+                answered += before - traffic.calls.len();
             }
         }
         if answered > 0 {
             self.tally.answered.fetch_add(answered as u64, Ordering::Relaxed);
             self.tally.look();
         }
-        if self.lanes.iter().all(|lane| lane.is_open) { Ok(()) } else { Err(Reason::Closed) }
+        if self.lanes.iter().all(|traffic| traffic.is_open) { Ok(()) } else { Err(Reason::Closed) }
     }
 
     /// Reads what was written before the end, as far as it makes sense.
     pub(crate) fn read_rest(&mut self, after: &mut After) {
         let now = Instant::now();
-        for way in WAYS {
+        for lane in LANES {
             // Something may have been taken in already.
-            while self.read_arrived(way, now, after).is_ok() && self.lanes[index(way)].channel.read_now() {}
+            while self.read_arrived(lane, now, after).is_ok() && self.lanes[index(lane)].channel.read_now() {}
         }
     }
 
-    fn read_arrived(&mut self, way: Way, now: Instant, after: &mut After) -> Result<(), Reason> {
-        while let Some(payload) = self.lanes[index(way)].channel.next()? {
+    fn read_arrived(&mut self, lane: Lane, now: Instant, after: &mut After) -> Result<(), Reason> {
+        while let Some(payload) = self.lanes[index(lane)].channel.next()? {
             for message in payload.messages()? {
-                self.message(way, message?, now, after)?;
+                self.message(lane, message?, now, after)?;
             }
         }
         Ok(())
     }
 
-    fn message(&mut self, way: Way, message: Message<'_>, now: Instant, after: &mut After) -> Result<(), Reason> {
+    fn message(&mut self, lane: Lane, message: Message<'_>, now: Instant, after: &mut After) -> Result<(), Reason> {
         let Message { id, kind, times } = message;
-        let calls = &mut self.lanes[index(way)].calls;
+        let calls = &mut self.lanes[index(lane)].calls;
         let Some(call) = calls.get_mut(&id) else { return Err(unknown(id)) };
         if let Kind::Part(bytes) = kind {
             call.begin_chunk(now);
             match &mut call.progress {
                 Progress::Streaming(sending) => {
                     let credit = sending.chunk(bytes, now);
-                    self.acknowledge(way, id, credit);
+                    self.acknowledge(lane, id, credit);
                 }
                 Progress::Open(_) => {
                     call.ahead.push(bytes);
@@ -97,10 +98,10 @@ impl Worker {
             return Ok(());
         }
         stamp(call, times, now);
-        let on_loop = way == Way::Async;
+        let on_loop = lane == Lane::EventLoop;
         let is_open = matches!(call.progress, Progress::Open(_));
         let outcome = match kind {
-            Kind::Head(head) if is_open => return self.head(way, id, &head, now, after),
+            Kind::Head(head) if is_open => return self.head(lane, id, &head, now, after),
             Kind::End(ending) if !is_open => {
                 if let Some(call) = calls.remove(&id) {
                     end_stream(call, ending, after);
@@ -131,13 +132,13 @@ impl Worker {
     }
 
     /// The head of a reply has come, whose body is streamed.
-    fn head(&mut self, way: Way, id: u64, head: &Head<'_>, now: Instant, after: &mut After) -> Result<(), Reason> {
-        let Some(call) = self.lanes[index(way)].calls.get_mut(&id) else { return Err(unknown(id)) };
+    fn head(&mut self, lane: Lane, id: u64, head: &Head<'_>, now: Instant, after: &mut After) -> Result<(), Reason> {
+        let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) else { return Err(unknown(id)) };
         let heartbeat = head.heartbeat().cloned();
-        let wanted = match head.read(way == Way::Async)? {
+        let wanted = match head.read(lane == Lane::EventLoop)? {
             Ok(returned) => {
                 let allowed = allows_body(&call.ticket.call.method, returned.status);
-                let waker = self.hub.waker(Place { worker: self.id, lane: way, id });
+                let waker = self.hub.waker(Place { worker: self.id, lane, id });
                 if let Some((answer, outcome)) = call.begin_stream(returned, heartbeat, now, waker) {
                     after.answer(call.target, answer, outcome, true);
                 }
@@ -151,7 +152,7 @@ impl Worker {
             }
         };
         if !wanted {
-            self.cancel(way, id);
+            self.cancel(lane, id);
         }
         Ok(())
     }

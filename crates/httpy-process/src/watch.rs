@@ -6,8 +6,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use httpy_core::frame::Lane as Way;
-use httpy_core::{Notice, Overdue, Ticket};
+use httpy_core::{Lane, Notice, Overdue, Ticket};
 
 use crate::hub::Place;
 
@@ -57,7 +56,7 @@ impl Watched {
         let from = due.unwrap_or_else(|| now + if answered { Duration::ZERO } else { ticket.chunk_timeout });
         let (limit, streaming) = (ticket.limit(), ticket.is_streaming());
         // An `async def` handler is cancelled at once.
-        let next = if place.lane == Way::Async { now } else { from };
+        let next = if place.lane == Lane::EventLoop { now } else { from };
         let ticket = Arc::downgrade(ticket);
         Self { place, ticket, target, limit, streaming, answered, from, next, struck: None, told: false }
     }
@@ -86,22 +85,22 @@ impl Watched {
         let lost = (struck + lost_after.min(AGAIN)).max(self.from + lost_after);
         self.next = now + AGAIN;
         match self.place.lane {
-            Way::Sync if now >= lost && !first => Strike::Kill,
-            Way::Sync => {
+            Lane::Worker if now >= lost && !first => Strike::Kill,
+            Lane::Worker => {
                 self.next = self.next.min(lost);
                 let stack = String::new();
                 Strike::Interrupt(first.then_some(Notice::Overdue { call: overdue, stack, shielded: false }))
             }
-            Way::Async if first => {
+            Lane::EventLoop if first => {
                 self.next = lost;
                 Strike::Cancel(self.answered.then_some(Notice::Cancelled { call: overdue, stack: None }))
             }
-            Way::Async if !self.told => {
+            Lane::EventLoop if !self.told => {
                 self.told = true;
                 Strike::Tell(Notice::Uncancelled { call: overdue })
             }
             // What keeps the whole loop is interrupted, where it is this call.
-            Way::Async => Strike::Interrupt(None),
+            Lane::EventLoop => Strike::Interrupt(None),
         }
     }
 }

@@ -89,8 +89,8 @@ pub(crate) mod tests {
     use std::task::{Context, Poll, Waker};
     use std::time::{Duration, Instant};
 
-    use http::{Method, StatusCode, Uri, Version};
-    use httpy_core::{BodyKind, Broken, Call, Details, Fields, Freight, Headers, Question, Ticket};
+    use http::{Method, StatusCode, Uri};
+    use httpy_core::{BodyKind, Broken, Call, Fields, Freight, Question, Ticket};
 
     use super::*;
 
@@ -108,26 +108,7 @@ pub(crate) mod tests {
     }
 
     fn issue(chunk_timeout: Duration) -> (Arc<Ticket>, httpy_core::Answer, Question) {
-        let uri = Uri::from_static("/");
-        let details = Details {
-            target: uri.clone(),
-            route: None,
-            client: None,
-            scheme: "http",
-            version: Version::HTTP_11,
-            extras: None,
-            span: None,
-            trace: None,
-        };
-        let call = Call {
-            method: Method::GET,
-            uri,
-            decoded_path: None,
-            params: Fields::new(),
-            query: Fields::new(),
-            headers: Headers::default(),
-            details,
-        };
+        let call = Call::new(Method::GET, Uri::from_static("/"));
         let now = Instant::now();
         Ticket::issue(call, now, now, chunk_timeout, Freight::default())
     }

@@ -8,11 +8,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Call, Freight, Outcome, TargetId, Ticket, Upload};
+use httpy_core::{Call, Freight, Outcome, TargetId, Ticket, Upload, Wants};
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, Ended};
-use crate::load::{Target, Wants};
+use crate::load::Target;
 use crate::runtime::{Runtime, Shared};
 use crate::{convert, worker};
 

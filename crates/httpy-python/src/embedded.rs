@@ -12,18 +12,16 @@ use httpy_core::{
 };
 use tokio::sync::oneshot;
 
-use crate::interpreter::{Options, library_path};
+use crate::interpreter::{Interpreter, Options, library_path};
 use crate::pool::{Pool, PoolOptions};
 use crate::runtime::{Runtime, ShutdownFunction};
 
 /// Runs the calls of one app on threads of this process, which it shares with all other apps, and so the interpreter.
 #[derive(Debug)]
 pub struct Embedded {
-    runtime: Arc<Runtime>,
     pool: Arc<Pool>,
     paths: Vec<PathBuf>,
-    /// What uncovers another copy of `httpy_rs`.
-    warning: Option<String>,
+    facts: Facts,
     /// Until the end.
     shutdown: Mutex<Option<ShutdownFunction>>,
     membership: Membership,
@@ -71,29 +69,47 @@ impl Embedded {
         // Before anything else, so that a failure leaves no app behind.
         let membership = Membership { runtime: Arc::clone(&runtime), left: AtomicBool::new(false) };
         let pool = runtime.pool(pool, listener)?;
+        // What uncovers another copy of `httpy_rs`.
         let warning = runtime.add_paths(paths.clone()).map_err(StartError::Load)?;
-        Ok(Self { runtime, pool, paths, warning, shutdown: Mutex::default(), membership })
+        let facts = facts(runtime.interpreter(), warning);
+        Ok(Self { pool, paths, facts, shutdown: Mutex::default(), membership })
+    }
+
+    fn runtime(&self) -> &Runtime {
+        &self.membership.runtime
+    }
+}
+
+/// Looks at the file system.
+fn facts(interpreter: &Interpreter, warning: Option<String>) -> Facts {
+    Facts {
+        version: interpreter.version().to_owned(),
+        venv: interpreter.venv().map(PathBuf::from),
+        executable: interpreter.executable().to_owned(),
+        switch_interval: interpreter.switch_interval(),
+        library: library_path(),
+        warnings: interpreter.warnings().iter().cloned().chain(warning).collect(),
     }
 }
 
 impl Execute for Embedded {
     fn load_handler(&self, target: &str) -> Result<Loaded, LoadError> {
-        let id = self.runtime.load_handler(target.to_owned(), self.paths.clone())?;
-        Ok(Loaded { id, reads_stream: self.runtime.reads_stream(id) })
+        let id = self.runtime().load_handler(target.to_owned(), self.paths.clone())?;
+        Ok(Loaded { id, reads_stream: self.runtime().reads_stream(id) })
     }
 
     fn run_init(&self, target: &str) -> Result<Vec<(String, Vec<String>)>, LoadError> {
-        self.runtime.run_init(target.to_owned(), self.paths.clone())
+        self.runtime().run_init(target.to_owned(), self.paths.clone())
     }
 
     fn load_shutdown(&self, target: &str) -> Result<(), LoadError> {
-        let function = self.runtime.load_shutdown(target.to_owned(), self.paths.clone())?;
+        let function = self.runtime().load_shutdown(target.to_owned(), self.paths.clone())?;
         *self.shutdown.lock().unwrap_or_else(PoisonError::into_inner) = Some(function);
         Ok(())
     }
 
     fn show_source(&self) {
-        self.runtime.show_source();
+        self.runtime().show_source();
     }
 
     fn push(&self, job: Job) -> Result<(), Box<Job>> {
@@ -125,19 +141,11 @@ impl Execute for Embedded {
     }
 
     fn facts(&self) -> Facts {
-        let interpreter = self.runtime.interpreter();
-        Facts {
-            version: interpreter.version().to_owned(),
-            venv: interpreter.venv().map(PathBuf::from),
-            executable: interpreter.executable().to_owned(),
-            switch_interval: interpreter.switch_interval(),
-            library: library_path(),
-            warnings: interpreter.warnings().iter().chain(&self.warning).cloned().collect(),
-        }
+        self.facts.clone()
     }
 
     fn examine(&self) -> Result<String, LoadError> {
-        self.runtime.examine(self.paths.clone())
+        self.runtime().examine(self.paths.clone())
     }
 
     fn reload(&self, _: Option<String>, _: Accept) -> oneshot::Receiver<Result<(), LoadError>> {
@@ -151,14 +159,14 @@ impl Execute for Embedded {
     }
 
     fn keep(&self, kept: Box<dyn Any + Send>) {
-        self.runtime.keep(kept);
+        self.runtime().keep(kept);
     }
 
     fn shut_down(&self, limit: Duration, done: Box<dyn FnOnce(ExitReport) + Send>) -> bool {
         let leaves = self.membership.leaves();
         if leaves {
             let function = self.shutdown.lock().unwrap_or_else(PoisonError::into_inner).take();
-            self.runtime.shut_down(limit, function, done);
+            self.runtime().shut_down(limit, function, done);
         }
         leaves
     }

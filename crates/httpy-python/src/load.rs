@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use httpy_core::{Exception, Lane, LoadError, LoadErrorKind, TargetId};
+use httpy_core::{Exception, Lane, LoadError, LoadErrorKind, TargetId, Wants};
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
@@ -23,27 +23,6 @@ pub(crate) struct Target {
     /// As what its sixth parameter is annotated.
     pub(crate) wants: Wants,
     pub(crate) lane: Lane,
-}
-
-/// How a handler gets its request's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wants {
-    /// As `str`.
-    Text,
-    /// As `bytes`.
-    Bytes,
-    /// As `httpy_rs.Body`, an async handler as `httpy_rs.AsyncBody`.
-    Stream,
-}
-
-impl Wants {
-    fn named(name: &str) -> Self {
-        match name {
-            "bytes" => Self::Bytes,
-            "stream" => Self::Stream,
-            _ => Self::Text,
-        }
-    }
 }
 
 /// The loaded handlers of one interpreter. Grows only by functions that are not in it yet.
@@ -101,7 +80,8 @@ pub(crate) fn handler(
     let paths = as_str(paths);
     let loaded = call_loader(py, describe, "load_handler", (target, paths.as_slice()));
     let (handler, wants, is_async): (Py<PyAny>, String, bool) = loaded?;
-    let (label, wants, lane) = (PyString::new(py, target).unbind(), Wants::named(&wants), lane(is_async));
+    let wants = Wants::named(&wants).unwrap_or(Wants::Text);
+    let (label, lane) = (PyString::new(py, target).unbind(), Lane::of(is_async));
     Ok(targets.add(py, Target { name: target.to_owned(), label, handler, wants, lane }))
 }
 
@@ -179,10 +159,6 @@ impl Plain {
         let limit = limit.map(|limit| limit.as_secs_f64());
         py.import("functools")?.getattr("partial")?.call1((call, event_loop, function, limit))
     }
-}
-
-fn lane(is_async: bool) -> Lane {
-    if is_async { Lane::EventLoop } else { Lane::Worker }
 }
 
 /// As `str`: the import system passes over entries that are `Path`s.

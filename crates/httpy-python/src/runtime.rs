@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use httpy_core::{ExitReport, Lane, Listener, LoadError, LoadErrorKind, StartError, TargetId};
+use httpy_core::{ExitReport, Lane, Listener, LoadError, LoadErrorKind, StartError, TargetId, Wants};
 use pyo3::prelude::*;
 
 use crate::context::Current;
@@ -15,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::doctor;
 use crate::exception::Describe;
 use crate::interpreter::{Interpreter, MainError, Options};
-use crate::load::{self, Moment, Plain, Targets, Wants};
+use crate::load::{self, Moment, Plain, Targets};
 use crate::log::Log;
 use crate::pool::{Pool, PoolOptions};
 use crate::stream::Streams;

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use httpy_core::{Broken, Reader, Ticket, Upload, UploadFault, stream};
+use httpy_core::{Broken, Reader, Ticket, Upload, UploadFault};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCFunction, PyType};
@@ -70,7 +70,7 @@ impl Uploads {
         ticket: &Arc<Ticket>,
         upload: Upload,
     ) -> PyResult<(Bound<'py, PyAny>, Receiver)> {
-        let state = Mutex::new(State::Open(reader(upload)));
+        let state = Mutex::new(State::Open(upload.into_reader()));
         let shared = Arc::new(Shared { thread: ThreadId::current(), state });
         let receiver = Receiver { shared: Arc::clone(&shared), error: self.error.clone_ref(py) };
         let (error, ticket) = (self.error.clone_ref(py), Arc::clone(ticket));
@@ -118,20 +118,6 @@ pub(crate) fn read(next: Option<Result<Bytes, Broken<UploadFault>>>) -> Result<O
         None => Ok(None),
         Some(Err(Broken::Failed(fault))) => Err(fault),
         Some(Err(Broken::Dropped)) => Err(UploadFault { status: 400, text: "the client has gone".to_owned() }),
-    }
-}
-
-/// The chunks of any upload.
-pub(crate) fn reader(upload: Upload) -> Reader<UploadFault> {
-    match upload {
-        Upload::Stream(reader) => reader,
-        Upload::Whole(body) => {
-            let (mut writer, reader) = stream(body.len());
-            // Nobody can have dropped the reader.
-            let _ = writer.write(body);
-            writer.end();
-            reader
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use httpy_core::{
-    Fault, Finish, Freight, Job, Kept, Notice, Outcome, Seat, Step, Take, TargetId, Ticket, Upload, Wait,
+    Fault, Finish, Freight, Job, Kept, Notice, Outcome, Seat, Step, Take, TargetId, Ticket, Upload, Wait, Wants,
 };
 use pyo3::prelude::*;
 
@@ -18,7 +18,7 @@ use crate::deadline;
 use crate::enforcer;
 use crate::fork;
 use crate::interpreter::{Interpreter, panic_message};
-use crate::load::{Target, Wants};
+use crate::load::Target;
 use crate::pool::Crew;
 use crate::runtime::Shared;
 use crate::stream::{self, Sending};

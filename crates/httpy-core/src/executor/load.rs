@@ -1,4 +1,4 @@
-//! `Loaded`: a handler that can be called; `LoadError`: why it cannot.
+//! `Loaded`: a handler that can be called; `Wants`: how it gets its request's body; `LoadError`: why it cannot be called.
 
 use std::fmt;
 
@@ -11,6 +11,33 @@ pub struct Loaded {
     pub id: TargetId,
     /// It reads its request's body as a stream.
     pub reads_stream: bool,
+}
+
+/// How a handler gets its request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wants {
+    /// As `str`.
+    Text,
+    /// As `bytes`.
+    Bytes,
+    /// As it comes: as `httpy_rs.Body`, an `async def` handler as `httpy_rs.AsyncBody`.
+    Stream,
+}
+
+impl Wants {
+    /// What `httpy_rs._load` and worker processes call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+            Self::Stream => "stream",
+        }
+    }
+
+    /// The one whose [`word`](Self::word) this is.
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Text, Self::Bytes, Self::Stream].into_iter().find(|wants| wants.word() == word)
+    }
 }
 
 /// Which way of loading failed.

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 pub use self::exit::ExitReport;
 pub use self::figure::Figures;
 pub use self::health::Health;
-pub use self::load::{LoadError, LoadErrorKind, Loaded};
+pub use self::load::{LoadError, LoadErrorKind, Loaded, Wants};
 pub use self::notice::{Notice, Overdue, Slow};
 pub use self::process::{ProcessNotice, Running};
 pub use self::roster::{LoopMember, Member, Roster, Stack, StackOf, Work};

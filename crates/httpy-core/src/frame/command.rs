@@ -3,16 +3,7 @@
 use std::time::Duration;
 
 use super::Writer;
-use crate::UploadFault;
-
-/// Which of a worker's two lanes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// That of plain handlers.
-    Sync,
-    /// That of `async def` handlers.
-    Async,
-}
+use crate::{Lane, UploadFault};
 
 /// What a worker is to do.
 #[derive(Clone, Copy, Debug)]
@@ -88,15 +79,15 @@ pub enum Feed<'a> {
 
 impl Lane {
     /// As it stands in messages.
-    pub fn name(self) -> &'static str {
+    fn word(self) -> &'static str {
         match self {
-            Self::Sync => "sync",
-            Self::Async => "async",
+            Self::Worker => "sync",
+            Self::EventLoop => "async",
         }
     }
 
-    pub(super) fn named(name: &str) -> Option<Self> {
-        [Self::Sync, Self::Async].into_iter().find(|lane| lane.name() == name)
+    pub(super) fn named(word: &str) -> Option<Self> {
+        [Self::Worker, Self::EventLoop].into_iter().find(|lane| lane.word() == word)
     }
 }
 
@@ -147,7 +138,7 @@ impl Order<'_> {
             Self::Upload(_) => ("upload", 4),
         };
         head(writer, word, items);
-        writer.str(lane.name());
+        writer.str(lane.word());
         writer.count(id);
         match self {
             Self::Credit(bytes) => writer.count(bytes),

@@ -33,7 +33,7 @@ mod write;
 mod tests;
 
 pub use batch::{Batch, TooLong};
-pub use command::{Command, Feed, Lane, Order, Question};
+pub use command::{Command, Feed, Order, Question};
 pub use cut::{Payload, cut, missing};
 pub use described::Described;
 pub use error::FrameError;

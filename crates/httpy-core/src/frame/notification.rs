@@ -1,8 +1,8 @@
 //! `Notification`: what a worker process says on its control socket.
 
-use super::{FrameError, Lane, Messages, Parts, Payload, Value, exception};
-use crate::Exception;
+use super::{FrameError, Messages, Parts, Payload, Value, exception};
 use crate::log::Record;
+use crate::{Exception, Lane, Wants};
 
 /// What a worker says of itself, or answers.
 #[derive(Debug)]
@@ -75,10 +75,10 @@ pub struct LogRecord {
 pub struct Loaded {
     /// Its number.
     pub index: usize,
-    /// How it wants its body: `text`, `bytes` or `stream`.
-    pub wants: String,
-    /// Whether it is an `async def`.
-    pub is_async: bool,
+    /// How it wants its body.
+    pub wants: Wants,
+    /// Which lane its jobs go to.
+    pub lane: Lane,
 }
 
 impl Payload {
@@ -199,11 +199,10 @@ impl Loaded {
         let mut parts = Parts::of(answer, 0, "a loaded handler")?;
         let index = usize::try_from(parts.count("a handler's number")?).unwrap_or(usize::MAX);
         let at = parts.at();
-        let wants = parts.str("how a handler wants its body")?;
-        if !matches!(wants, "text" | "bytes" | "stream") {
-            return Err(FrameError::new("another word", at, "one of text bytes stream"));
-        }
-        let loaded = Self { index, wants: wants.to_owned(), is_async: parts.bool("whether a handler is async")? };
+        let wants = Wants::named(parts.str("how a handler wants its body")?);
+        let wants = wants.ok_or_else(|| FrameError::new("another word", at, "one of text bytes stream"))?;
+        let lane = Lane::of(parts.bool("whether a handler is async")?);
+        let loaded = Self { index, wants, lane };
         parts.end()?;
         Ok(loaded)
     }

@@ -4,32 +4,15 @@ use std::sync::Barrier;
 use std::thread;
 
 use bytes::Bytes;
-use http::{Method, Uri, Version};
+use http::{Method, Uri};
 
 use super::*;
-use crate::{Details, Fields, Headers, Upload};
+use crate::Upload;
 
 const SEAT: Seat = Seat(70_000);
 
 pub(crate) fn waiting() -> Ticket {
-    let call = Call {
-        method: Method::GET,
-        uri: Uri::from_static("/"),
-        decoded_path: None,
-        params: Fields::new(),
-        query: Fields::new(),
-        headers: Headers::default(),
-        details: Details {
-            target: Uri::from_static("/"),
-            route: None,
-            client: None,
-            scheme: "http",
-            version: Version::HTTP_11,
-            extras: None,
-            span: None,
-            trace: None,
-        },
-    };
+    let call = Call::new(Method::GET, Uri::from_static("/"));
     let now = Instant::now();
     let freight = Freight { body: Upload::Whole(Bytes::from_static(b"body")), ..Freight::default() };
     Ticket::new(call, now, now + Duration::from_secs(3), Duration::from_secs(2), freight)

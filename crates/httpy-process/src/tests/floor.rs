@@ -7,16 +7,16 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Uri, Version};
+use http::{Method, Uri};
 use httpy_core::{
-    Call, Content, Details, Fields, Freight, Headers, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits, Question,
-    TargetId, Ticket, Upload,
+    Call, Content, Freight, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits, Question, TargetId, Ticket, Upload,
+    Wants,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
-use crate::handover::{Ended, Handler, Handlers, Order, Started, Tally, Wants, WorkerId};
+use crate::handover::{Ended, Handler, Handlers, Order, Started, Tally, WorkerId};
 use crate::hub::Hub;
 use crate::line::Lines;
 use crate::options::ProcessOptions;
@@ -186,28 +186,9 @@ impl Asked {
     }
 
     pub(super) fn job(self) -> (Job, Question) {
-        let details = Details {
-            target: self.uri.clone(),
-            route: None,
-            client: None,
-            scheme: "http",
-            version: Version::HTTP_11,
-            extras: None,
-            span: None,
-            trace: None,
-        };
-        let mut query = Fields::new();
-        query.push(b"a", b"1");
-        query.push(b"a", b"2");
-        let call = Call {
-            method: Method::POST,
-            uri: self.uri,
-            decoded_path: None,
-            params: Fields::new(),
-            query,
-            headers: Headers::default(),
-            details,
-        };
+        let mut call = Call::new(Method::POST, self.uri);
+        call.query.push(b"a", b"1");
+        call.query.push(b"a", b"2");
         let now = Instant::now();
         let freight = Freight { body: self.body, permits: Permits::default() };
         let (ticket, answer, question) = Ticket::issue(call, now, now + MINUTE, MINUTE, freight);

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use httpy_core::{Freight, Notice, Outcome, Step, TargetId, Ticket, Upload};
+use httpy_core::{Freight, Notice, Outcome, Step, TargetId, Ticket, Upload, Wants};
 use pyo3::prelude::*;
 
 use super::EventLoop;
@@ -25,7 +25,7 @@ use crate::answer::{Answer, Ended};
 use crate::context::Context;
 use crate::convert;
 use crate::enforcer;
-use crate::load::{Target, Wants};
+use crate::load::Target;
 use crate::pool::Crew;
 use crate::turn::Turn;
 

@@ -34,7 +34,7 @@ type Next = Result<Option<Bytes>, UploadFault>;
 
 impl Receiving {
     pub(super) fn new(body: Upload, turn: Turn) -> Self {
-        Self { state: State::Open(upload::reader(body)), turn, waits: None }
+        Self { state: State::Open(body.into_reader()), turn, waits: None }
     }
 
     /// Why there is no more.

@@ -5,10 +5,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use http::{Method, Uri, Version};
-use httpy_core::{
-    Call, Details, Fields, Freight, Headers, Health, Job, Listener, Notice, Outcome, Question, TargetId, Ticket,
-};
+use http::{Method, Uri};
+use httpy_core::{Call, Freight, Health, Job, Listener, Notice, Outcome, Question, TargetId, Ticket};
 use httpy_python::interpreter::Options;
 use httpy_python::{Pool, PoolOptions, Runtime};
 use tokio::sync::Semaphore;
@@ -79,25 +77,7 @@ impl Running {
 
     /// Puts a call into the queue whose time is up.
     fn push(&self, path: &'static str) -> (Arc<Ticket>, Question) {
-        let details = Details {
-            target: Uri::from_static(path),
-            route: None,
-            client: None,
-            scheme: "http",
-            version: Version::HTTP_11,
-            extras: None,
-            span: None,
-            trace: None,
-        };
-        let call = Call {
-            method: Method::GET,
-            uri: Uri::from_static(path),
-            decoded_path: None,
-            params: Fields::new(),
-            query: Fields::new(),
-            headers: Headers::default(),
-            details,
-        };
+        let call = Call::new(Method::GET, Uri::from_static(path));
         let now = Instant::now();
         let (ticket, answer, question) = Ticket::issue(call, now, now, Duration::from_secs(30), Freight::default());
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();

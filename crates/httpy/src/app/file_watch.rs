@@ -59,9 +59,8 @@ fn changed(app: &Weak<Inner>, events: DebounceEventResult) {
 /// Whether the app may be another one when this file is: not what Python and editors write beside it.
 fn is_source(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let hidden = |part: &std::ffi::OsStr| part.to_string_lossy().starts_with('.');
     let is_cache = path.iter().any(|part| part == "__pycache__");
-    !(is_cache || name.ends_with(".pyc") || name.ends_with('~') || path.file_name().is_some_and(hidden))
+    !(is_cache || name.ends_with(".pyc") || name.ends_with('~') || name.starts_with('.'))
 }
 
 impl fmt::Debug for FileWatch {

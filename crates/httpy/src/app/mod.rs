@@ -24,7 +24,7 @@ pub use self::builder::PyAppBuilder;
 pub use self::doctor::{Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin};
 #[cfg(feature = "processes")]
 use self::file_watch::FileWatch;
-use self::gate::Gate;
+pub(crate) use self::gate::Gate;
 pub use self::probe::Probe;
 use self::reload::LiveRoutes;
 pub(crate) use self::reload::Swap;

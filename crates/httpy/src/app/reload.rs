@@ -1,7 +1,6 @@
 //! `reload()`: the app's code anew, while it serves; what becomes of its routes then, and who asks for it by itself.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use httpy_core::LoadError;
@@ -14,11 +13,7 @@ use crate::{Error, RouteMap};
 
 /// The routes of an app that may be loaded anew.
 #[derive(Debug)]
-pub(super) struct LiveRoutes {
-    state: Mutex<State>,
-    /// Some of them are routes of a router that does not change any more.
-    fixed: AtomicBool,
-}
+pub(super) struct LiveRoutes(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -26,6 +21,8 @@ struct State {
     map: RouteMap,
     /// Read once for all fallback services, when the first is made.
     matched: Option<Arc<Swap>>,
+    /// Some of them are routes of a router that does not change any more.
+    fixed: bool,
 }
 
 /// Routes that are matched here instead of by a router, and that a reload may change.
@@ -50,13 +47,13 @@ impl fmt::Debug for Swap {
 
 impl LiveRoutes {
     pub(super) fn new(map: RouteMap) -> Self {
-        Self { state: Mutex::new(State { map, matched: None }), fixed: AtomicBool::new(false) }
+        Self(Mutex::new(State { map, matched: None, fixed: false }))
     }
 
     /// From now on they must stay as they are.
     #[cfg(feature = "axum")]
     pub(super) fn fix(&self) {
-        self.fixed.store(true, Ordering::Relaxed);
+        self.lock().fixed = true;
     }
 
     /// For a service that matches them itself.
@@ -76,7 +73,7 @@ impl LiveRoutes {
         if state.map == map {
             return Ok(());
         }
-        if self.fixed.load(Ordering::Relaxed) {
+        if state.fixed {
             return Err(format!(
                 "the init function returned other routes than those that router() has mounted, and a router does not change: {}; \
                  mount fallback() instead of router(), or start the process anew",
@@ -92,7 +89,7 @@ impl LiveRoutes {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

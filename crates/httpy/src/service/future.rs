@@ -19,13 +19,14 @@ use tokio::time::Instant;
 use tower::BoxError;
 
 use super::body::Collect;
-use super::clock::Registered;
 use super::end::{self, Come};
+use super::left::Left;
 use super::observed::Observed;
 use super::response::judge;
 use super::service::Inner;
 use super::slot::Wait;
 use super::stream::{Open, Streamed};
+use super::timer::Timer;
 use super::upload::Pump;
 use super::{PyService, ResponseBody, prepare, slot, slow};
 use crate::debug_page::{Asked, Peek};
@@ -73,9 +74,8 @@ pin_project! {
         service: PyService,
         #[pin]
         state: State<B>,
-        // Rings for the body's timeout first, then for the longest wait, then for the deadline, and when the app is forced to
-        // stop. Made when there is something to wait for.
-        timer: Option<Registered>,
+        // For the body's timeout first, then for the longest wait, then for the deadline.
+        timer: Timer,
         // Carries the request's body to a handler that reads it as a stream.
         pump: Option<Pump>,
         observed: Observed,
@@ -85,7 +85,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let State::Waiting { question, .. } = this.state.as_ref().get_ref() else { return };
-            let ending = match leave(this.service, question, false) {
+            let ending = match Left::leave(this.service, question, false) {
                 Left::Waiting => Ending::Abandoned,
                 Left::Running | Left::Over => Ending::Gone,
             };
@@ -132,7 +132,7 @@ where
             State::new(&service.inner, slot, request, &mut pump, &mut observed)
         });
         let state = state.unwrap_or_else(|error| State::Refused { error: Some(error) });
-        Self { service, state, timer: None, pump, observed }
+        Self { service, state, timer: Timer::default(), pump, observed }
     }
 }
 
@@ -224,7 +224,7 @@ where
         let late = matches!(&result, Err(error) if error.is_deadline());
         // An app that is forced to stop answers without having asked whether the call still waits.
         let enforced = match this.state.as_ref().get_ref() {
-            State::Waiting { question, .. } => matches!(leave(this.service, question, late), Left::Running),
+            State::Waiting { question, .. } => matches!(Left::leave(this.service, question, late), Left::Running),
             _ => false,
         };
         this.state.set(State::Done);
@@ -241,7 +241,7 @@ fn poll<B>(
     service: &PyService,
     observed: &Observed,
     mut state: Pin<&mut State<B>>,
-    timer: &mut Option<Registered>,
+    timer: &mut Timer,
     pump: &mut Option<Pump>,
     context: &mut Context<'_>,
 ) -> Poll<Result<Response<ResponseBody>, Error>>
@@ -259,7 +259,7 @@ where
                 if let Poll::Ready(read) = body.poll(context) {
                     let (body, bytes) = read?;
                     let (call, slot) = (call.take().ok_or_else(ended)?, slot.take().or_else(|| app.slots.take()));
-                    *timer = None;
+                    timer.clear();
                     if slot.is_none() && *waits {
                         let slot = slot::wait(Arc::clone(&service.inner));
                         state.set(State::Queueing { slot, call: Some(call), body, bytes });
@@ -270,7 +270,7 @@ where
                 }
                 // Clients that are slow to send must not keep the queue from those who are not.
                 *slot = None;
-                ready!(poll_timer(service, timer, context, || Instant::now() + app.limits.body_timeout))?;
+                ready!(timer.poll(&app.gate, context, || Instant::now() + app.limits.body_timeout))?;
                 return Poll::Ready(Err(Error::new(
                     Kind::BodyTimeout,
                     format!("the request's body took longer than {:?}", app.limits.body_timeout),
@@ -298,7 +298,7 @@ where
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
                 let pushed = Instant::from_std(ticket.pushed);
                 let first = || slow::next_look(&service.inner, ticket, *is_slow, pushed);
-                ready!(poll_timer(service, timer, context, first))?;
+                ready!(timer.poll(&app.gate, context, first))?;
                 let now = Instant::now();
                 // At its deadline there is more to be told.
                 let late = now >= Instant::from_std(ticket.deadline);
@@ -318,40 +318,11 @@ where
                 }
                 // It goes on, and looks again at its longest wait, and at the deadline.
                 let next = slow::next_look(&service.inner, ticket, *is_slow, now);
-                *timer = Some(app.gate.clocks.register(next, context.waker()));
+                timer.set(&app.gate, context, next);
             }
             StateProject::Done => return Poll::Ready(Err(ended())),
         }
     }
-}
-
-/// Where a call was when its future let go of it.
-enum Left {
-    /// In the queue: it never runs.
-    Waiting,
-    /// In its handler: its worker is freed at the deadline. When its client is answered with 504, the enforcer has that
-    /// logged, with the handler's stack.
-    Running,
-    /// Nowhere: it has ended.
-    Over,
-}
-
-/// Lets go of a call.
-fn leave(service: &PyService, question: &Question, answered: bool) -> Left {
-    let ticket = question.ticket();
-    // First, since a handler that is told to end may end at once: what it ends with is in no answer, and belongs in the log.
-    if let Some(outcome) = question.give_up() {
-        log::late(&service.inner.target, outcome);
-    }
-    if ticket.is_done() {
-        return Left::Over;
-    }
-    if ticket.withdraw() {
-        return Left::Waiting;
-    }
-    ticket.set_gone();
-    let runs = service.inner.app.executor.enforce(service.inner.id, ticket, answered);
-    if runs { Left::Running } else { Left::Over }
 }
 
 /// The response to a call that was answered, whole or by its head.
@@ -375,28 +346,6 @@ fn answered(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
-}
-
-/// Ready when it is time, with an error when the app is forced to stop; else this task is woken then.
-fn poll_timer(
-    service: &PyService,
-    timer: &mut Option<Registered>,
-    context: &mut Context<'_>,
-    rings: impl FnOnce() -> Instant,
-) -> Poll<Result<(), Error>> {
-    let gate = &service.inner.app.gate;
-    let rung = match timer {
-        Some(timer) => timer.poll(&gate.clocks, context.waker()),
-        None => {
-            *timer = Some(gate.clocks.register(rings(), context.waker()));
-            false
-        }
-    };
-    // Registered first and asked second: between the two nothing is missed.
-    if gate.is_forced() {
-        return Poll::Ready(Err(Error::shutting_down()));
-    }
-    if rung { Poll::Ready(Ok(())) } else { Poll::Pending }
 }
 
 /// The job ended without an outcome.

@@ -4,6 +4,7 @@ mod body;
 mod clock;
 mod end;
 mod future;
+mod left;
 mod limit;
 mod observed;
 mod prepare;
@@ -14,6 +15,7 @@ mod service;
 mod slot;
 mod slow;
 mod stream;
+mod timer;
 mod upload;
 
 pub(crate) use body::Budget;

@@ -9,8 +9,8 @@ use httpy_core::{Broken, Chunks, ContractFailure, Fault, Heartbeat, Reader, Tick
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::clock::Registered;
 use super::service::Inner;
+use super::timer::Timer;
 use super::upload::{self, Pump};
 use crate::error::Kind;
 use crate::{Error, log};
@@ -71,8 +71,8 @@ pub(super) struct Streamed {
     last: Option<Bytes>,
     /// The request's body, which the handler may still read.
     pump: Option<Pump>,
-    /// While a chunk is waited for: rings when there was none for too long, and when the app is forced to stop.
-    timer: Option<Registered>,
+    /// While a chunk is waited for: until there was none for too long.
+    timer: Timer,
     /// Why the body breaks off, when that is known.
     fault: Option<Error>,
     ended: bool,
@@ -83,7 +83,8 @@ impl Streamed {
         let Chunks { reader, heartbeat } = chunks;
         // One more byte would be one too many.
         let heartbeat = heartbeat.filter(|_| length.is_none());
-        Self { open, reader, heartbeat, length, bytes: 0, last: None, pump, timer: None, fault: None, ended: false }
+        let timer = Timer::default();
+        Self { open, reader, heartbeat, length, bytes: 0, last: None, pump, timer, fault: None, ended: false }
     }
 
     pub(super) fn is_end(&self) -> bool {
@@ -130,7 +131,7 @@ impl Streamed {
             }
             match self.reader.poll_next(context) {
                 Poll::Ready(Some(Ok(chunk))) => {
-                    self.timer = None;
+                    self.timer.clear();
                     self.bytes += chunk.len() as u64;
                     if self.length != Some(self.bytes) {
                         let wrong = self.length.is_some_and(|length| self.bytes > length);
@@ -147,7 +148,7 @@ impl Streamed {
                 Poll::Pending => {}
             }
             ready!(self.poll_wait(context))?;
-            self.timer = None;
+            self.timer.clear();
             if let Some(Heartbeat { bytes, .. }) = &self.heartbeat {
                 return Poll::Ready(Ok(Some(bytes.clone())));
             }
@@ -162,20 +163,9 @@ impl Streamed {
 
     /// Ready when no chunk came for as long as may be.
     fn poll_wait(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let clocks = &self.open.service.app.gate.clocks;
-        let rung = match &mut self.timer {
-            Some(timer) => timer.poll(clocks, context.waker()),
-            none => {
-                let wait = self.heartbeat.as_ref().map_or(self.open.ticket.chunk_timeout, |beat| beat.every);
-                *none = Some(clocks.register(Instant::now() + wait, context.waker()));
-                false
-            }
-        };
-        // Registered first and asked second: between the two nothing is missed.
-        if self.open.service.app.gate.is_forced() {
-            return Poll::Ready(Err(Error::shutting_down()));
-        }
-        if rung { Poll::Ready(Ok(())) } else { Poll::Pending }
+        let (open, heartbeat) = (&self.open, self.heartbeat.as_ref());
+        let until = || Instant::now() + heartbeat.map_or(open.ticket.chunk_timeout, |beat| beat.every);
+        self.timer.poll(&open.service.app.gate, context, until)
     }
 
     /// `next`, unless the body is not as long as it has to be.

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 
 use super::{Py, dict, list, payload, tuple};
 use crate::frame::{
-    Batch, Command, Feed, JobBody, JobMessage, Lane, Order, PART, Question, TooLong, Value, Writer, cut, write_part,
+    Batch, Command, Feed, JobBody, JobMessage, Order, PART, Question, TooLong, Value, Writer, cut, write_part,
 };
-use crate::{Call, Details, Fields, Headers, UploadFault};
+use crate::{Call, Fields, Headers, Lane, UploadFault};
 
 fn call() -> Call {
     let mut map = HeaderMap::new();
@@ -29,24 +29,17 @@ fn call() -> Call {
     for (name, value) in [("a", "1"), ("b", ""), ("a", "2")] {
         query.push(name.as_bytes(), value.as_bytes());
     }
-    Call {
-        method: Method::from_bytes(b"PROPFIND").unwrap(),
-        uri: Uri::from_static("/caf%C3%A9/%ff"),
-        decoded_path: Some(b"/caf\xc3\xa9/\xff".to_vec()),
-        params,
-        query,
-        headers: Headers::new(&map, None),
-        details: Details {
-            target: Uri::from_static("http://example.org/caf%C3%A9/%ff?a=1&b=&a=2"),
-            route: Some("/caf%C3%A9/{größe}".to_owned()),
-            client: Some("[::1]:8080".parse().unwrap()),
-            scheme: "https",
-            version: Version::HTTP_2,
-            extras: Some("{}".to_owned()),
-            trace: None,
-            span: None,
-        },
-    }
+    let mut call = Call::new(Method::from_bytes(b"PROPFIND").unwrap(), Uri::from_static("/caf%C3%A9/%ff"));
+    call.decoded_path = Some(b"/caf\xc3\xa9/\xff".to_vec());
+    (call.params, call.query) = (params, query);
+    call.headers = Headers::new(&map, None);
+    call.details.target = Uri::from_static("http://example.org/caf%C3%A9/%ff?a=1&b=&a=2");
+    call.details.route = Some("/caf%C3%A9/{größe}".to_owned());
+    call.details.client = Some("[::1]:8080".parse().unwrap());
+    call.details.scheme = "https";
+    call.details.version = Version::HTTP_2;
+    call.details.extras = Some("{}".to_owned());
+    call
 }
 
 fn written(call: &Call, body: JobBody<'_>) -> Py {
@@ -123,7 +116,7 @@ fn a_part_is_no_longer_than_a_part() {
 fn every_command_has_its_word_and_what_belongs_to_it() {
     let fault = UploadFault { status: 413, text: "too large".to_owned() };
     let ask = |question| Command::Ask { seq: 9, question };
-    let order = |order| Command::Job { lane: Lane::Async, id: 5, order };
+    let order = |order| Command::Job { lane: Lane::EventLoop, id: 5, order };
     let upload = |feed| order(Order::Upload(feed));
     let cases = [
         (ask(Question::Load("m:f")), tuple!["load", 9, "m:f"]),
@@ -140,7 +133,7 @@ fn every_command_has_its_word_and_what_belongs_to_it() {
         (upload(Feed::Chunk(b"abc")), tuple!["upload", "async", 5, Py::bytes(*b"abc")]),
         (upload(Feed::End), tuple!["upload", "async", 5, ()]),
         (upload(Feed::Fault(&fault)), tuple!["upload", "async", 5, tuple![413, "too large"]]),
-        (Command::Job { lane: Lane::Sync, id: 1, order: Order::Cancel }, tuple!["cancel", "sync", 1]),
+        (Command::Job { lane: Lane::Worker, id: 1, order: Order::Cancel }, tuple!["cancel", "sync", 1]),
         (Command::Relieve, tuple!["relieve"]),
         (Command::Stop, tuple!["stop"]),
         (Command::LogLevel(-1), tuple!["log_level", -1]),

@@ -1,9 +1,9 @@
 //! What a worker says on its control socket.
 
 use super::{Py, dict, list, payload, tuple};
-use crate::Exception;
-use crate::frame::{Facts, FrameError, Lane, Loaded, LogRecord, Notification, Value, job_ids, routes, stacks};
+use crate::frame::{Facts, FrameError, Loaded, LogRecord, Notification, Value, job_ids, routes, stacks};
 use crate::log::Record;
+use crate::{Exception, Lane, Wants};
 
 fn with<R>(message: Py, take: impl FnOnce(Notification<'_>) -> R) -> R {
     let payload = payload(&[message]);
@@ -96,7 +96,7 @@ fn answers_come_with_their_number() {
 #[test]
 fn what_is_logged_may_belong_to_a_job() {
     let record = LogRecord {
-        job: Some((Lane::Sync, 7)),
+        job: Some((Lane::Worker, 7)),
         record: Record {
             level: 30,
             python_level: None,
@@ -132,7 +132,7 @@ fn what_is_logged_may_belong_to_a_job() {
 #[test]
 fn credit_for_an_upload_names_its_job() {
     with(tuple!["read", "async", 7, 4096], |notification| {
-        assert!(matches!(notification, Notification::Read { lane: Lane::Async, id: 7, bytes: 4096 }));
+        assert!(matches!(notification, Notification::Read { lane: Lane::EventLoop, id: 7, bytes: 4096 }));
     });
     assert_eq!(refused(tuple!["read", "other", 7, 1]), "found another word at byte 19: expected sync or async");
     assert_eq!(refused(tuple!["read", (), (), 1]), "found None at byte 10: expected a job");
@@ -154,7 +154,7 @@ fn answer<R>(answer: &Py, read: impl FnOnce(&Value<'_>) -> Result<R, FrameError>
 
 #[test]
 fn answers_are_read_as_what_was_asked() {
-    let loaded = Loaded { index: 2, wants: "bytes".to_owned(), is_async: true };
+    let loaded = Loaded { index: 2, wants: Wants::Bytes, lane: Lane::EventLoop };
     assert_eq!(answer(&tuple![2, "bytes", true], Loaded::read), Ok(loaded));
     let words = "found another word at byte 10: expected one of text bytes stream";
     assert_eq!(answer(&tuple![2, "other", true], Loaded::read), Err(words.to_owned()));
@@ -162,7 +162,7 @@ fn answers_are_read_as_what_was_asked() {
     assert_eq!(answer(&list![tuple!["/a", list!["GET", "PUT"]], tuple!["/b", list![]]], routes), Ok(expected));
     let words = "found 1 at byte 17: expected a route's methods";
     assert_eq!(answer(&list![tuple!["/a", 1]], routes), Err(words.to_owned()));
-    let expected = vec![(Lane::Async, 3, "app.py:1".to_owned())];
+    let expected = vec![(Lane::EventLoop, 3, "app.py:1".to_owned())];
     assert_eq!(answer(&list![tuple!["async", 3, "app.py:1"]], stacks), Ok(expected));
     assert_eq!(answer(&list![1, 2], job_ids), Ok(vec![1, 2]));
     assert_eq!(answer(&().into(), job_ids), Err("found None at byte 0: expected ids of jobs".to_owned()));

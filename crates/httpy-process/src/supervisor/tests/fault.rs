@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use httpy_core::{Lane, ProcessNotice};
+use httpy_core::{Lane, ProcessNotice, Wants};
 
 use super::stage::{Stage, scripted};
-use crate::handover::{Handler, Wants};
+use crate::handover::Handler;
 use crate::handshake::Patience;
 use crate::supervisor::Setup;
 

@@ -1,4 +1,4 @@
-//! `Lane`: one of the two ways for jobs to a worker, with the calls that were sent there and are not answered.
+//! `Traffic`: what goes over one of a worker's two lanes, with the calls that were sent there and are not answered.
 //!
 //! The numbers of calls grow in the order in which their numbers are given. A large body goes ahead of its job in parts, so that
 //! smaller jobs behind it are not kept; that job then begins after some with higher numbers.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use httpy_core::Ticket;
+use httpy_core::{Lane, Ticket};
 
 use crate::call::Call;
 use crate::channel::Channel;
@@ -17,9 +17,9 @@ use crate::channel::Channel;
 /// A lane that has answered within this time is quick.
 pub(crate) const QUICK: Duration = Duration::from_millis(1);
 
-/// One way for jobs, and what was sent by it.
+/// The socket of one lane, and what was sent there.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct Traffic {
     pub(crate) channel: Channel,
     /// The worker has not closed it.
     pub(crate) is_open: bool,
@@ -31,6 +31,17 @@ pub(crate) struct Lane {
     /// When it answered for the last time.
     pub(crate) answered: Instant,
 }
+
+/// Which of a worker's two lanes it is.
+pub(crate) const fn index(lane: Lane) -> usize {
+    match lane {
+        Lane::Worker => 0,
+        Lane::EventLoop => 1,
+    }
+}
+
+/// Both.
+pub(crate) const LANES: [Lane; 2] = [Lane::Worker, Lane::EventLoop];
 
 /// Numbers in a row need no more mixing than this.
 pub(crate) type Numbers = BuildHasherDefault<Number>;
@@ -55,7 +66,7 @@ impl Hasher for Number {
     }
 }
 
-impl Lane {
+impl Traffic {
     pub(crate) fn new(channel: Channel, now: Instant) -> Self {
         Self { channel, is_open: true, last: 0, calls: HashMap::default(), ahead: VecDeque::new(), answered: now }
     }

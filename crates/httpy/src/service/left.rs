@@ -1,0 +1,38 @@
+//! `Left`: where a call was when its future let go of it, which is done here.
+
+use httpy_core::Question;
+
+use super::PyService;
+use crate::log;
+
+/// Where a call was when its future let go of it.
+pub(super) enum Left {
+    /// In the queue: it never runs.
+    Waiting,
+    /// In its handler: its worker is freed at the deadline. When its client is answered with 504, the enforcer has that
+    /// logged, with the handler's stack.
+    Running,
+    /// Nowhere: it has ended.
+    Over,
+}
+
+impl Left {
+    /// Lets go of a call; `answered` says that its client is answered with 504.
+    pub(super) fn leave(service: &PyService, question: &Question, answered: bool) -> Self {
+        let ticket = question.ticket();
+        // First, since a handler that is told to end may end at once: what it ends with is in no answer, and belongs in the
+        // log.
+        if let Some(outcome) = question.give_up() {
+            log::late(&service.inner.target, outcome);
+        }
+        if ticket.is_done() {
+            return Self::Over;
+        }
+        if ticket.withdraw() {
+            return Self::Waiting;
+        }
+        ticket.set_gone();
+        let runs = service.inner.app.executor.enforce(service.inner.id, ticket, answered);
+        if runs { Self::Running } else { Self::Over }
+    }
+}

@@ -18,6 +18,13 @@ Failure = Callable[[Callable[[], Any]], LoadError]
 Write = Callable[..., Path]
 Start = Callable[..., Parent]
 
+PLAIN = """
+    def handler(method, path, params, query, headers, body):
+        return 200, body, {}
+"""
+# A body that goes ahead of its message does so in parts of this many bytes.
+PART = 64 * 1024
+
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:

@@ -1,4 +1,4 @@
-"""What tests share: modules on disk, a failure to look at, and worker processes."""
+"""What tests share: modules on disk, failures to look at, and worker processes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ PLAIN = """
 """
 # A body that goes ahead of its message does so in parts of this many bytes.
 PART = 64 * 1024
+
+
+def caught(work: Callable[[], Any]) -> BaseException:
+    """What `work` raises."""
+    try:
+        work()
+    except BaseException as exception:
+        return exception
+    raise AssertionError("nothing was raised")
 
 
 @pytest.fixture

@@ -1,19 +1,19 @@
-"""Runs every fault and every figure, prints as it goes, and writes ``faults.json`` and ``faults.md``.
+"""Runs every fault and every figure, prints as it goes, and writes ``faults.json`` and ``faults.md`` anew after each.
 
 python -m faults SERVER FOLDER [--quick] [--only TEXT]
 """
 
-import argparse
 import contextlib
 import json
 import os
 import platform
-import resource
 import time
-from pathlib import Path
+
+from run.figures import arguments, write
+from run.process import allow_files
 
 from .client import Load, ask, percentiles, request
-from .fault import FAULTS, Running
+from .fault import FAULTS, FILES, Running
 from .figure import FIGURES
 from .report import markdown
 from .server import Server
@@ -22,34 +22,20 @@ ROUTES = {"native": "/native", "livez": "/livez", "healthy": "/app2/"}
 
 
 def main():
-    arguments = argparse.ArgumentParser(prog="faults", description=__doc__)
-    arguments.add_argument("server")
-    arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--quick", action="store_true")
-    arguments.add_argument("--only", default="", help="a part of the names of the faults and figures to run")
-    options = arguments.parse_args()
-    allow_files()
+    options = arguments("faults", __doc__).parse_args()
+    allow_files(FILES)
     result = {"quick": options.quick, "machine": machine(), "faults": {}, "figures": {}}
     for fault in FAULTS:
         if options.only in fault.name:
             result["faults"][fault.name] = seen = measure(options.server, fault, 3 if options.quick else 10)
             print(f"{fault.name}: {seen['fault']}, {json.dumps(seen['milliseconds'])}, {seen['log'][:1]}", flush=True)
+            write(options.folder, "faults", result, markdown(result))
     for name, figure in FIGURES.items():
         if options.only in name:
             result["figures"][name] = seen = figure(options.server, options.quick)
             print(f"{name}: {seen['met']}", flush=True)
-    options.folder.mkdir(parents=True, exist_ok=True)
-    (options.folder / "faults.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    (options.folder / "faults.md").write_text(markdown(result))
+            write(options.folder, "faults", result, markdown(result))
     print(f"written to {options.folder / 'faults.md'}")
-
-
-def allow_files():
-    """For the servers, which inherit the limit: ten thousand connections and what a server has open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 10_500 if hard == resource.RLIM_INFINITY else min(10_500, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def machine():

@@ -2,16 +2,19 @@
 
 import contextlib
 import multiprocessing
-import resource
 import socket
 import threading
 import time
 from collections import Counter, namedtuple
 
+from run.process import allow_files
+
 from .client import Load, ask, request
 
 # What is asked: `cause(address, seconds)` gives a count of what was answered, or of what was done.
 Fault = namedtuple("Fault", "name module cause options")
+
+FILES = 10_500  # that one process may open: ten thousand connections and what a server has open
 
 
 def asking(path="/", body=b"", count=4):
@@ -69,12 +72,8 @@ def dribbling(address, seconds):
 
 def crowd(address, seconds):
     """Ten thousand connections that ask at once, again and again."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 10_500
-    if soft < wanted:
-        if hard != resource.RLIM_INFINITY and hard < wanted:
-            return {f"skipped: {wanted} open files are needed, the hard limit is {hard}": 1}
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if not allow_files(FILES):
+        return {f"skipped: {FILES} open files are needed, the hard limit is lower": 1}
     return seen_by(Load(address).add("fault", request("/"), 10_000, lambda: 0.5).run(seconds))
 
 

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 
+from run.turns import turns
+
 from .client import Load, ask, percentiles, request
 from .server import GRACE, Busy, Server
 
@@ -31,25 +33,24 @@ def stuck(program, quick):
             stuck_calls.append(stack.enter_context(socket.create_connection(held.address)))
             stuck_calls[-1].sendall(asked)
             time.sleep(0.1)
-        turns = {"Python": (held, held), "another process": (idle, busy), "nothing": (idle, None)}
-        for number in range(rounds + 1):
-            # Nobody's turn comes always after the same one's.
-            for beside, (server, burner) in list(turns.items())[:: 1 if number % 2 else -1]:
-                held.pause()
-                if burner:
-                    burner.go_on()
-                load = Load(server.address)
+        whose = {"Python": (held, held), "another process": (idle, busy), "nothing": (idle, None)}
+        for number, beside in turns(whose, rounds + 1):
+            server, burner = whose[beside]
+            held.pause()
+            if burner:
+                burner.go_on()
+            load = Load(server.address)
+            for route in ROUTES:
+                load.add(route, request(route))
+            load.run(answers=len(ROUTES) * answers)
+            if burner:
+                burner.pause()
+            if number:  # the first round is for warming
                 for route in ROUTES:
-                    load.add(route, request(route))
-                load.run(answers=len(ROUTES) * answers)
-                if burner:
-                    burner.pause()
-                if number:  # the first round is for warming
-                    for route in ROUTES:
-                        seen[beside, route] += load.times(route)
+                    seen[beside, route] += load.times(route)
         held.go_on()
         answered = len(select.select(stuck_calls, [], [], 1)[0])
-    result = {beside: {route: percentiles(seen[beside, route]) for route in ROUTES} for beside in turns}
+    result = {beside: {route: percentiles(seen[beside, route]) for route in ROUTES} for beside in whose}
     shares = {r: round(result["Python"][r]["p99"] / result["another process"][r]["p99"], 2) for r in ROUTES}
     return {
         "milliseconds beside": result,

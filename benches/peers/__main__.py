@@ -1,5 +1,7 @@
 """Runs what was chosen, prints the tables, and writes bench.json, bench.md and bench.svg into a folder.
 
+They are written after each scenario, so that a run that is cut short leaves what it has measured.
+
 Exit code 1 where a server answered wrongly or not at all: the run goes on, and the tables say what happened.
 """
 
@@ -29,18 +31,18 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     said = {"rounds": options.rounds, "seconds": options.seconds, "quick": options.quick}
     result = Result(machine.described(), said)
+    if options.criterion:
+        result.parts = {name: times for name, *times in medians(options.criterion) if name == STANDARD_REQUEST}
     for name in options.scenarios:
         print(f"== {name}", file=sys.stderr, flush=True)
         if name in OWN:
             own(result, name, options)
         else:
             measure(result, scenario.SCENARIOS[name], options)
-    if options.criterion:
-        result.parts = {name: times for name, *times in medians(options.criterion) if name == STANDARD_REQUEST}
-    result.figures = figures(result)
-    text = markdown(result)
-    print(text)
-    write(result, text, options.folder)
+        result.figures = figures(result)
+        write(result, options.folder)
+    print(markdown(result))
+    print(f"written to {options.folder}", file=sys.stderr)
     sys.exit(1 if result.failures() else 0)
 
 
@@ -116,7 +118,7 @@ def own(result, name, options):
         result.missing[name, "ours-64"] = str(error)
 
 
-def write(result, text, folder):
+def write(result, folder):
     folder.mkdir(parents=True, exist_ok=True)
     fields = dataclasses.asdict(result)
     for key in ("absent", "missing"):
@@ -125,10 +127,9 @@ def write(result, text, folder):
     runs = ",\n".join("  " + json.dumps(run) for run in fields.pop("runs"))
     rest = json.dumps(fields, indent=1, ensure_ascii=False)
     (folder / "bench.json").write_text(f'{rest[:-2]},\n "runs": [\n{runs}\n ]\n}}\n')
-    (folder / "bench.md").write_text(text)
+    (folder / "bench.md").write_text(markdown(result))
     if drawing := chart(result):
         (folder / "bench.svg").write_text(drawing)
-    print(f"written to {folder}", file=sys.stderr)
 
 
 try:

@@ -55,6 +55,15 @@ def run(*loads):
                 wrk.wait()
 
 
+def answered(*loads):
+    """The same, of requests that may not fail. Raises `RuntimeError` where one does."""
+    said = run(*loads)
+    for load, one in zip(loads, said):
+        if one["errors"]:
+            raise RuntimeError(f"{load.url}: {in_words(one['errors'])}")
+    return said
+
+
 def ended(wrk, limit):
     try:
         return wrk.communicate(timeout=limit)[0]

@@ -10,38 +10,13 @@ import threading
 import time
 
 from faults.client import Load, request
+from run.beside import Beside
 
 from .server import Server, processes
 
 # Kills are that far apart, which is more than the second within which the log tells of no second one.
 SECONDS_APART = 1.05
 DIED = re.compile(r"httpy-process-\d+ \(process (\d+)\) was killed by SIGKILL")
-
-
-class Beside(threading.Thread):
-    """Does something again and again while the `with` block runs; raises there what was raised in it."""
-
-    def __init__(self, do, seconds_apart=0):
-        super().__init__(daemon=True)
-        self._do, self._apart, self._over = do, seconds_apart, threading.Event()
-        self._raised = None
-
-    def run(self):
-        try:
-            while not self._over.wait(self._apart):
-                self._do()
-        except Exception as error:
-            self._raised = error
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        self.join()
-        if self._raised:
-            raise RuntimeError(f"beside the load: {self._raised!r}") from self._raised
 
 
 def load_of(server):
@@ -78,7 +53,7 @@ def killed(program, options):
         log = server.log()
         told = log.count("\nit was in: ")
         after = server.settled(before), server.zombies()
-        code = server.end()
+        code, _ = server.end()
     return {
         "kills": len(deaths),
         "answers by status": dict(statuses),
@@ -129,7 +104,7 @@ def reloaded(program, options):
                 for connection in load.connections:
                     connection.close()
         after = server.settled(before), server.zombies(), set(server.workers())
-        code = server.end()
+        code, _ = server.end()
     return {
         "reloads": len(took),
         "seconds of each": took,

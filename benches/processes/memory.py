@@ -2,8 +2,9 @@
 
 import soak
 from peers import load
+from run.process import resident
 
-from .server import Server, processes, resident
+from .server import Server, processes
 
 MILLION = 1_000_000
 RECYCLINGS = 100
@@ -16,16 +17,14 @@ def recycled(program, options):
     with Server(program, processes(2, max_requests=most)) as server:
         samples, workers, sent, seen = [], [], 0, set()
         while sent < options.soak:
-            one = load.run(load.Load(f"{server.base}/python", 64, 1))[0]
-            if one["errors"]:
-                raise RuntimeError(load.in_words(one["errors"]))
+            (one,) = load.answered(load.Load(f"{server.base}/python", 64, 1))
             sent += one["requests"]
             pids = server.workers()
             seen |= set(pids)
-            samples.append((sent / MILLION, server.resident()))
+            samples.append((sent / MILLION, resident(server.pid)))
             workers.append(sum(map(resident, pids)) / KIB / KIB)
         zombies, descriptors = server.zombies(), server.descriptors()
-        code = server.end()
+        code, _ = server.end()
     result = {
         "requests": sent,
         "worker processes that were seen": len(seen),

@@ -1,47 +1,15 @@
-"""Runs the figures, prints as it goes, and writes ``streams.json`` and ``streams.md``.
+"""Takes the figures, prints as it goes, and writes ``streams.json`` and ``streams.md``.
 
 python -m streams SERVER FOLDER [--quick] [--only TEXT]
 
 Exit code 1 where a figure could not be taken.
 """
 
-import argparse
-import json
-import sys
-from pathlib import Path
+from run import figures, process
 
-from peers import machine
-
-from . import client
 from .figure import FIGURES
-from .report import markdown
 
-
-def main():
-    arguments = argparse.ArgumentParser(prog="streams", description=__doc__)
-    arguments.add_argument("server", type=Path)
-    arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--quick", action="store_true", help="one round of 1 s, smaller")
-    arguments.add_argument("--only", default="", help="a part of the names of the figures to take")
-    options = arguments.parse_args()
-    options.rounds, options.seconds = (1, 1) if options.quick else (3, 3)
-    client.allow_files(6_000)
-    result = {"quick": options.quick, "machine": machine.described(), "figures": {}}
-    for name, figure in FIGURES.items():
-        if options.only not in name:
-            continue
-        try:
-            result["figures"][name] = seen = figure(options.server, options)
-        except (RuntimeError, OSError, ValueError) as error:
-            result["figures"][name] = seen = {"met": {}, "missing": str(error)}
-        seen["what"] = figure.__doc__
-        print(f"{name}: {seen.get('missing') or seen['met']}", flush=True)
-    options.folder.mkdir(parents=True, exist_ok=True)
-    (options.folder / "streams.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    text = markdown(result)
-    (options.folder / "streams.md").write_text(text)
-    print(f"{text}\nwritten to {options.folder}")
-    sys.exit(any("missing" in seen for seen in result["figures"].values()))
-
-
-main()
+options = figures.arguments("streams", __doc__).parse_args()
+options.rounds, options.seconds = (1, 1) if options.quick else (3, 3)
+process.allow_files(6_000)
+figures.take("streams", "Coroutines and streams", FIGURES, options)

@@ -1,43 +1,17 @@
 """Clients for what wrk cannot do: many connections that wait, big bodies both ways, feeds, and leaving early."""
 
 import asyncio
-import resource
 import socket
-import threading
 import time
-from pathlib import Path
 
-PIECE = 1 << 20
+from run.beside import Beside
+from run.process import resident
 
-
-def allow_files(wanted):
-    """For this process and the servers that it starts."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+MIB = 1 << 20
 
 
 def head(path, method="GET", more=""):
     return f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{more}\r\n".encode()
-
-
-def resident(pid, name="VmRSS"):
-    """MiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"process {pid} has no {name}")
-
-
-def reset_peak(pid):
-    """From now on VmHWM is the peak since now."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-def processor_seconds(pid):
-    user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
-    return (int(user) + int(system)) / 100
 
 
 async def at_once(port, path, count):
@@ -62,8 +36,8 @@ def download(port, path, megabytes_per_second=None, until=None):
         if megabytes_per_second:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         connection.sendall(head(path, more="Connection: close\r\n"))
-        buffer, total, begin = bytearray(PIECE), 0, time.monotonic()
-        while got := connection.recv_into(buffer, 64 * 1024 if megabytes_per_second else PIECE):
+        buffer, total, begin = bytearray(MIB), 0, time.monotonic()
+        while got := connection.recv_into(buffer, 64 * 1024 if megabytes_per_second else MIB):
             total += got
             if megabytes_per_second:
                 time.sleep(max(0, begin + total / 1e6 / megabytes_per_second - time.monotonic()))
@@ -76,8 +50,8 @@ def upload(port, path, size):
     """Sends `size` bytes; the answer's body, and the seconds it took."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(head(path, "POST", f"Content-Length: {size}\r\nConnection: close\r\n"))
-        piece, begin = bytes(PIECE), time.monotonic()
-        for _ in range(size // PIECE):
+        piece, begin = bytes(MIB), time.monotonic()
+        for _ in range(size // MIB):
             connection.sendall(piece)
         answer = b""
         while got := connection.recv(4096):
@@ -103,29 +77,20 @@ def ask(port, path):
         return answer.split(b"\r\n\r\n", 1)[1].decode()
 
 
-class Watch(threading.Thread):
+class Watch(Beside):
     """The highest resident memory of a process while the `with` block runs, in MiB above what it was before."""
 
     def __init__(self, pid):
-        super().__init__(daemon=True)
-        self._pid, self._over = pid, threading.Event()
+        super().__init__(self._look, seconds_apart=0.02)
+        self._pid = pid
         self.before = self.peak = resident(pid)
 
-    def run(self):
-        while not self._over.wait(0.02):
-            self.peak = max(self.peak, resident(self._pid))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        self.join()
+    def _look(self):
+        self.peak = max(self.peak, resident(self._pid))
 
     @property
     def more(self):
-        return self.peak - self.before
+        return (self.peak - self.before) / MIB
 
 
 async def feeds(port, path, clients):

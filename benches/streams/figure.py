@@ -1,45 +1,40 @@
 """The figures that coroutines and streams are measured by: each gives its numbers, round by round, and a verdict."""
 
 import asyncio
-import statistics
 import threading
 import time
+from statistics import median
 
 from peers import load
 from peers.server import Server, granian, started
+from run.process import processor_seconds
+from run.turns import rates, ratio, turns
 
 from . import client
+from .client import MIB
 
 OURS = Server("ours", "httpy", "{bench_server} 127.0.0.1:{port}")
 RSGI = granian("rsgi", "granian-rsgi", "Granian RSGI")
 ASGI = granian("asgi", "granian-asgi", "Granian ASGI")
-MIB = 1 << 20
 
 
 def port(server):
     return int(server.base.split("/")[2].rsplit(":", 1)[1])
 
 
-def middle(values):
-    return statistics.median(values)
-
-
 def trivial(program, options):
     """Requests/s of a coroutine that never waits, in turn with a sync handler, a native route, and Granian RSGI."""
-    paths = {"async": "/async", "sync": "/python", "native": "/native"}
-    rates = {name: [] for name in (*paths, "granian-rsgi")}
     with started(OURS, program) as ours, started(RSGI, program) as rsgi:
-        urls = {name: ours.base + path for name, path in paths.items()} | {"granian-rsgi": f"{rsgi.base}/"}
-        for url in urls.values():
-            load.run(load.Load(url, 64, 1))
-        for number in range(options.rounds):
-            for name in list(urls)[:: 1 if number % 2 else -1]:
-                rates[name].append(load.run(load.Load(urls[name], 64, options.seconds))[0]["requests_per_second"])
-    beside = {
-        name: middle([one / other for one, other in zip(rates["async"], rates[name])]) for name in rates if name != "async"
-    }
+        urls = {
+            "async": f"{ours.base}/async",
+            "sync": f"{ours.base}/python",
+            "native": f"{ours.base}/native",
+            "granian-rsgi": f"{rsgi.base}/",
+        }
+        seen = rates(urls, options)
+    beside = {name: ratio(seen["async"], seen[name]) for name in urls if name != "async"}
     return {
-        "requests/s": rates,
+        "requests/s": seen,
         "async / others": beside,
         "met": {"async / Granian RSGI at least 1.05 (aim 1.3)": beside["granian-rsgi"] >= 1.05},
     }
@@ -60,7 +55,7 @@ def sleepers(program, options):
     return {
         f"seconds until all {count} are answered": seconds,
         "resident MiB more": more,
-        "met": {"within 2 s": middle(seconds) <= 2, "200 MiB at most (aim 60)": max(more) <= 200},
+        "met": {"within 2 s": median(seconds) <= 2, "200 MiB at most (aim 60)": max(more) <= 200},
     }
 
 
@@ -71,22 +66,21 @@ def out(program, options):
     more = {"sync": [], "async": []}
     with started(OURS, program) as ours, started(ASGI, program) as asgi:
         paths = {"sync": (ours, "/chunks"), "async": (ours, "/async/chunks"), "granian-asgi": (asgi, "/chunks")}
-        for number in range(options.rounds):
-            for name in list(paths)[:: 1 if number % 2 else -1]:
-                server, path = paths[name]
-                enough = threading.Event()
-                slow = threading.Thread(target=client.download, args=(port(server), f"{path}/{size}", 1, enough))
-                with client.Watch(server.pid) as watch:
-                    slow.start()
-                    total, took = client.download(port(server), f"{path}/{size}")
-                    enough.set()
-                    slow.join()
-                if total < size * MIB:
-                    raise RuntimeError(f"{name}: {total} bytes")
-                seen[name].append(size / took)
-                if name in more:
-                    more[name].append(watch.more)
-    beside = {name: middle([a / b for a, b in zip(seen[name], seen["granian-asgi"])]) for name in more}
+        for _, name in turns(paths, options.rounds):
+            server, path = paths[name]
+            enough = threading.Event()
+            slow = threading.Thread(target=client.download, args=(port(server), f"{path}/{size}", 1, enough))
+            with client.Watch(server.pid) as watch:
+                slow.start()
+                total, took = client.download(port(server), f"{path}/{size}")
+                enough.set()
+                slow.join()
+            if total < size * MIB:
+                raise RuntimeError(f"{name}: {total} bytes")
+            seen[name].append(size / took)
+            if name in more:
+                more[name].append(watch.more)
+    beside = {name: ratio(seen[name], seen["granian-asgi"]) for name in more}
     return {
         "MiB/s to the fast client": seen,
         "resident MiB more": more,
@@ -101,7 +95,7 @@ def out(program, options):
 def into(program, options):
     """A gigabyte that is sent, and counted by the handler."""
     size = (64 if options.quick else 1024) * MIB
-    rates, more = {"sync": [], "async": []}, []
+    seen, more = {"sync": [], "async": []}, []
     with started(OURS, program) as ours:
         for _ in range(options.rounds):
             for name, path in (("sync", "/count"), ("async", "/async/count")):
@@ -109,9 +103,9 @@ def into(program, options):
                     said, took = client.upload(port(ours), path, size)
                 if int(said) != size:
                     raise RuntimeError(f"{name}: {said!r} bytes were counted")
-                rates[name].append(size / MIB / took)
+                seen[name].append(size / MIB / took)
                 more.append(watch.more)
-    return {"MiB/s": rates, "resident MiB more": more, "met": {"32 MiB more at most": max(more) <= 32}}
+    return {"MiB/s": seen, "resident MiB more": more, "met": {"32 MiB more at most": max(more) <= 32}}
 
 
 def feeds(program, options):
@@ -119,9 +113,9 @@ def feeds(program, options):
     clients, events = (100, 3) if options.quick else (1000, 10)
     with started(OURS, program) as ours:
         asyncio.run(client.feeds(port(ours), "/feed/1", clients))
-        before, begin = client.processor_seconds(ours.pid), time.monotonic()
+        before, begin = processor_seconds(ours.pid), time.monotonic()
         got = asyncio.run(client.feeds(port(ours), f"/feed/{events}", clients))
-        share = (client.processor_seconds(ours.pid) - before) / (time.monotonic() - begin)
+        share = (processor_seconds(ours.pid) - before) / (time.monotonic() - begin)
     return {
         "clients": clients,
         "processor": share,
@@ -131,14 +125,14 @@ def feeds(program, options):
 
 def mixed(program, options):
     """p99 of a coroutine under 32 connections, beside 32 of a sync handler that keep the lead busy."""
-    p99, rates = [], {"async": [], "sync": []}
+    p99, seen = [], {"async": [], "sync": []}
     with started(OURS, program) as ours:
         for _ in range(options.rounds):
-            said = load.run(*(load.Load(ours.base + path, 32, options.seconds) for path in ("/async", "/python")))
+            said = load.answered(*(load.Load(ours.base + path, 32, options.seconds) for path in ("/async", "/python")))
             p99.append(said[0]["p99_us"] / 1000)
-            for name, one in zip(rates, said):
-                rates[name].append(one["requests_per_second"])
-    return {"p99 in ms": p99, "requests/s": rates, "met": {"20 ms at most (aim 5)": middle(p99) <= 20}}
+            for name, one in zip(seen, said):
+                seen[name].append(one["requests_per_second"])
+    return {"p99 in ms": p99, "requests/s": seen, "met": {"20 ms at most (aim 5)": median(p99) <= 20}}
 
 
 def leaving(program, options):
@@ -154,7 +148,7 @@ def leaving(program, options):
                     heard = client.ask(port(ours), "/when")
                 times[name].append((float(heard) - gone) * 1000)
     return {
-        "median in ms": {name: middle(one) for name, one in times.items()},
+        "median in ms": {name: median(one) for name, one in times.items()},
         "longest in ms": {name: max(one) for name, one in times.items()},
         "met": {"50 ms at most (aim 5)": max(map(max, times.values())) <= 50},
     }

@@ -1,4 +1,4 @@
-"""What tests share: modules on disk, a failure to look at, and worker processes."""
+"""What tests share: modules on disk, failures to look at, and worker processes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,22 @@ from tests.parent import Parent
 Failure = Callable[[Callable[[], Any]], LoadError]
 Write = Callable[..., Path]
 Start = Callable[..., Parent]
+
+PLAIN = """
+    def handler(method, path, params, query, headers, body):
+        return 200, body, {}
+"""
+# A body that goes ahead of its message does so in parts of this many bytes.
+PART = 64 * 1024
+
+
+def caught(work: Callable[[], Any]) -> BaseException:
+    """What `work` raises."""
+    try:
+        work()
+    except BaseException as exception:
+        return exception
+    raise AssertionError("nothing was raised")
 
 
 @pytest.fixture

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
 from httpy_rs._exception import NO_MESSAGE, TEXT_LIMIT, describe
 from httpy_rs._load import LoadError, load_attribute
-
-
-def caught(work: Callable[[], Any]) -> BaseException:
-    try:
-        work()
-    except BaseException as exception:
-        return exception
-    raise AssertionError("nothing was raised")
+from tests.conftest import caught
 
 
 def raised(exception: BaseException) -> BaseException:

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable
+from typing import Any
 
 from httpy_rs._source import AROUND, FRAMES, LINE_LIMIT, LINKS, chain
-
-
-def caught(work: Callable[[], Any]) -> BaseException:
-    try:
-        work()
-    except BaseException as exception:
-        return exception
-    raise AssertionError("nothing was raised")
+from tests.conftest import caught
 
 
 def fail() -> None:

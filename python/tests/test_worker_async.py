@@ -201,20 +201,3 @@ def test_a_coroutine_that_blocks_the_loop_past_its_deadline_is_interrupted(start
     worker.tell(("interrupt", "async", 2), ("interrupt", "async", 1))
     assert worker.get("async")[2][0] == "httpy_rs.DeadlineExceeded"
     assert worker.get("async") == (2, "r", (200, "quick", {}))
-
-
-def test_a_child_that_a_coroutine_forks_does_not_answer(start: Start) -> None:
-    source = """
-        import asyncio, os
-        async def handler(method, path, params, query, headers, body):
-            child = os.fork()
-            if child:
-                _, status = os.waitpid(child, 0)
-                return 200, str(os.WEXITSTATUS(status)), {}
-            if body == "exit":
-                raise SystemExit(7)
-            return 200, "child", {}
-    """
-    worker = start(source, "handler").ready()
-    assert worker.result(0, "return", lane="async")[1] == "0"
-    assert worker.result(0, "exit", lane="async")[1] == "7"

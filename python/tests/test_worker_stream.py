@@ -7,11 +7,10 @@ from typing import Any, Tuple
 
 import pytest
 
-from tests.conftest import Start
+from tests.conftest import PART, Start
 from tests.parent import Parent
 
 WINDOW = 256 * 1024
-PART = 64 * 1024
 
 BOTH = pytest.mark.parametrize("lane", ["sync", "async"])
 
@@ -68,6 +67,16 @@ def streams(start: Start, **settings: Any) -> Parent:
 
 def call(worker: Parent, lane: str, kind: str, **rest: Any) -> int:
     return worker.call(int(lane == "async"), kind, lane=lane, **rest)
+
+
+def endless(start: Start, lane: str, **rest: Any) -> Parent:
+    """A worker that has sent as much of a body without end as there is room for."""
+    worker = streams(start)
+    call(worker, lane, "endless", **rest)
+    assert worker.get(lane)[1] == "s"
+    for _ in range(WINDOW // 50000):
+        assert worker.get(lane)[1] == b"x" * 50000
+    return worker
 
 
 @BOTH
@@ -147,12 +156,7 @@ def test_events_come_with_their_heartbeat(start: Start, lane: str) -> None:
 
 @BOTH
 def test_no_more_is_sent_than_there_is_room_for(start: Start, lane: str) -> None:
-    worker = streams(start)
-    call(worker, lane, "endless")
-    assert worker.get(lane)[1] == "s"
-    sent = 0
-    while sent + 50000 <= WINDOW:
-        sent += len(worker.get(lane)[1])
+    worker = endless(start, lane)
     # Nothing else comes before there is room: the answer to another call does.
     if lane == "sync":
         worker.tell(("relieve",))
@@ -160,17 +164,13 @@ def test_no_more_is_sent_than_there_is_room_for(start: Start, lane: str) -> None
     assert worker.get(lane)[:2] == (2, "s")
     for _ in range(6):
         assert worker.get(lane)[0] == 2
-    worker.tell(("credit", lane, 1, sent))
+    worker.tell(("credit", lane, 1, 50000))
     assert worker.get(lane) == (1, b"x" * 50000)
 
 
 @BOTH
 def test_a_client_that_leaves_ends_the_body_and_has_it_closed(start: Start, lane: str) -> None:
-    worker = streams(start)
-    call(worker, lane, "endless")
-    assert worker.get(lane)[1] == "s"
-    for _ in range(5):
-        assert worker.get(lane)[1] == b"x" * 50000
+    worker = endless(start, lane)
     worker.tell(("cancel", lane, 1))
     assert worker.get(lane)[:2] == (1, "end")
     assert worker.logged() == "closed"
@@ -178,11 +178,7 @@ def test_a_client_that_leaves_ends_the_body_and_has_it_closed(start: Start, lane
 
 @BOTH
 def test_a_client_that_takes_nothing_for_too_long_ends_the_body(start: Start, lane: str) -> None:
-    worker = streams(start)
-    call(worker, lane, "endless", chunk_timeout=0.05)
-    assert worker.get(lane)[1] == "s"
-    for _ in range(5):
-        assert worker.get(lane)[1] == b"x" * 50000
+    worker = endless(start, lane, chunk_timeout=0.05)
     assert worker.get(lane) == (1, "end", ("interrupted",), None)
     assert worker.logged() == "closed"
 

@@ -33,7 +33,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-Jjq0+ldQPjE7+/x+uteBcq0J6sibA97I8IoYoM4OKC0='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
+    "script-src 'sha256-957T7iADO/MuPxQYhBCb8hA++D/zAZ/e8Z7imMw+Aj4='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
 );
 
 /// What an app does, as a page for people and as JSON for programs: a [`tower::Service`] for `GET` and `HEAD` that takes any
@@ -185,5 +185,23 @@ impl fmt::Debug for StatusPage {
 impl fmt::Debug for StatusFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StatusFuture").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::record::Ending;
+
+    #[test]
+    fn the_page_has_words_for_each_ending_and_knows_which_are_no_failures() {
+        let (_, rest) = HTML.split_once("const ENDINGS = {").unwrap();
+        let (words, rest) = rest.split_once("};\nconst NO_FAILURES = [").unwrap();
+        let (no_failures, _) = rest.split_once("];").unwrap();
+        for ending in Ending::ALL {
+            let name = ending.name();
+            assert!(words.contains(&format!(" {name}: \"")), "no words for {name}");
+            assert_eq!(no_failures.contains(&format!("\"{name}\"")), !ending.is_failure(), "{name}");
+        }
     }
 }

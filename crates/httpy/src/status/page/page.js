@@ -281,14 +281,16 @@ function stackOfCall(stacks, call, stack) {
 const ENDINGS = {
   ok: "answered", exception: "raised", contract: "broke the contract", deadline: "passed their deadline", overloaded: "found no room",
   shutting_down: "came at the end", body: "had a bad body", not_found: "had no route", abandoned: "were abandoned", internal: "failed in httpy",
+  gone: "lost their client", crashed: "lost their worker",
 };
+const NO_FAILURES = ["ok", "not_found", "abandoned", "gone"];
 
 function showCounts(calls) {
   const told = Object.entries(calls).filter(([ending, count]) => count || ending === "ok");
   fill($("counts"), told, () => element("li", {}, element("b"), element("span")), (item, [ending, count]) => {
     put(item.firstChild, number(count));
     put(item.lastChild, ` ${ENDINGS[ending] || ending}`);
-    item.className = ["ok", "not_found", "abandoned"].includes(ending) ? "" : "alarm";
+    item.className = NO_FAILURES.includes(ending) ? "" : "alarm";
   });
 }
 

@@ -84,7 +84,7 @@ function mostFailures() {
   const [first, now] = [before[0], before[before.length - 1]];
   const since = Object.entries(now.calls).map(([ending, count]) => [ending, count - (first.calls[ending] || 0)]);
   const all = since.reduce((sum, [, count]) => sum + count, 0);
-  const failures = since.filter(([ending, count]) => count > 0 && !["ok", "not_found", "abandoned", "gone"].includes(ending));
+  const failures = since.filter(([ending, count]) => count > 0 && !NO_FAILURES.includes(ending));
   const [ending, count] = failures.sort(([, one], [, other]) => other - one)[0] || [];
   return ending && { ending, share: count / all };
 }

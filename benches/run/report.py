@@ -1,11 +1,12 @@
-"""The results as Markdown, those of ``processes`` too."""
+"""The results as Markdown."""
 
 from statistics import median
 
 from peers import machine
 
 
-def markdown(result, title="Coroutines and streams", command="make bench-streams"):
+def markdown(result, title, command, left):
+    """`left` has the names of the figures that are not yet taken."""
     quick = " with QUICK=1, good for trying it out only" if result["quick"] else ""
     lines = [
         f"# {title}",
@@ -13,6 +14,8 @@ def markdown(result, title="Coroutines and streams", command="make bench-streams
         f"`{command}`{quick}; {machine.sentence(result['machine'])}. Medians of the rounds, the least and the most in",
         "brackets.",
     ]
+    if left:
+        lines += ["", f"**Not yet taken**: {'; '.join(left)}."]
     for name, figure in result["figures"].items():
         lines += ["", f"## {name[0].upper()}{name[1:]}", "", figure["what"], ""]
         if "missing" in figure:

@@ -30,28 +30,19 @@
 
 #[cfg(test)]
 mod check;
+mod place;
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
+pub(super) use self::place::Place;
+use self::place::Places;
 use super::pace::Pace;
 use super::{Seat, Seats};
 
 /// However many handlers compute, more threads in line for the interpreter would cost more than they bring. In the model
 /// none computes, and one is the most.
 const MOST_STANDBYS: usize = if cfg!(httpy_model) { 1 } else { 4 };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Free,
-    LookingOn,
-    Coming,
-    Idle,
-    Working,
-    /// Working, and overtaken by somebody who had to wait for the interpreter for a whole switch interval.
-    Computing,
-    Lost,
-}
 
 /// What a detached worker does.
 pub(super) enum Rest {
@@ -76,15 +67,7 @@ pub(super) enum Appointed {
 pub(super) struct State<J> {
     jobs: VecDeque<J>,
     lead: Option<Seat>,
-    places: Box<[Place]>,
-    /// How many places are `LookingOn`.
-    looking_on: usize,
-    /// How many places are `Coming`.
-    coming: usize,
-    /// How many places are `Computing`.
-    computing: usize,
-    /// How many places are `Lost`.
-    lost: usize,
+    places: Places,
     /// Workers with nothing to do; the last to become idle is called first, since its caches are warm and the others may
     /// retire.
     idle: Vec<Seat>,
@@ -106,11 +89,7 @@ impl<J> State<J> {
         Self {
             jobs: VecDeque::new(),
             lead: None,
-            places: vec![Place::Free; seats].into(),
-            looking_on: 0,
-            coming: 0,
-            computing: 0,
-            lost: 0,
+            places: Places::new(seats),
             idle: Vec::with_capacity(seats),
             free: (0..seats).rev().map(Seat).collect(),
             limits,
@@ -123,13 +102,13 @@ impl<J> State<J> {
 
     /// How many seats there are.
     pub(super) fn seats(&self) -> usize {
-        self.places.len()
+        self.places.all().len()
     }
 
     pub(super) fn first_seats(&mut self) -> Vec<Seat> {
         let seats: Vec<Seat> = (0..self.limits.min).map_while(|_| self.free.pop()).collect();
         for seat in &seats {
-            self.put(*seat, Place::Working);
+            self.places.put(*seat, Place::Working);
         }
         seats
     }
@@ -147,8 +126,8 @@ impl<J> State<J> {
 
     /// The worker of `seat` is here, attached. True when it may take a job; else it goes to sleep.
     pub(super) fn arrive(&mut self, seat: Seat) -> bool {
-        let was_coming = self.places[seat.0] == Place::Coming;
-        self.put(seat, Place::Working);
+        let was_coming = self.places[seat] == Place::Coming;
+        self.places.put(seat, Place::Working);
         // Who was coming overtakes; and where nobody leads, whoever is here does, without another round through the
         // interpreter.
         if was_coming || self.lead.is_none() {
@@ -160,7 +139,7 @@ impl<J> State<J> {
         // Overtaken while it was in a handler. Where every other seat was busy nobody stands by for the jobs that came
         // meanwhile, and nobody else would ever be told of them.
         if self.wants_another() {
-            self.put(seat, Place::Coming);
+            self.places.put(seat, Place::Coming);
         } else {
             self.rest(seat);
         }
@@ -182,7 +161,7 @@ impl<J> State<J> {
     /// The worker of `seat` goes to sleep if it leads and another one stands in line for the jobs that wait.
     pub(super) fn step_down(&mut self, seat: Seat, now: Instant) -> bool {
         self.pace.judge(now);
-        let steps_down = self.exclusive && self.lead == Some(seat) && self.coming > 0 && !self.jobs.is_empty();
+        let steps_down = self.exclusive && self.lead == Some(seat) && self.places.coming > 0 && !self.jobs.is_empty();
         if steps_down {
             self.lead = None;
             self.rest(seat);
@@ -194,10 +173,10 @@ impl<J> State<J> {
     /// undisturbed, the lead computes; else the lead has let go of the interpreter.
     pub(super) fn attached(&mut self, seat: Seat, waited_long: bool) {
         if let Some(lead) = self.lead.filter(|lead| *lead != seat)
-            && self.places[lead.0] == Place::Working
+            && self.places[lead] == Place::Working
         {
             if waited_long {
-                self.put(lead, Place::Computing);
+                self.places.put(lead, Place::Computing);
             } else {
                 self.pace.let_go();
             }
@@ -207,10 +186,10 @@ impl<J> State<J> {
     /// What the worker of `seat`, detached, does next.
     pub(super) fn look_up(&mut self, seat: Seat) -> Rest {
         let needed = !self.jobs.is_empty();
-        match self.places[seat.0] {
+        match self.places[seat] {
             Place::Coming if needed => return Rest::Attach,
             Place::LookingOn if needed && self.closed => {
-                self.put(seat, Place::Coming);
+                self.places.put(seat, Place::Coming);
                 return Rest::Attach;
             }
             Place::LookingOn if !self.closed => return Rest::LookOn,
@@ -229,38 +208,38 @@ impl<J> State<J> {
     /// The worker of `seat` has looked on for a moment; `taken` is what [`Pace::taken`] was before it. When nothing
     /// went on meanwhile, it comes for the jobs that wait, and goes idle without any.
     pub(super) fn has_looked(&mut self, seat: Seat, taken: u64) {
-        if self.places[seat.0] == Place::LookingOn && self.pace.taken() == taken {
+        if self.places[seat] == Place::LookingOn && self.pace.taken() == taken {
             if self.jobs.is_empty() {
                 self.rest(seat);
             } else {
-                self.put(seat, Place::Coming);
+                self.places.put(seat, Place::Coming);
             }
         }
     }
 
     /// Whether the worker of `seat` looks on, or was called to.
     pub(super) fn looks_on(&self, seat: Seat) -> bool {
-        self.places[seat.0] == Place::LookingOn
+        self.places[seat] == Place::LookingOn
     }
 
     /// Whether somebody looks at the lead every now and then, and goes on with that while the lead takes jobs.
     pub(super) fn is_looked_on(&self) -> bool {
-        self.looking_on > 0
+        self.places.looking_on > 0
     }
 
     /// Whether somebody stands in line for the interpreter.
     pub(super) fn is_awaited(&self) -> bool {
-        self.exclusive && self.coming > 0
+        self.exclusive && self.places.coming > 0
     }
 
     /// Whether a worker that sleeps for long may retire.
     pub(super) fn may_retire(&self) -> bool {
-        self.alive() > self.limits.min + self.lost
+        self.alive() > self.limits.min + self.places.lost
     }
 
     /// The worker of `seat` has slept for long: true when it is still idle and not needed.
     pub(super) fn retire_idle(&mut self, seat: Seat) -> bool {
-        let retires = self.places[seat.0] == Place::Idle && self.may_retire();
+        let retires = self.places[seat] == Place::Idle && self.may_retire();
         if retires {
             self.retire(seat);
         }
@@ -270,17 +249,17 @@ impl<J> State<J> {
     /// Whether another worker may run instead of the one of `seat`.
     pub(super) fn lose(&mut self, seat: Seat) -> bool {
         self.lead = self.lead.filter(|lead| *lead != seat);
-        self.put(seat, Place::Lost);
-        self.lost <= self.limits.spare
+        self.places.put(seat, Place::Lost);
+        self.places.lost <= self.limits.spare
     }
 
     pub(super) fn lost(&self) -> usize {
-        self.lost
+        self.places.lost
     }
 
     /// The thread of `seat` has ended or never began. True when somebody idle could do what it was called for.
     pub(super) fn vacate(&mut self, seat: Seat) -> bool {
-        if self.places[seat.0] == Place::Free {
+        if self.places[seat] == Place::Free {
             return false;
         }
         self.lead = self.lead.filter(|lead| *lead != seat);
@@ -294,17 +273,17 @@ impl<J> State<J> {
             return Appointed::Nobody;
         }
         // There is a lead to look at, and what it does is over soon.
-        let looks_on = self.exclusive && self.pace.is_quick() && self.lead.is_some() && self.computing == 0;
+        let looks_on = self.exclusive && self.pace.is_quick() && self.lead.is_some() && self.places.computing == 0;
         let place = if looks_on { Place::LookingOn } else { Place::Coming };
         if let Some(seat) = self.idle.pop() {
-            self.put(seat, place);
+            self.places.put(seat, place);
             return Appointed::Idle(seat);
         }
         if self.alive() < self.most()
             && let Some(seat) = self.free.pop()
         {
             // Its thread attaches as it starts.
-            self.put(seat, Place::Coming);
+            self.places.put(seat, Place::Coming);
             return Appointed::New(seat);
         }
         Appointed::Nobody
@@ -336,7 +315,7 @@ impl<J> State<J> {
     }
 
     pub(super) fn places(&self) -> &[Place] {
-        &self.places
+        self.places.all()
     }
 
     pub(super) fn is_exclusive(&self) -> bool {
@@ -353,51 +332,31 @@ impl<J> State<J> {
 
     /// How many workers may have a thread.
     fn most(&self) -> usize {
-        self.limits.max + self.lost.min(self.limits.spare)
+        self.limits.max + self.places.lost.min(self.limits.spare)
     }
 
     /// How many workers have a thread.
     pub(super) fn alive(&self) -> usize {
-        self.places.len() - self.free.len()
+        self.places.all().len() - self.free.len()
     }
 
     /// Whether a worker should come for what waits: on a GIL build one, and one more for each handler that computes; else one
     /// per job.
     fn wants_another(&self) -> bool {
-        let most = if self.exclusive { (1 + self.computing).min(MOST_STANDBYS) } else { usize::MAX };
+        let most = if self.exclusive { (1 + self.places.computing).min(MOST_STANDBYS) } else { usize::MAX };
         // Who looks on is there for a lead that does not go on, and for nothing else.
-        let looking_on = if self.lead.is_some() { self.looking_on } else { 0 };
-        self.coming + looking_on < self.jobs.len().min(most)
+        let looking_on = if self.lead.is_some() { self.places.looking_on } else { 0 };
+        self.places.coming + looking_on < self.jobs.len().min(most)
     }
 
     fn rest(&mut self, seat: Seat) {
-        self.put(seat, Place::Idle);
+        self.places.put(seat, Place::Idle);
         self.idle.push(seat);
     }
 
     fn retire(&mut self, seat: Seat) {
         self.idle.retain(|idle| *idle != seat);
-        self.put(seat, Place::Free);
+        self.places.put(seat, Place::Free);
         self.free.push(seat);
-    }
-
-    fn put(&mut self, seat: Seat, place: Place) {
-        let before = std::mem::replace(&mut self.places[seat.0], place);
-        if let Some(count) = self.count(before) {
-            *count -= 1;
-        }
-        if let Some(count) = self.count(place) {
-            *count += 1;
-        }
-    }
-
-    fn count(&mut self, place: Place) -> Option<&mut usize> {
-        match place {
-            Place::LookingOn => Some(&mut self.looking_on),
-            Place::Coming => Some(&mut self.coming),
-            Place::Computing => Some(&mut self.computing),
-            Place::Lost => Some(&mut self.lost),
-            Place::Free | Place::Idle | Place::Working => None,
-        }
     }
 }

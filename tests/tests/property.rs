@@ -12,6 +12,7 @@ use axum::Router;
 use bytes::Bytes;
 use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use httpy::PyService;
 use httpy_tests::app::{App, ask};
 use httpy_tests::twin::{self, Asked, latin_1, revealed};
 use proptest::collection::vec;
@@ -73,7 +74,13 @@ def judged(method, path, params, query, headers, body):
     return 200, json.dumps(verdict), {}
 "#;
 
-static EVALUATING: LazyLock<App> = LazyLock::new(|| App::with(EVALUATE, |builder| builder.path(twin::FOLDER)));
+/// Its handler, the one that judges, and the handler's target.
+///
+/// What is static is never dropped: no app, whose folder would stay behind.
+static EVALUATING: LazyLock<(PyService, PyService, String)> = LazyLock::new(|| {
+    let app = App::with(EVALUATE, |builder| builder.path(twin::FOLDER));
+    (app.python.service(), app.handler("judged"), app.target("handle"))
+});
 
 /// A Python literal of text: ASCII, latin-1, lone surrogates that stand for bytes and others, and what is beyond.
 fn text() -> impl Strategy<Value = String> {
@@ -191,16 +198,10 @@ proptest! {
 
     #[test]
     fn whatever_a_handler_returns_is_judged_as_check_reply_does(expression in returned(), head in any::<bool>()) {
-        let app = &*EVALUATING;
+        let (handler, judging, target) = &*EVALUATING;
         let method = if head { Method::HEAD } else { Method::GET };
-        let target = app.target("handle");
-        let judge = twin::judge(
-            app.python.service(),
-            app.handler("judged"),
-            &target,
-            &method,
-            Bytes::from(expression.clone()),
-        );
+        let body = Bytes::from(expression.clone());
+        let judge = twin::judge(handler.clone(), judging.clone(), target, &method, body);
         let verdict = runtime().block_on(judge);
         prop_assert!(verdict.is_ok(), "{method} {expression}: {}", verdict.unwrap_err());
         let verdict = verdict.unwrap();
@@ -222,8 +223,9 @@ static REVEALING: LazyLock<[Router; 2]> = LazyLock::new(|| {
     })
 });
 
-static TWIN: LazyLock<App> =
-    LazyLock::new(|| App::with("from twin import twin as handle", |builder| builder.path(twin::FOLDER)));
+static TWIN: LazyLock<PyService> = LazyLock::new(|| {
+    App::with("from twin import twin as handle", |builder| builder.path(twin::FOLDER)).python.service()
+});
 
 /// Text that may stand in a path or a query, escapes and what only looks like one included.
 fn raw(reserved: &'static str) -> impl Strategy<Value = String> {
@@ -362,7 +364,7 @@ proptest! {
             let runtime = runtime();
             let answer = runtime.block_on(ask(router.clone(), asked.request()));
             prop_assert_eq!(&revealed(&answer), &expected, "{:?}", answer.error);
-            let twin = runtime.block_on(asked.arguments(TWIN.python.service(), &route, wants_bytes));
+            let twin = runtime.block_on(asked.arguments(TWIN.clone(), &route, wants_bytes));
             prop_assert_eq!(&twin, &expected, "in Python");
         }
     }

@@ -119,7 +119,10 @@ fn a_parent_that_is_killed_leaves_no_worker() {
             std::future::pending::<()>().await;
         });
     }
-    let mut parent = alone("a_parent_that_is_killed_leaves_no_worker").stderr(Stdio::piped()).spawn().unwrap();
+    // What it makes is below this one: killed, it takes nothing away.
+    let folder = tempfile::tempdir().unwrap();
+    let mut parent = alone("a_parent_that_is_killed_leaves_no_worker");
+    let mut parent = parent.env("TMPDIR", folder.path()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(parent.stderr.take().unwrap()).lines();
     let workers = lines.find_map(|line| line.unwrap().strip_prefix("workers ").map(str::to_owned)).unwrap();
     let watched: Vec<_> = workers

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::super::{Setup, Supervisor};
 use crate::failure::Failure;
 use crate::handover::{Ended, Handlers, Order, Reason, Started, Tally, WorkerId};
-use crate::handshake::Routes;
+use crate::handshake::{Patience, Routes};
 use crate::line::Lines;
 use crate::options::ProcessOptions;
 
@@ -109,6 +109,8 @@ impl Stage {
         let (played, plays) = mpsc::channel(16);
         tokio::spawn(perform(ordered, plays, sees));
         let mut setup = Setup::new(Arc::new(options), Arc::new(Handlers::default()), lines, orders);
+        // However busy the machine is, no worker dies of being slow.
+        setup.patience = Patience { hello: FOR_EVER, ready: FOR_EVER };
         set(&mut setup, folder.path());
         let (supervisor, up) = Supervisor::start(setup).unwrap();
         Self { folder, supervisor, up: Some(up), seen, played, notices }

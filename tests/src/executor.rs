@@ -3,7 +3,7 @@
 
 use std::env;
 
-use httpy::{Executor, Processes, PyAppBuilder};
+use httpy::{Config, Executor, Processes, PyAppBuilder};
 
 /// So many there are where a test does not say otherwise: more than one, so that no test takes their state for one.
 const PROCESSES: usize = 2;
@@ -63,6 +63,15 @@ impl Options for PyAppBuilder {
     }
 }
 
+/// [`Options::at_once`] for the options of a server in a process of its own.
+pub fn at_once(config: &mut Config, calls: usize) {
+    if are_processes() {
+        config.executor = processes(1).threads_per_process(calls).into();
+    } else {
+        config.workers = (1..=calls).into();
+    }
+}
+
 /// What is true of threads alone.
 #[derive(Clone, Copy, Debug)]
 pub enum OfThreads {
@@ -84,6 +93,10 @@ pub enum OfThreads {
     GoneAtOnce,
     /// An app has as many event loops as it asks for.
     SeveralLoops,
+    /// Python code is a guest in the server's own process.
+    HostProcess,
+    /// Code of ours that calls handlers can panic.
+    Panics,
 }
 
 impl OfThreads {
@@ -103,6 +116,10 @@ impl OfThreads {
             Self::LinkedPython => "a worker process is started with the Python of its environment",
             Self::GoneAtOnce => "a worker process hears by a message, a moment later, that a client has gone",
             Self::SeveralLoops => "each worker process has one event loop",
+            Self::HostProcess => {
+                "a worker process is the code's own, with its streams, its signals, its threads and its life"
+            }
+            Self::Panics => "a worker process is plain Python",
         }
     }
 }

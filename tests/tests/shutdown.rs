@@ -2,6 +2,7 @@
 
 use httpy_tests::child::{Child, Server};
 use httpy_tests::client::{Connection, Received, request};
+use httpy_tests::executor::{self, OfThreads};
 use httpy_tests::gate::Gate;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +32,11 @@ def handle(method, path, params, query, headers, body):
 fn gated() -> Server {
     let handler = "\ndef handle(method, path, *rest):\n    pass_gate(path[1:])\n    return 200, 'passed', {}\n";
     Server::new(&format!("{}{handler}", Gate::SOURCE))
+}
+
+/// What is printed at the exit is printed once.
+fn once(source: &str) -> Server {
+    Server::new(source).config(|config| config.executor = executor::with_one_interpreter())
 }
 
 /// Sends a `GET` whose answer is read later.
@@ -79,7 +85,7 @@ async fn handlers_that_never_return_are_answered_with_503_after_the_grace_period
 
 #[tokio::test]
 async fn calls_that_wait_for_a_worker_are_answered_with_503_after_the_grace_period() {
-    let server = Server::new(STUCK).config(|config| config.workers = (1..=1).into());
+    let server = Server::new(STUCK).config(|config| executor::at_once(config, 1));
     let child = server.setup(|setup| setup.grace = GRACE).start().await;
     let mut running = ask(&child, "/first").await;
     child.wait_for("begun /first").await;
@@ -91,7 +97,7 @@ async fn calls_that_wait_for_a_worker_are_answered_with_503_after_the_grace_peri
     assert_eq!([running.receive("GET").await.status, waiting.receive("POST").await.status], [503, 503]);
     let ended = child.wait().await;
     ended.assert_code(0);
-    assert!(!ended.stdout.contains("begun /second"), "{ended:?}");
+    assert!(!ended.printed().contains("begun /second"), "{ended:?}");
 }
 
 #[tokio::test]
@@ -211,7 +217,7 @@ async fn a_request_whose_body_does_not_come_is_answered_with_503_after_the_grace
     assert_eq!((response.status, response.header("retry-after").as_str()), (503, "1"));
     let ended = child.wait().await;
     ended.assert_code(0);
-    assert!(!ended.stdout.contains("begun"), "{ended:?}");
+    assert!(!ended.printed().contains("begun"), "{ended:?}");
 }
 
 #[tokio::test]
@@ -309,12 +315,13 @@ atexit.register(print, 'the second exit function')
 
 {HANDLER}"
     );
-    let child = Server::new(&source).start().await;
+    let child = once(&source).start().await;
     child.signal("INT").await;
     let ended = child.wait().await;
     ended.assert_code(0);
-    let lines: Vec<&str> = ended.stdout.lines().skip(1).collect();
-    assert_eq!(lines, ["the second exit function", "the first exit function"]);
+    let lines: Vec<&str> = ended.printed().lines().filter(|line| line.contains("exit function")).collect();
+    let [first, second] = lines[..] else { panic!("{ended:?}") };
+    assert!(first.contains("the second exit function") && second.contains("the first exit function"), "{ended:?}");
 }
 
 #[tokio::test]
@@ -332,12 +339,12 @@ atexit.register(sys.exit, 3)
 
 {HANDLER}"
     );
-    let child = Server::new(&source).start().await;
+    let child = once(&source).start().await;
     child.signal("INT").await;
     let ended = child.wait().await;
     ended.assert_code(0);
     ended.assert_says(&["an exit function raised", "in fail", "ValueError: at the end"]);
-    assert!(ended.stdout.contains("the other one"), "{ended:?}");
+    assert!(ended.printed().contains("the other one"), "{ended:?}");
 }
 
 #[tokio::test]
@@ -346,14 +353,14 @@ async fn threads_that_end_are_waited_for() {
     let thread =
         format!("threading.Thread(target=lambda: (pass_gate({}), print('the thread has ended'))).start()", gate.port);
     let source = format!("import threading\n{}\n{thread}\n{HANDLER}", Gate::SOURCE);
-    let child = Server::new(&source).start().await;
+    let child = once(&source).start().await;
     let held = gate.arrival().await;
     child.signal("INT").await;
     child.wait_for("stopping").await;
     drop(held);
     let ended = child.wait().await;
     ended.assert_code(0);
-    assert!(ended.stdout.contains("the thread has ended"), "{ended:?}");
+    assert!(ended.printed().contains("the thread has ended"), "{ended:?}");
     assert!(!ended.stderr.contains("still runs"), "{ended:?}");
 }
 
@@ -369,17 +376,20 @@ atexit.register(print, 'the exit function')
 
 {HANDLER}"
     );
-    let child = Server::new(&source).start().await;
+    let child = once(&source).start().await;
     child.signal("INT").await;
     let ended = child.wait().await;
     ended.assert_code(0);
     ended.assert_says(&["a thread that Python code started still runs at the exit", "never-ending"]);
     assert!(!ended.stderr.contains("a daemon"), "{ended:?}");
-    assert!(ended.stdout.contains("the exit function"), "{ended:?}");
+    assert!(ended.printed().contains("the exit function"), "{ended:?}");
 }
 
 #[tokio::test]
 async fn only_the_last_shutdown_ends_python_and_no_app_is_built_after_it() {
+    if executor::lacks(OfThreads::SharedInterpreter) {
+        return;
+    }
     let source = format!("import atexit, sys\natexit.register(print, 'Python ends', file=sys.stderr)\n{HANDLER}");
     let child = Server::new(&source).app(HANDLER).start().await;
     assert_eq!(child.get("/app2/").await.text(), "ok");

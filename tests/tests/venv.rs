@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use httpy::Executor;
 use httpy_tests::child::Server;
+use httpy_tests::executor;
 use tokio::process::Command;
 
 /// What each expression is in the server.
@@ -15,7 +17,7 @@ async fn evaluate<const N: usize>(server: Server, expressions: [&str; N]) -> [St
     results
 }
 
-/// Makes an environment in `dir` with the Python that the server is linked to, and a module in its `site-packages`.
+/// Makes an environment in `dir` with the Python that the server runs without one, and a module in its `site-packages`.
 async fn make(dir: &Path) {
     let [python, minor] =
         evaluate(Server::evaluating(IMPORTS), ["sys._base_executable", "'%d.%d'%sys.version_info[:2]"]).await;
@@ -27,6 +29,15 @@ async fn make(dir: &Path) {
 
 const IMPORTS: &str = "import multiprocessing, sys";
 
+/// With no Python that is asked for by name, which would come before that of an environment.
+fn server() -> Server {
+    Server::evaluating(IMPORTS).config(|config| {
+        if executor::are_processes() {
+            config.executor = Executor::processes(2).into();
+        }
+    })
+}
+
 const PLACE: [&str; 3] = ["sys.prefix", "sys.executable", "__import__('only_there').NAME"];
 
 fn expected(dir: &Path) -> [String; 3] {
@@ -36,7 +47,7 @@ fn expected(dir: &Path) -> [String; 3] {
 
 #[tokio::test]
 async fn the_given_environment_is_honoured() {
-    let server = Server::evaluating(IMPORTS);
+    let server = server();
     let dir = server.folder().join("given");
     make(&dir).await;
     assert_eq!(evaluate(server.config(|config| config.venv = Some(dir.clone())), PLACE).await, expected(&dir));
@@ -44,7 +55,7 @@ async fn the_given_environment_is_honoured() {
 
 #[tokio::test]
 async fn a_relative_folder_is_relative_to_where_the_process_stands() {
-    let server = Server::evaluating(IMPORTS);
+    let server = server();
     let dir = server.folder().join("relative");
     make(&dir).await;
     assert_eq!(evaluate(server.config(|config| config.venv = Some("relative".into())), PLACE).await, expected(&dir));
@@ -52,7 +63,7 @@ async fn a_relative_folder_is_relative_to_where_the_process_stands() {
 
 #[tokio::test]
 async fn the_activated_environment_is_honoured() {
-    let server = Server::evaluating(IMPORTS);
+    let server = server();
     let dir = server.folder().join("activated");
     make(&dir).await;
     assert_eq!(evaluate(server.variable("VIRTUAL_ENV", &dir), PLACE).await, expected(&dir));
@@ -60,7 +71,7 @@ async fn the_activated_environment_is_honoured() {
 
 #[tokio::test]
 async fn the_given_environment_wins_over_the_activated_one() {
-    let server = Server::evaluating(IMPORTS).variable("VIRTUAL_ENV", "/no/such/folder");
+    let server = server().variable("VIRTUAL_ENV", "/no/such/folder");
     let dir = server.folder().join("given");
     make(&dir).await;
     assert_eq!(evaluate(server.config(|config| config.venv = Some(dir.clone())), PLACE).await, expected(&dir));
@@ -76,8 +87,8 @@ async fn without_an_environment_python_is_the_one_that_is_linked() {
 
 #[tokio::test]
 async fn processes_that_python_spawns_are_of_the_same_environment() {
-    let server = Server::evaluating(IMPORTS)
-        .file("spawning.py", "import sys\n\ndef place():\n    import only_there\n    return sys.prefix\n");
+    let server =
+        server().file("spawning.py", "import sys\n\ndef place():\n    import only_there\n    return sys.prefix\n");
     let dir = server.folder().join("given");
     make(&dir).await;
     let spawned = "multiprocessing.Pool(1).apply(__import__('spawning').place)";

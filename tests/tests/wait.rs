@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use httpy::{Ending, PyAppBuilder, PyService};
 use httpy_tests::app::{Answer, App, ask, get};
+use httpy_tests::executor::{self, OfThreads, Options};
 use httpy_tests::gate::{Gate, Held};
 use httpy_tests::span;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
@@ -179,6 +180,9 @@ async fn end(calls: Vec<JoinHandle<Answer>>) {
 
 #[tokio::test]
 async fn beside_a_burner_calls_wait_for_the_interpreter() {
+    if executor::lacks(OfThreads::AttachWait) {
+        return;
+    }
     expect(
         ATTACH,
         |builder| builder.workers(1..=4),
@@ -201,7 +205,7 @@ async fn beside_a_burner_calls_wait_for_the_interpreter() {
 async fn behind_as_many_sleepers_as_there_are_workers_calls_wait_for_a_worker() {
     expect(
         QUEUE,
-        |builder| builder.workers(2..=2),
+        |builder| builder.at_once(2),
         async |scene| {
             let sleepers = [scene.begin_at_gate("handle").await, scene.begin_at_gate("handle").await];
             let calls = scene.begin_all("quick", "/").await;
@@ -239,7 +243,7 @@ async fn behind_a_blocked_event_loop_async_calls_wait_for_it() {
 async fn slow_handlers_with_a_worker_each_spend_their_time_running() {
     expect(
         RUN,
-        |builder| builder.workers(8..=8),
+        |builder| builder.at_once(8),
         async |scene| {
             let calls = scene.begin_all("quick", &scene.at_gate()).await;
             let mut held = Vec::new();
@@ -259,7 +263,7 @@ async fn slow_handlers_with_a_worker_each_spend_their_time_running() {
 async fn what_an_overload_refuses_is_counted_as_that_and_has_waited_for_nothing() {
     let _alone = TURN.lock().await;
     let _installed = &*SNAPSHOTTER;
-    let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| builder.workers(1..=1).queue(2));
+    let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| builder.at_once(1).queue(2));
     let (quick, gate) = (app.handler("quick"), Gate::new().await);
     let running = get(&format!("/gate?gate={}", gate.port));
     let (running, held) = gate.hold(ask(app.python.service(), running)).await;

@@ -31,6 +31,7 @@ impl Board {
         let known = &mut self.lock().facts;
         known.version.clone_from(&facts.version);
         known.executable = PathBuf::from(&facts.executable);
+        known.warnings = facts.warning.iter().cloned().collect();
     }
 
     /// How a worker's event loop is.

@@ -218,7 +218,7 @@ pub(crate) fn start(config: &Config, paths: Vec<PathBuf>, listener: Listener) ->
         Executor::Processes(processes) => {
             let options = httpy_process::ProcessOptions {
                 python: processes.python.clone(),
-                venv: config.venv.clone().or_else(|| std::env::var_os("VIRTUAL_ENV").map(PathBuf::from)),
+                venv: config.venv.clone().or_else(activated),
                 paths,
                 processes: processes.count,
                 threads: processes.threads_per_process,
@@ -245,6 +245,12 @@ pub(crate) fn start(config: &Config, paths: Vec<PathBuf>, listener: Listener) ->
             ))
         }
     }
+}
+
+/// The virtual environment that `VIRTUAL_ENV` names.
+#[cfg(feature = "processes")]
+fn activated() -> Option<PathBuf> {
+    std::env::var_os("VIRTUAL_ENV").filter(|dir| !dir.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -76,6 +76,7 @@ def _facts() -> Dict[str, Any]:
         "executable": sys.executable or "",
         "prefix": sys.prefix,
         "httpy_rs": __version__,
+        "warning": _embed.other_copy(),
     }
 
 

@@ -21,7 +21,7 @@ def handle(method, path, params, query, headers, body):
             sys.exit(3)
         if path == "/raise":
             raise ValueError("in the child")
-        sys.stdout.write("the child has run")
+        sys.stdout.write("the child has run\n")
         return 200, "from the child", {}
     _, status = os.waitpid(child, 0)
     return 200, f"the child gave {os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1}", {}

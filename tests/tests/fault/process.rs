@@ -4,11 +4,15 @@ use std::os::unix::process::ExitStatusExt;
 
 use httpy_tests::child::Server;
 use httpy_tests::client::request;
+use httpy_tests::executor::{self, OfThreads};
 
 use super::{ends, serves};
 
 #[tokio::test]
 async fn an_abort_ends_the_process_and_is_the_one_fault_that_does() {
+    if executor::lacks(OfThreads::HostProcess) {
+        return;
+    }
     let child = Server::fault("aborts").start().await;
     serves(&child).await;
     let mut connection = super::ask(&child, "/").await;
@@ -44,6 +48,9 @@ async fn a_forked_child_ends_without_an_answer() {
 
 #[tokio::test]
 async fn standard_streams_are_not_closed_and_who_tries_is_warned() {
+    if executor::lacks(OfThreads::HostProcess) {
+        return;
+    }
     for (path, call) in [("/", "os.close(1)"), ("/range", "os.closerange(0, 3)")] {
         let child = Server::fault("closes_stdout").start().await;
         // The next connection would get its number, and what is printed.
@@ -58,6 +65,9 @@ async fn standard_streams_are_not_closed_and_who_tries_is_warned() {
 
 #[tokio::test]
 async fn signals_and_the_switch_interval_stay_with_the_host_and_who_takes_them_is_warned() {
+    if executor::lacks(OfThreads::HostProcess) {
+        return;
+    }
     let child = Server::fault("takes_the_process").start().await;
     for _ in 0..3 {
         assert_eq!(child.get("/").await.text(), "True True /");

@@ -59,6 +59,8 @@ pub struct Facts {
     pub executable: String,
     /// `sys.prefix`
     pub prefix: String,
+    /// What looks wrong there, in one sentence.
+    pub warning: Option<String>,
 }
 
 /// A record of Python's `logging`.
@@ -163,6 +165,10 @@ impl Facts {
             },
             executable: text("executable", "facts with Python's executable")?,
             prefix: text("prefix", "facts with Python's prefix")?,
+            warning: match find("warning") {
+                None | Some(Value::None) => None,
+                Some(_) => Some(text("warning", "a warning, or None")?),
+            },
         })
     }
 }

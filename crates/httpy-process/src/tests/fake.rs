@@ -49,6 +49,7 @@ pub(super) fn fake(handlers: usize) -> (Fake, impl FnOnce(WorkerId, oneshot::Sen
         gil: true,
         executable: "python3".to_owned(),
         prefix: "/".to_owned(),
+        warning: None,
     };
     let started = move |id: WorkerId, ended, tally| Started {
         id,

@@ -30,6 +30,7 @@ fn facts() -> Vec<(Py, Py)> {
         "executable" => Py::Str(b"/venv\xed\xb3\xbf/python".to_vec()),
         "prefix" => "/venv",
         "httpy_rs" => "0.1.0",
+        "warning" => "a copy",
     };
     match facts {
         Py::Dict(facts) => facts,
@@ -47,6 +48,7 @@ fn the_first_one_says_what_runs_the_worker() {
         gil: true,
         executable: "/venv\u{fffd}\u{fffd}\u{fffd}/python".to_owned(),
         prefix: "/venv".to_owned(),
+        warning: Some("a copy".to_owned()),
     };
     with(tuple!["hello", 1, Py::Dict(facts())], |notification| match notification {
         Notification::Hello(facts) => assert_eq!(facts, expected),
@@ -65,6 +67,9 @@ fn a_fact_that_is_missing_or_no_fact_is_named() {
         facts.remove(index);
         assert_eq!(refused(tuple!["hello", 1, Py::Dict(facts)]), words);
     }
+    let mut odd = facts();
+    odd[7].1 = 0.into();
+    assert_eq!(refused(tuple!["hello", 1, Py::Dict(odd)]), "found 0 at byte 25: expected a warning, or None");
     let mut zero = facts();
     zero[0].1 = 0.into();
     let words = "found no pid at byte 25: expected facts with the process's pid";

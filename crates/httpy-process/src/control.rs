@@ -145,7 +145,7 @@ impl Dispatch {
             Notification::Read { lane, id, bytes } => worker.has_read(lane, id, bytes),
             Notification::Log(record) => {
                 let span = worker.span(&record);
-                self.lines.later(move || record.record.emit(span));
+                self.lines.log(record.record, span);
                 Ok(())
             }
             Notification::Ok { seq, value } => {

@@ -8,6 +8,7 @@
 
 mod after;
 mod ask;
+mod backlog;
 mod board;
 mod call;
 mod channel;

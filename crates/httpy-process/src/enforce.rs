@@ -10,7 +10,7 @@ use crate::ask::Ask;
 use crate::dispatch::Dispatch;
 use crate::handover::Reason;
 use crate::hub::Place;
-use crate::watch::{Strike, Watched};
+use crate::watch::{GRACE, Strike, Watched};
 use crate::worker::{WAYS, Worker, index};
 
 impl Dispatch {
@@ -64,7 +64,8 @@ impl Dispatch {
                 }
                 continue;
             };
-            let strike = watched.strike(now, lost_after);
+            let keeps = lane == Lane::Async && worker.rounds.blocked_by() == Some(id);
+            let strike = watched.strike(now, lost_after, keeps);
             any |= !matches!(strike, Strike::Nothing);
             match strike {
                 Strike::Nothing => {}
@@ -76,6 +77,17 @@ impl Dispatch {
                 Strike::Cancel(notice) => {
                     ask_stack(worker, &watched, notice);
                     worker.cancel(lane, id);
+                    worker.hurry_round(now);
+                }
+                Strike::Free(notice) => {
+                    ask_stack(worker, &watched, notice);
+                    worker.interrupt(lane, id);
+                    worker.cancel(lane, id);
+                }
+                Strike::Unblock => {
+                    if worker.rounds.silent_for(now).is_some_and(|silent_for| silent_for >= GRACE) {
+                        worker.interrupt(lane, id);
+                    }
                 }
                 Strike::Tell(notice) => self.say(notice),
                 Strike::Kill => {

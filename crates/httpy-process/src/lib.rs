@@ -29,6 +29,7 @@ mod line;
 mod options;
 mod process;
 mod reply;
+mod round;
 mod said;
 mod source;
 mod spawn;

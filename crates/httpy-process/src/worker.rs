@@ -23,7 +23,9 @@ use crate::channel::Channel;
 use crate::handover::{Ended, Handler, Reason, Started, Tally, Wants, WorkerId};
 use crate::hub::{Hub, Place};
 use crate::lane::{Lane, Numbers, QUICK};
+use crate::options::Limits;
 use crate::reply::{broken, end, unknown};
+use crate::round::Rounds;
 
 /// So many jobs are sent ahead of what a quick worker has answered.
 const WINDOW: usize = 32;
@@ -56,6 +58,8 @@ pub(crate) struct Worker {
     seat: Seat,
     threads: usize,
     in_flight: usize,
+    /// Of its event loop.
+    pub(crate) rounds: Rounds,
 }
 
 /// Which of the two lanes it is.
@@ -65,6 +69,9 @@ pub(crate) const fn index(way: Way) -> usize {
         Way::Async => 1,
     }
 }
+
+/// Where the stack of a worker's event loop stands among those of its calls.
+const LOOP: (Way, u64) = (Way::Async, 0);
 
 /// The lane of a handler's jobs.
 pub(crate) const fn way(target: TargetId) -> Way {
@@ -78,8 +85,9 @@ pub(crate) const WAYS: [Way; 2] = [Way::Sync, Way::Async];
 
 impl Worker {
     /// The worker that was `started`, at `seat`.
-    pub(crate) fn new(started: Started, seat: Seat, hub: Arc<Hub>, threads: usize, in_flight: usize) -> Self {
+    pub(crate) fn new(started: Started, seat: Seat, hub: Arc<Hub>, limits: Limits) -> Self {
         let now = Instant::now();
+        let Limits { threads, in_flight, loop_blocked_after } = limits;
         let Started {
             id,
             name,
@@ -118,6 +126,7 @@ impl Worker {
             seat,
             threads,
             in_flight,
+            rounds: Rounds::new(loop_blocked_after, now),
         }
     }
 
@@ -280,9 +289,13 @@ impl Worker {
         Ok(())
     }
 
-    /// The stacks of calls, as far as they are still under way.
+    /// The stacks of calls, as far as they are still under way; and that of an event loop that is blocked.
     pub(crate) fn stacks(&self, stacks: Vec<(Way, u64, String)>) -> Vec<Stack> {
+        let blocked = self.rounds.blocked_for(Instant::now()).is_some();
         let stacks = stacks.into_iter().filter_map(|(way, id, text)| {
+            if (way, id) == LOOP {
+                return blocked.then(|| Stack { of: StackOf::EventLoop(self.name.clone()), text });
+            }
             let call = self.lanes[index(way)].calls.get(&id)?;
             Some(Stack { of: StackOf::Call(Arc::clone(&call.ticket)), text })
         });

@@ -151,6 +151,23 @@ class Parent:
         assert (word, number) == ("error", self._asked), rest
         return rest[0], rest[1], rest[2]
 
+    def blocked(self) -> Any:
+        """What keeps the loop; that it has come round for others meanwhile is passed over."""
+        return self._ask_beside_rounds("blocked")
+
+    def stacks(self) -> Any:
+        """Where the calls are, and the loop; likewise."""
+        return self._ask_beside_rounds("stacks")
+
+    def _ask_beside_rounds(self, name: str) -> Any:
+        self._asked += 1
+        self.tell((name, self._asked))
+        while True:
+            answer = self.control.get()
+            if answer[:2] == ("ok", self._asked):
+                return answer[2]
+            assert answer == ("ok", 0, None)
+
     def logged(self) -> str:
         """The message of the next record."""
         record = self.control.get()

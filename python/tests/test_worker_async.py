@@ -144,10 +144,83 @@ def test_one_can_see_where_a_coroutine_waits(start: Start) -> None:
     worker.call(0, "wait", lane="async")
     while worker.begun() != (0, 1):
         worker.ask("figures")
-    ((lane, number, text),) = worker.ask("stacks")
+    # Under no call's number is the loop itself, where the question of before has not come round.
+    ((lane, number, text),) = [stack for stack in worker.ask("stacks") if stack[1] != 0]
     assert (lane, number) == ("async", 1)
     assert "in handler" in text
     assert worker.ask("figures")[2] == 1
+
+
+BLOCKED = """
+    import asyncio, threading
+    event, tasks = threading.Event(), []
+    async def block():
+        event.wait()
+    async def handler(method, path, params, query, headers, body):
+        if body == "behind":
+            tasks.append(asyncio.ensure_future(block()))
+        if body == "later":
+            await asyncio.sleep(0)
+        if body in ("first", "later"):
+            await block()
+        return 200, body, {}
+    def free(*six):
+        event.set()
+        return 200, None, {}
+"""
+
+
+@pytest.mark.parametrize("body", ["first", "later", "behind"])
+def test_a_loop_that_does_not_come_round_tells_what_keeps_it(start: Start, body: str) -> None:
+    worker = start(BLOCKED, "handler", "free").ready()
+    worker.call(0, body, lane="async")
+    while True:
+        worker.tell(("round", 0))
+        blocked = worker.blocked()
+        if blocked is not None and "in block" in blocked[2]:
+            break
+    silent, number, stack = blocked
+    assert silent >= 0.0
+    assert (number, "in handler" in stack) == ((None, False) if body == "behind" else (1, True))
+    assert "asyncio/base_events.py" not in stack
+    (of_loop,) = [text for lane, number, text in worker.stacks() if (lane, number) == ("async", 0)]
+    assert "in block" in of_loop
+    assert worker.result(1) == (200, None, {})
+    assert worker.get("async") == (1, "r", (200, body, {}))
+    while worker.blocked() is not None:
+        pass
+
+
+def test_without_a_loop_the_question_whether_it_comes_round_is_answered_at_once(start: Start) -> None:
+    worker = start(BLOCKED, "free").ready()
+    assert worker.ask("round") is None
+    assert worker.ask("blocked") is None
+
+
+@pytest.mark.parametrize("is_shut_down", [True, False])
+def test_what_does_not_end_with_the_loop_is_named(start: Start, is_shut_down: bool) -> None:
+    source = """
+        import asyncio
+        async def background():
+            while True:
+                try:
+                    await asyncio.sleep(3600)
+                except asyncio.CancelledError:
+                    pass
+        async def handler(*six):
+            tasks.append(asyncio.create_task(background(), name="stubborn"))
+            return 200, None, {}
+        tasks = []
+    """
+    worker = start(source, "handler").ready()
+    assert worker.result(lane="async") == (200, None, {})
+    if is_shut_down:
+        assert worker.ask("shut_down", 0.1) == ([], ["stubborn"], [], [])
+    else:
+        worker.tell(("stop",))
+    assert worker.wait() == 0
+    said = "tasks were left behind at the end of their event loop: stubborn" in worker.output()[1]
+    assert said is not is_shut_down
 
 
 def test_what_is_left_on_the_loop_is_cancelled_at_the_end(start: Start) -> None:

@@ -83,10 +83,6 @@ pub enum OfThreads {
     HeldInterpreter,
     /// What a call waits for the interpreter is told apart from what it runs.
     AttachWait,
-    /// An event loop that does not come round is watched, and told of.
-    BlockedLoops,
-    /// What an event loop leaves behind at its end is told of.
-    LeftTasks,
     /// The program is linked with one Python, which an environment has to be of.
     LinkedPython,
     /// A handler knows at once that its client has gone.
@@ -109,10 +105,6 @@ impl OfThreads {
             }
             Self::HeldInterpreter => "it is held in one worker process, which is killed at last",
             Self::AttachWait => "a worker process sees its calls when it has its interpreter, and counts from there",
-            Self::BlockedLoops => {
-                "nobody watches the loop of a worker process; the call that blocks it is interrupted at its deadline"
-            }
-            Self::LeftTasks => "a worker process takes its tasks with it, and does not tell of them",
             Self::LinkedPython => "a worker process is started with the Python of its environment",
             Self::GoneAtOnce => "a worker process hears by a message, a moment later, that a client has gone",
             Self::SeveralLoops => "each worker process has one event loop",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use httpy::PyAppBuilder;
 use httpy_tests::app::{Answer, App, ask, get};
-use httpy_tests::executor::{self, OfThreads, Options};
+use httpy_tests::executor::Options;
 use httpy_tests::gate::Gate;
 use httpy_tests::log;
 use tokio::sync::{Mutex, MutexGuard};
@@ -106,10 +106,7 @@ async fn an_async_handler_that_blocks_its_loop_is_told_of_with_the_stack_of_the_
 
 #[tokio::test]
 async fn a_call_that_waits_for_a_blocked_event_loop_is_told_of_without_python() {
-    if executor::lacks(OfThreads::BlockedLoops) {
-        return;
-    }
-    let (_alone, app, gate) = turn(|builder| builder).await;
+    let (_alone, app, gate) = turn(Options::in_one_interpreter).await;
     let (service, request) = (app.handler("blocks"), get(&format!("/?gate={}", gate.port)));
     let (first, held) = gate.hold(async move { ask(service, request).await }).await;
     let service = app.handler("quick_later");

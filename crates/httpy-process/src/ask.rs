@@ -36,6 +36,10 @@ pub(crate) enum Ask {
         ticket: Arc<Ticket>,
         notice: Box<Notice>,
     },
+    /// To have its event loop come round.
+    Round,
+    /// What keeps its event loop.
+    Blocked,
     /// For the jobs that have not begun.
     Recall,
     /// To end.

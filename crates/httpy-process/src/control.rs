@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use httpy_core::frame::{Command, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
 use httpy_core::{
-    Lane, LoadError, LoadErrorKind, Loaded, Member, Notice, Roster, Stack, StackOf, Standing, TargetId, Wants, Work,
-    log,
+    Lane, LoadError, LoadErrorKind, Loaded, LoopMember, Member, Notice, Roster, Slow, Stack, StackOf, Standing,
+    TargetId, Wants, Work, log,
 };
 
 use crate::ask::{Ask, gone, internal};
@@ -16,7 +17,7 @@ use crate::deed::Deed;
 use crate::dispatch::Dispatch;
 use crate::handover::{Handler, Reason};
 use crate::reply::broken;
-use crate::said::{exit_report, figures, text};
+use crate::said::{blocked, exit_report, figures, text};
 use crate::traffic::index;
 use crate::worker::Worker;
 
@@ -45,10 +46,18 @@ impl Dispatch {
             }
             Deed::Enforce { target, ticket, answered } => self.watch(target, &ticket, answered),
             Deed::TellSlow { ticket, slow } => {
-                let notice = Box::new(Notice::Slow { call: slow, stack: None });
-                match self.find(&ticket).and_then(|place| self.worker(place.worker)) {
-                    Some(worker) => worker.ask(Ask::Stack { ticket, notice }, Question::Stacks),
-                    None => self.say(*notice),
+                let place = self.find(&ticket);
+                let found = place.and_then(|place| Some((place, self.worker(place.worker)?)));
+                match found {
+                    // What was sent ahead waits there as it would here.
+                    Some((place, worker)) if place.id > worker.mark(place.lane) => {
+                        self.say(Notice::Slow { call: Slow { taken: false, ..slow }, stack: None });
+                    }
+                    Some((_, worker)) => {
+                        let notice = Box::new(Notice::Slow { call: slow, stack: None });
+                        worker.ask(Ask::Stack { ticket, notice }, Question::Stacks);
+                    }
+                    None => self.say(Notice::Slow { call: slow, stack: None }),
                 }
             }
             Deed::Stacks(sender) => {
@@ -145,7 +154,7 @@ impl Dispatch {
             Notification::Read { lane, id, bytes } => worker.has_read(lane, id, bytes),
             Notification::Log(record) => {
                 let span = worker.span(&record);
-                self.lines.later(move || record.record.emit(span));
+                self.lines.log(record.record, span);
                 Ok(())
             }
             Notification::Ok { seq, value } => {
@@ -218,10 +227,8 @@ impl Dispatch {
                 Ok(())
             }
             Ask::Figures(number) => {
-                let (figures, event_loop) = figures(value)?;
-                if let Some((calls, lag)) = event_loop {
-                    self.board.looped(&worker.name, calls, lag);
-                }
+                let (figures, lag) = figures(value)?;
+                worker.rounds.lag = lag.or(worker.rounds.lag);
                 self.gatherings.add_figures(number, Some(figures));
                 Ok(())
             }
@@ -232,9 +239,27 @@ impl Dispatch {
                 self.say(with_stack(*notice, stack.map(|stack| stack.text)));
                 Ok(())
             }
+            Ask::Round => {
+                worker.rounds.come(Instant::now());
+                Ok(())
+            }
+            Ask::Blocked => {
+                let handlers = &self.handlers;
+                let name = |index| {
+                    handlers.get(index).map_or_else(String::new, |handler: &Arc<Handler>| handler.target.clone())
+                };
+                if let Some(notice) = worker.kept(blocked(value)?, name) {
+                    self.lines.say(notice);
+                }
+                Ok(())
+            }
             Ask::Recall => worker.recalled(&job_ids(value)?, &mut self.after),
             Ask::ShutDown => {
-                self.board.report(exit_report(value)?);
+                let (report, tasks) = exit_report(value)?;
+                self.board.report(report);
+                if !tasks.is_empty() {
+                    self.say(Notice::Left { tasks });
+                }
                 Ok(())
             }
         }
@@ -307,6 +332,7 @@ impl Dispatch {
 
     /// Who does what now.
     fn roster(&self) -> Roster {
+        let now = Instant::now();
         let workers = self.workers.iter().flatten();
         let members = workers.clone().map(|worker| {
             let oldest = worker.lanes.iter().flat_map(|traffic| traffic.calls.values()).min_by_key(|call| call.sent);
@@ -314,15 +340,27 @@ impl Dispatch {
             let standing = if work.is_some() { Standing::Working } else { Standing::Idle };
             Member { number: worker.number, name: worker.name.clone(), standing, work }
         });
-        let (has_gil, mut loops) = (workers.clone().all(|worker| worker.has_gil), self.board.lock().loops.clone());
-        for known in &mut loops {
-            let Some(worker) = workers.clone().find(|worker| worker.name == known.name) else { continue };
-            let mut calls: Vec<&Call> = worker.lanes[index(Lane::EventLoop)].calls.values().collect();
+        let has_gil = workers.clone().all(|worker| worker.has_gil);
+        let loops = workers.filter_map(|worker| {
+            let (traffic, rounds) = (&worker.lanes[index(Lane::EventLoop)], &worker.rounds);
+            if rounds.lag.is_none() && traffic.calls.is_empty() {
+                return None;
+            }
+            let mut calls: Vec<&Call> = traffic.calls.values().collect();
             calls.sort_unstable_by_key(|call| call.sent);
-            known.calls = calls.len();
-            known.oldest = calls.into_iter().take(MOST_OLDEST).map(|call| self.work(call)).collect();
-        }
-        Roster { jobs: self.jobs(), has_gil, members: members.collect(), loops }
+            let blocked_for = rounds.blocked_for(now);
+            let keeps = blocked_for.and_then(|_| traffic.calls.get(&rounds.blocked_by()?));
+            Some(LoopMember {
+                name: worker.name.clone(),
+                calls: calls.len(),
+                waiting: calls.len() - traffic.begun(worker.mark(Lane::EventLoop)),
+                lag: rounds.lag.max(blocked_for),
+                blocked_for,
+                blocked_by: keeps.map(|call| self.work(call)),
+                oldest: calls.into_iter().take(MOST_OLDEST).map(|call| self.work(call)).collect(),
+            })
+        });
+        Roster { jobs: self.jobs(), has_gil, members: members.collect(), loops: loops.collect() }
     }
 
     fn work(&self, call: &Call) -> Work {

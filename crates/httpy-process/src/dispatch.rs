@@ -25,7 +25,7 @@ use crate::gather::Gatherings;
 use crate::handover::{Handler, Handlers, Order, Reason, WorkerId};
 use crate::hub::{Hub, Left};
 use crate::line::Lines;
-use crate::options::ProcessOptions;
+use crate::options::{Limits, ProcessOptions};
 use crate::traffic::index;
 use crate::watch::Watched;
 use crate::worker::Worker;
@@ -64,8 +64,7 @@ pub(crate) struct Dispatch {
     rings: Option<Instant>,
     pub(crate) lines: Lines,
     late: fn(&str, Outcome),
-    threads: usize,
-    in_flight: usize,
+    limits: Limits,
     pub(crate) lost_after: Duration,
 }
 
@@ -101,8 +100,7 @@ impl Dispatch {
             rings: None,
             lines,
             late,
-            threads: options.threads.max(1),
-            in_flight: options.in_flight.max(1),
+            limits: options.limits(),
             lost_after: options.lost_after,
         }
     }
@@ -157,7 +155,7 @@ impl Dispatch {
                     });
                     self.board.started(&started.facts);
                     let hub = Arc::clone(&self.hub);
-                    let mut worker = Worker::new(*started, Seat(seat), hub, self.threads, self.in_flight);
+                    let mut worker = Worker::new(*started, Seat(seat), hub, self.limits);
                     self.introduce(&mut worker);
                     self.workers[seat] = Some(worker);
                 }
@@ -248,7 +246,6 @@ impl Dispatch {
         if matches!(reason, Reason::Closed) {
             worker.read_rest(&mut self.after);
         }
-        self.board.forget(&worker.name);
         worker.close(reason, &self.handlers, &mut self.after);
         for ask in std::mem::take(&mut self.after.asks) {
             self.unanswered(ask);
@@ -279,7 +276,8 @@ impl Dispatch {
 
     /// Sets the timer for whatever is to be looked at next; false when it has rung already.
     fn sleeps(&mut self, context: &mut Context<'_>, now: Instant) -> bool {
-        let looks = self.workers.iter_mut().flatten().filter_map(|worker| worker.look(now));
+        let looks = self.workers.iter_mut().flatten();
+        let looks = looks.flat_map(|worker| [worker.look(now), worker.look_round(now)]).flatten();
         let next = looks.chain(self.watched.iter().map(|watched| watched.next)).min();
         // What `look` has told the workers.
         self.write(context, now);

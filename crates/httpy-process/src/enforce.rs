@@ -11,7 +11,7 @@ use crate::dispatch::Dispatch;
 use crate::handover::Reason;
 use crate::hub::Place;
 use crate::traffic::{LANES, index};
-use crate::watch::{Strike, Watched};
+use crate::watch::{GRACE, Strike, Watched};
 use crate::worker::Worker;
 
 impl Dispatch {
@@ -65,7 +65,8 @@ impl Dispatch {
                 }
                 continue;
             };
-            let strike = watched.strike(now, lost_after);
+            let keeps = lane == Lane::EventLoop && worker.rounds.blocked_by() == Some(id);
+            let strike = watched.strike(now, lost_after, keeps);
             any |= !matches!(strike, Strike::Nothing);
             match strike {
                 Strike::Nothing => {}
@@ -77,6 +78,17 @@ impl Dispatch {
                 Strike::Cancel(notice) => {
                     ask_stack(worker, &watched, notice);
                     worker.cancel(lane, id);
+                    worker.hurry_round(now);
+                }
+                Strike::Free(notice) => {
+                    ask_stack(worker, &watched, notice);
+                    worker.interrupt(lane, id);
+                    worker.cancel(lane, id);
+                }
+                Strike::Unblock => {
+                    if worker.rounds.silent_for(now).is_some_and(|silent_for| silent_for >= GRACE) {
+                        worker.interrupt(lane, id);
+                    }
                 }
                 Strike::Tell(notice) => self.say(notice),
                 Strike::Kill => {

@@ -8,6 +8,7 @@
 
 mod after;
 mod ask;
+mod backlog;
 mod board;
 mod call;
 mod channel;
@@ -27,6 +28,7 @@ mod line;
 mod options;
 mod process;
 mod reply;
+mod round;
 mod said;
 mod send;
 mod source;

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +15,13 @@ use std::thread;
 use std::time::Duration;
 
 use httpy_core::Notice;
-use httpy_core::frame::LogRecord;
+use httpy_core::log::{MOST_WAITING, Record, tell_dropped};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+
+use crate::backlog::{Backlog, size};
 
 /// A longer line comes in pieces.
 const LONGEST: usize = 8 * 1024;
@@ -26,7 +29,7 @@ const LONGEST: usize = 8 * 1024;
 const KEPT: usize = 20;
 /// No more than this of each of them.
 const KEPT_BYTES: usize = 1024;
-/// So much may wait to be logged before a notice is dropped, or a worker that starts waits.
+/// So much may wait besides records of `logging` before a notice is dropped, or a worker that starts waits.
 const WAITING: usize = 256;
 
 /// Which of a worker's two streams.
@@ -41,13 +44,21 @@ pub(crate) enum Stream {
 #[derive(Clone, Debug)]
 pub(crate) struct Lines {
     thread: mpsc::Sender<Item>,
+    backlog: Arc<Backlog>,
 }
 
 enum Item {
-    Print { worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail: Arc<Tail> },
+    Print {
+        worker: Arc<str>,
+        pid: u32,
+        stream: Stream,
+        pipe: OwnedFd,
+        tail: Arc<Tail>,
+    },
     Say(Box<Notice>),
     Work(Box<dyn FnOnce() + Send>),
-    Record(Box<LogRecord>),
+    /// In the span of its call, where it has one.
+    Record(Box<Record>, Option<NonZeroU64>),
 }
 
 impl Lines {
@@ -57,10 +68,13 @@ impl Lines {
     ///
     /// When the operating system gives no thread, or no file descriptors.
     pub(crate) fn start(say: impl Fn(&Notice) + Send + 'static) -> io::Result<Self> {
-        let (thread, items) = mpsc::channel(WAITING);
+        let (thread, items) = mpsc::channel(MOST_WAITING + WAITING);
+        let backlog = Arc::<Backlog>::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        thread::Builder::new().name("httpy-process-log".to_owned()).spawn(move || runtime.block_on(run(items, say)))?;
-        Ok(Self { thread })
+        let also = Arc::clone(&backlog);
+        let begin = move || runtime.block_on(run(items, &also, say));
+        thread::Builder::new().name("httpy-process-log".to_owned()).spawn(begin)?;
+        Ok(Self { thread, backlog })
     }
 
     /// Logs what comes out of `pipe`, the end of a worker's `stream`, until it is closed.
@@ -80,10 +94,11 @@ impl Lines {
         drop(self.thread.send(Item::Work(work)).await);
     }
 
-    /// Logs a record of a worker's `logging` that belongs to no call. Never blocks: where the host's log takes nothing any
-    /// more, it is dropped.
-    pub(crate) fn log(&self, record: LogRecord) {
-        drop(self.thread.try_send(Item::Record(Box::new(record))));
+    /// Logs a record of a worker's `logging`, in the span of its call. Never blocks: where it finds no room it is counted,
+    /// and the log has their number.
+    pub(crate) fn log(&self, record: Record, span: Option<NonZeroU64>) {
+        let bytes = size(&record);
+        self.backlog.add(bytes, || self.thread.try_send(Item::Record(Box::new(record), span)).is_ok());
     }
 
     /// Says something to the operator. Never blocks: where the host's log takes nothing any more, it is dropped.
@@ -92,7 +107,7 @@ impl Lines {
     }
 }
 
-async fn run(mut items: mpsc::Receiver<Item>, say: impl Fn(&Notice)) {
+async fn run(mut items: mpsc::Receiver<Item>, backlog: &Backlog, say: impl Fn(&Notice)) {
     let mut streams = JoinSet::new();
     loop {
         tokio::select! {
@@ -102,10 +117,16 @@ async fn run(mut items: mpsc::Receiver<Item>, say: impl Fn(&Notice)) {
                 }
                 Some(Item::Say(notice)) => guard(|| say(&notice)),
                 Some(Item::Work(work)) => guard(work),
-                Some(Item::Record(record)) => guard(|| record.record.emit(None)),
+                Some(Item::Record(record, span)) => {
+                    backlog.take(size(&record));
+                    guard(|| record.emit(span));
+                }
                 None => break,
             },
             Some(_) = streams.join_next() => {}
+        }
+        if let Some(dropped) = backlog.dropped() {
+            guard(|| tell_dropped(dropped));
         }
     }
     while streams.join_next().await.is_some() {}

@@ -28,6 +28,8 @@ pub struct ProcessOptions {
     pub debug: bool,
     /// A worker that has not come back from its call so long after the deadline is lost, and killed.
     pub lost_after: Duration,
+    /// An event loop that has not come round for so long is blocked, which the log tells.
+    pub loop_blocked_after: Duration,
     /// So many restarts per minute before readiness tells.
     pub replacements: usize,
     /// A worker is replaced after so many calls.
@@ -36,4 +38,22 @@ pub struct ProcessOptions {
     pub max_rss: Option<u64>,
     /// A worker is replaced after so long.
     pub max_age: Option<Duration>,
+}
+
+/// What one worker may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) threads: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) loop_blocked_after: Duration,
+}
+
+impl ProcessOptions {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            threads: self.threads.max(1),
+            in_flight: self.in_flight.max(1),
+            loop_blocked_after: self.loop_blocked_after,
+        }
+    }
 }

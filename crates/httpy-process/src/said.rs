@@ -6,8 +6,8 @@ use httpy_core::frame::{FrameError, Parts, Value, exception};
 use httpy_core::{ExitReport, Figures};
 
 /// Python's figures: memory blocks, and the runs of the garbage collector with their seconds; and how its event loop is, where
-/// it has one: calls, and how long it took to come round.
-pub(crate) fn figures(value: &Value<'_>) -> Result<(Figures, Option<(usize, Duration)>), FrameError> {
+/// it has one: how long it took to come round.
+pub(crate) fn figures(value: &Value<'_>) -> Result<(Figures, Option<Duration>), FrameError> {
     let mut parts = Parts::of(value, 0, "figures")?;
     let allocated_blocks = parts.count("memory blocks")?;
     let mut runs = parts.items("runs of the garbage collector")?;
@@ -19,13 +19,42 @@ pub(crate) fn figures(value: &Value<'_>) -> Result<(Figures, Option<(usize, Dura
     }
     let calls = parts.count("calls on the event loop")?;
     let lag = parts.seconds("how long the event loop took to come round")?;
-    let event_loop = (calls > 0 || !lag.is_zero()).then(|| (usize::try_from(calls).unwrap_or(usize::MAX), lag));
-    Ok((Figures { allocated_blocks, gc_pauses }, event_loop))
+    let has_loop = calls > 0 || !lag.is_zero();
+    Ok((Figures { allocated_blocks, gc_pauses }, has_loop.then_some(lag)))
 }
 
-/// What a worker tells when it ends: what its shutdown functions raised, the names of tasks and of threads that go on, and the
-/// tracebacks of what was raised besides.
-pub(crate) fn exit_report(value: &Value<'_>) -> Result<ExitReport, FrameError> {
+/// What keeps an event loop.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Blocked {
+    /// For how long it was asked to come round and has not.
+    pub(crate) silent_for: Duration,
+    /// The call; none where that is a task which a handler left behind, or a callback.
+    pub(crate) by: Option<u64>,
+    /// The frames of its thread.
+    pub(crate) stack: String,
+}
+
+/// What keeps a worker's event loop; none where it has come round.
+pub(crate) fn blocked(value: &Value<'_>) -> Result<Option<Blocked>, FrameError> {
+    if matches!(value, Value::None) {
+        return Ok(None);
+    }
+    let mut parts = Parts::of(value, 0, "what keeps an event loop")?;
+    let silent_for = parts.seconds("how long the event loop was silent")?;
+    let at = parts.at();
+    let by = match parts.value("the number of a call, or None")? {
+        Value::None => None,
+        Value::Int(number) if number >= 0 => Some(number.unsigned_abs()),
+        other => return Err(FrameError::value(&other, at, "the number of a call, or None")),
+    };
+    let stack = parts.text("a stack")?.to_string_lossy().into_owned();
+    parts.end()?;
+    Ok(Some(Blocked { silent_for, by, stack }))
+}
+
+/// What a worker tells when it ends: what its shutdown functions raised, the names of threads that go on, and the tracebacks
+/// of what was raised besides; and the names of tasks that its event loop has left behind.
+pub(crate) fn exit_report(value: &Value<'_>) -> Result<(ExitReport, Vec<String>), FrameError> {
     let mut parts = Parts::of(value, 0, "how a worker has ended")?;
     let mut failures = parts.items("what shutdown functions raised")?;
     let mut report = ExitReport::default();
@@ -35,9 +64,8 @@ pub(crate) fn exit_report(value: &Value<'_>) -> Result<ExitReport, FrameError> {
     }
     let tasks = texts(&mut parts, "names of tasks")?;
     report.threads = texts(&mut parts, "names of threads")?;
-    report.threads.extend(tasks);
     report.errors = texts(&mut parts, "tracebacks")?;
-    Ok(report)
+    Ok((report, tasks))
 }
 
 fn texts(parts: &mut Parts<'_>, expected: &'static str) -> Result<Vec<String>, FrameError> {

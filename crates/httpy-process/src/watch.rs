@@ -1,7 +1,7 @@
 //! `Watched`: a call that runs on though nobody waits for it any more, and when something is done about it.
 //!
-//! A plain handler is interrupted at its deadline, and again every second; an `async def` one is cancelled at once. A plain
-//! one that has not come back so long after the deadline never will: its worker is killed.
+//! A plain handler is interrupted at its deadline, and again every second; an `async def` one is cancelled at once, and
+//! interrupted where it is past its deadline and keeps its event loop, so that it cannot be cancelled. A plain one that has not come back so long after the deadline never will: its worker is killed.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -12,6 +12,8 @@ use crate::hub::Place;
 
 /// A call that is interrupted and goes on is interrupted again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
+/// An event loop whose call is overdue gets so long to come round by itself.
+pub(crate) const GRACE: Duration = Duration::from_millis(20);
 
 /// A call that nobody waits for.
 #[derive(Debug)]
@@ -40,6 +42,10 @@ pub(crate) enum Strike {
     Interrupt(Option<Notice>),
     /// It is cancelled; likewise.
     Cancel(Option<Notice>),
+    /// It keeps its event loop: it is interrupted, and cancelled if it goes on; likewise.
+    Free(Option<Notice>),
+    /// It is interrupted where its event loop does not come round.
+    Unblock,
     /// This is said.
     Tell(Notice),
     /// Its worker is killed.
@@ -67,8 +73,8 @@ impl Watched {
         (self.answered && self.struck.is_none()).then_some(Notice::Late { target, limit, streaming })
     }
 
-    /// What is to be done now, while the call runs.
-    pub(crate) fn strike(&mut self, now: Instant, lost_after: Duration) -> Strike {
+    /// What is to be done now, while the call runs; perhaps it `keeps` its event loop.
+    pub(crate) fn strike(&mut self, now: Instant, lost_after: Duration, keeps: bool) -> Strike {
         if self.next > now {
             return Strike::Nothing;
         }
@@ -91,9 +97,18 @@ impl Watched {
                 let stack = String::new();
                 Strike::Interrupt(first.then_some(Notice::Overdue { call: overdue, stack, shielded: false }))
             }
+            Lane::EventLoop if first && self.answered && keeps => {
+                self.next = self.next.min(lost);
+                let stack = String::new();
+                Strike::Free(Some(Notice::Overdue { call: overdue, stack, shielded: false }))
+            }
             Lane::EventLoop if first => {
-                self.next = lost;
+                self.next = if self.answered { (now + GRACE).min(lost) } else { lost };
                 Strike::Cancel(self.answered.then_some(Notice::Cancelled { call: overdue, stack: None }))
+            }
+            Lane::EventLoop if now < lost => {
+                self.next = self.next.min(lost);
+                Strike::Unblock
             }
             Lane::EventLoop if !self.told => {
                 self.told = true;

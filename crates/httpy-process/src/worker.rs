@@ -19,7 +19,9 @@ use crate::call::{Body, Progress};
 use crate::channel::Channel;
 use crate::handover::{Ended, Reason, Started, Tally, WorkerId};
 use crate::hub::Hub;
+use crate::options::Limits;
 use crate::reply::{broken, unknown};
+use crate::round::Rounds;
 use crate::traffic::{Numbers, QUICK, Traffic, index};
 
 /// So many jobs are sent ahead of what a quick worker has answered.
@@ -54,12 +56,18 @@ pub(crate) struct Worker {
     pub(crate) seat: Seat,
     threads: usize,
     in_flight: usize,
+    /// Of its event loop.
+    pub(crate) rounds: Rounds,
 }
+
+/// Where the stack of a worker's event loop stands among those of its calls.
+const LOOP: (Lane, u64) = (Lane::EventLoop, 0);
 
 impl Worker {
     /// The worker that was `started`, at `seat`.
-    pub(crate) fn new(started: Started, seat: Seat, hub: Arc<Hub>, threads: usize, in_flight: usize) -> Self {
+    pub(crate) fn new(started: Started, seat: Seat, hub: Arc<Hub>, limits: Limits) -> Self {
         let now = Instant::now();
+        let Limits { threads, in_flight, loop_blocked_after } = limits;
         let Started {
             id,
             name,
@@ -98,6 +106,7 @@ impl Worker {
             seat,
             threads,
             in_flight,
+            rounds: Rounds::new(loop_blocked_after, now),
         }
     }
 
@@ -137,9 +146,13 @@ impl Worker {
         Ok(())
     }
 
-    /// The stacks of calls, as far as they are still under way.
+    /// The stacks of calls, as far as they are still under way; and that of an event loop that is blocked.
     pub(crate) fn stacks(&self, stacks: Vec<(Lane, u64, String)>) -> Vec<Stack> {
+        let blocked = self.rounds.blocked_for(Instant::now()).is_some();
         let stacks = stacks.into_iter().filter_map(|(lane, id, text)| {
+            if (lane, id) == LOOP {
+                return blocked.then(|| Stack { of: StackOf::EventLoop(self.name.clone()), text });
+            }
             let call = self.lanes[index(lane)].calls.get(&id)?;
             Some(Stack { of: StackOf::Call(Arc::clone(&call.ticket)), text })
         });

@@ -228,6 +228,7 @@ pub(crate) fn start(config: &Config, paths: Vec<PathBuf>, listener: Listener) ->
                 logging: config.python_logging.unwrap_or(true),
                 debug: config.debug,
                 lost_after: config.lost_after,
+                loop_blocked_after: config.loop_blocked_after,
                 replacements: config.replacements,
                 max_requests: processes.max_requests,
                 max_rss: processes.max_rss,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 
 from httpy_rs._embed import name_thread
 from httpy_rs._exception import attempt
+from httpy_rs._worker.call import ASYNC
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.interruption import Guard
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import asyncio
 
     from httpy_rs._worker.async_lane import AsyncLane
+
+# No call has this number.
+LOOP = 0
 
 
 class EventLoop:
@@ -102,18 +106,20 @@ class EventLoop:
         if self.lane is not None:
             self.lane.outlet.settle()
 
-    def close(self, limit: float) -> List[str]:
-        """Ends the loop within `limit` seconds: the names of the tasks that went on."""
+    def close(self, limit: float) -> Tuple[List[str], List[str]]:
+        """Ends the loop within `limit` seconds: the names of tasks that went on, and of its thread if that did."""
         if self._loop is None:
-            return []
+            return [], []
         self._limit = limit
         self._closing = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         # A little more than it takes for itself.
-        return self._left if self._ended.wait(limit + 1.0) else ["httpy-loop-1"]
+        return (self._left, []) if self._ended.wait(limit + 1.0) else ([], ["httpy-loop-1"])
 
     def stacks(self) -> List[Tuple[str, int, str]]:
-        """Where each call is."""
+        """Where each call is; and, under the number `LOOP`, the thread of a loop that was asked to come round and has
+        not done so.
+        """
         if self._loop is None or self.lane is None:
             return []
         from httpy_rs._event_loop import current_call, task_frames
@@ -125,7 +131,36 @@ class EventLoop:
             call, task = running.call, running.task
             frames = of_thread if call is current or task is None else task_frames(task)
             stacks.append((call.lane, call.number, show(frames)))
+        if self._asked is not None:
+            stacks.append((ASYNC, LOOP, show(of_thread)))
         return stacks
+
+    def come_round(self, number: int) -> None:
+        """Has the loop answer the question of this number as soon as it comes round."""
+        if self._loop is None:
+            self._connection.tell("ok", number, None)
+            return
+        if self._asked is None:
+            self._asked = monotonic()
+        self._loop.call_soon_threadsafe(self._came_round, number)
+
+    def blocked(self) -> Optional[Tuple[float, Optional[int], str]]:
+        """For how many seconds the loop has not come round though it was asked to; the number of the call that keeps
+        it, if a call does; and where its thread is. `None` where it has come round.
+        """
+        asked = self._asked
+        if asked is None or self._loop is None or self.lane is None:
+            return None
+        from httpy_rs._event_loop import current_call
+        from httpy_rs._stack import show
+
+        call = self.lane.current()
+        _, frames = current_call(self._loop, self._guard.thread)
+        silent = monotonic() - asked
+        # It came round meanwhile: none of that has kept it.
+        if self._asked is not asked:
+            return None
+        return silent, None if call is None else call.number, show(frames)
 
     def figures(self) -> Tuple[int, float]:
         """How many calls are under way, and how many seconds the loop took to come round when it was last asked to."""
@@ -133,15 +168,17 @@ class EventLoop:
             return 0, 0.0
         if self._asked is None:
             self._asked = monotonic()
-            self._loop.call_soon_threadsafe(self._come_round)
+            self._loop.call_soon_threadsafe(self._came_round, None)
             lag = self._lag
         else:
             lag = monotonic() - self._asked
         return len(self.lane.running), lag
 
-    def _come_round(self) -> None:
+    def _came_round(self, number: Optional[int]) -> None:
         if self._asked is not None:
             self._lag, self._asked = monotonic() - self._asked, None
+        if number is not None:
+            self._connection.tell("ok", number, None)
 
     def _interrupt(self, number: int) -> None:
         lane = self.lane

@@ -47,6 +47,7 @@ class Worker:
             "examine": self._examine,
             "stacks": lambda: sync.stacks() + event_loop.stacks(),
             "figures": self._figures,
+            "blocked": event_loop.blocked,
             "recall": sync.recall,
         }
         """What is answered."""
@@ -58,8 +59,9 @@ class Worker:
             "relieve": self._relieve,
             "stop": self._stop,
             "log_level": set_level,
+            "round": event_loop.come_round,
         }
-        """What is not."""
+        """What is not, or later."""
 
     def load_all(self, handlers: List[Tuple[str, str, bool]]) -> None:
         """Loads the handlers that every worker has, each at its place, and of the kind that all others are.
@@ -80,7 +82,9 @@ class Worker:
     def end(self) -> NoReturn:
         """The control socket is at its end: the parent has gone, or what it has told to stop has come to rest."""
         if self._connection.stopping and self._connection.is_idle():
-            self._event_loop.close(LEAST)
+            tasks, _ = self._event_loop.close(LEAST)
+            if tasks:
+                sys.stderr.write(f"httpy: tasks were left behind at the end of their event loop: {', '.join(tasks)}\n")
             self._flush()
             _, errors = _embed.shut_down(STOP_LIMIT)
             sys.stderr.write("".join(errors))
@@ -118,11 +122,11 @@ class Worker:
                     function()
             except BaseException as error:
                 failures.append(self._connection.exception(error))
-        tasks = self._event_loop.close(max(LEAST, ends - monotonic()))
+        tasks, of_loop = self._event_loop.close(max(LEAST, ends - monotonic()))
         threads, errors = _embed.shut_down(limit)
         self._flush()
         self.is_done = True
-        return failures, tasks, threads, errors
+        return failures, tasks, of_loop + threads, errors
 
     def _examine(self) -> str:
         from httpy_rs._doctor import examine

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use httpy_tests::app::{ask, get};
-use httpy_tests::executor::{self, OfThreads};
 use httpy_tests::gate::Gate;
 use httpy_tests::log;
 use tracing::Level;
@@ -137,13 +136,10 @@ async fn a_handler_that_goes_on_though_it_was_cancelled_is_told_of_once() {
 
 #[tokio::test]
 async fn a_loop_that_computes_is_told_of_once_and_freed_at_the_deadline() {
-    if executor::lacks(OfThreads::BlockedLoops) {
-        return;
-    }
     for (path, first) in [("/spin", true), ("/spin_later", false)] {
         let turn = Turn::with(SOURCE, |builder| builder.loop_blocked_after(Duration::from_millis(50))).await;
         let (call, _held) = turn.begin_call(path).await;
-        let line = turn.line("httpy-loop-1 has been blocked for").await;
+        let line = turn.line("has been blocked for").await;
         assert_eq!(line.level, Level::WARN);
         assert!(line.message.contains("in spin_at_gate\n") && line.message.contains("in handle\n"), "{line:?}");
         assert!(!line.message.contains("asyncio/base_events.py"), "{line:?}");
@@ -157,9 +153,6 @@ async fn a_loop_that_computes_is_told_of_once_and_freed_at_the_deadline() {
 
 #[tokio::test]
 async fn a_loop_that_is_blocked_in_c_code_is_told_of_and_goes_on_when_that_returns() {
-    if executor::lacks(OfThreads::BlockedLoops) {
-        return;
-    }
     let turn = Turn::with(SOURCE, |builder| builder.loop_blocked_after(Duration::from_millis(50))).await;
     let (call, held) = turn.begin_call("/block").await;
     let line = turn.line("has been blocked for").await;
@@ -174,9 +167,6 @@ async fn a_loop_that_is_blocked_in_c_code_is_told_of_and_goes_on_when_that_retur
 
 #[tokio::test]
 async fn a_loop_that_no_call_blocks_is_told_of_too() {
-    if executor::lacks(OfThreads::BlockedLoops) {
-        return;
-    }
     let source = format!(
         "{SOURCE}
 async def behind(port):

@@ -5,7 +5,7 @@ use std::time::Duration;
 use httpy_tests::app::App;
 use httpy_tests::child::Server;
 use httpy_tests::client::request;
-use httpy_tests::executor::{self, OfThreads, Options};
+use httpy_tests::executor::{self, Options};
 use httpy_tests::gate::Gate;
 
 use crate::turn::{SOURCE, Turn};
@@ -158,9 +158,6 @@ async def handle(method, path, params, query, headers, body):
 
 #[tokio::test]
 async fn a_task_that_does_not_end_is_named_and_left_behind() {
-    if executor::lacks(OfThreads::LeftTasks) {
-        return;
-    }
     let child = server(
         "
 async def behind():

@@ -92,9 +92,6 @@ async fn a_loop_shows_its_oldest_calls_and_what_they_await() {
 
 #[tokio::test]
 async fn a_blocked_loop_names_the_call_that_blocks_it_and_those_that_wait() {
-    if executor::lacks(OfThreads::BlockedLoops) {
-        return;
-    }
     let turn = turn().await;
     for path in ["/block", "/block_later"] {
         let (blocking, held) = turn.begin_call(path).await;

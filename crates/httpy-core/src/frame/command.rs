@@ -49,6 +49,10 @@ pub enum Question<'a> {
     Stacks,
     /// How the interpreter and the event loop are.
     Figures,
+    /// Whether the event loop comes round: answered when it does.
+    Round,
+    /// What keeps the event loop from coming round.
+    Blocked,
     /// Give back the jobs of the sync lane that have not begun: see [`job_ids`](super::job_ids()).
     Recall,
 }
@@ -117,6 +121,8 @@ impl Question<'_> {
             Self::Examine => ("examine", 2),
             Self::Stacks => ("stacks", 2),
             Self::Figures => ("figures", 2),
+            Self::Round => ("round", 2),
+            Self::Blocked => ("blocked", 2),
             Self::Recall => ("recall", 2),
         };
         head(writer, word, items);
@@ -124,7 +130,7 @@ impl Question<'_> {
         match self {
             Self::Load(target) | Self::Init(target) | Self::LoadShutdown(target) => writer.str(target),
             Self::ShutDown(limit) => writer.float(limit.as_secs_f64()),
-            Self::Examine | Self::Stacks | Self::Figures | Self::Recall => {}
+            Self::Examine | Self::Stacks | Self::Figures | Self::Round | Self::Blocked | Self::Recall => {}
         }
     }
 }

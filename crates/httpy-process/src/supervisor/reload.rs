@@ -53,7 +53,7 @@ impl Driver {
         let Some(mut up) = kept.up.take() else { return };
         let (lines, done, patience) = (self.setup.lines.clone(), self.initialised.0.clone(), self.setup.patience);
         tokio::spawn(async move {
-            let result = up.newcomer.run_init(&target, patience, &|record| lines.log(record)).await;
+            let result = up.newcomer.run_init(&target, patience, &|record| lines.log(record.record, None)).await;
             drop(done.send(Initialised { id: first, up, result }).await);
         });
     }

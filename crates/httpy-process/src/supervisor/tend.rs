@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use httpy_core::frame::LogRecord;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -86,7 +87,7 @@ impl Tender {
         for (stream, pipe) in [(Stream::Output, spawned.output), (Stream::Error, spawned.error)] {
             self.lines.follow(Arc::clone(&self.name), process.id(), stream, pipe, Arc::clone(&tail)).await;
         }
-        let log = |record| self.lines.log(record);
+        let log = |record: LogRecord| self.lines.log(record.record, None);
         let welcomed = {
             let mut welcome = std::pin::pin!(welcome(spawned.control, &self.boot, self.patience, &log));
             tokio::select! {

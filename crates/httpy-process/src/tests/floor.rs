@@ -67,6 +67,7 @@ pub(super) fn options() -> ProcessOptions {
         logging: true,
         debug: false,
         lost_after: Duration::from_secs(60),
+        loop_blocked_after: Duration::from_secs(60),
         replacements: 1,
         max_requests: None,
         max_rss: None,

@@ -17,14 +17,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use httpy_core::log::{MOST_BYTES, MOST_WAITING};
 use httpy_core::{StartError, log};
 
 use self::entry::Entry;
 use crate::interpreter::{Interpreter, Options};
-
-/// So much may wait for the subscriber.
-const ENTRIES: usize = 4096;
-const BYTES: usize = 8 * 1024 * 1024;
 
 /// The way from Python's log to the host's; one for the process.
 #[derive(Debug)]
@@ -135,7 +132,7 @@ impl Line {
     fn push(&self, entry: Entry) {
         let mut state = self.lock();
         let bytes = entry.bytes();
-        if state.entries.len() >= ENTRIES || state.bytes + bytes > BYTES {
+        if state.entries.len() >= MOST_WAITING || state.bytes + bytes > MOST_BYTES {
             state.dropped += u64::from(!matches!(entry, Entry::Over(_)));
         } else {
             state.bytes += bytes;
@@ -190,13 +187,7 @@ impl Line {
                 drop(catch_unwind(AssertUnwindSafe(|| entry.emit())));
             }
             if dropped > 0 {
-                drop(catch_unwind(|| {
-                    tracing::warn!(
-                        target: "httpy",
-                        dropped,
-                        "{dropped} entries of Python's log were dropped: they came faster than the subscriber takes them"
-                    );
-                }));
+                drop(catch_unwind(|| log::tell_dropped(dropped)));
             }
             state = self.lock();
             state.done += count;
@@ -235,13 +226,13 @@ mod tests {
     #[test]
     fn beyond_its_bounds_the_line_drops_and_counts() {
         let line = Line::default();
-        (0..ENTRIES + 3).for_each(|_| line.push(line_of(1)));
+        (0..MOST_WAITING + 3).for_each(|_| line.push(line_of(1)));
         let state = line.lock();
-        assert_eq!((state.entries.len(), state.dropped, state.pushed), (ENTRIES, 3, ENTRIES as u64));
+        assert_eq!((state.entries.len(), state.dropped, state.pushed), (MOST_WAITING, 3, MOST_WAITING as u64));
 
         let line = Line::default();
         // What an entry takes up besides its text counts too.
-        (0..3).for_each(|_| line.push(line_of(BYTES / 2 - 1000)));
+        (0..3).for_each(|_| line.push(line_of(MOST_BYTES / 2 - 1000)));
         let state = line.lock();
         assert_eq!((state.entries.len(), state.dropped), (2, 1));
     }

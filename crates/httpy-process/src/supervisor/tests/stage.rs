@@ -79,6 +79,7 @@ pub(super) fn options() -> ProcessOptions {
         logging: true,
         debug: false,
         lost_after: Duration::from_secs(5),
+        loop_blocked_after: Duration::from_secs(1),
         replacements: 1000,
         max_requests: None,
         max_rss: None,

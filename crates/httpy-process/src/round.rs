@@ -1,0 +1,204 @@
+//! `Rounds`: whether a worker's event loop comes round, as far as that is to be seen from here.
+//!
+//! Where calls are under way on a loop and none of them has ended for a while, it is asked to come round, which it answers when
+//! it does. One that has not done so for `loop_blocked_after` is blocked: then its worker is asked what keeps it, and that
+//! is told, once. Nothing is asked of a loop that answers calls all the time, or that has none.
+
+use std::time::{Duration, Instant};
+
+use httpy_core::frame::Question;
+use httpy_core::{Lane, Notice, Overdue};
+
+use crate::ask::Ask;
+use crate::said::Blocked;
+use crate::traffic::index;
+use crate::worker::Worker;
+
+/// A loop is not asked more often than this, nor less often.
+const ASK_AFTER: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
+
+/// What is known of one loop.
+#[derive(Debug)]
+pub(crate) struct Rounds {
+    blocked_after: Duration,
+    pause: Duration,
+    /// When it came round last.
+    came: Instant,
+    /// How long it took to come round when the figures were asked for last; none before that.
+    pub(crate) lag: Option<Duration>,
+    asked: Option<Asked>,
+}
+
+/// That the loop was asked to come round, and has not done so.
+#[derive(Debug)]
+struct Asked {
+    at: Instant,
+    /// When the worker is to be asked what keeps it; none where it was.
+    next: Option<Instant>,
+    /// The call that keeps it, where it has said so.
+    by: Option<u64>,
+}
+
+impl Rounds {
+    pub(crate) fn new(blocked_after: Duration, now: Instant) -> Self {
+        let pause = (blocked_after / 4).clamp(ASK_AFTER[0], ASK_AFTER[1]);
+        Self { blocked_after, pause, came: now, lag: None, asked: None }
+    }
+
+    /// What is to be asked now, and when to look again, while calls are under way, the last of which ended at `answered`.
+    fn look(&mut self, answered: Instant, now: Instant) -> (Option<Question<'static>>, Option<Instant>) {
+        let Some(asked) = &mut self.asked else {
+            let due = answered.max(self.came) + self.pause;
+            if due > now {
+                return (None, Some(due));
+            }
+            self.hurry(now);
+            return (Some(Question::Round), Some(now + self.blocked_after));
+        };
+        match asked.next {
+            Some(next) if next <= now => {
+                asked.next = None;
+                (Some(Question::Blocked), None)
+            }
+            next => (None, next),
+        }
+    }
+
+    /// Has it asked now, where it is not already: true where the worker is to be told.
+    fn hurry(&mut self, now: Instant) -> bool {
+        let is_new = self.asked.is_none();
+        self.asked.get_or_insert(Asked { at: now, next: Some(now + self.blocked_after), by: None });
+        is_new
+    }
+
+    /// It has come round, or has no calls.
+    pub(crate) fn come(&mut self, now: Instant) {
+        (self.came, self.asked) = (now, None);
+    }
+
+    /// What keeps it, as the worker has answered: that is given back where it is to be told.
+    fn kept(&mut self, found: Option<Blocked>, now: Instant) -> Option<Blocked> {
+        let Some(found) = found else {
+            self.come(now);
+            return None;
+        };
+        let asked = self.asked.as_mut()?;
+        asked.by = found.by;
+        let left = self.blocked_after.saturating_sub(found.silent_for);
+        if !left.is_zero() {
+            // The worker came to ask it late.
+            asked.next = Some(now + left);
+            return None;
+        }
+        Some(found)
+    }
+
+    /// For how long it was asked to come round and has not.
+    pub(crate) fn silent_for(&self, now: Instant) -> Option<Duration> {
+        self.asked.as_ref().map(|asked| now.saturating_duration_since(asked.at))
+    }
+
+    /// The same where that is too long.
+    pub(crate) fn blocked_for(&self, now: Instant) -> Option<Duration> {
+        self.silent_for(now).filter(|silent_for| *silent_for >= self.blocked_after)
+    }
+
+    /// The number of the call that keeps it, where that is known.
+    pub(crate) fn blocked_by(&self) -> Option<u64> {
+        self.asked.as_ref()?.by
+    }
+}
+
+impl Worker {
+    /// Looks whether the event loop comes round. When to look again; none where nothing is to be seen, or an answer to come.
+    pub(crate) fn look_round(&mut self, now: Instant) -> Option<Instant> {
+        let traffic = &self.lanes[index(Lane::EventLoop)];
+        if traffic.calls.is_empty() {
+            self.rounds.asked = None;
+            return None;
+        }
+        let (question, next) = self.rounds.look(traffic.answered, now);
+        match question {
+            Some(Question::Round) => self.ask(Ask::Round, Question::Round),
+            Some(_) => self.ask(Ask::Blocked, Question::Blocked),
+            None => {}
+        }
+        next
+    }
+
+    /// A call on the event loop is overdue, and perhaps what keeps that from coming round.
+    pub(crate) fn hurry_round(&mut self, now: Instant) {
+        if self.rounds.hurry(now) {
+            self.ask(Ask::Round, Question::Round);
+        }
+    }
+
+    /// The worker has told what keeps its event loop: what is to be said of it. `name` is that of a handler, by its index.
+    pub(crate) fn kept(&mut self, found: Option<Blocked>, name: impl Fn(usize) -> String) -> Option<Notice> {
+        let now = Instant::now();
+        let Blocked { silent_for, by, stack } = self.rounds.kept(found, now)?;
+        let call = by.and_then(|id| self.lanes[index(Lane::EventLoop)].calls.get(&id));
+        let call = call.map(|call| Overdue {
+            target: name(call.target.index),
+            route: call.ticket.call.details.route.clone(),
+            limit: call.ticket.limit(),
+            streaming: call.ticket.is_streaming(),
+            elapsed: now.saturating_duration_since(call.ticket.pushed),
+        });
+        let name = format!("the event loop of {}", self.name);
+        Some(Notice::Blocked { name, blocked_for: silent_for, call, stack })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCKED_AFTER: Duration = Duration::from_millis(400);
+    const PAUSE: Duration = Duration::from_millis(100);
+
+    fn found(silent_for: Duration) -> Blocked {
+        Blocked { silent_for, by: Some(7), stack: String::new() }
+    }
+
+    #[test]
+    fn a_loop_that_answers_is_not_asked_and_one_that_does_not_is() {
+        let start = Instant::now();
+        let mut rounds = Rounds::new(BLOCKED_AFTER, start);
+        let answered = start + PAUSE;
+        assert!(matches!(rounds.look(answered, start + PAUSE), (None, Some(due)) if due == answered + PAUSE));
+        let asked = answered + PAUSE;
+        assert!(matches!(rounds.look(answered, asked), (Some(Question::Round), Some(_))));
+        rounds.come(asked);
+        assert!(matches!(rounds.look(answered, asked), (None, Some(due)) if due == asked + PAUSE));
+    }
+
+    #[test]
+    fn what_keeps_a_loop_is_asked_and_told_once() {
+        let start = Instant::now();
+        let mut rounds = Rounds::new(BLOCKED_AFTER, start);
+        let asked = start + PAUSE;
+        let (_, next) = rounds.look(start, asked);
+        assert_eq!((next, rounds.blocked_for(asked)), (Some(asked + BLOCKED_AFTER), None));
+        let late = asked + BLOCKED_AFTER;
+        assert!(matches!(rounds.look(start, late), (Some(Question::Blocked), None)));
+        assert_eq!(rounds.kept(Some(found(BLOCKED_AFTER)), late), Some(found(BLOCKED_AFTER)));
+        assert_eq!((rounds.blocked_for(late), rounds.blocked_by()), (Some(BLOCKED_AFTER), Some(7)));
+        assert!(matches!(rounds.look(start, late + BLOCKED_AFTER), (None, None)));
+        rounds.come(late);
+        assert_eq!((rounds.blocked_for(late), rounds.blocked_by()), (None, None));
+    }
+
+    #[test]
+    fn a_worker_that_came_late_to_ask_its_loop_is_asked_again() {
+        let start = Instant::now();
+        let mut rounds = Rounds::new(BLOCKED_AFTER, start);
+        rounds.look(start, start + PAUSE);
+        let late = start + PAUSE + BLOCKED_AFTER;
+        rounds.look(start, late);
+        assert_eq!(rounds.kept(Some(found(PAUSE)), late), None);
+        assert!(matches!(rounds.look(start, late), (None, Some(next)) if next == late + 3 * PAUSE));
+        assert_eq!(rounds.kept(None, late), None);
+        assert_eq!(rounds.blocked_for(late + BLOCKED_AFTER), None);
+    }
+}

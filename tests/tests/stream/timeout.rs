@@ -18,8 +18,9 @@ def chunks(path, port):
     try:
         yield 'a'
         if path == '/spin':
-            while True:
-                pass
+            with socket.create_connection(('127.0.0.1', int(port))):
+                while True:
+                    pass
         if path == '/wait':
             pass_gate(port)
         while path == '/fill':
@@ -41,6 +42,7 @@ async fn a_generator_that_takes_too_long_for_a_chunk_is_interrupted() {
     let turn = Turn::with(SOURCE, |builder| builder.deadline(HOUR * 2).chunk_timeout(HOUR)).await;
     let mut response = turn.call("/spin").await;
     assert_eq!(text(&mut response).await, "a");
+    let _held = turn.gate.arrival().await;
     tokio::time::pause();
     let (_, error) = fault(&mut response).await;
     tokio::time::resume();
@@ -71,6 +73,7 @@ async fn a_generator_that_goes_on_after_its_client_has_left_is_interrupted_when_
     let turn = Turn::with(SOURCE, |builder| builder.chunk_timeout(Duration::from_millis(300))).await;
     let mut response = turn.call("/spin").await;
     assert_eq!(text(&mut response).await, "a");
+    let _held = turn.gate.arrival().await;
     drop(response);
     log::wait_for(&turn.target(), "did not yield a chunk within 300ms; it is interrupted").await;
     turn.wait_for("DeadlineExceeded closed").await;

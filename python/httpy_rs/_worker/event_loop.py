@@ -61,9 +61,10 @@ class EventLoop:
     def _run(self, event_loop: asyncio.AbstractEventLoop, lane: AsyncLane) -> None:
         from httpy_rs._event_loop import close, run
 
+        # First, so that what it does is to be seen from the beginning.
+        self._guard.begin_thread()
         # App code may have broken `threading`; a loop without a name still works.
         attempt(lambda: name_thread("httpy-loop-1"), None)
-        self._guard.begin_thread()
         try:
             run(event_loop, self._socket.fileno(), lambda: self._checked(lane.drain), lambda: self._closing)
             self._left = close(event_loop, self._limit)

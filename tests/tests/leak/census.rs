@@ -21,17 +21,18 @@ pub(crate) const NAMES: [&str; PYTHON + 4] = [
     "references to results",
     "references to None",
     "threads of Python's",
+    "Python's file descriptors",
     "Rust's allocations",
     "Rust's bytes",
     "threads",
     "file descriptors",
 ];
 
-const PYTHON: usize = 8;
+const PYTHON: usize = 9;
 
 /// The handler `census`, to be put behind what it counts.
 pub(crate) const SOURCE: &str = "
-import gc, json, sys, threading
+import gc, json, os, sys, threading
 
 def census(method, path, params, query, headers, body):
     # CPython's own caches keep names alive, more and more until they are full.
@@ -46,6 +47,7 @@ def census(method, path, params, query, headers, body):
         sum(sys.getrefcount(result) for result in RESULTS),
         sys.getrefcount(None),
         threading.active_count(),
+        len(os.listdir('/dev/fd')),
     ]
     return 200, json.dumps(counts), {}
 ";

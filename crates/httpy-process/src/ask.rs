@@ -1,9 +1,8 @@
 //! `Ask`: what a worker was asked on its control socket, and who waits for the answer.
 
-use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use httpy_core::{LoadError, LoadErrorKind, Loaded, Notice, Ticket};
+use httpy_core::{Lane, LoadError, LoadErrorKind, Loaded, Notice};
 
 use crate::deed::Routes;
 
@@ -31,9 +30,10 @@ pub(crate) enum Ask {
     Stacks(u64),
     /// For its figures, likewise.
     Figures(u64),
-    /// For the stack of one call, which belongs to a notice.
+    /// For the stack of the call of this number, which belongs to a notice.
     Stack {
-        ticket: Arc<Ticket>,
+        lane: Lane,
+        id: u64,
         notice: Box<Notice>,
     },
     /// To have its event loop come round.

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use httpy_core::frame::{Command, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
 use httpy_core::{
-    Lane, LoadError, LoadErrorKind, Loaded, LoopMember, Member, Notice, Roster, Slow, Stack, StackOf, Standing,
-    TargetId, Wants, Work, log,
+    Lane, LoadError, LoadErrorKind, Loaded, LoopMember, Member, Notice, Roster, Slow, Standing, TargetId, Wants, Work,
+    log,
 };
 
 use crate::ask::{Ask, gone, internal};
@@ -16,6 +16,7 @@ use crate::call::Call;
 use crate::deed::Deed;
 use crate::dispatch::Dispatch;
 use crate::handover::{Handler, Reason};
+use crate::hub::Place;
 use crate::reply::broken;
 use crate::said::{blocked, exit_report, figures, text};
 use crate::traffic::index;
@@ -53,9 +54,9 @@ impl Dispatch {
                     Some((place, worker)) if place.id > worker.mark(place.lane) => {
                         self.say(Notice::Slow { call: Slow { taken: false, ..slow }, stack: None });
                     }
-                    Some((_, worker)) => {
+                    Some((Place { lane, id, .. }, worker)) => {
                         let notice = Box::new(Notice::Slow { call: slow, stack: None });
-                        worker.ask(Ask::Stack { ticket, notice }, Question::Stacks);
+                        worker.ask(Ask::Stack { lane, id, notice }, Question::Stacks);
                     }
                     None => self.say(Notice::Slow { call: slow, stack: None }),
                 }
@@ -232,11 +233,10 @@ impl Dispatch {
                 self.gatherings.add_figures(number, Some(figures));
                 Ok(())
             }
-            Ask::Stack { ticket, notice } => {
-                let stacks = worker.stacks(stacks(value)?);
-                let is_its = |stack: &Stack| matches!(&stack.of, StackOf::Call(of) if Arc::ptr_eq(of, &ticket));
-                let stack = stacks.into_iter().find(is_its);
-                self.say(with_stack(*notice, stack.map(|stack| stack.text)));
+            Ask::Stack { lane, id, notice } => {
+                // Also where its call has ended since: an interruption that was sent along has come first then.
+                let found = stacks(value)?.into_iter().find(|(of_lane, of_id, _)| (*of_lane, *of_id) == (lane, id));
+                self.say(with_stack(*notice, found.map(|(_, _, text)| text)));
                 Ok(())
             }
             Ask::Round => {

@@ -107,7 +107,8 @@ impl Dispatch {
 
 /// Asks where the call is, for what is said of it.
 fn ask_stack(worker: &mut Worker, watched: &Watched, notice: Option<Notice>) {
-    if let (Some(notice), Some(ticket)) = (notice, watched.ticket.upgrade()) {
-        worker.ask(Ask::Stack { ticket, notice: Box::new(notice) }, Question::Stacks);
+    if let Some(notice) = notice {
+        let Place { lane, id, .. } = watched.place;
+        worker.ask(Ask::Stack { lane, id, notice: Box::new(notice) }, Question::Stacks);
     }
 }

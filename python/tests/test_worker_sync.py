@@ -18,6 +18,17 @@ WAITING = """
         return 200, body.read(), {}
 """
 
+LENGTHS = """
+    import threading
+    from httpy_rs._worker import sync_lane
+    sync_lane.SLOW = 0.0
+    def handler(*six):
+        return 200, threading.current_thread().name, {}
+    def quick_from_now_on(*six):
+        sync_lane.SLOW = float("inf")
+        return 200, None, {}
+"""
+
 
 def test_jobs_of_one_frame_are_answered_in_order(start: Start) -> None:
     worker = start(PLAIN, "handler").ready()
@@ -101,6 +112,35 @@ def test_another_thread_leads_while_one_is_inside_a_handler(start: Start) -> Non
         assert worker.logged() == "begun"
         worker.tell(("relieve",), ("upload", "sync", number, None))
         assert worker.get() == (number, "r", (200, b"", {}))
+
+
+def test_what_is_known_to_be_slow_keeps_nothing_behind_it_until_it_is_quick(start: Start) -> None:
+    worker = start(WAITING + LENGTHS, "handler", "waiting", "quick_from_now_on", threads=2).ready()
+    worker.call(1, True)
+    assert worker.logged() == "begun"
+    worker.tell(("relieve",), ("upload", "sync", 1, None))
+    assert worker.get() == (1, "r", (200, b"", {}))
+    lead = worker.result(0)[1]
+    # Nobody says that the lead is to be relieved.
+    worker.run(worker.job(1, True), worker.job(0))
+    assert worker.logged() == "begun"
+    assert worker.get() == (4, "r", (200, lead, {}))
+    # Another one, for which there is no thread; nor is one for what is behind it.
+    worker.run(worker.job(1, True), worker.job(0))
+    assert worker.logged() == "begun"
+    worker.tell(("upload", "sync", 5, None))
+    assert [worker.get()[0] for _ in range(2)] == [5, 6]
+    worker.tell(("upload", "sync", 3, None))
+    assert worker.get()[0] == 3
+    assert worker.result(2) == (200, None, {})
+    worker.call(1, True)
+    assert worker.logged() == "begun"
+    worker.tell(("upload", "sync", 8, None))
+    assert worker.get()[0] == 8
+    worker.run(worker.job(1, True), worker.job(0))
+    assert worker.logged() == "begun"
+    worker.tell(("upload", "sync", 9, None))
+    assert [worker.get()[0] for _ in range(2)] == [9, 10]
 
 
 def test_when_all_threads_are_inside_handlers_what_waits_can_be_recalled(start: Start) -> None:

@@ -51,9 +51,11 @@ pub struct Processes {
     pub reload_on_change: bool,
 }
 
-/// That of the embedded interpreter.
+/// Shorter than that of the embedded interpreter: a worker's lead stands in line for the interpreter at each read and each
+/// write, behind whatever computes. Two processes, 32 fast connections beside four that compute 20 ms each: p99 8 ms, 16 ms
+/// with 1 ms; 2 % fewer calls of handlers that all compute 2 ms.
 #[cfg(feature = "processes")]
-const SWITCH_INTERVAL: Duration = Duration::from_millis(1);
+const SWITCH_INTERVAL: Duration = Duration::from_micros(250);
 const MOST_PROCESSES: usize = 256;
 const MOST_THREADS: usize = 1024;
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 from contextvars import Context
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Callable, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 
 from httpy_rs._embed import name_thread
 from httpy_rs._exception import attempt
@@ -35,7 +35,11 @@ class Seat:
         self.guard = Guard(is_shieldable=True)
         # It has taken a job, and has not come back. Under the lock of the lane.
         self.is_busy = False
-        # Released by who makes it lead.
+        # A call that the lead has given to it, until that has ended. Likewise, as the next one.
+        self.given: Optional[Call] = None
+        # A call of which is to be known whether it is slow, and from when on.
+        self.watched: Optional[Tuple[Call, float]] = None
+        # Released by who makes it lead, or gives it a call.
         self.bell = _thread.allocate_lock()
         self.bell.acquire()
 
@@ -51,13 +55,15 @@ class Seat:
         try:
             while True:
                 self.bell.acquire()
-                while True:
-                    call = lane.take(self)
-                    if call is None:
-                        break
-                    outlet.put(self._answer(call))
+                call = self.given or lane.take(self)
+                while call is not None:
+                    message = self._answer(call)
+                    if self.watched is not None:
+                        lane.judge(self, call)
+                    outlet.put(message)
                     if call.receiving is not None:
                         lane.forget(call)
+                    call = lane.take(self)
         except BaseException as error:
             self._connection.fail(error)
 

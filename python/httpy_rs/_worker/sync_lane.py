@@ -2,7 +2,9 @@
 
 One thread leads: it reads the lane, runs jobs one after the other, and writes the replies, so that a quick handler
 costs no change of threads. While the lead is inside a handler and jobs wait, the parent says so, and another thread
-becomes lead (`relieve`). Jobs begin in the order in which they came, each noted in the mark as it is taken.
+becomes lead (`relieve`). A handler that goes on for long after that is known to be slow on its route: while it is, the
+lead gives its jobs to other threads, so that nothing behind them is held up. Jobs begin in the order in which they
+came, each noted in the mark as it is taken.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import socket
 from collections import deque
 from threading import Lock
 from time import monotonic
-from typing import Deque, List, Optional, Tuple
+from typing import Deque, List, Optional, Set, Tuple
 
 from httpy_rs._worker import mark
 from httpy_rs._worker.call import SYNC, Call
@@ -19,6 +21,12 @@ from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import READ_SIZE
 from httpy_rs._worker.inlet import Inlet
 from httpy_rs._worker.seat import Seat
+
+# A handler that runs for so many seconds is slow. Where others compute, a quick one may take a few switch intervals.
+SLOW = 0.005
+
+# A handler by its number, and its route.
+Place = Tuple[object, object]
 
 
 class SyncLane:
@@ -37,6 +45,9 @@ class SyncLane:
         self._lock = Lock()
         self._lead: Optional[Seat] = None
         self._idle: List[Seat] = []
+        self._slow: Set[Place] = set()
+        # Others have begun since one of those.
+        self._is_mixed = False
         # The lead waits for the socket, which is nobody else's meanwhile.
         self._reading = False
 
@@ -56,12 +67,13 @@ class SyncLane:
                     self._idle.append(seat)
                     break
                 self._lead = seat  # also where all threads were in handlers
-                if self._jobs:
+                while self._jobs:
                     call = self._jobs.popleft()
                     self._inlet.begin(call)
                     mark.begin(self._memory, SYNC, self._inlet.latest)
-                    seat.is_busy = True
-                    return call
+                    if not self._slow or not self._gives(call):
+                        seat.is_busy = True
+                        return call
                 self._reading = True
             self.outlet.flush()
             self._read()
@@ -74,6 +86,13 @@ class SyncLane:
         call.receiving.close()
         with self._lock:
             self._inlet.end(call.number)
+
+    def judge(self, seat: Seat, call: Call) -> None:
+        """Notes whether this call, which has ended, was slow, if that is the one to be looked at."""
+        with self._lock:
+            watched, seat.watched, seat.given = seat.watched, None, None
+            if watched is not None and watched[0] is call:
+                (self._slow.add if monotonic() - watched[1] >= SLOW else self._slow.discard)(_place(call))
 
     def _read(self) -> None:
         data = self._socket.recv(READ_SIZE)
@@ -94,6 +113,8 @@ class SyncLane:
             lead = self._lead
             if lead is not None and lead.is_busy:
                 self._lead = None
+                if lead.guard.call is not None:
+                    lead.watched = lead.guard.call, monotonic()
                 self._appoint()
 
     def recall(self) -> List[int]:
@@ -142,9 +163,9 @@ class SyncLane:
     def running(self, number: int) -> Optional[Call]:
         """The call of this number, while it runs."""
         for seat in self.seats:
-            call = seat.guard.call
-            if call is not None and call.number == number:
-                return call
+            for call in (seat.guard.call, seat.given):
+                if call is not None and call.number == number:
+                    return call
         return None
 
     def interrupt(self, number: int) -> None:
@@ -178,12 +199,35 @@ class SyncLane:
 
     def _appoint(self) -> None:
         """A thread that idles, or a new one, leads from now on; nobody, where there is none."""
+        self._lead = self._free()
+        if self._lead is not None:
+            self._lead.bell.release()
+
+    def _gives(self, call: Call) -> bool:
+        """Has a thread that idles, or a new one, run this call, if it is known to be slow. False where there is no such
+        thread, and where all calls are slow: they are better off one after the other.
+        """
+        if _place(call) not in self._slow:
+            self._is_mixed = True
+            return False
+        seat = self._free() if self._is_mixed else None
+        self._is_mixed = False
+        if seat is None:
+            return False
+        seat.is_busy, seat.given, seat.watched = True, call, (call, monotonic())
+        seat.bell.release()
+        return True
+
+    def _free(self) -> Optional[Seat]:
         if self._idle:
-            self._lead = self._idle.pop()
-        elif len(self.seats) < self._threads:
-            self._lead = Seat(self, self._connection, len(self.seats) + 1)
-            self.seats.append(self._lead)
-            self._lead.start()
-        else:
-            return
-        self._lead.bell.release()
+            return self._idle.pop()
+        if len(self.seats) == self._threads:
+            return None
+        seat = Seat(self, self._connection, len(self.seats) + 1)
+        self.seats.append(seat)
+        seat.start()
+        return seat
+
+
+def _place(call: Call) -> Place:
+    return call.job[1], call.job[8][1]

@@ -150,7 +150,7 @@ impl PyAppBuilder {
     /// Python's switch interval (`sys.setswitchinterval`): after so long a handler that computes lets others run. Shorter
     /// ones help quick handlers beside those that compute; longer ones wake fewer threads while C code keeps the
     /// interpreter. Shared by all apps of the process, and not to be changed by Python code. Defaults to 1 ms (CPython's own
-    /// is 5 ms); where Python ran already in the process, to what is set there.
+    /// is 5 ms), where Python ran already in the process to what is set there, and in worker processes to 250 µs.
     pub fn switch_interval(mut self, interval: Duration) -> Self {
         self.config.switch_interval = Some(interval);
         self

@@ -35,6 +35,15 @@ pub fn are_processes() -> bool {
     }
 }
 
+/// Python's switch interval where an app does not say otherwise, in seconds.
+///
+/// # Panics
+///
+/// As [`chosen`].
+pub fn switch_interval() -> f64 {
+    if are_processes() { 0.000_25 } else { 0.001 }
+}
+
 /// Processes of the Python that the suites were built with, where that is known.
 pub fn processes(count: usize) -> Processes {
     let processes = Executor::processes(count);

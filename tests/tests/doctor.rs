@@ -25,7 +25,7 @@ async fn the_report_is_about_the_interpreter_that_serves() {
     } else {
         assert!(library.is_some_and(|library| library.contains("libpython")));
     }
-    assert_eq!(facts.switch_interval, Some(if executor::are_processes() { 0.000_25 } else { 0.001 }));
+    assert_eq!(facts.switch_interval, Some(executor::switch_interval()));
     assert_eq!((facts.free_threaded, facts.gil), (false, true));
     assert_eq!(diagnosis.config.target, app.target("handle"));
 }

@@ -189,8 +189,8 @@ BURNING = """
     import httpy_rs
     ended = []
     def burning(*six):
-        logging.warning("begun")
         try:
+            logging.warning("begun")
             while True:
                 pass
         finally:

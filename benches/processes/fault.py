@@ -16,6 +16,7 @@ from .server import Server, processes
 
 # Kills are that far apart, which is more than the second within which the log tells of no second one.
 SECONDS_APART = 1.05
+MORE = re.compile(r"^and in (\d+) more$", re.MULTILINE)
 DIED = re.compile(r"httpy-process-\d+ \(process (\d+)\) was killed by SIGKILL")
 
 
@@ -51,7 +52,7 @@ def killed(program, options):
             load.run(5 if options.quick else 60)
         statuses, lost = seen_of(load)
         log = server.log()
-        told = log.count("\nit was in: ")
+        told = log.count("\nit was in: ") + sum(map(int, MORE.findall(log)))
         after = server.settled(before), server.zombies()
         code, _ = server.end()
     return {

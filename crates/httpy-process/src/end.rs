@@ -8,7 +8,7 @@ use httpy_core::{Fault, Outcome, Running};
 
 use crate::after::After;
 use crate::call::Progress;
-use crate::handover::{Ended, Handler, MOST_RUNNING, Reason};
+use crate::handover::{Ended, Handler, Reason};
 use crate::reply::{end, end_stream};
 use crate::traffic::{LANES, index};
 use crate::worker::Worker;
@@ -26,11 +26,9 @@ impl Worker {
                     after.back.extend(call.put_back());
                     continue;
                 }
-                if running.len() < MOST_RUNNING {
-                    let target = handlers.get(call.target.index).map_or_else(String::new, |it| it.target.clone());
-                    let route = call.ticket.call.details.route.clone();
-                    running.push(Running { target, route, elapsed: call.ticket.pushed.elapsed() });
-                }
+                let target = handlers.get(call.target.index).map_or_else(String::new, |it| it.target.clone());
+                let route = call.ticket.call.details.route.clone();
+                running.push(Running { target, route, elapsed: call.ticket.pushed.elapsed() });
                 let text = format!("its worker process, {} ({}), {}", self.name, self.pid, died(&reason));
                 if matches!(call.progress, Progress::Open(_)) {
                     end(call, Outcome::Crashed(text), after);

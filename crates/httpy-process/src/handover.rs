@@ -100,12 +100,9 @@ impl Tally {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) reason: Reason,
-    /// What had begun and was not answered, at most [`MOST_RUNNING`] of it.
+    /// What had begun and was not answered.
     pub(crate) running: Vec<Running>,
 }
-
-/// So many calls are told of when a worker dies.
-pub(crate) const MOST_RUNNING: usize = 8;
 
 /// Why the connection to a worker has ended.
 #[derive(Debug)]

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+/// So many of the calls that a worker was in are named.
+const MOST_RUNNING: usize = 8;
+
 /// One line of the log about a worker process; `Display` is its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProcessNotice {
@@ -14,7 +17,7 @@ pub enum ProcessNotice {
         process: u32,
         /// How, as half a sentence: `was killed by SIGSEGV`.
         how: String,
-        /// The calls that it was in, or some of them.
+        /// The calls that it was in, of which the text has some.
         running: Vec<Running>,
         /// The last lines of its standard error.
         said: Vec<String>,
@@ -85,9 +88,12 @@ impl fmt::Display for ProcessNotice {
                 if let Some(pause) = again_in {
                     write!(f, "; another one is started in {pause:.1?}")?;
                 }
-                for Running { target, route, elapsed } in running {
+                for Running { target, route, elapsed } in running.iter().take(MOST_RUNNING) {
                     write!(f, "\nit was in: {target}, after {elapsed:.1?}")?;
                     route.as_ref().map_or(Ok(()), |route| write!(f, ", route {route}"))?;
+                }
+                if let more @ 1.. = running.len().saturating_sub(MOST_RUNNING) {
+                    write!(f, "\nand in {more} more")?;
                 }
                 lines(f, said)
             }
@@ -139,6 +145,12 @@ mod tests {
              it has printed last:\n  Fatal Python error: Segmentation fault"
         );
         assert_eq!((died.target(), died.worker()), ("worker:handle", "httpy-process-2"));
+        if let ProcessNotice::Died { running, .. } = &mut died {
+            *running = vec![running[0].clone(); MOST_RUNNING + 3];
+        }
+        let text = died.to_string();
+        assert_eq!(text.matches("\nit was in: worker:handle").count(), MOST_RUNNING);
+        assert!(text.contains("\nand in 3 more\nit has printed last:"), "{text}");
         if let ProcessNotice::Died { running, said, again_in, .. } = &mut died {
             (*running, *said, *again_in) = (Vec::new(), Vec::new(), None);
         }

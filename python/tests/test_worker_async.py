@@ -61,6 +61,45 @@ def test_what_is_cancelled_before_it_began_does_not_run(start: Start) -> None:
     assert (number, kind, exception[0]) == (1, "e", "asyncio.exceptions.CancelledError")
 
 
+def test_what_has_come_by_the_time_another_is_cancelled_begins(start: Start) -> None:
+    source = """
+        import asyncio, threading
+        first, second, blocks = threading.Event(), threading.Event(), threading.Event()
+        def block():
+            blocks.set()
+            second.wait()
+        async def handler(method, path, params, query, headers, body):
+            if body == "block":
+                handler.loop = asyncio.get_running_loop()
+                blocks.set()
+                first.wait()
+            return 200, body, {}
+        def behind(*six):
+            blocks.wait()
+            blocks.clear()
+            handler.loop.call_soon_threadsafe(block)
+            return 200, None, {}
+        def swap(*six):
+            first.set()
+            blocks.wait()
+            return 200, None, {}
+        def free(*six):
+            second.set()
+            return 200, None, {}
+    """
+    worker = start(source, "handler", "behind", "swap", "free").ready()
+    worker.call(0, "block", lane="async")
+    worker.result(1)
+    # The loop goes from one to the other without looking at its sockets: what comes meanwhile is found by the latter.
+    worker.tell(("cancel", "async", 99))
+    worker.ask("figures")
+    worker.result(2)
+    worker.call(0, "behind", lane="async")
+    worker.result(3)
+    assert worker.get("async") == (1, "r", (200, "block", {}))
+    assert worker.get("async") == (2, "r", (200, "behind", {}))
+
+
 @pytest.mark.parametrize("waits", [False, True])
 def test_what_a_coroutine_raises_or_exits_with_is_its_calls(start: Start, waits: bool) -> None:
     source = f"""

@@ -102,8 +102,6 @@ pub enum OfThreads {
     HostProcess,
     /// Code of ours that calls handlers can panic.
     Panics,
-    /// An event loop that computes is always freed at the deadline of the call that keeps it.
-    FreedLoops,
 }
 
 impl OfThreads {
@@ -123,8 +121,6 @@ impl OfThreads {
                 "a worker process is the code's own, with its streams, its signals, its threads and its life"
             }
             Self::Panics => "a worker process is plain Python",
-            // To be found out: about one run in twenty of the suite waits for ever.
-            Self::FreedLoops => "the interruption of a loop that computes gets lost now and then in a worker process",
         }
     }
 }

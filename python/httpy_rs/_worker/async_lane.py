@@ -109,6 +109,8 @@ class AsyncLane:
                 running.sending.wake()
             if running.task is not None:
                 running.task.cancel()
+        # What was found on the way: nothing on the socket tells of it any more.
+        self._begin()
 
     def credit(self, number: int, size: int) -> None:
         """So many bytes of a streamed reply were taken."""

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use httpy_tests::app::{ask, get};
-use httpy_tests::executor::{self, OfThreads};
 use httpy_tests::gate::Gate;
 use httpy_tests::log;
 use tracing::Level;
@@ -137,9 +136,6 @@ async fn a_handler_that_goes_on_though_it_was_cancelled_is_told_of_once() {
 
 #[tokio::test]
 async fn a_loop_that_computes_is_told_of_once_and_freed_at_the_deadline() {
-    if executor::lacks(OfThreads::FreedLoops) {
-        return;
-    }
     for (path, first) in [("/spin", true), ("/spin_later", false)] {
         let turn = Turn::with(SOURCE, |builder| builder.loop_blocked_after(Duration::from_millis(50))).await;
         let (call, _held) = turn.begin_call(path).await;

@@ -16,7 +16,7 @@ from .server import Server, processes
 
 # Kills are that far apart, which is more than the second within which the log tells of no second one.
 SECONDS_APART = 1.05
-MORE = re.compile(r"^and in (\d+) more$", re.MULTILINE)
+MORE = re.compile(r"^and in (\d+) more\b", re.MULTILINE)
 DIED = re.compile(r"httpy-process-\d+ \(process (\d+)\) was killed by SIGKILL")
 
 

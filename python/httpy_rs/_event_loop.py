@@ -14,7 +14,7 @@ from typing import Any, Awaitable, Callable, Coroutine, List, Tuple
 
 from httpy_rs._deadline import DeadlineExceeded
 from httpy_rs._exception import FRAME_LIMIT, attempt, clean
-from httpy_rs._stack import capture
+from httpy_rs._stack import capture, of_app
 
 # File, line, function; the outermost frame first.
 Frames = List[Tuple[str, int, str]]
@@ -188,12 +188,7 @@ def call(loop: asyncio.AbstractEventLoop, function: Callable[[], Any], limit: fl
 
 def current_call(loop: asyncio.AbstractEventLoop, thread: int) -> tuple[object, Frames]:
     """The task that runs on `loop`, whose thread has this identifier, and that thread's frames from the task on."""
-    frames = capture(thread)
-    own = 0
-    while own < len(frames) and (frames[own][0].startswith(_ASYNCIO) or frames[own][0].startswith("<httpy_rs>")):
-        own += 1
-    # Without any of its own the thread is in the loop itself, which is worth seeing too.
-    return asyncio.current_task(loop), frames[own:] or frames
+    return asyncio.current_task(loop), of_app(capture(thread), _ASYNCIO)
 
 
 def task_frames(task: asyncio.Task[Any]) -> Frames:

@@ -15,6 +15,9 @@ FRAME_LIMIT = 200
 
 NO_MESSAGE = "<exception str() failed>"
 
+# The import system, and what runs code in a context, which is Python code of its own on PyPy.
+_MACHINERY = ("httpy_rs", "importlib", "_contextvars")
+
 T = TypeVar("T")
 
 
@@ -39,7 +42,7 @@ def type_name_of(kind: type) -> str:
 
 
 def user_frames(exc: BaseException) -> TracebackType | None:
-    """The traceback from the first frame that is neither the import system's nor this package's."""
+    """The traceback from the first frame that is not of this package or of what runs code for it."""
     frames = exc.__traceback__
     while frames is not None and _is_machinery(frames.tb_frame):
         frames = frames.tb_next
@@ -50,7 +53,7 @@ def _is_machinery(frame: FrameType) -> bool:
     if frame.f_code.co_filename.startswith("<frozen importlib"):
         return True
     module = frame.f_globals.get("__name__")
-    return isinstance(module, str) and module.partition(".")[0] in ("httpy_rs", "importlib")
+    return isinstance(module, str) and module.partition(".")[0] in _MACHINERY
 
 
 def _innermost(frames: TracebackType | None) -> str:

@@ -6,6 +6,7 @@ lines are looked up afterwards.
 
 from __future__ import annotations
 
+import contextvars
 import sys
 import traceback
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     # File, line, function; the outermost frame first.
     Frames = List[Tuple[str, int, str]]
 
+_PACKAGE = "<httpy_rs>"
+# Where code is run in a context, which is Python code on PyPy.
+_CONTEXTVARS: str = getattr(sys.modules[contextvars.Context.__module__], "__file__", _PACKAGE)
+
 
 def capture(thread: int) -> Frames:
     """The innermost frames of the thread with this identifier; none while it runs no Python code."""
@@ -28,6 +33,16 @@ def capture(thread: int) -> Frames:
         frame = frame.f_back
     frames.reverse()
     return frames
+
+
+def of_app(frames: Frames, *folders: str) -> Frames:
+    """Without the outermost ones that are of this package or in one of `folders`: what brought the thread to the app's
+    code. All of them where there is none of that, which is worth seeing too.
+    """
+    own = 0
+    while own < len(frames) and frames[own][0].startswith((_PACKAGE, _CONTEXTVARS, *folders)):
+        own += 1
+    return frames[own:] or frames
 
 
 def show(frames: Frames) -> str:

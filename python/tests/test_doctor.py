@@ -56,6 +56,7 @@ def test_a_folder_that_a_pth_file_names_is_told_with_the_file(monkeypatch: pytes
     assert found[str(tmp_path / "relative")] == ("pth_file", str(file), False)
 
 
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="its standard library is one folder, which exists")
 def test_the_standard_library_is_known_also_where_it_does_not_exist() -> None:
     kinds = [entry["origin"] for entry in report()["path"] if "lib-dynload" in entry["dir"] or ".zip" in entry["dir"]]
     assert kinds == ["standard_library"] * len(kinds)

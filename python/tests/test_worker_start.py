@@ -159,6 +159,7 @@ def test_when_the_control_socket_ends_so_does_the_worker_whatever_it_does(start:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system sends no signal of choice")
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="elsewhere C code keeps no interpreter")
 def test_when_the_parent_ends_so_does_a_worker_whose_interpreter_is_kept_by_c_code(start: Start) -> None:
     source = """
         import ctypes
@@ -251,5 +252,5 @@ def test_the_doctor_looks_at_a_worker_and_figures_are_counted(start: Start) -> N
     worker = start(PLAIN, "handler").ready()
     assert '"version"' in worker.ask("examine")
     blocks, pauses, calls, lag = worker.ask("figures")
-    assert blocks > 0
+    assert (blocks > 0) == (sys.implementation.name == "cpython")
     assert (pauses, calls, lag) == ([], 0, 0.0)

@@ -44,10 +44,11 @@ pub fn switch_interval() -> f64 {
     if are_processes() { 0.000_25 } else { 0.001 }
 }
 
-/// Processes of the Python that the suites were built with, where that is known.
+/// Processes of the Python that `HTTPY_TEST_PYTHON` names, else of the one that the suites were built with, where that is
+/// known.
 pub fn processes(count: usize) -> Processes {
     let processes = Executor::processes(count);
-    match env::var_os("PYO3_PYTHON") {
+    match env::var_os("HTTPY_TEST_PYTHON").or_else(|| env::var_os("PYO3_PYTHON")) {
         Some(python) => processes.python(python),
         None => processes,
     }

@@ -155,10 +155,10 @@ class SyncLane:
 
     def stacks(self) -> List[Tuple[str, int, str]]:
         """Where each call is."""
-        from httpy_rs._stack import capture, show
+        from httpy_rs._stack import capture, of_app, show
 
         found = [(seat.guard.call, capture(seat.guard.thread)) for seat in self.seats]
-        return [(SYNC, call.number, show(frames)) for call, frames in found if call is not None]
+        return [(SYNC, call.number, show(of_app(frames))) for call, frames in found if call is not None]
 
     def running(self, number: int) -> Optional[Call]:
         """The call of this number, while it runs."""

@@ -1,7 +1,8 @@
 //! `Watched`: a call that runs on though nobody waits for it any more, and when something is done about it.
 //!
 //! A plain handler is interrupted at its deadline, and again every second; an `async def` one is cancelled at once, and
-//! interrupted where it is past its deadline and keeps its event loop, so that it cannot be cancelled. A plain one that has not come back so long after the deadline never will: its worker is killed.
+//! interrupted where it is past its deadline and keeps its event loop, so that it cannot be cancelled. A plain one that has
+//! not come back `lost_after` after its deadline never will: its worker is killed.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};

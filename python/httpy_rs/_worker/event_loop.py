@@ -167,12 +167,14 @@ class EventLoop:
         """How many calls are under way, and how many seconds the loop took to come round when it was last asked to."""
         if self._loop is None or self.lane is None:
             return 0, 0.0
-        if self._asked is None:
+        # Read once: the loop may come round at any time.
+        asked = self._asked
+        if asked is None:
             self._asked = monotonic()
             self._loop.call_soon_threadsafe(self._came_round, None)
             lag = self._lag
         else:
-            lag = monotonic() - self._asked
+            lag = monotonic() - asked
         return len(self.lane.running), lag
 
     def _came_round(self, number: Optional[int]) -> None:

@@ -27,10 +27,10 @@ QUICK = [("GET", "/price/apple", b"", 0.02)] * 6
 LOADS = {
     # Two at a time compute: as many as the example allows.
     "burner": [("POST", "/report", NUMBERS, 0.0)] * 2,
-    # Four times as many ask the supplier as there are workers.
-    "sleeper": [("GET", "/delivery/pear?seconds=0.5", b"", 0.0)] * 256,
+    # Twice as many ask the supplier as there are workers.
+    "sleeper": [("GET", "/delivery/pear?seconds=0.5", b"", 0.0)] * 1024,
     # More than workers and queue have places for.
-    "overload": [("GET", "/delivery/pear?seconds=0.5", b"", 0.0)] * 1300,
+    "overload": [("GET", "/delivery/pear?seconds=0.5", b"", 0.0)] * 1700,
     # Some of everything, and what is wrong now and then.
     "status": [
         ("POST", "/report", NUMBERS, 1.0),

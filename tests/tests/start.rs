@@ -209,7 +209,7 @@ async fn a_second_app_with_other_workers_is_refused_with_both_numbers() {
         return;
     }
     let server = Server::new(HANDLER).app(HANDLER).config(|config| config.workers = (1..=7).into());
-    fails(server, "differs", &["1..=64", "1..=7"]).await;
+    fails(server, "differs", &["1..=512", "1..=7"]).await;
 }
 
 #[tokio::test]

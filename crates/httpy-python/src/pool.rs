@@ -218,10 +218,10 @@ impl Crew {
     }
 
     /// Starts the worker of `seat` for jobs that wait. Without it they are taken by the workers that exist, or by the one
-    /// that the next job calls.
+    /// that the next job calls. Must be called detached.
     pub(crate) fn start_or_log(crew: &Arc<Self>, seat: Seat) {
         if let Err(error) = Self::start(crew, seat) {
-            tracing::error!(target: "httpy", %error, "no thread for another worker");
+            crew.notify(&Notice::NoThread { error: error.to_string() });
         }
     }
 

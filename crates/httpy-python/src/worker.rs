@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use httpy_core::{
     Fault, Finish, Freight, Job, Kept, Notice, Outcome, Seat, Step, Take, TargetId, Ticket, Upload, Wait, Wants,
@@ -42,20 +42,24 @@ pub(crate) fn name(seat: Seat) -> String {
 
 /// Runs the worker of `seat` until it retires.
 pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
+    let mut room = Vec::new();
+    if crew.queue.wait(seat, || crew.let_out(&mut room)) == Wait::Retire {
+        return;
+    }
     let called = Instant::now();
     attach(|py| {
+        let mut worker = Worker { crew, targets: Vec::new(), line: (called, called), room };
+        let turn = worker.begin_turn(seat, called, crew.interpreter.switch_interval());
         // App code may have broken `threading`; a worker without a name still works.
         drop(crew.interpreter.name_thread(py, &name(seat)));
-        let line = (called, Instant::now());
-        Worker { crew, targets: Vec::new(), line, room: Vec::new() }.drain(py, seat);
+        worker.drain(py, seat, turn);
         drop(crew.interpreter.forget_thread(py));
     });
 }
 
 impl Worker<'_> {
-    fn drain(&mut self, py: Python<'_>, seat: Seat) {
+    fn drain(&mut self, py: Python<'_>, seat: Seat, mut turn: Turn) {
         let crew = self.crew;
-        let mut turn = Turn::new(crew.interpreter.switch_interval());
         loop {
             let (take, looked) = self.next(py, seat, &mut turn);
             match take {
@@ -98,12 +102,18 @@ impl Worker<'_> {
     fn wait(&mut self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> Wait {
         let (crew, room) = (self.crew, &mut self.room);
         let (wait, called) = py.detach(|| (crew.queue.wait(seat, || crew.let_out(room)), Instant::now()));
-        *turn = Turn::new(turn.interval);
         if wait == Wait::Attach {
-            self.line = (called, turn.begun);
-            crew.queue.attached(seat, turn.begun.duration_since(called) >= turn.interval);
+            *turn = self.begin_turn(seat, called, turn.interval);
         }
         wait
+    }
+
+    /// It has the interpreter, for which it has stood in line since it was `called`.
+    fn begin_turn(&mut self, seat: Seat, called: Instant, interval: Duration) -> Turn {
+        let turn = Turn::new(interval);
+        self.line = (called, turn.begun);
+        self.crew.queue.attached(seat, turn.begun.duration_since(called), interval);
+        turn
     }
 
     fn run(&mut self, py: Python<'_>, job: Job, seat: Seat, looked: Instant) {

@@ -38,7 +38,7 @@ pub struct Config {
     /// What runs the handlers. Defaults to threads.
     #[serde(default)]
     pub executor: Executor,
-    /// Worker threads. Defaults to 1 to 64.
+    /// Worker threads. Defaults to 1 to 512.
     #[serde(default)]
     pub workers: Workers,
     /// Calls that may wait for a worker. Defaults to 1024.
@@ -132,7 +132,7 @@ pub struct Workers {
     /// So many stay when there is nothing to do. Defaults to 1.
     #[serde(default = "min_workers")]
     pub min: usize,
-    /// So many there are at most. Defaults to 64.
+    /// So many there are at most. Defaults to 512.
     #[serde(default = "max_workers")]
     pub max: usize,
 }
@@ -166,7 +166,7 @@ fn min_workers() -> usize {
 }
 
 fn max_workers() -> usize {
-    64
+    512
 }
 
 fn queue() -> usize {

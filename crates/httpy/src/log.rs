@@ -128,6 +128,11 @@ pub(crate) fn notice(notice: &Notice) {
         Notice::Slow { call, .. } => {
             tracing::warn!(target: "httpy", handler, left_out = call.left_out, "{notice}");
         }
+        Notice::NoThread { .. } => {
+            if let Some(left_out) = LOG.admit("thread", Instant::now()) {
+                tracing::error!(target: "httpy", left_out, "{notice}");
+            }
+        }
         Notice::Uncancelled { .. } | Notice::Blocked { .. } | Notice::Left { .. } => {
             tracing::warn!(target: "httpy", handler, "{notice}");
         }

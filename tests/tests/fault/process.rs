@@ -5,8 +5,9 @@ use std::os::unix::process::ExitStatusExt;
 use httpy_tests::child::Server;
 use httpy_tests::client::request;
 use httpy_tests::executor::{self, OfThreads};
+use httpy_tests::gate::Gate;
 
-use super::{ends, serves};
+use super::{complaints, ends, serves};
 
 #[tokio::test]
 async fn an_abort_ends_the_process_and_is_the_one_fault_that_does() {
@@ -26,6 +27,35 @@ async fn threads_that_a_handler_leaves_behind_are_served_beside_and_named_at_the
     assert_eq!(child.get("/").await.text(), "started");
     let ended = ends(child, &["a thread that Python code started still runs at the exit"]).await;
     ended.assert_says(&["thread=\"never-ending\""]);
+}
+
+#[tokio::test]
+async fn without_room_for_more_threads_the_workers_that_there_are_take_all_calls() {
+    const CALLS: usize = 12;
+    if executor::lacks(OfThreads::HostProcess) {
+        return;
+    }
+    let (child, gate) = (Server::fault("no_threads").start().await, Gate::new().await);
+    assert_eq!(child.get("/limit").await.text(), "done");
+    let mut calls = Vec::new();
+    for _ in 0..CALLS {
+        calls.push(super::ask(&child, &format!("/?gate={}", gate.port)).await);
+    }
+    child.wait_for("no thread for one more worker, though calls wait: ").await;
+    for _ in 0..CALLS {
+        drop(gate.arrival().await);
+    }
+    for mut call in calls {
+        assert_eq!(call.receive("GET").await.text(), "done");
+    }
+    assert_eq!(child.get("/lift").await.text(), "done");
+    serves(&child).await;
+    child.signal("TERM").await;
+    let ended = child.wait().await;
+    ended.assert_code(0);
+    let logged = complaints(&ended);
+    assert!(logged.iter().all(|line| line.contains("no thread for one more worker")), "{ended:?}");
+    assert!(logged.len() < CALLS / 2, "once per second at most\n{ended:?}");
 }
 
 #[tokio::test]

@@ -58,6 +58,11 @@ pub enum Notice {
         /// How many are lost.
         lost: usize,
     },
+    /// Calls wait, and the system gives no thread for one more worker: they are left to those that there are.
+    NoThread {
+        /// What the system says.
+        error: String,
+    },
     /// A lost worker has come back.
     Returned {
         /// The number of the worker.
@@ -161,6 +166,7 @@ impl Notice {
             | Self::Left { .. }
             | Self::LoopFailed { .. }
             | Self::Spent { .. }
+            | Self::NoThread { .. }
             | Self::Held { .. } => "",
             Self::Process(notice) => notice.target(),
         }
@@ -251,6 +257,7 @@ impl fmt::Display for Notice {
                 "{lost} workers are lost, and all {replacements} replacements are spent: there are fewer workers until \
                  some come back; only a restart of the process ends handlers that never return"
             ),
+            Self::NoThread { error } => write!(f, "no thread for one more worker, though calls wait: {error}"),
             Self::Returned { worker, call } => {
                 write!(f, "worker {worker} is back: {} ended after {:.1?}", call.target, call.elapsed)
             }

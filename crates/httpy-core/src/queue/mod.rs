@@ -189,13 +189,14 @@ impl<J> Queue<J> {
         self.lock().step_down(seat, now)
     }
 
-    /// Says, before its next [`take`](Self::take), that the worker of `seat` was called and has got the interpreter, and
-    /// whether it had to wait for a whole switch interval: so the lead's handler computes, or has let go.
-    pub fn attached(&self, seat: Seat, waited_long: bool) {
-        self.lock().attached(seat, waited_long);
+    /// Says, before its next [`take`](Self::take), that the worker of `seat` was called and has got the interpreter, and for
+    /// how long it has `waited` for that; `interval` is the switch interval. So the lead's handler computes, or has let go.
+    pub fn attached(&self, seat: Seat, waited: Duration, interval: Duration) {
+        self.lock().attached(seat, waited, interval);
     }
 
-    /// Sleeps, detached, until the worker of `seat` is called or may retire. `let_out` is that of [`take`](Self::take).
+    /// Sleeps, detached, until the worker of `seat` is called or may retire; a new one comes here first. `let_out` is that of
+    /// [`take`](Self::take).
     pub fn wait(&self, seat: Seat, mut let_out: impl FnMut()) -> Wait {
         let bell = &self.bells[seat.0];
         let mut state = self.lock();
@@ -219,11 +220,15 @@ impl<J> Queue<J> {
                         Rest::Attach => return Wait::Attach,
                         Rest::Retire => return Wait::Retire,
                         // It may have been called meanwhile.
-                        Rest::Sleep | Rest::LookOn => state = self.lock(),
+                        Rest::Sleep | Rest::LookOn | Rest::HoldOff(_) => state = self.lock(),
                     }
                 }
                 Rest::Attach => return Wait::Attach,
                 Rest::Retire => return Wait::Retire,
+                Rest::HoldOff(time) => {
+                    state = bell.wait_for(state, time).0;
+                    state.has_held_off(seat);
+                }
                 Rest::Sleep if state.may_retire() => {
                     let (guard, timed_out) = bell.wait_for(state, self.retire_after);
                     state = guard;

@@ -85,7 +85,7 @@ impl Case {
 
     /// The worker loop of `httpy-python`, without Python.
     fn work(self: &Arc<Self>, seat: Seat) {
-        loop {
+        while self.queue.wait(seat, || self.let_out()) == Wait::Attach {
             let mut attached = self.attach();
             loop {
                 if self.short_turns && self.queue.step_down(seat, self.begun) {
@@ -120,9 +120,6 @@ impl Case {
                 self.running.lock().unwrap()[seat.0] = None;
             }
             drop(attached);
-            if self.queue.wait(seat, || self.let_out()) == Wait::Retire {
-                return;
-            }
         }
     }
 
@@ -221,6 +218,24 @@ fn a_worker_that_looks_on_takes_over_from_a_lead_that_does_not_go_on() {
         case.push(0, Returns);
         case.push(1, WaitsFor(3));
         case.push(2, Returns);
+        case.wait_for(3);
+        case.end(3);
+    });
+}
+
+#[test]
+fn a_worker_that_holds_off_takes_over_when_its_time_is_up() {
+    model(|| {
+        let case = Case::new(seats(2, 2), 3);
+        case.queue.lock().crowd().form();
+        case.push(0, Returns);
+        case.push(1, WaitsFor(3));
+        case.push(2, Returns);
+        {
+            // Nobody falls asleep between the time that passes and the bell.
+            let _state = case.queue.lock();
+            case.queue.bells.iter().for_each(Bell::time_passes);
+        }
         case.wait_for(3);
         case.end(3);
     });

@@ -8,6 +8,7 @@
 //! | working or computing, overtaken | yes, or about to be | finishes the one job it is in | idle; coming when jobs wait and nobody comes; the lead when nobody leads |
 //! | coming | waits to be | queues for the interpreter itself: on a GIL build it stands by | attached: it is the lead; no job is left before that: idle |
 //! | looking on | no | looks every 0.5 ms whether the lead goes on | it does not: coming; nothing is left to do: idle |
+//! | holding off | no | sleeps while others compute | the time is up: coming; nothing is left to do: idle |
 //! | idle | no | sleeps | called: coming; idle for long: free |
 //! | lost | unknown | is in a handler that does not end | it ends after all: working |
 //! | free | | has no thread | a thread is started: coming |
@@ -18,6 +19,8 @@
 //! threads in line for the interpreter would only fight over it, so that one is enough, but for this: CPython gives the
 //! interpreter to those in line in turn, and every handler that computes stands in that line as well. One more stands by
 //! for each of them, up to [`MOST_STANDBYS`], or short handlers would wait for all of them between any two turns.
+//!
+//! Where a [`Crowd`] of handlers computes, there is one standby, and it [holds off](Place::HoldingOff) before it lines up.
 //!
 //! While handlers are quick, nobody stands in that line at all: CPython would take the interpreter from the lead once per
 //! switch interval for nothing. The standby looks on instead, and lines up when the lead has been in one handler for long.
@@ -30,11 +33,16 @@
 
 #[cfg(test)]
 mod check;
+mod crowd;
 mod place;
+#[cfg(test)]
+#[cfg(not(httpy_model))]
+mod tests;
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use self::crowd::Crowd;
 pub(super) use self::place::Place;
 use self::place::Places;
 use super::pace::Pace;
@@ -52,6 +60,8 @@ pub(super) enum Rest {
     Retire,
     /// Sleep for a moment, then say with [`State::has_looked`] whether the lead goes on.
     LookOn,
+    /// Sleep for so long, then say so with [`State::has_held_off`].
+    HoldOff(Duration),
     /// Sleep until it is called.
     Sleep,
 }
@@ -75,6 +85,7 @@ pub(super) struct State<J> {
     free: Vec<Seat>,
     limits: Seats,
     pace: Pace,
+    crowd: Crowd,
     /// The lead looks out for the next job, so that nobody need be called for it.
     watched: bool,
     exclusive: bool,
@@ -94,6 +105,7 @@ impl<J> State<J> {
             free: (0..seats).rev().map(Seat).collect(),
             limits,
             pace: Pace::default(),
+            crowd: Crowd::default(),
             watched: false,
             exclusive,
             closed: false,
@@ -153,6 +165,7 @@ impl<J> State<J> {
             self.pace.took();
         } else {
             self.lead = None;
+            self.crowd.is_gone();
             self.rest(seat);
         }
         job
@@ -169,32 +182,36 @@ impl<J> State<J> {
         steps_down
     }
 
-    /// The worker of `seat` is coming and has got the interpreter. When it had to wait for as long as a handler may compute
-    /// undisturbed, the lead computes; else the lead has let go of the interpreter.
-    pub(super) fn attached(&mut self, seat: Seat, waited_long: bool) {
+    /// The worker of `seat` is coming and has got the interpreter, for which it has waited. Where that took as long as a
+    /// handler may compute undisturbed, which is `interval`, the lead computes; else the lead has let go of the interpreter.
+    pub(super) fn attached(&mut self, seat: Seat, waited: Duration, interval: Duration) {
         if let Some(lead) = self.lead.filter(|lead| *lead != seat)
             && self.places[lead] == Place::Working
         {
-            if waited_long {
+            if waited >= interval {
                 self.places.put(lead, Place::Computing);
             } else {
                 self.pace.let_go();
             }
         }
+        self.crowd.passed(self.places.computing, waited, interval);
     }
 
     /// What the worker of `seat`, detached, does next.
     pub(super) fn look_up(&mut self, seat: Seat) -> Rest {
         let needed = !self.jobs.is_empty();
         match self.places[seat] {
+            // One of those that are there from the beginning: it was not yet.
+            Place::Working => return Rest::Attach,
             Place::Coming if needed => return Rest::Attach,
-            Place::LookingOn if needed && self.closed => {
+            Place::LookingOn | Place::HoldingOff if needed && self.closed => {
                 self.places.put(seat, Place::Coming);
                 return Rest::Attach;
             }
             Place::LookingOn if !self.closed => return Rest::LookOn,
+            Place::HoldingOff if needed => return Rest::HoldOff(self.crowd.hold_off().unwrap_or_default()),
             // The lead was quicker: nobody is needed, and the next job calls again.
-            Place::Coming | Place::LookingOn => self.rest(seat),
+            Place::Coming | Place::LookingOn | Place::HoldingOff => self.rest(seat),
             _ => {}
         }
         // Whatever still waits is the business of the lead and of who is coming.
@@ -217,6 +234,17 @@ impl<J> State<J> {
         }
     }
 
+    /// The worker of `seat` has held off for as long as it was to: it comes for the jobs that wait, and goes idle without any.
+    pub(super) fn has_held_off(&mut self, seat: Seat) {
+        if self.places[seat] == Place::HoldingOff {
+            if self.jobs.is_empty() {
+                self.rest(seat);
+            } else {
+                self.places.put(seat, Place::Coming);
+            }
+        }
+    }
+
     /// Whether the worker of `seat` looks on, or was called to.
     pub(super) fn looks_on(&self, seat: Seat) -> bool {
         self.places[seat] == Place::LookingOn
@@ -230,6 +258,11 @@ impl<J> State<J> {
     /// Whether somebody stands in line for the interpreter.
     pub(super) fn is_awaited(&self) -> bool {
         self.exclusive && self.places.coming > 0
+    }
+
+    #[cfg(all(test, httpy_model))]
+    pub(super) fn crowd(&mut self) -> &mut Crowd {
+        &mut self.crowd
     }
 
     /// Whether a worker that sleeps for long may retire.
@@ -272,9 +305,7 @@ impl<J> State<J> {
         if !self.wants_another() {
             return Appointed::Nobody;
         }
-        // There is a lead to look at, and what it does is over soon.
-        let looks_on = self.exclusive && self.pace.is_quick() && self.lead.is_some() && self.places.computing == 0;
-        let place = if looks_on { Place::LookingOn } else { Place::Coming };
+        let place = self.place_of_next();
         if let Some(seat) = self.idle.pop() {
             self.places.put(seat, place);
             return Appointed::Idle(seat);
@@ -282,8 +313,7 @@ impl<J> State<J> {
         if self.alive() < self.most()
             && let Some(seat) = self.free.pop()
         {
-            // Its thread attaches as it starts.
-            self.places.put(seat, Place::Coming);
+            self.places.put(seat, place);
             return Appointed::New(seat);
         }
         Appointed::Nobody
@@ -340,13 +370,26 @@ impl<J> State<J> {
         self.places.all().len() - self.free.len()
     }
 
-    /// Whether a worker should come for what waits: on a GIL build one, and one more for each handler that computes; else one
-    /// per job.
+    /// Whether a worker should come for what waits: on a GIL build one, and one more for each handler that computes, short of
+    /// a crowd; else one per job.
     fn wants_another(&self) -> bool {
-        let most = if self.exclusive { (1 + self.places.computing).min(MOST_STANDBYS) } else { usize::MAX };
-        // Who looks on is there for a lead that does not go on, and for nothing else.
-        let looking_on = if self.lead.is_some() { self.places.looking_on } else { 0 };
-        self.places.coming + looking_on < self.jobs.len().min(most)
+        let most = match (self.exclusive, self.crowd.hold_off()) {
+            (true, None) => (1 + self.places.computing).min(MOST_STANDBYS),
+            (true, Some(_)) => 1,
+            (false, _) => usize::MAX,
+        };
+        // Who looks on or holds off is there for a lead that does not go on, and for nothing else.
+        let aside = if self.lead.is_some() { self.places.looking_on + self.places.holding_off } else { 0 };
+        self.places.coming + aside < self.jobs.len().min(most)
+    }
+
+    /// What the next worker does first: the lead, where there is one, may be quick, or have a crowd beside it.
+    fn place_of_next(&self) -> Place {
+        match (self.exclusive && self.lead.is_some(), self.crowd.hold_off()) {
+            (true, Some(_)) => Place::HoldingOff,
+            (true, None) if self.pace.is_quick() && self.places.computing == 0 => Place::LookingOn,
+            _ => Place::Coming,
+        }
     }
 
     fn rest(&mut self, seat: Seat) {

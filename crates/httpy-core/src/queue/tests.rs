@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use super::*;
 
 const LONG: Duration = Duration::from_secs(3600);
+const INTERVAL: Duration = Duration::from_millis(1);
 
 fn queue<J>(min: usize, max: usize, retire_after: Duration, exclusive: bool) -> Queue<J> {
     Queue::new(Seats { min, max, spare: 1 }, retire_after, exclusive)
@@ -59,7 +60,7 @@ fn the_line_tells_who_does_what() {
     let workers = vec![(first, Standing::Lead), (second, Standing::Standby)];
     assert_eq!(queue.line(), Line { jobs: 2, exclusive: true, workers });
 
-    queue.attached(second, true);
+    queue.attached(second, INTERVAL, INTERVAL);
     job(queue.take(second, || {}));
     let of = |seat: Seat| queue.line().workers.into_iter().find(|(other, _)| *other == seat).map(|found| found.1);
     assert_eq!((of(first), of(second)), (Some(Standing::Computing), Some(Standing::Lead)));
@@ -209,7 +210,7 @@ fn while_handlers_are_quick_the_standby_looks_on_until_the_lead_stays_in_one() {
     assert!(!queue.step_down(seats[1], now), "who looks on stands in no line");
     assert_eq!(job(queue.take(seats[1], || {})).0, 400, "the lead goes on");
     assert_eq!(queue.wait(seats[0], || {}), Wait::Attach, "the lead stays where it is");
-    queue.attached(seats[0], false);
+    queue.attached(seats[0], Duration::ZERO, INTERVAL);
     assert_eq!(job(queue.take(seats[0], || {})).0, 401);
 
     queue.push(402).unwrap();
@@ -252,7 +253,7 @@ fn one_more_stands_by_for_a_handler_that_computes() {
     let first = queue.push(1).unwrap().unwrap();
     queue.push(2).unwrap();
     let second = job(queue.take(first, || {})).1.unwrap();
-    queue.attached(second, true);
+    queue.attached(second, INTERVAL, INTERVAL);
     assert_eq!(job(queue.take(second, || {})), (2, None));
 
     assert!(queue.push(3).unwrap().is_some());

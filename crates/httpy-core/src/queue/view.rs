@@ -39,7 +39,7 @@ impl<J> State<J> {
             Place::Computing => Some(Standing::Computing),
             Place::Working if self.lead() == Some(seat) => Some(Standing::Lead),
             Place::Working => Some(Standing::Working),
-            Place::Coming | Place::LookingOn => Some(Standing::Standby),
+            Place::Coming | Place::LookingOn | Place::HoldingOff => Some(Standing::Standby),
             Place::Idle => Some(Standing::Idle),
             Place::Lost => Some(Standing::Lost),
         };

@@ -7,8 +7,14 @@ impl<J> State<J> {
     pub(in super::super) fn check(&self) {
         let places = |place| self.places.all().iter().filter(|other| **other == place).count();
         assert_eq!(
-            [self.places.looking_on, self.places.coming, self.places.computing, self.places.lost],
-            [Place::LookingOn, Place::Coming, Place::Computing, Place::Lost].map(places),
+            [
+                self.places.looking_on,
+                self.places.holding_off,
+                self.places.coming,
+                self.places.computing,
+                self.places.lost
+            ],
+            [Place::LookingOn, Place::HoldingOff, Place::Coming, Place::Computing, Place::Lost].map(places),
             "{:?}",
             self.places
         );

@@ -10,6 +10,7 @@ use super::super::Seat;
 pub(in super::super) enum Place {
     Free,
     LookingOn,
+    HoldingOff,
     Coming,
     Idle,
     Working,
@@ -24,6 +25,8 @@ pub(super) struct Places {
     all: Box<[Place]>,
     /// How many are `LookingOn`.
     pub(super) looking_on: usize,
+    /// How many are `HoldingOff`.
+    pub(super) holding_off: usize,
     /// How many are `Coming`.
     pub(super) coming: usize,
     /// How many are `Computing`.
@@ -35,7 +38,8 @@ pub(super) struct Places {
 impl Places {
     /// So many free ones.
     pub(super) fn new(seats: usize) -> Self {
-        Self { all: vec![Place::Free; seats].into(), looking_on: 0, coming: 0, computing: 0, lost: 0 }
+        let all = vec![Place::Free; seats].into();
+        Self { all, looking_on: 0, holding_off: 0, coming: 0, computing: 0, lost: 0 }
     }
 
     /// By seat.
@@ -56,6 +60,7 @@ impl Places {
     fn count(&mut self, place: Place) -> Option<&mut usize> {
         match place {
             Place::LookingOn => Some(&mut self.looking_on),
+            Place::HoldingOff => Some(&mut self.holding_off),
             Place::Coming => Some(&mut self.coming),
             Place::Computing => Some(&mut self.computing),
             Place::Lost => Some(&mut self.lost),

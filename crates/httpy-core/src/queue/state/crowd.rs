@@ -20,7 +20,7 @@ const HOLD_OFF: u32 = 4;
 pub(super) const MOST_HOLD_OFF: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
-pub(super) struct Crowd(Option<Duration>);
+pub(in super::super) struct Crowd(Option<Duration>);
 
 impl Crowd {
     /// Somebody has come through after it has `waited`; so many handlers compute.

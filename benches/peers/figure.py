@@ -25,9 +25,8 @@ def figures(result):
     slowest = ratio(rounds("trivial-64", "ours", P99), rounds("trivial-64", "granian-rsgi", P99))
     sleepers = ratio(rates("sleepers", "ours", "beside"), rates("sleepers", "ours", "alone"))
     burners = Spread.of(list(rates("burners", "ours", "beside").values()))
-    first, second = (rates("two-apps", "two-apps", "both", number) for number in (0, 1))
-    apps = ratio({n: first[n] + second[n] for n in first}, rates("two-apps", "two-apps", "one"))
-    sleeping = [ratio(rates("sleep-400", name), best_wsgi(result)) for name in ("ours", "ours-400")]
+    apps = ratio(of_two_clients(result, "both"), of_two_clients(result, "one"))
+    sleeping = ratio(rates("sleep-400", "ours"), best_wsgi(result))
     held = Spread.of([look["switches_per_second"] for look in result.own.get("held", ())])
     idle = Spread.of([look["switches_of_the_pool"] / look["seconds"] for look in result.own.get("idle", ())])
     part = result.parts.get(STANDARD_REQUEST)
@@ -47,11 +46,16 @@ def figures(result):
         at_most(15, 6, "the same: p99 of the fast", milliseconds("burners", "beside"), "{:.1f} ms"),
         at_least(0.9, 1.0, "two apps in one process: sum of requests/s / one app's", apps, share),
         at_most(2000, 500, "context switches/s while a handler holds the interpreter for 3 s", held, per_second),
-        at_least(1.0, 1.2, "400 that sleep 10 ms: requests/s, defaults / Granian WSGI's best", sleeping[0], share),
-        at_least(1.0, 1.2, "the same with workers(1..=400)", sleeping[1], share),
+        at_least(1.0, 1.2, "400 that sleep 10 ms: requests/s, defaults / Granian WSGI's best", sleeping, share),
         at_most(2.5, 1.5, "conversion and call of the standard request, attached", part, "{:.2f} µs"),
         at_most(0, 0, "an idle server with 64 workers: wake-ups/s of the pool", idle, "{:.1f}"),
     ]
+
+
+def of_two_clients(result, step):
+    """Requests per second of both clients of `two-apps` together."""
+    first, second = (result.rounds("two-apps", "two-apps", PER_SECOND, step, number) for number in (0, 1))
+    return {n: first[n] + second[n] for n in first if n in second}
 
 
 def best_wsgi(result):

@@ -1,6 +1,6 @@
 """The tables, as Markdown."""
 
-from .figure import P50, P99, PER_SECOND
+from .figure import P50, P99, PER_SECOND, of_two_clients
 from .load import in_words
 from .machine import sentence
 from .result import Spread, ratio
@@ -74,9 +74,8 @@ def mixed(result, scenario, servers):
 def two_apps(result, scenario, servers):
     if row := failed(result, scenario, servers[0]):
         return table(["app", "requests/s"], [row])
-    one = result.rounds(scenario, servers[0], PER_SECOND, "one")
     each = [result.rounds(scenario, servers[0], PER_SECOND, "both", number) for number in (0, 1)]
-    both = {n: each[0][n] + each[1][n] for n in each[0]}
+    one, both = (of_two_clients(result, step) for step in ("one", "both"))
     rows = [["one alone", shown(one)], ["the first of two", shown(each[0])], ["the second", shown(each[1])]]
     return table(["app", "requests/s"], [*rows, ["both", shown(both)], ["both / one alone", shown_ratio(both, one)]])
 

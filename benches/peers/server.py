@@ -60,7 +60,6 @@ SERVERS = {
             "robyn",
         ),
         # In the scenarios that ask for them only.
-        Server("ours-400", "httpy, workers(1..=400)", OURS + " 1..=400", prefix="/python"),
         Server("ours-64", "httpy, workers(64..=64)", OURS + " 64..=64", prefix="/python"),
         Server("two-apps", "httpy, two apps in one process", OURS),
         *(

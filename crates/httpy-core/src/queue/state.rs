@@ -5,17 +5,18 @@
 //! | place | attached | what it does | how it ends |
 //! |---|---|---|---|
 //! | working, the lead | yes | takes job after job, watches for the next | no job is left: idle; its turn is over: idle; another leads: overtaken |
-//! | working or computing, overtaken | yes, or about to be | finishes the one job it is in | idle; coming when jobs wait and nobody comes; the lead when nobody leads |
+//! | working or computing, overtaken | yes, or about to be | finishes the one job it is in | jobs wait, or nobody leads: the lead again; else idle |
 //! | coming | waits to be | queues for the interpreter itself: on a GIL build it stands by | attached: it is the lead; no job is left before that: idle |
 //! | looking on | no | looks every 0.5 ms whether the lead goes on | it does not: coming; nothing is left to do: idle |
 //! | holding off | no | sleeps while others compute | the time is up: coming; nothing is left to do: idle |
 //! | idle | no | sleeps | called: coming; idle for long: free |
-//! | lost | unknown | is in a handler that does not end | it ends after all: working |
+//! | lost | unknown | is in a handler that does not end | it ends after all: idle; coming when jobs wait and nobody comes; the lead when nobody leads |
 //! | free | | has no thread | a thread is started: coming |
 //!
 //! On a GIL build one worker leads. While a job waits and the lead is in a handler, somebody stands by: the operating
 //! system gives it the interpreter the instant the handler blocks, and after a switch interval when the handler
-//! computes. Taking the first job makes it the lead, and the former lead learns of that when it asks for its next job. More
+//! computes. Taking the first job makes it the lead, and the former lead learns of that when it asks for its next job. It has the
+//! interpreter then, which the lead has let go of: so it leads again where jobs wait, and nobody is woken for them. More
 //! threads in line for the interpreter would only fight over it, so that one is enough, but for this: CPython gives the
 //! interpreter to those in line in turn, and every handler that computes stands in that line as well. One more stands by
 //! for each of them, up to [`MOST_STANDBYS`], or short handlers would wait for all of them between any two turns.
@@ -138,17 +139,26 @@ impl<J> State<J> {
 
     /// The worker of `seat` is here, attached. True when it may take a job; else it goes to sleep.
     pub(super) fn arrive(&mut self, seat: Seat) -> bool {
-        let was_coming = self.places[seat] == Place::Coming;
+        let place = self.places[seat];
         self.places.put(seat, Place::Working);
-        // Who was coming overtakes; and where nobody leads, whoever is here does, without another round through the
-        // interpreter.
-        if was_coming || self.lead.is_none() {
-            self.lead = Some(seat);
-        }
         if !self.exclusive || self.lead == Some(seat) {
             return true;
         }
-        // Overtaken while it was in a handler. Where every other seat was busy nobody stands by for the jobs that came
+        if place == Place::Coming || self.lead.is_none() {
+            self.lead = Some(seat);
+            return true;
+        }
+        // Overtaken while it was in a handler. It has the interpreter now, so the lead has not: whoever was called for the
+        // next job would only stand in line behind it.
+        if place != Place::Lost && !self.jobs.is_empty() {
+            if place == Place::Working {
+                // One that was not seen to compute waited for something.
+                self.pace.let_go();
+            }
+            self.lead = Some(seat);
+            return true;
+        }
+        // One that was lost may be one too many. Where every other seat was busy nobody stands by for the jobs that came
         // meanwhile, and nobody else would ever be told of them.
         if self.wants_another() {
             self.places.put(seat, Place::Coming);

@@ -29,10 +29,11 @@ fn one_worker_leads_and_one_stands_by_however_many_jobs_wait() {
     let second = second.expect("a job waits and the lead is in a handler");
     assert_eq!(queue.push(3).unwrap(), None, "one stands by already");
 
-    // The standby gets the interpreter: it leads, and the former lead goes to sleep.
+    // The standby gets the interpreter: it leads, and the next one stands by.
     let (two, third) = job(queue.take(second, || {}));
     assert_eq!(two, 2);
-    assert!(third.is_some());
+    assert_eq!(job(queue.take(third.unwrap(), || {})), (3, None));
+    // No job waits: the former lead goes to sleep when its handler is over.
     assert!(matches!(queue.take(first, || {}), Take::Wait));
     assert_eq!(queue.lock().alive(), 3);
 }
@@ -72,7 +73,7 @@ fn the_line_tells_who_does_what() {
 }
 
 #[test]
-fn a_worker_that_returns_stands_by_when_all_others_were_busy() {
+fn a_worker_that_returns_takes_the_next_job_as_it_has_the_interpreter() {
     let queue = queue(0, 2, LONG, true);
     let first = queue.push(1).unwrap().unwrap();
     queue.push(2).unwrap();
@@ -80,10 +81,8 @@ fn a_worker_that_returns_stands_by_when_all_others_were_busy() {
     job(queue.take(second, || {}));
     assert_eq!(queue.push(3).unwrap(), None, "both are in handlers");
 
-    assert!(matches!(queue.take(first, || {}), Take::Wait));
-    assert_eq!(queue.wait(first, || {}), Wait::Attach, "it was appointed as it returned");
     assert_eq!(job(queue.take(first, || {})).0, 3);
-    assert!(matches!(queue.take(second, || {}), Take::Wait), "the first leads now");
+    assert!(matches!(queue.take(second, || {}), Take::Wait), "the first leads now, and no job is left");
 }
 
 #[test]
@@ -213,8 +212,8 @@ fn while_handlers_are_quick_the_standby_looks_on_until_the_lead_stays_in_one() {
     queue.attached(seats[0], Duration::ZERO, INTERVAL);
     assert_eq!(job(queue.take(seats[0], || {})).0, 401);
 
-    queue.push(402).unwrap();
     assert!(matches!(queue.take(seats[1], || {}), Take::Wait), "overtaken");
+    queue.push(402).unwrap();
     assert_eq!(
         queue.wait(seats[1], || {}),
         Wait::Attach,
@@ -259,8 +258,8 @@ fn one_more_stands_by_for_a_handler_that_computes() {
     assert!(queue.push(3).unwrap().is_some());
     assert!(queue.push(4).unwrap().is_some(), "the first computes: two stand by");
     assert_eq!(queue.push(5).unwrap(), None, "two are enough");
-    assert!(matches!(queue.take(first, || {}), Take::Wait), "it has ended");
     assert_eq!(queue.lock().alive(), 4);
+    assert_eq!(job(queue.take(first, || {})), (3, None), "it has the interpreter");
 }
 
 #[test]

@@ -149,8 +149,8 @@ impl<J> State<J> {
             return true;
         }
         // Overtaken while it was in a handler. It has the interpreter now, so the lead has not: whoever was called for the
-        // next job would only stand in line behind it.
-        if place != Place::Lost && !self.jobs.is_empty() {
+        // next job would only stand in line behind it. Of a crowd there is to be one less, though.
+        if place != Place::Lost && !self.jobs.is_empty() && self.crowd.hold_off().is_none() {
             if place == Place::Working {
                 // One that was not seen to compute waited for something.
                 self.pace.let_go();

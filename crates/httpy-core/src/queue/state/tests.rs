@@ -91,3 +91,17 @@ fn it_is_not_needed_where_the_lead_was_quicker_and_comes_at_once_at_the_end() {
     state.close();
     assert!(matches!(state.look_up(idle), Rest::Attach));
 }
+
+#[test]
+fn one_that_returns_takes_the_next_job_unless_there_is_a_crowd() {
+    for (waited, takes) in [(INTERVAL, true), (LINE, false)] {
+        let (mut state, lead, idle) = crowded(waited);
+        let returned = Seat(0);
+        assert_ne!(state.lead(), Some(returned));
+        state.push(100).unwrap();
+        comes(&mut state, idle);
+        assert_eq!(state.arrive(returned), takes);
+        assert_eq!(state.lead(), Some(if takes { returned } else { lead }));
+        state.check();
+    }
+}

@@ -50,7 +50,7 @@ fn answer(queue: &Queue<oneshot::Sender<()>>, seat: Seat) {
     loop {
         match queue.take(seat, || {}) {
             // Fails only when the measurement is over.
-            Take::Job(job, _) => drop(job.send(())),
+            Take::Job { job, .. } => drop(job.send(())),
             Take::Wait if queue.wait(seat, || {}) == Wait::Retire => return,
             Take::Wait => {}
         }

@@ -38,7 +38,7 @@ pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
 pub use job::{Freight, Job, Lane, Permits, TargetId};
 pub use outcome::{BodyKind, Outcome, Reply, Returned};
-pub use queue::{Line, Lost, Queue, Seat, Seats, Standing, Take, Wait};
+pub use queue::{InLine, Line, Lost, Queue, Seat, Seats, Standing, Take, Wait};
 pub use stream::{Broken, Gone, Reader, Writer, stream};
 pub use ticket::{Finish, Interruption, Ticket};
 pub use timing::{Step, Timings};

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use httpy_core::{
-    Fault, Finish, Freight, Job, Kept, Notice, Outcome, Seat, Step, Take, TargetId, Ticket, Upload, Wait, Wants,
+    Fault, Finish, Freight, InLine, Job, Kept, Notice, Outcome, Seat, Step, Take, TargetId, Ticket, Upload, Wait, Wants,
 };
 use pyo3::prelude::*;
 
@@ -29,8 +29,8 @@ struct Worker<'a> {
     crew: &'a Arc<Crew>,
     /// A copy of the table of targets, renewed when a number is beyond it: no lock per job.
     targets: Vec<Arc<Target>>,
-    /// When it last stood in line for the interpreter, and when it had it.
-    line: (Instant, Instant),
+    /// When it last stood in line for the interpreter, or others did for the jobs that it takes.
+    line: InLine,
     /// Empty; for [`Crew::let_out`].
     room: Vec<Kept>,
 }
@@ -48,7 +48,7 @@ pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
     }
     let called = Instant::now();
     attach(|py| {
-        let mut worker = Worker { crew, targets: Vec::new(), line: (called, called), room };
+        let mut worker = Worker { crew, targets: Vec::new(), line: InLine { called, attached: called }, room };
         let turn = worker.begin_turn(seat, called, crew.interpreter.switch_interval());
         // App code may have broken `threading`; a worker without a name still works.
         drop(crew.interpreter.name_thread(py, &name(seat)));
@@ -63,7 +63,10 @@ impl Worker<'_> {
         loop {
             let (take, looked) = self.next(py, seat, &mut turn);
             match take {
-                Take::Job(job, start) => {
+                Take::Job { job, start, since } => {
+                    if let Some(called) = since {
+                        self.line = InLine { called, attached: looked };
+                    }
                     if let Some(seat) = start {
                         // Detached, as it may log, which is the host's code.
                         py.detach(|| Crew::start_or_log(crew, seat));
@@ -90,7 +93,7 @@ impl Worker<'_> {
             }
             // No call is in the way of what is raised here.
             drop(turn.give_way(py, &crew.shared.pause));
-            self.line = (now, turn.begun);
+            self.line = InLine { called: now, attached: turn.begun };
             now = turn.begun;
         } else if crew.outbox.is_due(now) {
             crew.let_out(room);
@@ -111,8 +114,8 @@ impl Worker<'_> {
     /// It has the interpreter, for which it has stood in line since it was `called`.
     fn begin_turn(&mut self, seat: Seat, called: Instant, interval: Duration) -> Turn {
         let turn = Turn::new(interval);
-        self.line = (called, turn.begun);
-        self.crew.queue.attached(seat, turn.begun.duration_since(called), interval);
+        self.line = InLine { called, attached: turn.begun };
+        self.crew.queue.attached(seat, self.line, interval);
         turn
     }
 
@@ -125,7 +128,7 @@ impl Worker<'_> {
         }
         // A lead without a job may have looked out for this one for a moment.
         let now = if ticket.are_timings_wanted() { Instant::now() } else { looked };
-        ticket.stamp_taken(now, self.line.0, self.line.1);
+        ticket.stamp_taken(now, self.line.called, self.line.attached);
         let Freight { body, permits } = ticket.unload();
         let desk = self.crew.desks.lay(seat, target, &ticket);
         let mut answer = Answer::Open(answer);

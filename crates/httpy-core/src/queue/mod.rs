@@ -33,7 +33,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use self::bell::{Bell, Flag, Mutex, MutexGuard};
-use self::state::{Appointed, Rest, State};
+use self::state::{Appointed, Arrival, Rest, State};
 pub use self::view::{Line, Standing};
 
 /// How long a lead without a job looks out for the next one before it sleeps.
@@ -50,6 +50,29 @@ const LOOK: Duration = Duration::from_micros(500);
 /// A worker's place, from 0 up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seat(pub usize);
+
+/// When a worker stood in line for the interpreter.
+#[derive(Clone, Copy, Debug)]
+pub struct InLine {
+    /// Since then.
+    pub called: Instant,
+    /// Until then.
+    pub attached: Instant,
+}
+
+impl InLine {
+    /// For how long.
+    pub fn waited(&self) -> Duration {
+        self.attached.saturating_duration_since(self.called)
+    }
+
+    #[cfg(test)]
+    #[cfg(not(httpy_model))]
+    fn of(time: Duration) -> Self {
+        let called = Instant::now();
+        Self { called, attached: called + time }
+    }
+}
 
 impl Seat {
     /// The number of the worker, as people count.
@@ -79,8 +102,15 @@ impl Seats {
 /// What an attached worker is to do next.
 #[derive(Debug)]
 pub enum Take<J> {
-    /// Run this job. Where a seat comes along, start a worker for it first.
-    Job(J, Option<Seat>),
+    /// Run this job.
+    Job {
+        /// It.
+        job: J,
+        /// First, start a worker for this seat.
+        start: Option<Seat>,
+        /// The worker overtakes the lead: others have stood in line for the interpreter since then.
+        since: Option<Instant>,
+    },
     /// Detach and [`wait`](Queue::wait).
     Wait,
 }
@@ -157,11 +187,15 @@ impl<J> Queue<J> {
     /// at most, should the next handler take long after all.
     pub fn take(&self, seat: Seat, mut let_out: impl FnMut()) -> Take<J> {
         let mut state = self.lock();
-        if !state.arrive(seat) {
-            drop(state);
-            let_out();
-            return Take::Wait;
-        }
+        let since = match state.arrive(seat) {
+            Arrival::GoesOn => None,
+            Arrival::Overtakes(since) => since,
+            Arrival::Waits => {
+                drop(state);
+                let_out();
+                return Take::Wait;
+            }
+        };
         let watches = state.may_watch();
         if watches {
             state = self.watch(state, &mut let_out);
@@ -179,7 +213,7 @@ impl<J> Queue<J> {
         if !keeps_back {
             let_out();
         }
-        Take::Job(job, start)
+        Take::Job { job, start, since }
     }
 
     /// Whether the worker of `seat`, attached and between two jobs, goes to [`wait`](Self::wait) because another one stands
@@ -189,10 +223,10 @@ impl<J> Queue<J> {
         self.lock().step_down(seat, now)
     }
 
-    /// Says, before its next [`take`](Self::take), that the worker of `seat` was called and has got the interpreter, and for
-    /// how long it has `waited` for that; `interval` is the switch interval. So the lead's handler computes, or has let go.
-    pub fn attached(&self, seat: Seat, waited: Duration, interval: Duration) {
-        self.lock().attached(seat, waited, interval);
+    /// Says, before its next [`take`](Self::take), that the worker of `seat` was called and has got the interpreter, for which
+    /// it stood in `line`; `interval` is the switch interval. So the lead's handler computes, or has let go.
+    pub fn attached(&self, seat: Seat, line: InLine, interval: Duration) {
+        self.lock().attached(seat, line, interval);
     }
 
     /// Sleeps, detached, until the worker of `seat` is called or may retire; a new one comes here first. `let_out` is that of

@@ -91,7 +91,7 @@ impl Case {
                 if self.short_turns && self.queue.step_down(seat, self.begun) {
                     break;
                 }
-                let Take::Job((number, handler), start) = self.queue.take(seat, || self.let_out()) else {
+                let Take::Job { job: (number, handler), start, .. } = self.queue.take(seat, || self.let_out()) else {
                     break;
                 };
                 if let Some(seat) = start {

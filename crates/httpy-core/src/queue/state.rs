@@ -47,11 +47,22 @@ use self::crowd::Crowd;
 pub(super) use self::place::Place;
 use self::place::Places;
 use super::pace::Pace;
-use super::{Seat, Seats};
+use super::{InLine, Seat, Seats};
 
 /// However many handlers compute, more threads in line for the interpreter would cost more than they bring. In the model
 /// none computes, and one is the most.
 const MOST_STANDBYS: usize = if cfg!(httpy_model) { 1 } else { 4 };
+
+/// What an attached worker does that asks for a job.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It may take one.
+    GoesOn,
+    /// The same, before the lead does, and before those who may have stood in line for the interpreter since then.
+    Overtakes(Option<Instant>),
+    /// It goes to sleep.
+    Waits,
+}
 
 /// What a detached worker does.
 pub(super) enum Rest {
@@ -87,6 +98,8 @@ pub(super) struct State<J> {
     limits: Seats,
     pace: Pace,
     crowd: Crowd,
+    /// Since when somebody stood in line for the interpreter, when one last came through.
+    called: Option<Instant>,
     /// The lead looks out for the next job, so that nobody need be called for it.
     watched: bool,
     exclusive: bool,
@@ -107,6 +120,7 @@ impl<J> State<J> {
             limits,
             pace: Pace::default(),
             crowd: Crowd::default(),
+            called: None,
             watched: false,
             exclusive,
             closed: false,
@@ -137,16 +151,16 @@ impl<J> State<J> {
         Ok(())
     }
 
-    /// The worker of `seat` is here, attached. True when it may take a job; else it goes to sleep.
-    pub(super) fn arrive(&mut self, seat: Seat) -> bool {
+    /// The worker of `seat` is here, attached.
+    pub(super) fn arrive(&mut self, seat: Seat) -> Arrival {
         let place = self.places[seat];
         self.places.put(seat, Place::Working);
         if !self.exclusive || self.lead == Some(seat) {
-            return true;
+            return Arrival::GoesOn;
         }
         if place == Place::Coming || self.lead.is_none() {
             self.lead = Some(seat);
-            return true;
+            return Arrival::GoesOn;
         }
         // Overtaken while it was in a handler. It has the interpreter now, so the lead has not: whoever was called for the
         // next job would only stand in line behind it. Of a crowd there is to be one less, though.
@@ -156,7 +170,8 @@ impl<J> State<J> {
                 self.pace.let_go();
             }
             self.lead = Some(seat);
-            return true;
+            self.called = self.called.filter(|_| self.places.coming > 0);
+            return Arrival::Overtakes(self.called);
         }
         // One that was lost may be one too many. Where every other seat was busy nobody stands by for the jobs that came
         // meanwhile, and nobody else would ever be told of them.
@@ -165,7 +180,7 @@ impl<J> State<J> {
         } else {
             self.rest(seat);
         }
-        false
+        Arrival::Waits
     }
 
     /// The next job for the worker of `seat`, which may take one; without one it goes to sleep, and nobody leads.
@@ -176,6 +191,7 @@ impl<J> State<J> {
         } else {
             self.lead = None;
             self.crowd.is_gone();
+            self.called = None;
             self.rest(seat);
         }
         job
@@ -192,9 +208,10 @@ impl<J> State<J> {
         steps_down
     }
 
-    /// The worker of `seat` is coming and has got the interpreter, for which it has waited. Where that took as long as a
+    /// The worker of `seat` is coming and has got the interpreter, for which it stood in `line`. Where that took as long as a
     /// handler may compute undisturbed, which is `interval`, the lead computes; else the lead has let go of the interpreter.
-    pub(super) fn attached(&mut self, seat: Seat, waited: Duration, interval: Duration) {
+    pub(super) fn attached(&mut self, seat: Seat, line: InLine, interval: Duration) {
+        let waited = line.waited();
         if let Some(lead) = self.lead.filter(|lead| *lead != seat)
             && self.places[lead] == Place::Working
         {
@@ -205,6 +222,7 @@ impl<J> State<J> {
             }
         }
         self.crowd.passed(self.places.computing, waited, interval);
+        self.called = Some(line.called);
     }
 
     /// What the worker of `seat`, detached, does next.

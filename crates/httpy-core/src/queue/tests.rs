@@ -14,7 +14,7 @@ fn queue<J>(min: usize, max: usize, retire_after: Duration, exclusive: bool) -> 
 
 fn job<J: std::fmt::Debug>(take: Take<J>) -> (J, Option<Seat>) {
     match take {
-        Take::Job(job, start) => (job, start),
+        Take::Job { job, start, .. } => (job, start),
         Take::Wait => panic!("expected a job"),
     }
 }
@@ -61,13 +61,13 @@ fn the_line_tells_who_does_what() {
     let workers = vec![(first, Standing::Lead), (second, Standing::Standby)];
     assert_eq!(queue.line(), Line { jobs: 2, exclusive: true, workers });
 
-    queue.attached(second, INTERVAL, INTERVAL);
+    queue.attached(second, InLine::of(INTERVAL), INTERVAL);
     job(queue.take(second, || {}));
     let of = |seat: Seat| queue.line().workers.into_iter().find(|(other, _)| *other == seat).map(|found| found.1);
     assert_eq!((of(first), of(second)), (Some(Standing::Computing), Some(Standing::Lead)));
     assert!(matches!(queue.lose(first, || true), Lost::Replaced(_)));
     assert_eq!(of(first), Some(Standing::Lost));
-    assert!(matches!(queue.take(second, || {}), Take::Job(3, _)));
+    assert!(matches!(queue.take(second, || {}), Take::Job { job: 3, .. }));
     assert!(matches!(queue.take(second, || {}), Take::Wait));
     assert_eq!((of(second), queue.line().jobs), (Some(Standing::Idle), 0));
 }
@@ -168,7 +168,7 @@ fn the_part_of_a_worker_that_could_not_start_goes_to_another() {
 fn an_idle_worker_takes_the_part_of_one_that_could_not_start() {
     let queue = queue(1, 2, LONG, true);
     let (idle, lost) = (queue.first_seats()[0], queue.push(1).unwrap().unwrap());
-    assert!(matches!(queue.take(idle, || {}), Take::Job(1, None)), "nobody leads yet");
+    assert!(matches!(queue.take(idle, || {}), Take::Job { job: 1, start: None, .. }), "nobody leads yet");
     assert!(matches!(queue.take(idle, || {}), Take::Wait));
     assert_eq!(queue.push(2).unwrap(), None, "the first is on its way");
     queue.vacate(lost);
@@ -209,7 +209,7 @@ fn while_handlers_are_quick_the_standby_looks_on_until_the_lead_stays_in_one() {
     assert!(!queue.step_down(seats[1], now), "who looks on stands in no line");
     assert_eq!(job(queue.take(seats[1], || {})).0, 400, "the lead goes on");
     assert_eq!(queue.wait(seats[0], || {}), Wait::Attach, "the lead stays where it is");
-    queue.attached(seats[0], Duration::ZERO, INTERVAL);
+    queue.attached(seats[0], InLine::of(Duration::ZERO), INTERVAL);
     assert_eq!(job(queue.take(seats[0], || {})).0, 401);
 
     assert!(matches!(queue.take(seats[1], || {}), Take::Wait), "overtaken");
@@ -252,7 +252,7 @@ fn one_more_stands_by_for_a_handler_that_computes() {
     let first = queue.push(1).unwrap().unwrap();
     queue.push(2).unwrap();
     let second = job(queue.take(first, || {})).1.unwrap();
-    queue.attached(second, INTERVAL, INTERVAL);
+    queue.attached(second, InLine::of(INTERVAL), INTERVAL);
     assert_eq!(job(queue.take(second, || {})), (2, None));
 
     assert!(queue.push(3).unwrap().is_some());
@@ -297,7 +297,7 @@ fn threads_take_every_job_once() {
             scope.spawn(move || {
                 loop {
                     match queue.take(seat, || {}) {
-                        Take::Job(job, new) => {
+                        Take::Job { job, start: new, .. } => {
                             if let Some(new) = new {
                                 start(scope, queue, taken, new);
                             }

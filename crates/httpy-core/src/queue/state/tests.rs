@@ -17,8 +17,8 @@ fn crowded(waited: Duration) -> (State<usize>, Seat, Seat) {
     for (number, seat) in seats.iter().enumerate() {
         state.push(number).unwrap();
         state.places.put(*seat, Place::Coming);
-        state.attached(*seat, if number == MANY { waited } else { INTERVAL }, INTERVAL);
-        assert!(state.arrive(*seat));
+        state.attached(*seat, InLine::of(if number == MANY { waited } else { INTERVAL }), INTERVAL);
+        assert_eq!(state.arrive(*seat), Arrival::GoesOn);
         assert_eq!(state.next_job(*seat), Some(number));
         state.check();
     }
@@ -53,8 +53,8 @@ fn it_lines_up_at_once_where_the_line_is_short() {
 
     let (mut state, lead, idle) = crowded(LINE);
     state.places.put(lead, Place::Coming);
-    state.attached(lead, INTERVAL, INTERVAL);
-    assert!(state.arrive(lead));
+    state.attached(lead, InLine::of(INTERVAL), INTERVAL);
+    assert_eq!(state.arrive(lead), Arrival::GoesOn);
     state.push(100).unwrap();
     assert_eq!(comes(&mut state, idle), Place::Coming, "what was long is short by now");
 }
@@ -68,7 +68,7 @@ fn it_lines_up_at_once_where_nobody_leads() {
     assert!(state.wants_another(), "who holds off is there for the lead only");
 
     let (mut state, lead, idle) = crowded(LINE);
-    assert!(state.arrive(lead));
+    assert_eq!(state.arrive(lead), Arrival::GoesOn);
     assert_eq!(state.next_job(lead), None);
     state.push(100).unwrap();
     assert!(matches!(state.appoint(), Appointed::Idle(_)));
@@ -100,7 +100,7 @@ fn one_that_returns_takes_the_next_job_unless_there_is_a_crowd() {
         assert_ne!(state.lead(), Some(returned));
         state.push(100).unwrap();
         comes(&mut state, idle);
-        assert_eq!(state.arrive(returned), takes);
+        assert_eq!(matches!(state.arrive(returned), Arrival::Overtakes(Some(_))), takes);
         assert_eq!(state.lead(), Some(if takes { returned } else { lead }));
         state.check();
     }

@@ -36,7 +36,7 @@ BANNED_DEPENDENCIES = {
     "httpy": r"^pyo3",
 }
 
-LINES_WARNED, LINES_ALLOWED = 400, 450
+LINES_WARNED, LINES_ALLOWED = 480, 560
 SOURCE_FOLDERS = ["crates", "examples", "tests", "benches", "python", "scripts"]
 
 # What is not code, in the order in which Rust's own lexer would meet it.

@@ -1,6 +1,9 @@
 //! A call on its way to a worker process and its reply on the way back: to bytes and from bytes, without the process.
 
-#![expect(clippy::expect_used, reason = "a measurement that cannot be made must end")]
+#![expect(
+    clippy::expect_used,
+    reason = "a measurement that cannot be made must end"
+)]
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -35,7 +38,9 @@ fn main() -> Result<()> {
     group.bench_function("call to job", |bencher| {
         bencher.iter(|| {
             batch.clear();
-            batch.add(|writer| job.write(writer)).expect("a job is short");
+            batch
+                .add(|writer| job.write(writer))
+                .expect("a job is short");
             black_box(batch.as_bytes().len())
         });
     });
@@ -66,7 +71,14 @@ fn reply(writer: &mut Writer<'_>) {
 
 fn read(payload: &Payload) {
     for message in payload.messages().expect("messages") {
-        let Kind::Reply(reply) = message.expect("a message").kind else { continue };
-        black_box(reply.read(&Bytes::new(), false).expect("a result").expect("as the contract has it"));
+        let Kind::Reply(reply) = message.expect("a message").kind else {
+            continue;
+        };
+        black_box(
+            reply
+                .read(&Bytes::new(), false)
+                .expect("a result")
+                .expect("as the contract has it"),
+        );
     }
 }

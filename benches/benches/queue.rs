@@ -1,6 +1,9 @@
 //! The queue between the two sides, without Python: what it costs to put a job in and to take it out.
 
-#![expect(clippy::expect_used, reason = "a measurement that cannot be made must end")]
+#![expect(
+    clippy::expect_used,
+    reason = "a measurement that cannot be made must end"
+)]
 
 use std::sync::Arc;
 use std::thread;
@@ -10,7 +13,11 @@ use criterion::Criterion;
 use httpy_core::{Queue, Seat, Seats, Take, Wait};
 use tokio::sync::oneshot;
 
-const ONE: Seats = Seats { min: 1, max: 1, spare: 0 };
+const ONE: Seats = Seats {
+    min: 1,
+    max: 1,
+    spare: 0,
+};
 const LONG: Duration = Duration::from_secs(3600);
 
 fn main() {

@@ -24,13 +24,25 @@ fn main() -> Result<()> {
 
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("routing");
-    group.bench_function("check a map of 100", |bencher| bencher.iter(|| Checked::read(&map)));
-    group.bench_function("mount 100 routes", |bencher| bencher.iter(|| routes.mount(&service_fn(answer))));
-    group.bench_function("axum router, 1 of 100", |bencher| {
-        bencher.iter_batched(last, |request| runtime.block_on(router.call(request)), BatchSize::SmallInput);
+    group.bench_function("check a map of 100", |bencher| {
+        bencher.iter(|| Checked::read(&map))
     });
-    group.bench_function("own matcher, 1 of 100", |bencher| bencher.iter(|| routes.find(&Method::GET, LAST)));
-    group.bench_function("captures", |bencher| bencher.iter(|| params(TEMPLATE, PATH)));
+    group.bench_function("mount 100 routes", |bencher| {
+        bencher.iter(|| routes.mount(&service_fn(answer)))
+    });
+    group.bench_function("axum router, 1 of 100", |bencher| {
+        bencher.iter_batched(
+            last,
+            |request| runtime.block_on(router.call(request)),
+            BatchSize::SmallInput,
+        );
+    });
+    group.bench_function("own matcher, 1 of 100", |bencher| {
+        bencher.iter(|| routes.find(&Method::GET, LAST))
+    });
+    group.bench_function("captures", |bencher| {
+        bencher.iter(|| params(TEMPLATE, PATH))
+    });
     group.bench_function("query", |bencher| bencher.iter(|| fields(QUERY)));
     group.finish();
     criterion.final_summary();
@@ -38,7 +50,14 @@ fn main() -> Result<()> {
 }
 
 fn map() -> RouteMap {
-    (0..100).map(|index| (format!("/part-{index}/:id/detail"), vec!["GET".to_owned(), "POST".to_owned()])).collect()
+    (0..100)
+        .map(|index| {
+            (
+                format!("/part-{index}/:id/detail"),
+                vec!["GET".to_owned(), "POST".to_owned()],
+            )
+        })
+        .collect()
 }
 
 fn last() -> Request<Body> {

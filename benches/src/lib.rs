@@ -30,7 +30,10 @@ pub const HEADERS: [(&str, &str); 13] = [
         "user-agent",
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
     ),
-    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
+    (
+        "accept",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    ),
     ("sec-fetch-site", "none"),
     ("sec-fetch-mode", "navigate"),
     ("sec-fetch-user", "?1"),
@@ -48,7 +51,9 @@ pub fn request() -> Request<Body> {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = http::Uri::from_static("/hello/world?page=2&sort=name");
     for (name, value) in HEADERS {
-        request.headers_mut().insert(name, http::HeaderValue::from_static(value));
+        request
+            .headers_mut()
+            .insert(name, http::HeaderValue::from_static(value));
     }
     request
 }
@@ -59,7 +64,12 @@ pub fn request() -> Request<Body> {
 ///
 /// When CPython does not start.
 pub fn service() -> Result<PyService> {
-    Ok(PyApp::builder(TARGET).init("handler:routes").path(PYTHON).workers(1..=1).build()?.fallback()?)
+    Ok(PyApp::builder(TARGET)
+        .init("handler:routes")
+        .path(PYTHON)
+        .workers(1..=1)
+        .build()?
+        .fallback()?)
 }
 
 /// The part of the standard request that runs attached.
@@ -79,5 +89,11 @@ pub fn returned() -> Returned {
     let mut headers = Fields::with_capacity(1, 256);
     headers.push(b"X-Test", b"1");
     let body = Bytes::from_static(b"hello");
-    Returned { status: StatusCode::OK, body: Content::Whole(body), kind: BodyKind::Text, headers, header_lines: 1 }
+    Returned {
+        status: StatusCode::OK,
+        body: Content::Whole(body),
+        kind: BodyKind::Text,
+        headers,
+        header_lines: 1,
+    }
 }

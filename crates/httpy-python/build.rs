@@ -30,7 +30,12 @@ fn folders(config: &InterpreterConfig) -> Vec<PathBuf> {
         Ok("macos") => config.python_framework_prefix(),
         _ => None,
     };
-    config.lib_dir().into_iter().chain(framework).map(PathBuf::from).collect()
+    config
+        .lib_dir()
+        .into_iter()
+        .chain(framework)
+        .map(PathBuf::from)
+        .collect()
 }
 
 fn check(config: &InterpreterConfig, folders: &[PathBuf]) -> Result<(), String> {
@@ -57,12 +62,21 @@ fn check(config: &InterpreterConfig, folders: &[PathBuf]) -> Result<(), String> 
         "/usr/local/lib".to_owned(),
         format!("/usr/lib/{target}-linux-gnu"),
     ];
-    let found = folders.iter().cloned().chain(usual.iter().map(PathBuf::from)).any(|folder| {
-        ["so", "dylib"].iter().any(|end| folder.join(format!("lib{name}.{end}")).exists())
-            || folder.join("Python.framework").exists()
-    });
+    let found = folders
+        .iter()
+        .cloned()
+        .chain(usual.iter().map(PathBuf::from))
+        .any(|folder| {
+            ["so", "dylib"]
+                .iter()
+                .any(|end| folder.join(format!("lib{name}.{end}")).exists())
+                || folder.join("Python.framework").exists()
+        });
     if found {
         return Ok(());
     }
-    Err(format!("Python {version} ({python}) has no lib{name} in {}: {advice}", folders[0].display()))
+    Err(format!(
+        "Python {version} ({python}) has no lib{name} in {}: {advice}",
+        folders[0].display()
+    ))
 }

@@ -53,7 +53,8 @@ impl App {
     ///
     /// When it cannot be built.
     pub fn with(source: &str, options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
-        Self::try_with(source, options).unwrap_or_else(|error| panic!("the app does not build: {error:?}"))
+        Self::try_with(source, options)
+            .unwrap_or_else(|error| panic!("the app does not build: {error:?}"))
     }
 
     /// An app with `options` set.
@@ -65,20 +66,34 @@ impl App {
     /// # Panics
     ///
     /// When no file can be written.
-    pub fn try_with(source: &str, options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Result<Self, Error> {
+    pub fn try_with(
+        source: &str,
+        options: impl FnOnce(PyAppBuilder) -> PyAppBuilder,
+    ) -> Result<Self, Error> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         log::keep();
-        let module = format!("app_{}_{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let module = format!(
+            "app_{}_{}",
+            process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        );
         let folder = tempfile::tempdir().expect("no temporary folder");
-        std::fs::write(folder.path().join(format!("{module}.py")), source).expect("the module cannot be written");
+        std::fs::write(folder.path().join(format!("{module}.py")), source)
+            .expect("the module cannot be written");
         // Tests let time pass, and count what is logged.
-        let builder = PyApp::builder(format!("{module}:handle")).path(folder.path()).slow_call(NEVER);
+        let builder = PyApp::builder(format!("{module}:handle"))
+            .path(folder.path())
+            .slow_call(NEVER);
         let mut builder = builder.executor(executor::chosen());
         if source.contains("def init(") {
             builder = builder.init(format!("{module}:init"));
         }
         let python = options(builder).build()?;
-        Ok(Self { python, module, folder })
+        Ok(Self {
+            python,
+            module,
+            folder,
+        })
     }
 
     /// `module:attribute` with this app's module.
@@ -92,7 +107,9 @@ impl App {
     ///
     /// When it cannot be loaded.
     pub fn handler(&self, attribute: &str) -> PyService {
-        self.python.handler(self.target(attribute)).unwrap_or_else(|error| panic!("{error:?}"))
+        self.python
+            .handler(self.target(attribute))
+            .unwrap_or_else(|error| panic!("{error:?}"))
     }
 
     /// Calls the handler without a server in between.
@@ -111,7 +128,12 @@ impl App {
     ///
     /// When they are no routes.
     pub async fn serve_routes(&self) -> Server {
-        serve(self.python.router().unwrap_or_else(|error| panic!("{error:?}"))).await
+        serve(
+            self.python
+                .router()
+                .unwrap_or_else(|error| panic!("{error:?}")),
+        )
+        .await
     }
 }
 
@@ -136,12 +158,17 @@ impl Answer {
 
     /// The error's message, empty when there was none.
     pub fn message(&self) -> String {
-        self.error.as_ref().map_or_else(String::new, ToString::to_string)
+        self.error
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string)
     }
 
     /// A header's first value, empty when there is none.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -157,8 +184,17 @@ where
 {
     let Ok(response) = service.oneshot(request).await;
     let (parts, body) = response.into_response().into_parts();
-    let body = body.collect().await.expect("the response's body fails").to_bytes();
-    Answer { status: parts.status.as_u16(), headers: parts.headers, body, error: parts.extensions.get().cloned() }
+    let body = body
+        .collect()
+        .await
+        .expect("the response's body fails")
+        .to_bytes();
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body,
+        error: parts.extensions.get().cloned(),
+    }
 }
 
 /// A request without a body.
@@ -167,7 +203,10 @@ where
 ///
 /// When `target` is no URI.
 pub fn get(target: &str) -> Request<Body> {
-    Request::builder().uri(target).body(Body::empty()).expect("not a URI")
+    Request::builder()
+        .uri(target)
+        .body(Body::empty())
+        .expect("not a URI")
 }
 
 /// A `POST` with a body.
@@ -176,7 +215,11 @@ pub fn get(target: &str) -> Request<Body> {
 ///
 /// When `target` is no URI.
 pub fn post(target: &str, body: impl Into<Body>) -> Request<Body> {
-    Request::builder().method("POST").uri(target).body(body.into()).expect("not a URI")
+    Request::builder()
+        .method("POST")
+        .uri(target)
+        .body(body.into())
+        .expect("not a URI")
 }
 
 /// A server on a port of its own; it ends when this is dropped.
@@ -193,11 +236,15 @@ pub struct Server {
 ///
 /// When no port is free.
 pub async fn serve(router: Router) -> Server {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("no port is free");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("no port is free");
     let address = listener.local_addr().expect("a listener has an address");
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let task = tokio::spawn(async move {
-        axum::serve(listener, service).await.expect("serving failed");
+        axum::serve(listener, service)
+            .await
+            .expect("serving failed");
     });
     Server { address, task }
 }

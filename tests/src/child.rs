@@ -3,7 +3,10 @@
 //!
 //! Waiting is for output, answers and the end, never for time: [`LIMIT`] only ends what hangs.
 
-#![expect(clippy::missing_panics_doc, reason = "a panic is how a test fails, and says why")]
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a panic is how a test fails, and says why"
+)]
 
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -68,16 +71,27 @@ impl Server {
     }
 
     fn empty() -> Self {
-        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
-        let setup = Setup { apps: Vec::new(), grace: LIMIT, port: 0 };
-        Self { folder, setup, variables: Vec::new() }
+        let folder =
+            tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
+        let setup = Setup {
+            apps: Vec::new(),
+            grace: LIMIT,
+            port: 0,
+        };
+        Self {
+            folder,
+            setup,
+            variables: Vec::new(),
+        }
     }
 
     fn module(mut self, module: &str) -> Self {
         let mut config = Config::new(format!("{module}:handle"));
         config.slow_call = NEVER;
         config.executor = executor::chosen();
-        config.path.push(concat!(env!("CARGO_MANIFEST_DIR"), "/python/fault").into());
+        config
+            .path
+            .push(concat!(env!("CARGO_MANIFEST_DIR"), "/python/fault").into());
         self.setup.apps.push(config);
         self
     }
@@ -85,7 +99,11 @@ impl Server {
     /// With another app, in the same way.
     pub fn app(mut self, source: &str) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(1);
-        let module = format!("app_{}_{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let module = format!(
+            "app_{}_{}",
+            process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let mut config = Config::new(format!("{module}:handle"));
         config.slow_call = NEVER;
         config.executor = executor::chosen();
@@ -113,15 +131,16 @@ impl Server {
 
     /// With an environment variable.
     pub fn variable(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.variables.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self.variables
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
     /// With a file in the temporary folder, whose own folders are made.
     pub fn file(self, name: &str, text: &str) -> Self {
         let file = self.folder.path().join(name);
-        let written =
-            fs::create_dir_all(file.parent().unwrap_or(self.folder.path())).and_then(|()| fs::write(&file, text));
+        let written = fs::create_dir_all(file.parent().unwrap_or(self.folder.path()))
+            .and_then(|()| fs::write(&file, text));
         written.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         self
     }
@@ -135,7 +154,10 @@ impl Server {
     pub async fn start(self) -> Child {
         let mut child = self.spawn();
         let line = child.line_with("listening on http://").await;
-        let address = line.rsplit('/').next().and_then(|address| address.parse().ok());
+        let address = line
+            .rsplit('/')
+            .next()
+            .and_then(|address| address.parse().ok());
         child.address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
         child
     }
@@ -148,32 +170,55 @@ impl Server {
             ended = child.wait() => ended,
             Ok(_) = output.wait_for(|output| output.texts()[0].contains("listening")) => panic!("the start did not fail"),
         };
-        assert_eq!(ended.status.code(), Some(1), "expected a start that fails\n{ended:?}");
+        assert_eq!(
+            ended.status.code(),
+            Some(1),
+            "expected a start that fails\n{ended:?}"
+        );
         ended
     }
 
     fn spawn(self) -> Child {
-        let setup = serde_json::to_string(&self.setup).unwrap_or_else(|error| panic!("the set-up: {error}"));
+        let setup = serde_json::to_string(&self.setup)
+            .unwrap_or_else(|error| panic!("the set-up: {error}"));
         let mut command = Command::new(program());
         command.arg(setup).current_dir(self.folder.path());
         // It must find libpython and its modules without any of these.
-        for name in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "RUST_LOG"] {
+        for name in [
+            "LD_LIBRARY_PATH",
+            "DYLD_LIBRARY_PATH",
+            "VIRTUAL_ENV",
+            "PYTHONHOME",
+            "PYTHONPATH",
+            "RUST_LOG",
+        ] {
             command.env_remove(name);
         }
         command.envs(self.variables).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program().display()));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program().display()));
         let (sender, output) = watch::channel(Output::default());
         let sender = Arc::new(sender);
         collect(process.stdout.take(), &sender, |output| &mut output.stdout);
         collect(process.stderr.take(), &sender, |output| &mut output.stderr);
-        Child { process, output, address: (Ipv4Addr::LOCALHOST, 0).into(), _folder: self.folder }
+        Child {
+            process,
+            output,
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            _folder: self.folder,
+        }
     }
 }
 
 /// The server program, which Cargo puts one folder above the tests.
 fn program() -> PathBuf {
-    let test = env::current_exe().unwrap_or_else(|error| panic!("this test's own program: {error}"));
+    let test =
+        env::current_exe().unwrap_or_else(|error| panic!("this test's own program: {error}"));
     let folder = test.ancestors().nth(2).unwrap_or(&test);
     folder.join(format!("server{}", env::consts::EXE_SUFFIX))
 }
@@ -219,14 +264,19 @@ pub struct Child {
 impl Child {
     /// Waits until stdout or stderr has `text`, be its line complete or not.
     pub async fn wait_for(&self, text: &str) {
-        self.find(text, |output| output.contains(text).then_some(())).await;
+        self.find(text, |output| output.contains(text).then_some(()))
+            .await;
     }
 
     /// Waits for a complete line of stdout or stderr that has `text`.
     pub async fn line_with(&self, text: &str) -> String {
         let complete = |output: &str| {
-            let mut lines = output.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-            lines.find(|line| line.contains(text)).map(|line| line.trim_end().to_owned())
+            let mut lines = output
+                .split_inclusive('\n')
+                .filter(|line| line.ends_with('\n'));
+            lines
+                .find(|line| line.contains(text))
+                .map(|line| line.trim_end().to_owned())
         };
         self.find(text, complete).await
     }
@@ -248,7 +298,9 @@ impl Child {
 
     /// Its process id.
     pub fn id(&self) -> u32 {
-        self.process.id().unwrap_or_else(|| panic!("the server has ended"))
+        self.process
+            .id()
+            .unwrap_or_else(|| panic!("the server has ended"))
     }
 
     /// Where it listens.
@@ -268,7 +320,11 @@ impl Child {
 
     /// What a Python expression is, as text, in a handler of [`Server::evaluating`].
     pub async fn evaluate(&self, expression: &str) -> String {
-        let answer = client::exchange(self.address, &request("POST", "/", &[], expression.as_bytes())).await;
+        let answer = client::exchange(
+            self.address,
+            &request("POST", "/", &[], expression.as_bytes()),
+        )
+        .await;
         assert_eq!(answer.status, 200, "{expression}: {}", answer.text());
         answer.text()
     }
@@ -276,23 +332,39 @@ impl Child {
     /// Sends a signal: `INT`, `TERM`.
     pub async fn signal(&self, name: &str) {
         // The shell's own `kill`, which is there where the program is not.
-        let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status().await;
+        let status = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {}", self.id()))
+            .status()
+            .await;
         assert!(status.is_ok_and(|status| status.success()), "kill -{name}");
     }
 
     /// Waits for its end.
     pub async fn wait(mut self) -> Ended {
-        let Ok(Ok(status)) = timeout(LIMIT, self.process.wait()).await else { panic!("the server does not end") };
+        let Ok(Ok(status)) = timeout(LIMIT, self.process.wait()).await else {
+            panic!("the server does not end")
+        };
         // Until both streams are closed.
         let rest = async { while self.output.changed().await.is_ok() {} };
-        assert!(timeout(LIMIT, rest).await.is_ok(), "somebody still holds the server's output");
+        assert!(
+            timeout(LIMIT, rest).await.is_ok(),
+            "somebody still holds the server's output"
+        );
         let [stdout, stderr] = self.output.borrow().texts();
-        Ended { status, stdout, stderr }
+        Ended {
+            status,
+            stdout,
+            stderr,
+        }
     }
 }
 
 impl Drop for Child {
-    #[expect(clippy::print_stderr, reason = "the test harness shows it with the failed test")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "the test harness shows it with the failed test"
+    )]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let [stdout, stderr] = self.output.borrow().texts();
@@ -320,20 +392,31 @@ impl Ended {
 
     /// Where what Python has printed ends: stdout, and the log on stderr where it was a process of its own that printed.
     pub fn printed(&self) -> &str {
-        if executor::are_processes() { &self.stderr } else { &self.stdout }
+        if executor::are_processes() {
+            &self.stderr
+        } else {
+            &self.stdout
+        }
     }
 
     /// Fails the test unless stderr has each of `parts`.
     #[track_caller]
     pub fn assert_says(&self, parts: &[&str]) {
         for part in parts {
-            assert!(self.stderr.contains(part), "expected {part:?} on stderr\n{self:?}");
+            assert!(
+                self.stderr.contains(part),
+                "expected {part:?} on stderr\n{self:?}"
+            );
         }
     }
 }
 
 impl std::fmt::Debug for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "-- {}\n-- stdout\n{}\n-- stderr\n{}", self.status, self.stdout, self.stderr)
+        write!(
+            f,
+            "-- {}\n-- stdout\n{}\n-- stderr\n{}",
+            self.status, self.stdout, self.stderr
+        )
     }
 }

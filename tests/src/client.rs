@@ -35,7 +35,9 @@ impl Received {
     /// A header's first value, empty when there is none.
     pub fn header(&self, name: &str) -> String {
         let line = self.headers.iter().find(|(other, _)| other == name);
-        line.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned())
+        line.map_or_else(String::new, |(_, value)| {
+            String::from_utf8_lossy(value).into_owned()
+        })
     }
 
     /// Whether there is a header of this name.
@@ -58,7 +60,9 @@ impl Connection {
     /// When nobody listens there.
     pub async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("nobody listens");
-        Self { stream: BufReader::new(stream) }
+        Self {
+            stream: BufReader::new(stream),
+        }
     }
 
     /// Sends these bytes. That the server does not want them any more is its answer's business.
@@ -87,7 +91,11 @@ impl Connection {
     /// When what comes is no response, or a part of one.
     pub async fn receive_if_any(&mut self, method: &str) -> Option<Received> {
         let any = matches!(unhung(self.stream.fill_buf()).await, Ok([_, ..]));
-        if any { Some(self.receive(method).await) } else { None }
+        if any {
+            Some(self.receive(method).await)
+        } else {
+            None
+        }
     }
 
     /// Whether the server closes the connection without another byte.
@@ -98,19 +106,32 @@ impl Connection {
 
     async fn read(&mut self, method: &str) -> Received {
         let first = self.line().await;
-        let status = first.split(|byte| *byte == b' ').nth(1).and_then(|status| str::from_utf8(status).ok());
+        let status = first
+            .split(|byte| *byte == b' ')
+            .nth(1)
+            .and_then(|status| str::from_utf8(status).ok());
         let status: u16 = status
             .and_then(|status| status.parse().ok())
             .unwrap_or_else(|| panic!("not a response: {:?}", String::from_utf8_lossy(&first)));
-        let mut received = Received { status, headers: Vec::new(), body: Vec::new() };
+        let mut received = Received {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
         loop {
             let line = self.line().await;
             if line.is_empty() {
                 break;
             }
-            let colon = line.iter().position(|byte| *byte == b':').expect("a header line without a colon");
-            let name = String::from_utf8(line[..colon].to_ascii_lowercase()).expect("a header name that is not ASCII");
-            received.headers.push((name, line[colon + 1..].trim_ascii_start().to_vec()));
+            let colon = line
+                .iter()
+                .position(|byte| *byte == b':')
+                .expect("a header line without a colon");
+            let name = String::from_utf8(line[..colon].to_ascii_lowercase())
+                .expect("a header name that is not ASCII");
+            received
+                .headers
+                .push((name, line[colon + 1..].trim_ascii_start().to_vec()));
         }
         if method == "HEAD" || status == 204 || status == 304 {
             return received;
@@ -118,18 +139,31 @@ impl Connection {
         if received.header("transfer-encoding") == "chunked" {
             received.body = self.chunks().await;
         } else if received.has("content-length") {
-            let length = received.header("content-length").parse().expect("a length is a number");
+            let length = received
+                .header("content-length")
+                .parse()
+                .expect("a length is a number");
             received.body = self.exactly(length).await;
         } else {
-            self.stream.read_to_end(&mut received.body).await.expect("the connection broke off");
+            self.stream
+                .read_to_end(&mut received.body)
+                .await
+                .expect("the connection broke off");
         }
         received
     }
 
     async fn line(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
-        self.stream.read_until(b'\n', &mut line).await.expect("the connection broke off");
-        assert!(line.ends_with(b"\r\n"), "closed in the middle of a line: {:?}", String::from_utf8_lossy(&line));
+        self.stream
+            .read_until(b'\n', &mut line)
+            .await
+            .expect("the connection broke off");
+        assert!(
+            line.ends_with(b"\r\n"),
+            "closed in the middle of a line: {:?}",
+            String::from_utf8_lossy(&line)
+        );
         line.truncate(line.len() - 2);
         line
     }
@@ -140,7 +174,10 @@ impl Connection {
             let size = String::from_utf8(self.line().await).expect("a chunk's size is ASCII");
             let size = usize::from_str_radix(&size, 16).expect("a chunk's size is a number");
             body.extend(self.exactly(size).await);
-            assert!(self.line().await.is_empty(), "a chunk that is longer than its size");
+            assert!(
+                self.line().await.is_empty(),
+                "a chunk that is longer than its size"
+            );
             if size == 0 {
                 return body;
             }
@@ -149,14 +186,21 @@ impl Connection {
 
     async fn exactly(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
-        self.stream.read_exact(&mut bytes).await.expect("the body is shorter than its length");
+        self.stream
+            .read_exact(&mut bytes)
+            .await
+            .expect("the body is shorter than its length");
         bytes
     }
 }
 
 /// The bytes of a request: `Host` and `Content-Length` are added where they are not given and needed.
 pub fn request(method: &str, target: &str, headers: &[(&str, &[u8])], body: &[u8]) -> Vec<u8> {
-    let has = |name: &str| headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+    let has = |name: &str| {
+        headers
+            .iter()
+            .any(|(other, _)| other.eq_ignore_ascii_case(name))
+    };
     let mut bytes = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
     if !has("host") {
         bytes.extend_from_slice(b"Host: localhost\r\n");
@@ -196,12 +240,18 @@ pub async fn get(address: SocketAddr, target: &str) -> Received {
 /// When the connection fails, or its response.
 pub async fn http2(address: SocketAddr, request: Request<Full<Bytes>>) -> Response<Bytes> {
     let stream = TcpStream::connect(address).await.expect("nobody listens");
-    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let handshake =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = unhung(handshake).await.expect("no HTTP/2 there");
     let connection = tokio::spawn(connection);
-    let response = unhung(sender.send_request(request)).await.expect("no response");
+    let response = unhung(sender.send_request(request))
+        .await
+        .expect("no response");
     let (parts, body) = response.into_parts();
-    let body = unhung(body.collect()).await.expect("the response's body fails").to_bytes();
+    let body = unhung(body.collect())
+        .await
+        .expect("the response's body fails")
+        .to_bytes();
     connection.abort();
     Response::from_parts(parts, body)
 }

@@ -14,12 +14,20 @@ const PROCESSES: usize = 2;
 ///
 /// When it is set to something else.
 pub fn chosen() -> Executor {
-    if are_processes() { processes(PROCESSES).into() } else { Executor::threads() }
+    if are_processes() {
+        processes(PROCESSES).into()
+    } else {
+        Executor::threads()
+    }
 }
 
 /// The same with one interpreter: what one call leaves in its module the next one finds.
 pub fn with_one_interpreter() -> Executor {
-    if are_processes() { processes(1).into() } else { Executor::threads() }
+    if are_processes() {
+        processes(1).into()
+    } else {
+        Executor::threads()
+    }
 }
 
 /// Whether the suites run over processes now.
@@ -65,7 +73,11 @@ pub trait Options: Sized {
 
 impl Options for PyAppBuilder {
     fn at_once(self, calls: usize) -> Self {
-        if are_processes() { self.executor(processes(1).threads_per_process(calls)) } else { self.workers(1..=calls) }
+        if are_processes() {
+            self.executor(processes(1).threads_per_process(calls))
+        } else {
+            self.workers(1..=calls)
+        }
     }
 
     fn in_one_interpreter(self) -> Self {
@@ -109,14 +121,20 @@ impl OfThreads {
     /// Why processes have nothing of the kind.
     fn reason(self) -> &'static str {
         match self {
-            Self::SharedInterpreter => "each app has worker processes of its own, with the options of its own",
+            Self::SharedInterpreter => {
+                "each app has worker processes of its own, with the options of its own"
+            }
             Self::LostWorkers => {
                 "a worker process that does not come back is killed and replaced, which process tests show"
             }
             Self::HeldInterpreter => "it is held in one worker process, which is killed at last",
-            Self::AttachWait => "a worker process sees its calls when it has its interpreter, and counts from there",
+            Self::AttachWait => {
+                "a worker process sees its calls when it has its interpreter, and counts from there"
+            }
             Self::LinkedPython => "a worker process is started with the Python of its environment",
-            Self::GoneAtOnce => "a worker process hears by a message, a moment later, that a client has gone",
+            Self::GoneAtOnce => {
+                "a worker process hears by a message, a moment later, that a client has gone"
+            }
             Self::SeveralLoops => "each worker process has one event loop",
             Self::HostProcess => {
                 "a worker process is the code's own, with its streams, its signals, its threads and its life"
@@ -128,7 +146,10 @@ impl OfThreads {
 
 /// Whether a test that is about `what` has nothing to try with the executor of now, which it says.
 #[must_use]
-#[expect(clippy::print_stderr, reason = "the test harness shows it with --nocapture and with a failed test")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the test harness shows it with --nocapture and with a failed test"
+)]
 pub fn lacks(what: OfThreads) -> bool {
     if are_processes() {
         eprintln!("not over processes ({what:?}): {}", what.reason());

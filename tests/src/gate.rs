@@ -37,8 +37,13 @@ def pass_gate(port):
     ///
     /// When no port is free.
     pub async fn new() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("no port is free");
-        let port = listener.local_addr().expect("a listener has an address").port();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("no port is free");
+        let port = listener
+            .local_addr()
+            .expect("a listener has an address")
+            .port();
         Self { listener, port }
     }
 
@@ -48,8 +53,14 @@ def pass_gate(port):
     ///
     /// When the connection cannot be taken.
     pub async fn arrival(&self) -> Held {
-        let (connection, _) = self.listener.accept().await.expect("a handler's connection cannot be taken");
-        Held { _connection: connection }
+        let (connection, _) = self
+            .listener
+            .accept()
+            .await
+            .expect("a handler's connection cannot be taken");
+        Held {
+            _connection: connection,
+        }
     }
 
     /// Begins a call, and waits until its handler has come here.

@@ -35,14 +35,23 @@ static LINES: LazyLock<watch::Sender<Vec<Line>>> = LazyLock::new(|| watch::Sende
 pub fn keep() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let subscriber = tracing_subscriber::registry().with(Keep).with(record::Keep).with(span::Keep);
-        tracing::subscriber::set_global_default(subscriber).expect("the process has a subscriber already");
+        let subscriber = tracing_subscriber::registry()
+            .with(Keep)
+            .with(record::Keep)
+            .with(span::Keep);
+        tracing::subscriber::set_global_default(subscriber)
+            .expect("the process has a subscriber already");
     });
 }
 
 /// The lines about handlers whose target begins with `handler`, in order.
 pub fn lines(handler: &str) -> Vec<Line> {
-    LINES.borrow().iter().filter(|line| line.handler.starts_with(handler)).cloned().collect()
+    LINES
+        .borrow()
+        .iter()
+        .filter(|line| line.handler.starts_with(handler))
+        .cloned()
+        .collect()
 }
 
 /// The first line about `handler` that has `text` in it, as soon as it is there.
@@ -53,8 +62,15 @@ pub fn lines(handler: &str) -> Vec<Line> {
 pub async fn wait_for(handler: &str, text: &str) -> Line {
     let is_it = |line: &&Line| line.handler.starts_with(handler) && line.message.contains(text);
     let mut receiver = LINES.subscribe();
-    let lines = receiver.wait_for(|lines| lines.iter().any(|line| is_it(&line))).await.expect("the sender is static");
-    lines.iter().find(is_it).cloned().expect("it was there just now")
+    let lines = receiver
+        .wait_for(|lines| lines.iter().any(|line| is_it(&line)))
+        .await
+        .expect("the sender is static");
+    lines
+        .iter()
+        .find(is_it)
+        .cloned()
+        .expect("it was there just now")
 }
 
 /// A layer that keeps the events of httpy.
@@ -66,7 +82,12 @@ impl<S: Subscriber> Layer<S> for Keep {
             return;
         }
         let level = *event.metadata().level();
-        let mut line = Line { level, handler: String::new(), left_out: 0, message: String::new() };
+        let mut line = Line {
+            level,
+            handler: String::new(),
+            left_out: 0,
+            message: String::new(),
+        };
         event.record(&mut line);
         LINES.send_modify(|lines| lines.push(line));
     }

@@ -42,7 +42,8 @@ impl Record {
     }
 }
 
-static RECORDS: LazyLock<watch::Sender<Vec<Record>>> = LazyLock::new(|| watch::Sender::new(Vec::new()));
+static RECORDS: LazyLock<watch::Sender<Vec<Record>>> =
+    LazyLock::new(|| watch::Sender::new(Vec::new()));
 static HOLD: Mutex<Option<Stop>> = Mutex::new(None);
 
 struct Stop {
@@ -62,9 +63,16 @@ impl Hold {
     /// Has the subscriber stop at the first record whose message is `text`.
     pub fn at(text: &str) -> Self {
         let ((arrived, has_arrived), (release, released)) = (sync_channel(1), sync_channel(0));
-        let stop = Stop { text: text.to_owned(), arrived, release: released };
+        let stop = Stop {
+            text: text.to_owned(),
+            arrived,
+            release: released,
+        };
         *HOLD.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
-        Self { arrived: has_arrived, _release: release }
+        Self {
+            arrived: has_arrived,
+            _release: release,
+        }
     }
 
     /// Waits until it has stopped.
@@ -79,7 +87,12 @@ impl Hold {
 
 /// All records of which `is_it` is true, in order.
 pub fn all(is_it: impl Fn(&Record) -> bool) -> Vec<Record> {
-    RECORDS.borrow().iter().filter(|record| is_it(record)).cloned().collect()
+    RECORDS
+        .borrow()
+        .iter()
+        .filter(|record| is_it(record))
+        .cloned()
+        .collect()
 }
 
 /// The first record of which `is_it` is true, as soon as it is there.
@@ -89,8 +102,15 @@ pub fn all(is_it: impl Fn(&Record) -> bool) -> Vec<Record> {
 /// Never: the records are kept as long as the process lives.
 pub async fn wait_for(is_it: impl Fn(&Record) -> bool) -> Record {
     let mut receiver = RECORDS.subscribe();
-    let records = receiver.wait_for(|records| records.iter().any(&is_it)).await.expect("the sender is static");
-    records.iter().find(|record| is_it(record)).cloned().expect("it was there just now")
+    let records = receiver
+        .wait_for(|records| records.iter().any(&is_it))
+        .await
+        .expect("the sender is static");
+    records
+        .iter()
+        .find(|record| is_it(record))
+        .cloned()
+        .expect("it was there just now")
 }
 
 /// The first record with this message.
@@ -112,8 +132,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keep {
         event.record(&mut fields);
         let thread = std::thread::current().name().unwrap_or_default().to_owned();
         let span = context.event_span(event);
-        let in_call = span.as_ref().is_some_and(|span| span.metadata().target() == "httpy::call");
-        let span = if in_call { span.and_then(|span| span.parent()) } else { span }.map(|span| span.id());
+        let in_call = span
+            .as_ref()
+            .is_some_and(|span| span.metadata().target() == "httpy::call");
+        let span = if in_call {
+            span.and_then(|span| span.parent())
+        } else {
+            span
+        }
+        .map(|span| span.id());
         let record = Record {
             target: target.to_owned(),
             level: *event.metadata().level(),
@@ -128,8 +155,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keep {
 }
 
 fn stop_at(message: &str) {
-    let stop = HOLD.lock().unwrap_or_else(PoisonError::into_inner).take_if(|stop| stop.text == message);
-    if let Some(Stop { arrived, release, .. }) = stop {
+    let stop = HOLD
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take_if(|stop| stop.text == message);
+    if let Some(Stop {
+        arrived, release, ..
+    }) = stop
+    {
         let _sent = arrived.send(());
         // Until the other end is dropped.
         let _released = release.recv();

@@ -36,7 +36,9 @@ impl Span {
     ///
     /// When it is none.
     pub fn seconds(&self, name: &str) -> f64 {
-        self.field(name).parse().unwrap_or_else(|_| panic!("no {name}: {self:?}"))
+        self.field(name)
+            .parse()
+            .unwrap_or_else(|_| panic!("no {name}: {self:?}"))
     }
 }
 
@@ -49,10 +51,18 @@ static SPANS: LazyLock<watch::Sender<Vec<Span>>> = LazyLock::new(|| watch::Sende
 /// Never: the spans are kept as long as the process lives.
 pub async fn of(target: &str, count: usize) -> Vec<Span> {
     let found = |spans: &[Span]| -> Vec<Span> {
-        spans.iter().filter(|span| span.field("code.function.name") == target).take(count).cloned().collect()
+        spans
+            .iter()
+            .filter(|span| span.field("code.function.name") == target)
+            .take(count)
+            .cloned()
+            .collect()
     };
     let mut receiver = SPANS.subscribe();
-    let spans = receiver.wait_for(|spans| found(spans).len() == count).await.expect("the sender is static");
+    let spans = receiver
+        .wait_for(|spans| found(spans).len() == count)
+        .await
+        .expect("the sender is static");
     found(&spans)
 }
 
@@ -65,7 +75,10 @@ struct Fields(BTreeMap<&'static str, String>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keep {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id).filter(|span| span.metadata().target() == "httpy::call") {
+        if let Some(span) = context
+            .span(id)
+            .filter(|span| span.metadata().target() == "httpy::call")
+        {
             let mut fields = Fields::default();
             attributes.record(&mut fields);
             span.extensions_mut().insert(fields);
@@ -81,12 +94,21 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keep {
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let Some(span) = context.span(&id) else { return };
-        let Some(fields) = span.extensions_mut().remove::<Fields>() else { return };
+        let Some(span) = context.span(&id) else {
+            return;
+        };
+        let Some(fields) = span.extensions_mut().remove::<Fields>() else {
+            return;
+        };
         let parent = span.parent().map_or("", |parent| parent.name());
         let thread = std::thread::current();
         let attached = thread.name().is_some_and(|name| name.starts_with("httpy-"));
-        let span = Span { level: *span.metadata().level(), parent, attached, fields: fields.0 };
+        let span = Span {
+            level: *span.metadata().level(),
+            parent,
+            attached,
+            fields: fields.0,
+        };
         SPANS.send_modify(|spans| spans.push(span));
     }
 }

@@ -44,14 +44,29 @@ impl Asked {
     /// When `twin` is not the function of that name.
     pub async fn arguments(&self, twin: PyService, route: &Value, wants_bytes: bool) -> Value {
         let value = |value: &http::HeaderValue| latin_1(value.as_bytes());
-        let mut headers: Vec<_> =
-            self.headers.iter().map(|(name, line)| (name.as_str().to_owned(), value(line))).collect();
+        let mut headers: Vec<_> = self
+            .headers
+            .iter()
+            .map(|(name, line)| (name.as_str().to_owned(), value(line)))
+            .collect();
         if !self.headers.contains_key(HOST) {
-            let authority = self.uri.authority().map_or("", |authority| authority.as_str());
-            headers.insert(0, ("host".to_owned(), authority.rsplit('@').next().unwrap_or_default().to_owned()));
+            let authority = self
+                .uri
+                .authority()
+                .map_or("", |authority| authority.as_str());
+            headers.insert(
+                0,
+                (
+                    "host".to_owned(),
+                    authority.rsplit('@').next().unwrap_or_default().to_owned(),
+                ),
+            );
         }
         // An absolute target may have a query and no path, which then is `/`.
-        let query = self.uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let query = self
+            .uri
+            .query()
+            .map_or_else(String::new, |query| format!("?{query}"));
         let target = format!("{}{query}", self.uri.path());
         let asked = json!({
             "method": self.method.as_str(),
@@ -74,7 +89,9 @@ pub fn revealed(answer: &Answer) -> Value {
     answer
         .headers
         .get("x-arguments")
-        .map_or(Value::Null, |text| serde_json::from_slice(text.as_bytes()).expect("a handler of twin.py writes JSON"))
+        .map_or(Value::Null, |text| {
+            serde_json::from_slice(text.as_bytes()).expect("a handler of twin.py writes JSON")
+        })
 }
 
 /// Asks `returned` with `method` and `body`, and `judged` what should come of it; the error says how they differ.
@@ -96,8 +113,12 @@ pub async fn judge(
     method: &Method,
     body: Bytes,
 ) -> Result<Value, String> {
-    let request = Request::post("/").header("x-target", target).header("x-method", method.as_str());
-    let request = request.body(Body::from(body.clone())).expect("targets and methods are header values");
+    let request = Request::post("/")
+        .header("x-target", target)
+        .header("x-method", method.as_str());
+    let request = request
+        .body(Body::from(body.clone()))
+        .expect("targets and methods are header values");
     let verdict = ask(judged, request).await;
     assert!(verdict.error.is_none(), "{:?}", verdict.error);
     let mut expected: Value = serde_json::from_slice(&verdict.body).expect("a verdict is JSON");
@@ -105,12 +126,22 @@ pub async fn judge(
         lines.sort_by_key(|line| line[0].to_string());
     }
 
-    let request = Request::builder().method(method).uri("/").body(Body::from(body));
-    let answer = ask(returned, request.expect("a method and a path are a request")).await;
+    let request = Request::builder()
+        .method(method)
+        .uri("/")
+        .body(Body::from(body));
+    let answer = ask(
+        returned,
+        request.expect("a method and a path are a request"),
+    )
+    .await;
     let found = verdict_of(&answer);
     let failed = expected.get("status").is_none();
     if found != expected || (failed && answer.status != 500) {
-        return Err(format!("expected {expected}, found {} {found}", answer.status));
+        return Err(format!(
+            "expected {expected}, found {} {found}",
+            answer.status
+        ));
     }
     Ok(found)
 }
@@ -124,7 +155,9 @@ fn verdict_of(answer: &Answer) -> Value {
             None => json!({ "error": error.to_string() }),
         };
     }
-    let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| (name.to_string(), latin_1(value.as_bytes()));
+    let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.to_string(), latin_1(value.as_bytes()))
+    };
     let mut headers: Vec<_> = answer.headers.iter().map(line).collect();
     headers.sort_by_key(|(name, _)| Value::from(name.as_str()).to_string());
     json!({ "status": answer.status, "headers": headers, "body": latin_1(&answer.body) })

@@ -1,6 +1,10 @@
 //! The six arguments of a handler, over real connections: the contract's table, row by row.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -48,15 +52,20 @@ const OWN_LINES: usize = 3;
 const MOST_LINES: usize = 100;
 
 fn latin_1(text: &str) -> Vec<u8> {
-    text.chars().map(|character| u8::try_from(character).expect("not latin-1")).collect()
+    text.chars()
+        .map(|character| u8::try_from(character).expect("not latin-1"))
+        .collect()
 }
 
 /// One router for each route and kind of body, found by the name of the vector.
 fn routers(app: &App, vectors: &[Value]) -> HashMap<String, Router> {
     let mut routers = HashMap::new();
     for vector in vectors {
-        let service =
-            if vector["annotated_bytes"] == true { app.handler("handle_bytes") } else { app.python.service() };
+        let service = if vector["annotated_bytes"] == true {
+            app.handler("handle_bytes")
+        } else {
+            app.python.service()
+        };
         let router = match vector["route"].as_str() {
             None => Router::new().fallback_service(service),
             Some(route) if vector["annotated_bytes"] == true => {
@@ -76,7 +85,8 @@ fn routers(app: &App, vectors: &[Value]) -> HashMap<String, Router> {
 #[tokio::test]
 async fn the_six_arguments_are_what_each_vector_expects() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/requests.json");
-    let vectors: Vec<Value> = serde_json::from_slice(&lone_surrogates_replaced(&std::fs::read(file).unwrap())).unwrap();
+    let vectors: Vec<Value> =
+        serde_json::from_slice(&lone_surrogates_replaced(&std::fs::read(file).unwrap())).unwrap();
     let app = App::new(&format!("FILE = {file:?}\n{VECTORS}"));
     let routers = routers(&app, &vectors);
     let dispatch = Router::new().fallback(move |request: Request| {
@@ -88,19 +98,39 @@ async fn the_six_arguments_are_what_each_vector_expects() {
 
     let mut wrong = String::new();
     for vector in &vectors {
-        let (name, target) = (vector["name"].as_str().unwrap(), vector["target"].as_str().unwrap());
-        let lines: Vec<(&str, Vec<u8>)> = vector["headers"].as_array().unwrap().iter().map(header).collect();
+        let (name, target) = (
+            vector["name"].as_str().unwrap(),
+            vector["target"].as_str().unwrap(),
+        );
+        let lines: Vec<(&str, Vec<u8>)> = vector["headers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(header)
+            .collect();
         let body = latin_1(vector["body"].as_str().unwrap());
         let method = vector["method"].as_str().unwrap();
         let found = if lines.len() + OWN_LINES > MOST_LINES {
-            let mut request = http::Request::builder().method(method).uri(format!("http://localhost{target}"));
-            for (line, value) in lines.iter().chain([&("x-vector", name.as_bytes().to_vec())]) {
+            let mut request = http::Request::builder()
+                .method(method)
+                .uri(format!("http://localhost{target}"));
+            for (line, value) in lines
+                .iter()
+                .chain([&("x-vector", name.as_bytes().to_vec())])
+            {
                 request = request.header(*line, value.as_slice());
             }
-            let response = client::http2(server.address, request.body(Full::new(Bytes::from(body))).unwrap()).await;
+            let response = client::http2(
+                server.address,
+                request.body(Full::new(Bytes::from(body))).unwrap(),
+            )
+            .await;
             String::from_utf8(response.into_body().to_vec()).unwrap()
         } else {
-            let mut lines: Vec<(&str, &[u8])> = lines.iter().map(|(line, value)| (*line, value.as_slice())).collect();
+            let mut lines: Vec<(&str, &[u8])> = lines
+                .iter()
+                .map(|(line, value)| (*line, value.as_slice()))
+                .collect();
             lines.push(("X-Vector", name.as_bytes()));
             let received = exchange(server.address, &request(method, target, &lines, &body)).await;
             // The answer to HEAD has only its length: that of the two letters and the quotes around them.
@@ -118,7 +148,10 @@ async fn the_six_arguments_are_what_each_vector_expects() {
 }
 
 fn header(line: &Value) -> (&str, Vec<u8>) {
-    (line[0].as_str().unwrap(), latin_1(line[1].as_str().unwrap()))
+    (
+        line[0].as_str().unwrap(),
+        latin_1(line[1].as_str().unwrap()),
+    )
 }
 
 /// Rust's strings have no lone surrogates; they stand only in what Python expects, which is not read here.
@@ -149,10 +182,15 @@ def handle(method, path, params, query, headers, body):
 
 #[tokio::test]
 async fn a_service_of_its_own_captures_nothing_and_one_on_a_route_captures_all() {
-    let app = App::new("def handle(method, path, params, query, headers, body):\n    return 200, repr(params), {}\n");
+    let app = App::new(
+        "def handle(method, path, params, query, headers, body):\n    return 200, repr(params), {}\n",
+    );
     assert_eq!(app.ask(get("/a/b")).await.text(), "{}");
     let router = Router::new().route_service("/{first}/{*rest}", app.python.service());
-    assert_eq!(ask(router, get("/a/b/c")).await.text(), "{'first': ['a'], 'rest': ['b/c']}");
+    assert_eq!(
+        ask(router, get("/a/b/c")).await.text(),
+        "{'first': ['a'], 'rest': ['b/c']}"
+    );
 }
 
 const HEADERS: &str = "
@@ -164,7 +202,9 @@ def handle(method, path, params, query, headers, body):
 #[tokio::test]
 async fn over_http_2_the_host_comes_from_the_authority() {
     let server = App::new(HEADERS).serve().await;
-    let request = http::Request::get("http://example.org:81/").body(Full::default()).unwrap();
+    let request = http::Request::get("http://example.org:81/")
+        .body(Full::default())
+        .unwrap();
     let response = client::http2(server.address, request).await;
     assert_eq!(response.body(), r#"[["example.org:81"], null, null]"#);
 }
@@ -183,8 +223,18 @@ async fn repeated_headers_keep_their_order_and_cookies_are_joined_over_both_prot
     let server = App::new(HEADERS).serve().await;
     let expected = r#"[["localhost"], ["a=1; b=2"], ["2", "1"]]"#;
 
-    let headers: [(&str, &[u8]); 4] = [("cookie", b"a=1"), ("x-twice", b"2"), ("X-TWICE", b"1"), ("Cookie", b"b=2")];
-    assert_eq!(exchange(server.address, &request("GET", "/", &headers, b"")).await.text(), expected);
+    let headers: [(&str, &[u8]); 4] = [
+        ("cookie", b"a=1"),
+        ("x-twice", b"2"),
+        ("X-TWICE", b"1"),
+        ("Cookie", b"b=2"),
+    ];
+    assert_eq!(
+        exchange(server.address, &request("GET", "/", &headers, b""))
+            .await
+            .text(),
+        expected
+    );
 
     let mut request = http::Request::get("http://localhost/");
     for (name, value) in headers {
@@ -231,15 +281,34 @@ instance = Callable()
 #[tokio::test]
 async fn a_sixth_parameter_annotated_bytes_gets_bytes_however_it_is_written() {
     let app = App::new(BODY);
-    for handler in ["plain", "text", "wrapped", "partial", "instance", "instance.method"] {
-        assert_eq!(ask(app.handler(handler), post("/", "é")).await.text(), "bytes 2", "{handler}");
+    for handler in [
+        "plain",
+        "text",
+        "wrapped",
+        "partial",
+        "instance",
+        "instance.method",
+    ] {
+        assert_eq!(
+            ask(app.handler(handler), post("/", "é")).await.text(),
+            "bytes 2",
+            "{handler}"
+        );
     }
     for handler in ["handle", "annotated_str"] {
-        assert_eq!(ask(app.handler(handler), post("/", "é")).await.text(), "str 1", "{handler}");
+        assert_eq!(
+            ask(app.handler(handler), post("/", "é")).await.text(),
+            "str 1",
+            "{handler}"
+        );
     }
     let future = App::new(&format!("from __future__ import annotations\n{BODY}"));
     for handler in ["plain", "text", "wrapped", "partial", "instance"] {
-        assert_eq!(ask(future.handler(handler), post("/", "é")).await.text(), "bytes 2", "{handler}");
+        assert_eq!(
+            ask(future.handler(handler), post("/", "é")).await.text(),
+            "bytes 2",
+            "{handler}"
+        );
     }
 }
 
@@ -271,21 +340,37 @@ def digest(method, path, params, query, headers, body: bytes):
     let as_str = exchange(server.address, &request("POST", "/str", &[], &body)).await;
     assert_eq!(as_str.text(), as_bytes.text());
     let echo = exchange(server.address, &request("POST", "/echo", &[], &body)).await;
-    assert!(echo.body == body, "the body of {} bytes came back as {} other bytes", SIZE, echo.body.len());
+    assert!(
+        echo.body == body,
+        "the body of {} bytes came back as {} other bytes",
+        SIZE,
+        echo.body.len()
+    );
 }
 
 #[tokio::test]
 async fn a_hundred_header_lines_arrive_and_more_are_the_servers_own_431() {
-    let app =
-        App::new("def handle(method, path, params, query, headers, body):\n    return 200, str(len(headers)), {}\n");
+    let app = App::new(
+        "def handle(method, path, params, query, headers, body):\n    return 200, str(len(headers)), {}\n",
+    );
     let server = app.serve().await;
-    let names: Vec<String> = (0..MOST_LINES).map(|number| format!("X-N{number}")).collect();
-    let lines: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"1"[..])).collect();
+    let names: Vec<String> = (0..MOST_LINES)
+        .map(|number| format!("X-N{number}"))
+        .collect();
+    let lines: Vec<(&str, &[u8])> = names
+        .iter()
+        .map(|name| (name.as_str(), &b"1"[..]))
+        .collect();
 
     // With `Host` it is a hundred.
     let most = exchange(server.address, &request("GET", "/", &lines[1..], b"")).await;
     assert_eq!((most.status, most.text().as_str()), (200, "100"));
-    assert_eq!(exchange(server.address, &request("GET", "/", &lines, b"")).await.status, 431);
+    assert_eq!(
+        exchange(server.address, &request("GET", "/", &lines, b""))
+            .await
+            .status,
+        431
+    );
     assert_eq!(client::get(server.address, "/").await.text(), "1");
 }
 
@@ -301,6 +386,9 @@ def handle(method, path, params, query, headers, body):
     );
     for _ in 0..2 {
         let answer = app.ask(app::post("/?a=1", "b")).await;
-        assert_eq!(answer.text(), "(<class 'str'>, <class 'str'>, {'new': ['1', 'b']})");
+        assert_eq!(
+            answer.text(),
+            "(<class 'str'>, <class 'str'>, {'new': ['1', 'b']})"
+        );
     }
 }

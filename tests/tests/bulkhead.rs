@@ -35,8 +35,14 @@ struct Turn {
 impl Turn {
     async fn begin() -> Self {
         let alone = TURN.lock().await;
-        let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| builder.at_once(3));
-        Self { app, gate: Gate::new().await, _alone: alone }
+        let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
+            builder.at_once(3)
+        });
+        Self {
+            app,
+            gate: Gate::new().await,
+            _alone: alone,
+        }
     }
 
     fn report(&self) -> Request<axum::body::Body> {
@@ -57,14 +63,20 @@ impl Turn {
 #[tokio::test]
 async fn slow_reports_with_a_limit_leave_workers_to_the_login() {
     let turn = Turn::begin().await;
-    let (report, login) = (turn.app.handler("report").with_limit(2), turn.app.handler("login"));
+    let (report, login) = (
+        turn.app.handler("report").with_limit(2),
+        turn.app.handler("login"),
+    );
     let running = [turn.hold(&report).await, turn.hold(&report).await];
     for _ in 0..10 {
         let answer = ask(report.clone(), turn.report()).await;
         assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
         assert!(answer.error.as_ref().is_some_and(Error::is_overloaded));
         let target = turn.app.target("report");
-        assert_eq!(answer.message(), format!("{target}: the limit of 2 calls in the queue and at work is reached"));
+        assert_eq!(
+            answer.message(),
+            format!("{target}: the limit of 2 calls in the queue and at work is reached")
+        );
         assert_eq!(ask(login.clone(), get("/")).await.text(), "login");
     }
     for (call, held) in running {
@@ -85,19 +97,32 @@ async fn a_client_that_has_its_answer_finds_the_limit_given_back() {
 #[tokio::test]
 async fn after_a_504_a_job_counts_until_its_handler_has_returned() {
     let turn = Turn::begin().await;
-    let report = turn.app.handler("report").with_limit(1).with_deadline(Duration::from_secs(4));
+    let report = turn
+        .app
+        .handler("report")
+        .with_limit(1)
+        .with_deadline(Duration::from_secs(4));
     let (call, held) = turn.hold(&report).await;
     tokio::time::pause();
     let answer = call.await.unwrap();
     tokio::time::resume();
     assert_eq!(answer.status, 504);
-    assert_eq!(answer.message(), format!("{} did not answer within 4s", turn.app.target("report")));
+    assert_eq!(
+        answer.message(),
+        format!("{} did not answer within 4s", turn.app.target("report"))
+    );
     assert!(turn.is_refused(&report).await);
 
     // With every worker but the report's own busy, that one has to come back for this call.
-    let others = [turn.hold(&turn.app.python.service()).await, turn.hold(&turn.app.python.service()).await];
+    let others = [
+        turn.hold(&turn.app.python.service()).await,
+        turn.hold(&turn.app.python.service()).await,
+    ];
     drop(held);
-    assert_eq!(ask(turn.app.handler("login"), get("/")).await.text(), "login");
+    assert_eq!(
+        ask(turn.app.handler("login"), get("/")).await.text(),
+        "login"
+    );
     let (call, held) = turn.hold(&report).await;
     drop((held, others));
     assert_eq!(call.await.unwrap().text(), "report");
@@ -111,7 +136,8 @@ async fn a_limit_belongs_to_the_service_and_its_clones_alone() {
     let (_call, _held) = turn.hold(&limited).await;
     assert!(turn.is_refused(&limited.clone()).await);
     assert!(
-        turn.is_refused(&limited.clone().with_deadline(Duration::from_secs(9))).await,
+        turn.is_refused(&limited.clone().with_deadline(Duration::from_secs(9)))
+            .await,
         "a deadline keeps the limit"
     );
     let (_second, _held) = turn.hold(&unlimited).await;
@@ -121,7 +147,13 @@ async fn a_limit_belongs_to_the_service_and_its_clones_alone() {
 #[tokio::test]
 async fn a_fallback_with_a_limit_and_a_deadline_still_has_its_routes() {
     let turn = Turn::begin().await;
-    let fallback = turn.app.python.fallback().unwrap().with_limit(1).with_deadline(Duration::from_secs(9));
+    let fallback = turn
+        .app
+        .python
+        .fallback()
+        .unwrap()
+        .with_limit(1)
+        .with_deadline(Duration::from_secs(9));
     let (call, held) = turn.hold(&fallback).await;
     assert!(turn.is_refused(&fallback).await);
     assert_eq!(ask(fallback, get("/unknown")).await.status, 404);
@@ -135,8 +167,15 @@ async fn a_limit_of_0_refuses_every_call_and_one_beyond_counting_none() {
     let login = turn.app.handler("login");
     let answer = ask(login.clone().with_limit(0), get("/")).await;
     assert_eq!(answer.status, 503);
-    assert!(answer.message().contains("the limit of 0 calls"), "{}", answer.message());
-    assert_eq!(ask(login.with_limit(usize::MAX), get("/")).await.text(), "login");
+    assert!(
+        answer.message().contains("the limit of 0 calls"),
+        "{}",
+        answer.message()
+    );
+    assert_eq!(
+        ask(login.with_limit(usize::MAX), get("/")).await.text(),
+        "login"
+    );
 }
 
 #[tokio::test]

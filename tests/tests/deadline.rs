@@ -110,14 +110,22 @@ struct Turn {
 impl Turn {
     async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
         let alone = TURN.lock().await;
-        let app = App::with(SOURCE, |builder| options(builder.at_once(1).deadline(Duration::from_secs(3600))));
-        Self { app, gate: Gate::new().await, _alone: alone }
+        let app = App::with(SOURCE, |builder| {
+            options(builder.at_once(1).deadline(Duration::from_secs(3600)))
+        });
+        Self {
+            app,
+            gate: Gate::new().await,
+            _alone: alone,
+        }
     }
 
     /// Begins a call, which is at the gate now.
     async fn begin_call(&self, path: &str) -> (JoinHandle<Answer>, Held) {
         let request = get(&format!("{path}?gate={}", self.gate.port));
-        self.gate.hold(ask(self.app.python.service(), request)).await
+        self.gate
+            .hold(ask(self.app.python.service(), request))
+            .await
     }
 
     /// A call whose deadline has passed.
@@ -141,16 +149,24 @@ impl Turn {
     /// Everything that was said of the handler.
     fn lines(&self) -> Vec<(Level, String)> {
         let lines = log::lines(&self.app.target("handle"));
-        lines.into_iter().map(|line| (line.level, line.message)).collect()
+        lines
+            .into_iter()
+            .map(|line| (line.level, line.message))
+            .collect()
     }
 }
 
 /// The deadline rings.
 async fn expire(call: JoinHandle<Answer>) {
     tokio::time::pause();
-    let Ok(answer) = call.await else { panic!("the call panicked") };
+    let Ok(answer) = call.await else {
+        panic!("the call panicked")
+    };
     tokio::time::resume();
-    assert_eq!((answer.status, answer.text().as_str()), (504, "the handler took too long\n"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (504, "the handler took too long\n")
+    );
 }
 
 #[tokio::test]
@@ -158,11 +174,16 @@ async fn an_endless_loop_is_interrupted_and_its_only_worker_serves_the_next() {
     let turn = Turn::begin(|builder| builder).await;
     turn.overdue("/spin").await;
     assert_eq!(turn.ask("/seen").await, "");
-    let line = turn.line("did not answer within 3600s; it is interrupted").await;
+    let line = turn
+        .line("did not answer within 3600s; it is interrupted")
+        .await;
     assert_eq!((line.level, turn.lines().len()), (Level::WARN, 1));
     let folder = turn.app.folder.path().display();
-    for part in [format!("File \"{folder}/{}.py\", line ", turn.app.module), "in spin\n    ".into(), "in handle".into()]
-    {
+    for part in [
+        format!("File \"{folder}/{}.py\", line ", turn.app.module),
+        "in spin\n    ".into(),
+        "in handle".into(),
+    ] {
         assert!(line.message.contains(&part), "{line:?}");
     }
 }
@@ -174,7 +195,11 @@ async fn a_worker_survives_any_number_of_endless_loops() {
         turn.overdue("/spin").await;
     }
     assert_eq!(turn.ask("/seen").await, "");
-    assert!(turn.lines().iter().all(|(level, _)| *level == Level::WARN), "{:?}", turn.lines());
+    assert!(
+        turn.lines().iter().all(|(level, _)| *level == Level::WARN),
+        "{:?}",
+        turn.lines()
+    );
 }
 
 #[tokio::test]
@@ -191,7 +216,14 @@ async fn an_exception_whose_text_never_ends_is_interrupted_too() {
     let turn = Turn::begin(|builder| builder).await;
     turn.overdue("/describe").await;
     turn.ask("/seen").await;
-    assert!(turn.line("it is interrupted").await.message.contains("in __str__"), "{:?}", turn.lines());
+    assert!(
+        turn.line("it is interrupted")
+            .await
+            .message
+            .contains("in __str__"),
+        "{:?}",
+        turn.lines()
+    );
     assert_eq!(turn.lines().len(), 1, "{:?}", turn.lines());
 }
 
@@ -200,7 +232,14 @@ async fn a_result_whose_destructor_never_ends_is_interrupted_too() {
     let turn = Turn::begin(|builder| builder).await;
     turn.overdue("/end").await;
     turn.ask("/seen").await;
-    assert!(turn.line("it is interrupted").await.message.contains("in __del__"), "{:?}", turn.lines());
+    assert!(
+        turn.line("it is interrupted")
+            .await
+            .message
+            .contains("in __del__"),
+        "{:?}",
+        turn.lines()
+    );
     assert_eq!(turn.lines().len(), 1, "{:?}", turn.lines());
 }
 
@@ -209,7 +248,12 @@ async fn a_handler_that_goes_on_is_interrupted_again_and_again_until_its_worker_
     if executor::lacks(OfThreads::LostWorkers) {
         return;
     }
-    let turn = Turn::begin(|builder| builder.replacements(1).lost_after(Duration::from_millis(1500))).await;
+    let turn = Turn::begin(|builder| {
+        builder
+            .replacements(1)
+            .lost_after(Duration::from_millis(1500))
+    })
+    .await;
     turn.overdue("/swallow").await;
     turn.line("worker 1 is lost").await;
     // By the worker in its place, on a pool of one.
@@ -225,7 +269,11 @@ async fn a_shield_is_interrupted_as_it_is_left_and_not_before() {
     let turn = Turn::begin(|builder| builder).await;
     let held = turn.overdue("/shield").await;
     // A worker process alone knows that it has one.
-    let words = if executor::are_processes() { "" } else { " when it leaves its shield" };
+    let words = if executor::are_processes() {
+        ""
+    } else {
+        " when it leaves its shield"
+    };
     let line = turn.line(&format!("it is interrupted{words}")).await;
     assert!(line.message.contains("in shielded"), "{line:?}");
     drop(held);
@@ -238,10 +286,14 @@ async fn a_worker_that_is_stuck_in_c_code_is_lost_and_replaced_until_the_budget_
     if executor::lacks(OfThreads::LostWorkers) {
         return;
     }
-    let turn = Turn::begin(|builder| builder.replacements(1).lost_after(Duration::from_millis(1))).await;
+    let turn =
+        Turn::begin(|builder| builder.replacements(1).lost_after(Duration::from_millis(1))).await;
     let first = turn.overdue("/wait").await;
     let line = turn.line("worker 1 is lost").await;
-    assert!(line.message.ends_with("; replaced, 0 replacements left"), "{line:?}");
+    assert!(
+        line.message.ends_with("; replaced, 0 replacements left"),
+        "{line:?}"
+    );
     assert_eq!(line.level, Level::ERROR);
     assert_eq!(turn.ask("/seen").await, "");
 
@@ -266,7 +318,12 @@ async fn without_replacements_a_lost_worker_is_told_of_and_serves_again_when_it_
     }
     let turn = Turn::begin(|builder| builder.replacements(0).lost_after(Duration::ZERO)).await;
     let held = turn.overdue("/wait").await;
-    assert!(turn.line("worker 1 is lost").await.message.ends_with("; not replaced"));
+    assert!(
+        turn.line("worker 1 is lost")
+            .await
+            .message
+            .ends_with("; not replaced")
+    );
     drop(held);
     turn.line("worker 1 is back").await;
     assert_eq!(turn.ask("/seen").await, "");
@@ -277,7 +334,9 @@ async fn a_handler_whose_client_has_gone_is_interrupted_at_its_deadline() {
     let turn = Turn::begin(|builder| builder.deadline(Duration::from_millis(300))).await;
     let (call, _held) = turn.begin_call("/spin").await;
     call.abort();
-    let line = turn.line("did not answer within 300ms; it is interrupted").await;
+    let line = turn
+        .line("did not answer within 300ms; it is interrupted")
+        .await;
     assert_eq!(line.level, Level::WARN);
     turn.app.ask(get("/seen")).await;
     assert_eq!(turn.lines().len(), 1, "{:?}", turn.lines());
@@ -292,10 +351,21 @@ async fn when_c_code_keeps_the_interpreter_that_is_told_with_its_stack() {
     let held = turn.overdue("/hold").await;
     let target = turn.app.target("handle");
     let line = log::wait_for("", &format!("overdue: {target}, after ")).await;
-    assert!(line.message.starts_with("the interpreter could not be had for "), "{line:?}");
+    assert!(
+        line.message
+            .starts_with("the interpreter could not be had for "),
+        "{line:?}"
+    );
     if cfg!(target_os = "linux") {
-        assert!(line.message.contains(&format!("/{}.py\", line ", turn.app.module)), "{line:?}");
-        assert!(line.message.ends_with("in recv_with_the_interpreter"), "{line:?}");
+        assert!(
+            line.message
+                .contains(&format!("/{}.py\", line ", turn.app.module)),
+            "{line:?}"
+        );
+        assert!(
+            line.message.ends_with("in recv_with_the_interpreter"),
+            "{line:?}"
+        );
     }
     drop(held);
     assert_eq!(turn.ask("/seen").await, "");
@@ -318,7 +388,12 @@ def handle(method, path, params, query, headers, body):
     return 200, str(sum(n for n in range(300))), {}
 ";
     let _alone = TURN.lock().await;
-    let late = App::with(LATE, |builder| builder.at_once(8).workers(8..=8).deadline(Duration::from_millis(4)));
+    let late = App::with(LATE, |builder| {
+        builder
+            .at_once(8)
+            .workers(8..=8)
+            .deadline(Duration::from_millis(4))
+    });
     let healthy = App::with(HEALTHY, |builder| builder.at_once(8).workers(8..=8));
     let clients = (0..8).map(|client| {
         let (late, healthy) = (late.python.service(), healthy.python.service());
@@ -326,16 +401,28 @@ def handle(method, path, params, query, headers, body):
             let mut interrupted = 0;
             for round in 0..120 {
                 // So many microseconds before the deadline, or never.
-                let answer = ask(late.clone(), get(&format!("/{}", (client * 37 + round * 11) % 200))).await;
+                let answer = ask(
+                    late.clone(),
+                    get(&format!("/{}", (client * 37 + round * 11) % 200)),
+                )
+                .await;
                 assert!(matches!(answer.status, 200 | 503 | 504), "{answer:?}");
                 interrupted += usize::from(answer.status == 504);
                 for answer in join_all((0..4).map(|_| ask(healthy.clone(), get("/")))).await {
-                    assert_eq!((answer.status, answer.text().as_str()), (200, "44850"), "{answer:?}");
+                    assert_eq!(
+                        (answer.status, answer.text().as_str()),
+                        (200, "44850"),
+                        "{answer:?}"
+                    );
                 }
             }
             interrupted
         })
     });
-    let interrupted: usize = join_all(clients).await.into_iter().map(Result::unwrap).sum();
+    let interrupted: usize = join_all(clients)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .sum();
     assert!(interrupted > 0, "no call was late");
 }

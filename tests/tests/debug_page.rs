@@ -36,13 +36,23 @@ fn debug(source: &str) -> App {
 }
 
 fn request(target: &str, accept: &str, body: impl Into<Body>) -> Request<Body> {
-    let request = Request::builder().method("POST").uri(target).header("accept", accept);
-    request.body(body.into()).unwrap_or_else(|error| panic!("{error}"))
+    let request = Request::builder()
+        .method("POST")
+        .uri(target)
+        .header("accept", accept);
+    request
+        .body(body.into())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 async fn page(app: &App, target: &str, body: &'static str) -> Answer {
     let answer = app.ask(request(target, BROWSER, body)).await;
-    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "{}", answer.text());
+    assert_eq!(
+        answer.header("content-type"),
+        "text/html; charset=utf-8",
+        "{}",
+        answer.text()
+    );
     answer
 }
 
@@ -64,8 +74,14 @@ async fn a_browser_gets_a_page_with_the_exception_and_its_source_lines() {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
     // The innermost frame stands first, and is open.
-    let (fail, handle) = (text.find("<b>fail</b>").unwrap(), text.find("<b>handle</b>").unwrap());
-    assert!(fail < handle && text[..fail].ends_with("<details class=\"frame own\" open><summary>"), "{text}");
+    let (fail, handle) = (
+        text.find("<b>fail</b>").unwrap(),
+        text.find("<b>handle</b>").unwrap(),
+    );
+    assert!(
+        fail < handle && text[..fail].ends_with("<details class=\"frame own\" open><summary>"),
+        "{text}"
+    );
     assert!(answer.error.is_some_and(|error| error.is_exception()));
 }
 
@@ -73,11 +89,23 @@ async fn a_browser_gets_a_page_with_the_exception_and_its_source_lines() {
 async fn it_needs_nothing_from_elsewhere_and_runs_nothing() {
     let answer = page(&debug(FAILING), "/raise", "").await;
     let text = answer.text();
-    for absent in ["<script", "<link", "<img", "http://", "https://", "@import", "url("] {
+    for absent in [
+        "<script", "<link", "<img", "http://", "https://", "@import", "url(",
+    ] {
         assert!(!text.contains(absent), "{absent:?} in\n{text}");
     }
-    assert!(answer.header("content-security-policy").starts_with("default-src 'none'"));
-    assert_eq!((answer.header("x-content-type-options"), answer.header("cache-control")), ("nosniff", "no-store"));
+    assert!(
+        answer
+            .header("content-security-policy")
+            .starts_with("default-src 'none'")
+    );
+    assert_eq!(
+        (
+            answer.header("x-content-type-options"),
+            answer.header("cache-control")
+        ),
+        ("nosniff", "no-store")
+    );
     assert_eq!(answer.header("vary"), "accept");
 }
 
@@ -85,13 +113,22 @@ async fn it_needs_nothing_from_elsewhere_and_runs_nothing() {
 async fn who_does_not_ask_for_html_gets_text() {
     let app = debug(FAILING);
     for accept in ["*/*", "application/json", "text/plain, text/html;q=0.5"] {
-        let answer = app.ask(request("/raise?a=1", accept, "it broke\u{1b}[2J")).await;
-        assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8", "{accept}");
+        let answer = app
+            .ask(request("/raise?a=1", accept, "it broke\u{1b}[2J"))
+            .await;
+        assert_eq!(
+            answer.header("content-type"),
+            "text/plain; charset=utf-8",
+            "{accept}"
+        );
         let text = answer.text();
         assert!(text.starts_with("internal server error\n\n"), "{text}");
-        for part in
-            ["ValueError: it broke\\u{1b}[2J\n", "POST /raise HTTP/1.1\n", "\nquery\n  a: 1\n", "\nbody, 12 bytes\n"]
-        {
+        for part in [
+            "ValueError: it broke\\u{1b}[2J\n",
+            "POST /raise HTTP/1.1\n",
+            "\nquery\n  a: 1\n",
+            "\nbody, 12 bytes\n",
+        ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }
         assert!(!text.contains('\u{1b}'), "{text}");
@@ -103,7 +140,11 @@ async fn nothing_from_outside_is_markup() {
     const SCRIPT: &str = "<script>alert('x\"&')</script>";
     let app = debug(FAILING);
     let escaped = |path: &str| format!("{path}{}", "%3Cscript%3Ealert('x%22%26')%3C/script%3E");
-    for target in [escaped("/raise"), format!("/raise?{}={}", escaped(""), escaped("")), "/echo".to_owned()] {
+    for target in [
+        escaped("/raise"),
+        format!("/raise?{}={}", escaped(""), escaped("")),
+        "/echo".to_owned(),
+    ] {
         let request = Request::builder()
             .method("POST")
             .uri(&target)
@@ -113,7 +154,11 @@ async fn nothing_from_outside_is_markup() {
             .unwrap();
         let answer = ask(app.python.service(), request).await;
         let text = answer.text();
-        assert_eq!((answer.status, text.contains("<script")), (500, false), "{text}");
+        assert_eq!(
+            (answer.status, text.contains("<script")),
+            (500, false),
+            "{text}"
+        );
         // In the exception, in the header and in the body.
         assert!(text.matches("&lt;script&gt;").count() >= 3, "{text}");
     }
@@ -122,8 +167,17 @@ async fn nothing_from_outside_is_markup() {
         "def init():\n    return {'/known': ['GET']}\ndef handle(*a):\n    return 200, '', {}\n",
         |builder| builder.debug(true),
     );
-    let answer = ask(fallback.python.fallback().unwrap(), request(&escaped("/"), BROWSER, "")).await;
-    assert_eq!((answer.status, answer.text().contains("<script")), (404, false), "{}", answer.text());
+    let answer = ask(
+        fallback.python.fallback().unwrap(),
+        request(&escaped("/"), BROWSER, ""),
+    )
+    .await;
+    assert_eq!(
+        (answer.status, answer.text().contains("<script")),
+        (404, false),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
@@ -141,7 +195,9 @@ async fn the_request_is_shown_without_its_secrets() {
         .header("x-visible", "yes")
         .body(Body::from("{\"n\": 1}"))
         .unwrap();
-    let text = ask(app.python.router::<()>().unwrap(), request).await.text();
+    let text = ask(app.python.router::<()>().unwrap(), request)
+        .await
+        .text();
     for part in [
         "<dd>POST /raise/a b HTTP/1.1</dd>",
         "<dt>route</dt><dd>/raise/{name}</dd>",
@@ -163,12 +219,29 @@ async fn the_request_is_shown_without_its_secrets() {
 async fn of_a_long_body_the_first_bytes_are_shown() {
     let app = debug(FAILING);
     let answer = app.ask(request("/echo", BROWSER, "x".repeat(50_000))).await;
-    assert!(answer.text().contains("<h3>body, the first 2048 of 50000 bytes</h3>"), "{}", answer.text());
+    assert!(
+        answer
+            .text()
+            .contains("<h3>body, the first 2048 of 50000 bytes</h3>"),
+        "{}",
+        answer.text()
+    );
     let answer = app.ask(request("/raise", BROWSER, vec![0xff, 0, 1])).await;
-    assert!(answer.text().contains("<pre>ff 00 01 \n</pre>"), "{}", answer.text());
+    assert!(
+        answer.text().contains("<pre>ff 00 01 \n</pre>"),
+        "{}",
+        answer.text()
+    );
     // One that is too long was not read.
-    let answer = app.ask(request("/raise", BROWSER, "x".repeat(200_000))).await;
-    assert_eq!((answer.status, answer.text().contains("<h3>body")), (413, false), "{}", answer.text());
+    let answer = app
+        .ask(request("/raise", BROWSER, "x".repeat(200_000)))
+        .await;
+    assert_eq!(
+        (answer.status, answer.text().contains("<h3>body")),
+        (413, false),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
@@ -184,28 +257,42 @@ async fn a_contract_failure_says_what_was_expected() {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
     let text = app.ask(request("/contract", "*/*", "")).await.text();
-    assert!(text.contains("\nA handler returns\n  the result a tuple of three"), "{text}");
+    assert!(
+        text.contains("\nA handler returns\n  the result a tuple of three"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn what_an_exception_came_from_has_its_own_frames() {
     let text = page(&debug(FAILING), "/chained", "").await.text();
     let end = text.find("<h1>RuntimeError</h1>").unwrap();
-    let cause = text.find("<h3>It was raised from <code>ValueError: the cause</code></h3>").unwrap();
-    assert!(end < cause && text[cause..].contains("<b>fail</b>"), "{text}");
+    let cause = text
+        .find("<h3>It was raised from <code>ValueError: the cause</code></h3>")
+        .unwrap();
+    assert!(
+        end < cause && text[cause..].contains("<b>fail</b>"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn the_frames_of_libraries_are_closed() {
     let text = page(&debug(FAILING), "/library", "").await.text();
     let own = text.find("<details class=\"frame own\" open>").unwrap();
-    assert!(text[..own].matches("<details class=\"frame\">").count() >= 3, "{text}");
+    assert!(
+        text[..own].matches("<details class=\"frame\">").count() >= 3,
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn every_failure_has_its_status_and_headers_on_a_page_too() {
     // The second app keeps Python from ending with the first one.
-    let (app, _other) = (App::with(FAILING, |builder| builder.debug(true).body_limit(2)), debug(FAILING));
+    let (app, _other) = (
+        App::with(FAILING, |builder| builder.debug(true).body_limit(2)),
+        debug(FAILING),
+    );
     assert_eq!(page(&app, "/raise", "abc").await.status, 413);
     app.python.shutdown().await;
     let answer = page(&app, "/raise", "").await;
@@ -217,7 +304,10 @@ async fn without_debug_nothing_of_it_is_shown() {
     // An app in debug beside it makes no difference.
     let (_debug, app) = (debug(FAILING), App::new(FAILING));
     let answer = app.ask(request("/raise", BROWSER, "secret")).await;
-    assert_eq!((answer.status, answer.text().as_str()), (500, "internal server error\n"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (500, "internal server error\n")
+    );
     assert_eq!(answer.header("content-security-policy"), "");
     assert_eq!(app.ask(get("/")).await.text(), "served");
 }

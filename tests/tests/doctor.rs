@@ -15,11 +15,22 @@ async fn the_report_is_about_the_interpreter_that_serves() {
         ("__import__('platform').python_version()", &facts.version),
         ("__import__('sys').executable", &facts.executable),
         ("__import__('sys').prefix", &facts.prefix),
-        ("__import__('ssl').OPENSSL_VERSION", facts.tls.as_ref().unwrap()),
+        (
+            "__import__('ssl').OPENSSL_VERSION",
+            facts.tls.as_ref().unwrap(),
+        ),
     ] {
-        assert_eq!(app.ask(httpy_tests::app::post("/", expression)).await.text(), *found, "{expression}");
+        assert_eq!(
+            app.ask(httpy_tests::app::post("/", expression))
+                .await
+                .text(),
+            *found,
+            "{expression}"
+        );
     }
-    let library = diagnosis.library.map(|library| library.display().to_string());
+    let library = diagnosis
+        .library
+        .map(|library| library.display().to_string());
     if executor::lacks(OfThreads::LinkedPython) {
         assert_eq!(library, None);
     } else {
@@ -34,16 +45,29 @@ async fn the_report_is_about_the_interpreter_that_serves() {
 fn each_entry_of_the_path_says_where_it_comes_from() {
     let app = App::new(HANDLER);
     let facts = app.python.doctor().interpreter.unwrap();
-    let entry = facts.path.iter().find(|entry| entry.dir == app.folder.path().display().to_string()).unwrap();
+    let entry = facts
+        .path
+        .iter()
+        .find(|entry| entry.dir == app.folder.path().display().to_string())
+        .unwrap();
     assert_eq!((entry.origin, entry.exists), (PathOrigin::Builder, true));
-    assert!(facts.path.iter().any(|entry| entry.origin == PathOrigin::StandardLibrary && entry.exists));
+    assert!(
+        facts
+            .path
+            .iter()
+            .any(|entry| entry.origin == PathOrigin::StandardLibrary && entry.exists)
+    );
     if executor::lacks(OfThreads::SharedInterpreter) {
         return;
     }
     // Of another app it is not known that it was its builder.
     let other = App::new(HANDLER);
     let facts = other.python.doctor().interpreter.unwrap();
-    let entry = facts.path.iter().find(|entry| entry.dir == app.folder.path().display().to_string()).unwrap();
+    let entry = facts
+        .path
+        .iter()
+        .find(|entry| entry.dir == app.folder.path().display().to_string())
+        .unwrap();
     assert_eq!(entry.origin, PathOrigin::Runtime);
 }
 
@@ -53,7 +77,10 @@ fn a_folder_that_is_gone_is_a_warning() {
     let gone = app.folder.path().display().to_string();
     std::fs::remove_dir_all(app.folder.path()).unwrap();
     let warnings = app.python.doctor().warnings;
-    assert!(warnings.contains(&format!("sys.path has {gone}, which does not exist")), "{warnings:?}");
+    assert!(
+        warnings.contains(&format!("sys.path has {gone}, which does not exist")),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -61,9 +88,15 @@ fn it_goes_as_json_and_as_text() {
     let diagnosis = App::new(HANDLER).python.doctor();
     let json = serde_json::to_value(&diagnosis).unwrap();
     assert_eq!(json["config"]["deadline"], "30s");
-    assert_eq!(json["interpreter"]["version"], diagnosis.interpreter.as_ref().unwrap().version);
+    assert_eq!(
+        json["interpreter"]["version"],
+        diagnosis.interpreter.as_ref().unwrap().version
+    );
     let text = diagnosis.to_string();
-    assert!(text.contains("\nsys.path\n") && text.contains("standard library"), "{text}");
+    assert!(
+        text.contains("\nsys.path\n") && text.contains("standard library"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -80,7 +113,11 @@ def handle(*arguments):
     let diagnosis = app.python.doctor();
     let facts = diagnosis.interpreter.as_ref().unwrap();
     assert_eq!(facts.recursion_limit, None);
-    assert!(facts.path.iter().any(|entry| entry.dir == "/odd/\\udcff\n"), "{:?}", facts.path);
+    assert!(
+        facts.path.iter().any(|entry| entry.dir == "/odd/\\udcff\n"),
+        "{:?}",
+        facts.path
+    );
     assert!(!facts.version.is_empty());
     assert_eq!(app.ask(get("/")).await.text(), "served");
 }

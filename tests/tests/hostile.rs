@@ -26,12 +26,18 @@ async fn mounted(app: &App) -> [(&'static str, Server); 3] {
     [
         ("service", app.serve().await),
         ("routes", app.serve_routes().await),
-        ("fallback", serve(Router::new().fallback_service(app.python.fallback().unwrap())).await),
+        (
+            "fallback",
+            serve(Router::new().fallback_service(app.python.fallback().unwrap())).await,
+        ),
     ]
 }
 
 async fn still_serves(address: SocketAddr) {
-    assert_eq!(client::get(address, "/plain").await.text(), "['GET', '/plain', {}, {}, 0]");
+    assert_eq!(
+        client::get(address, "/plain").await.text(),
+        "['GET', '/plain', {}, {}, 0]"
+    );
 }
 
 #[tokio::test]
@@ -57,7 +63,11 @@ async fn encoded_bytes_of_any_kind_arrive_in_path_captures_and_query() {
             };
             let path = format!("'/echo/{arrives}/a/{arrives}'");
             let expected = format!("['GET', {path}, {params}, {{'k{arrives}': ['{arrives}']}}, 0]");
-            assert_eq!(client::get(server.address, &target).await.text(), expected, "{mount} {target}");
+            assert_eq!(
+                client::get(server.address, &target).await.text(),
+                expected,
+                "{mount} {target}"
+            );
             still_serves(server.address).await;
         }
     }
@@ -67,12 +77,23 @@ async fn encoded_bytes_of_any_kind_arrive_in_path_captures_and_query() {
 async fn an_encoded_slash_is_part_of_what_a_route_captures() {
     let app = App::new(ECHO);
     for (mount, server) in mounted(&app).await.into_iter().skip(1) {
-        let text = client::get(server.address, "/echo/a%2Fb/c%2fd?e%2F=%2F").await.text();
-        let expected = "['GET', '/echo/a/b/c/d', {'first': ['a/b'], 'rest': ['c/d']}, {'e/': ['/']}, 0]";
+        let text = client::get(server.address, "/echo/a%2Fb/c%2fd?e%2F=%2F")
+            .await
+            .text();
+        let expected =
+            "['GET', '/echo/a/b/c/d', {'first': ['a/b'], 'rest': ['c/d']}, {'e/': ['/']}, 0]";
         assert_eq!(text, expected, "{mount}");
         // It separates nothing: these are one segment.
-        assert_eq!(client::get(server.address, "/echo%2Fa%2Fb").await.status, 404, "{mount}");
-        assert_eq!(client::get(server.address, "/echo/a%2Fb").await.status, 404, "{mount}");
+        assert_eq!(
+            client::get(server.address, "/echo%2Fa%2Fb").await.status,
+            404,
+            "{mount}"
+        );
+        assert_eq!(
+            client::get(server.address, "/echo/a%2Fb").await.status,
+            404,
+            "{mount}"
+        );
         still_serves(server.address).await;
     }
 }
@@ -81,8 +102,21 @@ async fn an_encoded_slash_is_part_of_what_a_route_captures() {
 async fn paths_that_look_like_others_match_nothing() {
     let app = App::new(ECHO);
     for (mount, server) in mounted(&app).await.into_iter().skip(1) {
-        for target in ["//plain", "/plain/", "/./plain", "/x/../plain", "/PLAIN", "/plai", "/echo/a/", "*"] {
-            assert_eq!(client::get(server.address, target).await.status, 404, "{mount} {target}");
+        for target in [
+            "//plain",
+            "/plain/",
+            "/./plain",
+            "/x/../plain",
+            "/PLAIN",
+            "/plai",
+            "/echo/a/",
+            "*",
+        ] {
+            assert_eq!(
+                client::get(server.address, target).await.status,
+                404,
+                "{mount} {target}"
+            );
         }
         still_serves(server.address).await;
     }
@@ -91,11 +125,19 @@ async fn paths_that_look_like_others_match_nothing() {
 #[tokio::test]
 async fn any_byte_in_a_header_value_arrives_and_control_characters_are_the_servers_own_400() {
     let app = App::new(ECHO);
-    let server =
-        serve(Router::new().route_service("/odd", app.handler("header")).merge(app.python.router().unwrap())).await;
+    let server = serve(
+        Router::new()
+            .route_service("/odd", app.handler("header"))
+            .merge(app.python.router().unwrap()),
+    )
+    .await;
     let printable = (b' '..=b'~').chain(0x80..=0xff);
     for byte in printable.chain([b'\t']) {
-        let received = exchange(server.address, &request("GET", "/odd", &[("X-Odd", &[b'a', byte, b'b'])], b"")).await;
+        let received = exchange(
+            server.address,
+            &request("GET", "/odd", &[("X-Odd", &[b'a', byte, b'b'])], b""),
+        )
+        .await;
         let mut expected = String::from("['a");
         match byte {
             b'\t' => expected.push_str("\\t"),
@@ -107,8 +149,15 @@ async fn any_byte_in_a_header_value_arrives_and_control_characters_are_the_serve
         expected.push_str(if byte == b'\'' { "b\"]" } else { "b']" });
         assert_eq!(received.text(), expected, "byte {byte:#x}");
     }
-    for byte in (0..b' ').filter(|byte| !b"\t\r\n".contains(byte)).chain([0x7f]) {
-        let received = exchange(server.address, &request("GET", "/odd", &[("X-Odd", &[b'a', byte, b'b'])], b"")).await;
+    for byte in (0..b' ')
+        .filter(|byte| !b"\t\r\n".contains(byte))
+        .chain([0x7f])
+    {
+        let received = exchange(
+            server.address,
+            &request("GET", "/odd", &[("X-Odd", &[b'a', byte, b'b'])], b""),
+        )
+        .await;
         assert_eq!(received.status, 400, "byte {byte:#x}");
     }
     still_serves(server.address).await;
@@ -117,7 +166,10 @@ async fn any_byte_in_a_header_value_arrives_and_control_characters_are_the_serve
 #[tokio::test]
 async fn bytes_that_are_no_request_are_answered_with_400() {
     let app = App::new(ECHO);
-    let (target, latin) = (b"GET /plain\0 HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /caf\xe9 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (target, latin) = (
+        b"GET /plain\0 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /caf\xe9 HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
     let nonsense: [&[u8]; 8] = [
         target,
         latin,
@@ -131,7 +183,12 @@ async fn bytes_that_are_no_request_are_answered_with_400() {
     for (mount, server) in mounted(&app).await {
         for bytes in nonsense {
             let received = exchange(server.address, bytes).await;
-            assert_eq!(received.status, 400, "{mount} {:?}", String::from_utf8_lossy(bytes));
+            assert_eq!(
+                received.status,
+                400,
+                "{mount} {:?}",
+                String::from_utf8_lossy(bytes)
+            );
         }
         still_serves(server.address).await;
     }
@@ -140,7 +197,11 @@ async fn bytes_that_are_no_request_are_answered_with_400() {
 #[tokio::test]
 async fn a_head_that_is_too_large_is_the_servers_own_refusal() {
     let server = App::new(ECHO).serve().await;
-    let large = exchange(server.address, &request("GET", "/plain", &[("X-Large", &vec![b'a'; 1 << 20])], b"")).await;
+    let large = exchange(
+        server.address,
+        &request("GET", "/plain", &[("X-Large", &vec![b'a'; 1 << 20])], b""),
+    )
+    .await;
     assert_eq!(large.status, 431);
     let long = format!("/{}", "a".repeat(100_000));
     assert_eq!(client::get(server.address, &long).await.status, 414);
@@ -149,7 +210,9 @@ async fn a_head_that_is_too_large_is_the_servers_own_refusal() {
 
 #[tokio::test]
 async fn a_long_path_and_ten_thousand_query_keys_arrive() {
-    let app = App::new("def handle(m, path, p, query, h, b):\n    return 200, f'{len(path)} {len(query)}', {}\n");
+    let app = App::new(
+        "def handle(m, path, p, query, h, b):\n    return 200, f'{len(path)} {len(query)}', {}\n",
+    );
     let server = app.serve().await;
     let path = format!("/{}", "%41".repeat(20_000));
     assert_eq!(client::get(server.address, &path).await.text(), "20001 0");
@@ -162,8 +225,11 @@ async fn a_long_path_and_ten_thousand_query_keys_arrive() {
 
 /// Status, `Allow`, and body of an answer to `method`.
 async fn send(server: &Server, method: &str, target: &str) -> (u16, String, String) {
-    let Received { status, body, .. } = exchange(server.address, &request(method, target, &[], b"")).await;
-    let allow = exchange(server.address, &request(method, target, &[], b"")).await.header("allow");
+    let Received { status, body, .. } =
+        exchange(server.address, &request(method, target, &[], b"")).await;
+    let allow = exchange(server.address, &request(method, target, &[], b""))
+        .await
+        .header("allow");
     (status, allow, String::from_utf8(body).unwrap())
 }
 
@@ -177,7 +243,14 @@ async fn head_options_and_purge_reach_a_service_as_they_were_sent() {
     }
     let head = exchange(server.address, &request("HEAD", "/plain", &[], b"")).await;
     let length = "['HEAD', '/plain', {}, {}, 0]".len().to_string();
-    assert_eq!((head.status, head.header("content-length"), head.text().as_str()), (200, length, ""));
+    assert_eq!(
+        (
+            head.status,
+            head.header("content-length"),
+            head.text().as_str()
+        ),
+        (200, length, "")
+    );
     still_serves(server.address).await;
 }
 
@@ -185,13 +258,25 @@ async fn head_options_and_purge_reach_a_service_as_they_were_sent() {
 async fn routes_and_fallback_answer_head_with_get_and_other_methods_with_405() {
     let app = App::new(ECHO);
     for (mount, server) in mounted(&app).await.into_iter().skip(1) {
-        assert_eq!(send(&server, "HEAD", "/plain").await, (200, String::new(), String::new()), "{mount}");
+        assert_eq!(
+            send(&server, "HEAD", "/plain").await,
+            (200, String::new(), String::new()),
+            "{mount}"
+        );
         for method in ["POST", "OPTIONS", "PURGE", "get"] {
             let (status, allow, _) = send(&server, method, "/plain").await;
-            assert_eq!((status, allow.as_str()), (405, "GET,HEAD"), "{mount} {method}");
+            assert_eq!(
+                (status, allow.as_str()),
+                (405, "GET,HEAD"),
+                "{mount} {method}"
+            );
         }
         let (status, _, body) = send(&server, "OPTIONS", "/options").await;
-        assert_eq!((status, body.as_str()), (200, "['OPTIONS', '/options', {}, {}, 0]"), "{mount}");
+        assert_eq!(
+            (status, body.as_str()),
+            (200, "['OPTIONS', '/options', {}, {}, 0]"),
+            "{mount}"
+        );
         assert_eq!(send(&server, "GET", "/options").await.0, 405, "{mount}");
         assert_eq!(send(&server, "HEAD", "/options").await.0, 405, "{mount}");
         still_serves(server.address).await;
@@ -208,9 +293,18 @@ async fn connect_is_refused_with_405_and_the_handler_never_runs() {
         assert_eq!(tunnel, if mount == "routes" { 404 } else { 405 }, "{mount}");
         still_serves(server.address).await;
 
-        let connect = http::Request::connect("example.org:443").body(Full::default()).unwrap();
-        let refused = client::http2(server.address, connect).await.status().as_u16();
-        assert_eq!(refused, if mount == "routes" { 404 } else { 405 }, "{mount} over HTTP/2");
+        let connect = http::Request::connect("example.org:443")
+            .body(Full::default())
+            .unwrap();
+        let refused = client::http2(server.address, connect)
+            .await
+            .status()
+            .as_u16();
+        assert_eq!(
+            refused,
+            if mount == "routes" { 404 } else { 405 },
+            "{mount} over HTTP/2"
+        );
         still_serves(server.address).await;
     }
 }
@@ -218,9 +312,18 @@ async fn connect_is_refused_with_405_and_the_handler_never_runs() {
 #[tokio::test]
 async fn a_target_without_a_path_or_with_an_authority_arrives() {
     let server = App::new(ECHO).serve().await;
-    assert_eq!(send(&server, "OPTIONS", "*").await.2, "['OPTIONS', '*', {}, {}, 0]");
-    assert_eq!(send(&server, "GET", "http://example.org/a?b").await.2, "['GET', '/a', {}, {'b': ['']}, 0]");
-    assert_eq!(send(&server, "GET", "http://example.org").await.2, "['GET', '/', {}, {}, 0]");
+    assert_eq!(
+        send(&server, "OPTIONS", "*").await.2,
+        "['OPTIONS', '*', {}, {}, 0]"
+    );
+    assert_eq!(
+        send(&server, "GET", "http://example.org/a?b").await.2,
+        "['GET', '/a', {}, {'b': ['']}, 0]"
+    );
+    assert_eq!(
+        send(&server, "GET", "http://example.org").await.2,
+        "['GET', '/', {}, {}, 0]"
+    );
 }
 
 #[tokio::test]
@@ -228,16 +331,19 @@ async fn bodies_of_no_byte_and_of_one_arrive_and_64_mib_over_the_limit_is_413() 
     const LARGE: usize = 64 * 1024 * 1024;
     let server = App::new(ECHO).serve().await;
     for body in [&b""[..], b"a"] {
-        let text = exchange(server.address, &request("POST", "/", &[], body)).await.text();
+        let text = exchange(server.address, &request("POST", "/", &[], body))
+            .await
+            .text();
         assert_eq!(text, format!("['POST', '/', {{}}, {{}}, {}]", body.len()));
     }
     let body = vec![0xff; LARGE];
     let mut chunked = format!("{LARGE:x}\r\n").into_bytes();
     chunked.extend_from_slice(&body);
     chunked.extend_from_slice(b"\r\n0\r\n\r\n");
-    for bytes in
-        [request("POST", "/", &[], &body), request("POST", "/", &[("Transfer-Encoding", b"chunked")], &chunked)]
-    {
+    for bytes in [
+        request("POST", "/", &[], &body),
+        request("POST", "/", &[("Transfer-Encoding", b"chunked")], &chunked),
+    ] {
         // The answer comes while most of the body is still on its way.
         let mut connection = Connection::open(server.address).await;
         let (head, rest) = bytes.split_at(4 * 1024 * 1024);
@@ -253,13 +359,30 @@ async fn a_client_that_asks_before_it_sends_is_told_yes_or_no() {
     let server = App::new(ECHO).serve().await;
     let expect = ("Expect", &b"100-continue"[..]);
     let mut connection = Connection::open(server.address).await;
-    connection.send(&request("POST", "/", &[expect, ("Content-Length", b"1")], b"")).await;
+    connection
+        .send(&request(
+            "POST",
+            "/",
+            &[expect, ("Content-Length", b"1")],
+            b"",
+        ))
+        .await;
     assert_eq!(connection.receive("HEAD").await.status, 100);
     connection.send(b"a").await;
-    assert_eq!(connection.receive("POST").await.text(), "['POST', '/', {}, {}, 1]");
+    assert_eq!(
+        connection.receive("POST").await.text(),
+        "['POST', '/', {}, {}, 1]"
+    );
 
     let mut connection = Connection::open(server.address).await;
-    connection.send(&request("POST", "/", &[expect, ("Content-Length", b"99999999")], b"")).await;
+    connection
+        .send(&request(
+            "POST",
+            "/",
+            &[expect, ("Content-Length", b"99999999")],
+            b"",
+        ))
+        .await;
     assert_eq!(connection.receive("POST").await.status, 413);
     still_serves(server.address).await;
 }
@@ -282,17 +405,33 @@ async fn requests_that_come_all_at_once_are_answered_in_order() {
 #[tokio::test]
 async fn a_length_beside_chunks_smuggles_no_second_request() {
     let server = App::new(ECHO).serve().await;
-    let headers = [("Content-Length", &b"4"[..]), ("Transfer-Encoding", b"chunked")];
+    let headers = [
+        ("Content-Length", &b"4"[..]),
+        ("Transfer-Encoding", b"chunked"),
+    ];
     let mut connection = Connection::open(server.address).await;
-    connection.send(&request("POST", "/", &headers, b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    connection
+        .send(&request(
+            "POST",
+            "/",
+            &headers,
+            b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        ))
+        .await;
     // Chunks win (RFC 9112, 6.3), and what follows them is a request of its own, not a part of this one.
     let first = connection.receive("POST").await;
-    assert!(first.status == 400 || first.text() == "['POST', '/', {}, {}, 0]", "{first:?}");
+    assert!(
+        first.status == 400 || first.text() == "['POST', '/', {}, {}, 0]",
+        "{first:?}"
+    );
     still_serves(server.address).await;
 }
 
 #[tokio::test]
 async fn a_request_made_by_hand_without_a_server_has_an_empty_host() {
     let app = App::new("def handle(m, p, c, q, headers, b):\n    return 200, repr(headers), {}\n");
-    assert_eq!(ask(app.python.service(), get("/")).await.text(), "{'Host': ['']}");
+    assert_eq!(
+        ask(app.python.service(), get("/")).await.text(),
+        "{'Host': ['']}"
+    );
 }

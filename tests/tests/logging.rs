@@ -31,7 +31,10 @@ async fn a_record_becomes_an_event_with_its_logger_and_place() {
     let app = App::new(RUNNING);
     run(&app, "log.warning('hello %s', 'plain')").await;
     let record = record::with_message("hello plain").await;
-    assert_eq!((record.target.as_str(), record.level), ("python", Level::WARN));
+    assert_eq!(
+        (record.target.as_str(), record.level),
+        ("python", Level::WARN)
+    );
     assert_eq!(record.field("logger"), app.module);
     assert_eq!(record.field("place"), "<string>:1");
     for absent in ["extra", "exception", "stack", "python_level"] {
@@ -42,7 +45,11 @@ async fn a_record_becomes_an_event_with_its_logger_and_place() {
 #[tokio::test]
 async fn pythons_levels_become_the_hosts() {
     let app = App::new(RUNNING);
-    run(&app, "for level in (5, 10, 20, 25, 30, 40, 50): log.log(level, 'level %s', level)").await;
+    run(
+        &app,
+        "for level in (5, 10, 20, 25, 30, 40, 50): log.log(level, 'level %s', level)",
+    )
+    .await;
     for (number, level, name) in [
         (5, Level::TRACE, "Level 5"),
         (10, Level::DEBUG, ""),
@@ -60,9 +67,16 @@ async fn pythons_levels_become_the_hosts() {
 #[tokio::test]
 async fn a_level_that_is_set_in_python_holds() {
     let app = App::new(RUNNING);
-    run(&app, "log.setLevel('ERROR'); log.warning('below its level'); log.error('at its level')").await;
+    run(
+        &app,
+        "log.setLevel('ERROR'); log.warning('below its level'); log.error('at its level')",
+    )
+    .await;
     record::with_message("at its level").await;
-    assert_eq!(record::all(|record| record.message() == "below its level").len(), 0);
+    assert_eq!(
+        record::all(|record| record.message() == "below its level").len(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -79,20 +93,39 @@ log.info('with extras', extra={'user': 'ada', 'n': 3, 'ok': True, 'none': None, 
     let record = record::with_message("with extras").await;
     let extra: serde_json::Value = serde_json::from_str(record.field("extra")).unwrap();
     assert_eq!(extra["user"], "ada");
-    assert_eq!((&extra["n"], &extra["ok"], &extra["none"]), (&3.into(), &true.into(), &serde_json::Value::Null));
-    assert_eq!((&extra["f"], &extra["inf"], &extra["list"]), (&1.5.into(), &"inf".into(), &"[1, 2]".into()));
+    assert_eq!(
+        (&extra["n"], &extra["ok"], &extra["none"]),
+        (&3.into(), &true.into(), &serde_json::Value::Null)
+    );
+    assert_eq!(
+        (&extra["f"], &extra["inf"], &extra["list"]),
+        (&1.5.into(), &"inf".into(), &"[1, 2]".into())
+    );
     assert_eq!(extra["long"].as_str().unwrap().len(), 1024);
-    assert!(extra["odd"].as_str().unwrap().contains("Odd") || extra["odd"] == "<ValueError in repr()>", "{extra}");
-    assert!(extra["big"].is_string() && extra["sur"] == "\\udcff", "{extra}");
+    assert!(
+        extra["odd"].as_str().unwrap().contains("Odd") || extra["odd"] == "<ValueError in repr()>",
+        "{extra}"
+    );
+    assert!(
+        extra["big"].is_string() && extra["sur"] == "\\udcff",
+        "{extra}"
+    );
 }
 
 #[tokio::test]
 async fn more_extra_fields_than_can_be_are_counted() {
     let app = App::new(RUNNING);
-    run(&app, "log.info('many extras', extra={f'field{n}': n for n in range(100)})").await;
+    run(
+        &app,
+        "log.info('many extras', extra={f'field{n}': n for n in range(100)})",
+    )
+    .await;
     let extra: serde_json::Value =
         serde_json::from_str(record::with_message("many extras").await.field("extra")).unwrap();
-    assert_eq!((extra.as_object().unwrap().len(), &extra["..."]), (33, &"68 fields left out".into()));
+    assert_eq!(
+        (extra.as_object().unwrap().len(), &extra["..."]),
+        (33, &"68 fields left out".into())
+    );
 }
 
 #[tokio::test]
@@ -103,9 +136,18 @@ async fn an_exception_has_its_traceback_and_a_stack_is_shown() {
     let record = record::with_message("it failed").await;
     assert_eq!(record.level, Level::ERROR);
     let exception = record.field("exception");
-    assert!(exception.starts_with("Traceback (most recent call last):\n"), "{exception}");
+    assert!(
+        exception.starts_with("Traceback (most recent call last):\n"),
+        "{exception}"
+    );
     assert!(exception.ends_with("KeyError: 'lost'"), "{exception}");
-    assert!(exception.lines().skip(1).all(|line| line.starts_with("    ")), "{exception}");
+    assert!(
+        exception
+            .lines()
+            .skip(1)
+            .all(|line| line.starts_with("    ")),
+        "{exception}"
+    );
     assert!(record.field("stack").contains("in handle"), "{record:?}");
 }
 
@@ -128,17 +170,30 @@ log.info('after the bad ones')",
         messages[0],
         "<the message cannot be formatted: TypeError: not all arguments converted during string formatting> two %s"
     );
-    assert!(messages[1].starts_with("<the message cannot be formatted: ValueError: from __str__> <"), "{messages:?}");
+    assert!(
+        messages[1].starts_with("<the message cannot be formatted: ValueError: from __str__> <"),
+        "{messages:?}"
+    );
 }
 
 #[tokio::test]
 async fn no_text_can_pass_for_another_line() {
     let app = App::new(RUNNING);
-    run(&app, "log.info('%s', 'injected\\n2026-01-01 ERROR forged\\r\\x1b[2J\\0\\ud800 é')").await;
+    run(
+        &app,
+        "log.info('%s', 'injected\\n2026-01-01 ERROR forged\\r\\x1b[2J\\0\\ud800 é')",
+    )
+    .await;
     let record = record::wait_for(|record| record.message().starts_with("injected")).await;
-    assert_eq!(record.message(), "injected\n    2026-01-01 ERROR forged\\r\\u{1b}[2J\\u{0}\\ud800 é");
+    assert_eq!(
+        record.message(),
+        "injected\n    2026-01-01 ERROR forged\\r\\u{1b}[2J\\u{0}\\ud800 é"
+    );
     run(&app, "logging.getLogger('a\\nb').info('odd name')").await;
-    assert_eq!(record::with_message("odd name").await.field("logger"), "a\n    b");
+    assert_eq!(
+        record::with_message("odd name").await.field("logger"),
+        "a\n    b"
+    );
 }
 
 #[tokio::test]
@@ -153,12 +208,21 @@ async fn a_long_message_is_cut_in_its_middle() {
 #[tokio::test]
 async fn a_record_is_in_the_span_of_its_request_also_after_request_was_asked() {
     let app = App::new(RUNNING);
-    for (text, before) in [("in its span", ""), ("in its span still", "import httpy_rs; httpy_rs.request(); ")] {
+    for (text, before) in [
+        ("in its span", ""),
+        ("in its span still", "import httpy_rs; httpy_rs.request(); "),
+    ] {
         let span = info_span!("request");
-        let call = ask(app.python.service(), post("/", format!("{before}log.info('{text}')")));
+        let call = ask(
+            app.python.service(),
+            post("/", format!("{before}log.info('{text}')")),
+        );
         assert_eq!(call.instrument(span.clone()).await.text(), "done");
         let record = record::with_message(text).await;
-        assert!(span.id().is_some() && record.span == span.id(), "{record:?}");
+        assert!(
+            span.id().is_some() && record.span == span.id(),
+            "{record:?}"
+        );
     }
     run(&app, "log.info('without a span')").await;
     assert_eq!(record::with_message("without a span").await.span, None);
@@ -171,9 +235,18 @@ async fn threads_log_too_and_are_in_the_span_with_the_requests_context() {
     let code = "import contextvars
 in_thread(lambda: log.info('from a thread'))
 in_thread(lambda context=contextvars.copy_context(): context.run(log.info, 'with its context'))";
-    assert_eq!(ask(app.python.service(), post("/", code)).instrument(span.clone()).await.text(), "done");
+    assert_eq!(
+        ask(app.python.service(), post("/", code))
+            .instrument(span.clone())
+            .await
+            .text(),
+        "done"
+    );
     assert_eq!(record::with_message("from a thread").await.span, None);
-    assert_eq!(record::with_message("with its context").await.span, span.id());
+    assert_eq!(
+        record::with_message("with its context").await.span,
+        span.id()
+    );
 }
 
 #[tokio::test]
@@ -183,7 +256,12 @@ async fn what_is_logged_while_the_app_is_built_arrives() {
     );
     let importing = record::with_message("while importing").await;
     assert_eq!(importing.field("logger"), app.module);
-    assert!(importing.field("place").ends_with(&format!("/{}.py:2", app.module)), "{importing:?}");
+    assert!(
+        importing
+            .field("place")
+            .ends_with(&format!("/{}.py:2", app.module)),
+        "{importing:?}"
+    );
     record::with_message("in init").await;
 }
 
@@ -191,8 +269,15 @@ async fn what_is_logged_while_the_app_is_built_arrives() {
 async fn no_record_reaches_the_subscriber_on_a_thread_that_runs_python() {
     let app = App::new(RUNNING);
     run(&app, "log.info('on which thread?')").await;
-    let thread = if executor::are_processes() { "httpy-process-log" } else { "httpy-log" };
-    assert_eq!(record::with_message("on which thread?").await.thread, thread);
+    let thread = if executor::are_processes() {
+        "httpy-process-log"
+    } else {
+        "httpy-log"
+    };
+    assert_eq!(
+        record::with_message("on which thread?").await.thread,
+        thread
+    );
 }
 
 #[tokio::test]
@@ -217,10 +302,28 @@ fn a_second_app_that_wants_another_log_is_told_both_values() {
         return;
     }
     let _app = App::new(RUNNING);
-    let differs = |option: fn(PyAppBuilder) -> PyAppBuilder| App::try_with(RUNNING, option).unwrap_err();
+    let differs =
+        |option: fn(PyAppBuilder) -> PyAppBuilder| App::try_with(RUNNING, option).unwrap_err();
     let error = differs(|builder| builder.python_logging(false));
-    assert!(error.is_differs() && error.to_string().contains("python_logging is true: asked for false"), "{error}");
+    assert!(
+        error.is_differs()
+            && error
+                .to_string()
+                .contains("python_logging is true: asked for false"),
+        "{error}"
+    );
     let error = differs(|builder| builder.capture_stdout(true));
-    assert!(error.is_differs() && error.to_string().contains("capture_stdout is false: asked for true"), "{error}");
-    assert!(App::try_with(RUNNING, |builder| builder.python_logging(true).capture_stdout(false)).is_ok());
+    assert!(
+        error.is_differs()
+            && error
+                .to_string()
+                .contains("capture_stdout is false: asked for true"),
+        "{error}"
+    );
+    assert!(
+        App::try_with(RUNNING, |builder| builder
+            .python_logging(true)
+            .capture_stdout(false))
+        .is_ok()
+    );
 }

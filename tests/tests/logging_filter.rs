@@ -31,25 +31,47 @@ async fn evaluate(python: &PyApp, expression: &'static str) -> String {
 
 /// Python's level follows from its own main thread, a moment later.
 async fn wait_for_level(python: &PyApp, level: &str) {
-    while evaluate(python, "log.getEffectiveLevel(), logging.getLogger().handlers[0].level").await != level {}
+    while evaluate(
+        python,
+        "log.getEffectiveLevel(), logging.getLogger().handlers[0].level",
+    )
+    .await
+        != level
+    {}
 }
 
 #[tokio::test]
 async fn pythons_level_follows_the_hosts_filter() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("filtered.py"), EVALUATING).unwrap();
-    let python = PyApp::builder("filtered:handle").path(folder.path()).build().unwrap();
+    let python = PyApp::builder("filtered:handle")
+        .path(folder.path())
+        .build()
+        .unwrap();
 
     // Nobody listens: as in any Python program, warnings are shown.
     assert_eq!(
-        evaluate(&python, "log.info('early info') or log.warning('early warning') or Last.seen").await,
+        evaluate(
+            &python,
+            "log.info('early info') or log.warning('early warning') or Last.seen"
+        )
+        .await,
         "['early warning']"
     );
 
     let (filter, handle) = reload::Layer::new(LevelFilter::INFO);
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(record::Keep)).unwrap();
+    tracing::subscriber::set_global_default(
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(record::Keep),
+    )
+    .unwrap();
     wait_for_level(&python, "(20, 20)").await;
-    evaluate(&python, "log.debug('still too fine') or log.info('taken now')").await;
+    evaluate(
+        &python,
+        "log.debug('still too fine') or log.info('taken now')",
+    )
+    .await;
     record::with_message("taken now").await;
 
     handle.reload(LevelFilter::DEBUG).unwrap();
@@ -60,14 +82,31 @@ async fn pythons_level_follows_the_hosts_filter() {
     // Never above CPython's own level: other handlers may want the rest.
     handle.reload(LevelFilter::ERROR).unwrap();
     wait_for_level(&python, "(30, 40)").await;
-    evaluate(&python, "log.warning('too fine again') or log.error('an error')").await;
+    evaluate(
+        &python,
+        "log.warning('too fine again') or log.error('an error')",
+    )
+    .await;
     record::with_message("an error").await;
 
     handle.reload(LevelFilter::OFF).unwrap();
     wait_for_level(&python, "(30, 1000000)").await;
-    assert_eq!(evaluate(&python, "log.error('to nobody') or Last.seen").await, "['early warning']");
+    assert_eq!(
+        evaluate(&python, "log.error('to nobody') or Last.seen").await,
+        "['early warning']"
+    );
 
-    for unseen in ["still too fine", "too fine again", "to nobody", "early info", "early warning"] {
-        assert_eq!(record::all(|record| record.message() == unseen).len(), 0, "{unseen}");
+    for unseen in [
+        "still too fine",
+        "too fine again",
+        "to nobody",
+        "early info",
+        "early warning",
+    ] {
+        assert_eq!(
+            record::all(|record| record.message() == unseen).len(),
+            0,
+            "{unseen}"
+        );
     }
 }

@@ -25,7 +25,11 @@ fn logging(more: &str) -> Server {
 
 /// The lines of stderr that have `text`.
 fn lines<'a>(ended: &'a Ended, text: &str) -> Vec<&'a str> {
-    ended.stderr.lines().filter(|line| line.contains(text)).collect()
+    ended
+        .stderr
+        .lines()
+        .filter(|line| line.contains(text))
+        .collect()
 }
 
 #[tokio::test]
@@ -35,7 +39,9 @@ async fn from_the_import_to_the_exit_nothing_is_missed() {
     for text in ["while importing", "in a request", "at the exit"] {
         let found = lines(&ended, text);
         assert!(
-            found.len() == 1 && found[0].contains("INFO python: ") && found[0].contains("logger=app.log"),
+            found.len() == 1
+                && found[0].contains("INFO python: ")
+                && found[0].contains("logger=app.log"),
             "{ended:?}"
         );
     }
@@ -46,7 +52,11 @@ async fn the_hosts_level_is_pythons_where_python_has_set_none() {
     let enabled = |level: &'static str| format!("log.isEnabledFor(logging.{level})");
     let ended = end(
         logging(""),
-        &[(&enabled("INFO"), "True"), (&enabled("DEBUG"), "False"), ("log.debug('too fine')", "None")],
+        &[
+            (&enabled("INFO"), "True"),
+            (&enabled("DEBUG"), "False"),
+            ("log.debug('too fine')", "None"),
+        ],
     )
     .await;
     assert_eq!(lines(&ended, "too fine"), [""; 0]);
@@ -64,7 +74,10 @@ log.setLevel('DEBUG')
 ";
     end(
         logging(source),
-        &[("log.debug(Costly()) or len(formatted)", "0"), ("log.info(Costly()) or len(formatted)", "1")],
+        &[
+            ("log.debug(Costly()) or len(formatted)", "0"),
+            ("log.info(Costly()) or len(formatted)", "1"),
+        ],
     )
     .await;
 }
@@ -72,31 +85,68 @@ log.setLevel('DEBUG')
 #[tokio::test]
 async fn without_the_bridge_pythons_log_is_as_in_any_program() {
     let server = logging("").config(|config| config.python_logging = Some(false));
-    let expressions = [("log.isEnabledFor(logging.INFO)", "False"), ("log.warning('as ever')", "None")];
-    assert_eq!(lines(&end(server, &expressions).await, "as ever"), ["as ever"]);
+    let expressions = [
+        ("log.isEnabledFor(logging.INFO)", "False"),
+        ("log.warning('as ever')", "None"),
+    ];
+    assert_eq!(
+        lines(&end(server, &expressions).await, "as ever"),
+        ["as ever"]
+    );
 }
 
 #[tokio::test]
 async fn basic_config_sets_the_level_and_leaves_the_rest_to_the_host() {
     let server = logging("logging.basicConfig(level='ERROR', format='mine %(message)s')\n");
-    let ended = end(server, &[("log.warning('below it') or log.error('at it')", "None")]).await;
+    let ended = end(
+        server,
+        &[("log.warning('below it') or log.error('at it')", "None")],
+    )
+    .await;
     assert_eq!(lines(&ended, "below it"), [""; 0]);
-    assert!(lines(&ended, "at it")[0].contains("ERROR python: at it"), "{ended:?}");
+    assert!(
+        lines(&ended, "at it")[0].contains("ERROR python: at it"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
 async fn an_app_that_names_a_stream_of_its_own_has_its_own_log() {
     let server = logging("logging.basicConfig(stream=sys.stdout, format='mine %(message)s')\n");
-    let ended = end(server, &[("log.info('below it') or log.warning('at it')", "None")]).await;
-    assert_eq!((lines(&ended, "at it").len(), ended.stdout.contains("mine at it\n")), (0, true), "{ended:?}");
-    assert!(!ended.stdout.contains("below it"), "CPython's own level is in force again\n{ended:?}");
+    let ended = end(
+        server,
+        &[("log.info('below it') or log.warning('at it')", "None")],
+    )
+    .await;
+    assert_eq!(
+        (
+            lines(&ended, "at it").len(),
+            ended.stdout.contains("mine at it\n")
+        ),
+        (0, true),
+        "{ended:?}"
+    );
+    assert!(
+        !ended.stdout.contains("below it"),
+        "CPython's own level is in force again\n{ended:?}"
+    );
 }
 
 #[tokio::test]
 async fn what_a_client_sends_cannot_pass_for_a_line_of_the_log() {
-    let ended = end(logging(""), &[("log.info('%s', 'x\\n2026-01-01T00:00:00Z ERROR forged\\x1b[2K')", "None")]).await;
+    let ended = end(
+        logging(""),
+        &[(
+            "log.info('%s', 'x\\n2026-01-01T00:00:00Z ERROR forged\\x1b[2K')",
+            "None",
+        )],
+    )
+    .await;
     let forged = lines(&ended, "forged");
-    assert!(forged.len() == 1 && forged[0].starts_with("    2026"), "{ended:?}");
+    assert!(
+        forged.len() == 1 && forged[0].starts_with("    2026"),
+        "{ended:?}"
+    );
     assert!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
 }
 
@@ -110,14 +160,32 @@ def fork():
         os._exit(7)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 ";
-    let ended = end(logging(source), &[("fork()", "7"), ("log.info('from the parent')", "None")]).await;
-    assert_eq!(lines(&ended, "from the child"), ["from the child"], "{ended:?}");
-    assert!(lines(&ended, "from the parent")[0].contains("INFO python: "), "{ended:?}");
+    let ended = end(
+        logging(source),
+        &[("fork()", "7"), ("log.info('from the parent')", "None")],
+    )
+    .await;
+    assert_eq!(
+        lines(&ended, "from the child"),
+        ["from the child"],
+        "{ended:?}"
+    );
+    assert!(
+        lines(&ended, "from the parent")[0].contains("INFO python: "),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
 async fn what_is_printed_stays_untouched() {
-    let ended = end(logging(""), &[("print('to stdout') or print('to stderr', file=sys.stderr)", "None")]).await;
+    let ended = end(
+        logging(""),
+        &[(
+            "print('to stdout') or print('to stderr', file=sys.stderr)",
+            "None",
+        )],
+    )
+    .await;
     assert!(ended.stdout.contains("to stdout\n"), "{ended:?}");
     assert_eq!(lines(&ended, "to stderr"), ["to stderr"]);
 }
@@ -145,14 +213,39 @@ def interleave():
         ("print('one\\ntwo\\n\\nth', end='') or print('ree')", "None"),
         ("print('to stderr', file=sys.stderr)", "None"),
         ("sys.stdout.write('w' * 20_000 + '\\n')", "20001"),
-        ("sys.stdout.fileno(), sys.stdout.isatty(), sys.stdout.buffer.write(b'bytes\\n')", "(1, False, 6)"),
+        (
+            "sys.stdout.fileno(), sys.stdout.isatty(), sys.stdout.buffer.write(b'bytes\\n')",
+            "(1, False, 6)",
+        ),
         ("print('half a line', end='')", "None"),
     ];
     let ended = end(server, &expressions).await;
-    for line in ["this thread", "other thread", "one", "two", "three", "half a line"] {
-        assert_eq!(lines(&ended, &format!("INFO python.stdout: {line}")).len(), 1, "{line}: {ended:?}");
+    for line in [
+        "this thread",
+        "other thread",
+        "one",
+        "two",
+        "three",
+        "half a line",
+    ] {
+        assert_eq!(
+            lines(&ended, &format!("INFO python.stdout: {line}")).len(),
+            1,
+            "{line}: {ended:?}"
+        );
     }
-    assert_eq!(lines(&ended, "INFO python.stderr: to stderr").len(), 1, "{ended:?}");
-    assert_eq!(lines(&ended, "INFO python.stdout: www").len(), 3, "{ended:?}");
-    assert!(ended.stdout.contains("bytes\n") && !ended.stdout.contains("this thread"), "{ended:?}");
+    assert_eq!(
+        lines(&ended, "INFO python.stderr: to stderr").len(),
+        1,
+        "{ended:?}"
+    );
+    assert_eq!(
+        lines(&ended, "INFO python.stdout: www").len(),
+        3,
+        "{ended:?}"
+    );
+    assert!(
+        ended.stdout.contains("bytes\n") && !ended.stdout.contains("this thread"),
+        "{ended:?}"
+    );
 }

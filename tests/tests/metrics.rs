@@ -10,7 +10,10 @@ use axum::Router;
 use httpy_tests::app::{Answer, App, ask, get, post};
 use httpy_tests::executor::Options;
 use httpy_tests::gate::Gate;
-use metrics::{Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use metrics::{
+    Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKind;
 use metrics_util::debugging::{DebuggingRecorder, Snapshotter};
@@ -60,14 +63,21 @@ struct Recorders {
 /// Installed once, before the first app.
 static RECORDERS: LazyLock<Recorders> = LazyLock::new(|| {
     let debugging = DebuggingRecorder::new();
-    let prometheus = PrometheusBuilder::new().set_buckets(&BUCKETS).unwrap().build_recorder();
+    let prometheus = PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)
+        .unwrap()
+        .build_recorder();
     let recorders = Recorders {
         snapshotter: debugging.snapshotter(),
         prometheus: prometheus.handle(),
         set: watch::Sender::new(BTreeSet::new()),
     };
     let bell = Bell(recorders.set.clone());
-    let fanout = FanoutBuilder::default().add_recorder(debugging).add_recorder(prometheus).add_recorder(bell).build();
+    let fanout = FanoutBuilder::default()
+        .add_recorder(debugging)
+        .add_recorder(prometheus)
+        .add_recorder(bell)
+        .build();
     metrics::set_global_recorder(fanout).unwrap_or_else(|_| panic!("there is a recorder already"));
     recorders
 });
@@ -80,11 +90,18 @@ struct Ringer(String, watch::Sender<BTreeSet<(String, bool)>>);
 impl Ringer {
     fn ring(&self) {
         let attached = std::thread::current().name().is_some_and(|name| {
-            ["httpy-worker", "httpy-loop", "httpy-main", "httpy-interrupter", "httpy-stacks"]
-                .iter()
-                .any(|attached| name.starts_with(attached))
+            [
+                "httpy-worker",
+                "httpy-loop",
+                "httpy-main",
+                "httpy-interrupter",
+                "httpy-stacks",
+            ]
+            .iter()
+            .any(|attached| name.starts_with(attached))
         });
-        self.1.send_if_modified(|set| set.insert((self.0.clone(), attached)));
+        self.1
+            .send_if_modified(|set| set.insert((self.0.clone(), attached)));
     }
 }
 
@@ -120,7 +137,10 @@ impl Recorder for Bell {
 /// Waits until a gauge or histogram was set.
 async fn until_set(name: &str) {
     let mut receiver = RECORDERS.set.subscribe();
-    receiver.wait_for(|set| set.iter().any(|(set, _)| set == name)).await.unwrap();
+    receiver
+        .wait_for(|set| set.iter().any(|(set, _)| set == name))
+        .await
+        .unwrap();
 }
 
 /// Kind, unit and labels by name.
@@ -128,11 +148,23 @@ type Table = BTreeMap<String, (String, String, BTreeSet<String>)>;
 
 fn documented() -> (Table, BTreeMap<String, String>) {
     let (mut table, mut texts) = (Table::new(), BTreeMap::new());
-    for line in include_str!("../../docs/metrics.md").lines().filter(|line| line.starts_with("| `httpy_")) {
-        let cells: Vec<String> =
-            line.trim_matches('|').split('|').map(|cell| cell.replace('`', "").trim().to_owned()).collect();
-        let [name, kind, unit, labels, text] = &cells[..] else { panic!("{line}") };
-        let labels = labels.split(", ").filter(|label| !label.is_empty()).map(str::to_owned).collect();
+    for line in include_str!("../../docs/metrics.md")
+        .lines()
+        .filter(|line| line.starts_with("| `httpy_"))
+    {
+        let cells: Vec<String> = line
+            .trim_matches('|')
+            .split('|')
+            .map(|cell| cell.replace('`', "").trim().to_owned())
+            .collect();
+        let [name, kind, unit, labels, text] = &cells[..] else {
+            panic!("{line}")
+        };
+        let labels = labels
+            .split(", ")
+            .filter(|label| !label.is_empty())
+            .map(str::to_owned)
+            .collect();
         table.insert(name.clone(), (kind.clone(), unit.clone(), labels));
         texts.insert(name.clone(), text.clone());
     }
@@ -147,7 +179,11 @@ fn emitted() -> (Table, BTreeMap<String, String>) {
             MetricKind::Gauge => "gauge",
             MetricKind::Histogram => "histogram",
         };
-        let labels = key.key().labels().map(|label| label.key().to_owned()).collect();
+        let labels = key
+            .key()
+            .labels()
+            .map(|label| label.key().to_owned())
+            .collect();
         let unit = unit.map_or_else(String::new, |unit| unit.as_str().to_owned());
         let name = key.key().name().to_owned();
         texts.insert(name.clone(), text.unwrap_or_default().into_owned());
@@ -158,7 +194,9 @@ fn emitted() -> (Table, BTreeMap<String, String>) {
 
 fn app() -> App {
     let _installed = &*RECORDERS;
-    App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| builder.at_once(1))
+    App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
+        builder.at_once(1)
+    })
 }
 
 #[tokio::test]
@@ -178,9 +216,18 @@ async fn what_is_emitted_is_what_the_documents_list() {
         }
     }
     assert_eq!(emitted(), (documented, texts));
-    let attached: Vec<String> =
-        RECORDERS.set.borrow().iter().filter(|(_, attached)| *attached).map(|(name, _)| name.clone()).collect();
-    assert_eq!(attached, Vec::<String>::new(), "set on a thread that is attached");
+    let attached: Vec<String> = RECORDERS
+        .set
+        .borrow()
+        .iter()
+        .filter(|(_, attached)| *attached)
+        .map(|(name, _)| name.clone())
+        .collect();
+    assert_eq!(
+        attached,
+        Vec::<String>::new(),
+        "set on a thread that is attached"
+    );
 }
 
 /// A scrape: the value of each line of one app.
@@ -191,23 +238,33 @@ struct Scrape {
 
 impl Scrape {
     fn now(app: &App) -> Self {
-        Self { target: app.target("handle"), text: RECORDERS.prometheus.render() }
+        Self {
+            target: app.target("handle"),
+            text: RECORDERS.prometheus.render(),
+        }
     }
 
     /// The value of a metric with these labels; zero where it is not there.
     fn value(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let target = ("target", self.target.as_str());
-        let wanted: Vec<String> =
-            labels.iter().chain([&target]).map(|(key, value)| format!("{key}=\"{value}\"")).collect();
+        let wanted: Vec<String> = labels
+            .iter()
+            .chain([&target])
+            .map(|(key, value)| format!("{key}=\"{value}\""))
+            .collect();
         let line = self.text.lines().find(|line| {
-            line.strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with('{') && wanted.iter().all(|label| rest.contains(label)))
+            line.strip_prefix(name).is_some_and(|rest| {
+                rest.starts_with('{') && wanted.iter().all(|label| rest.contains(label))
+            })
         });
         line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
     fn calls(&self, route: &str, outcome: &str) -> u64 {
-        self.value("httpy_calls_total", &[("route", route), ("outcome", outcome)])
+        self.value(
+            "httpy_calls_total",
+            &[("route", route), ("outcome", outcome)],
+        )
     }
 }
 
@@ -261,7 +318,11 @@ async fn a_scrape_counts_a_mixed_load_exactly_and_has_its_percentiles_in_their_b
     }
     drop(holds);
     // One that is answered at its deadline.
-    let late = app.python.fallback().unwrap().with_deadline(Duration::from_millis(200));
+    let late = app
+        .python
+        .fallback()
+        .unwrap()
+        .with_deadline(Duration::from_millis(200));
     let (service, request) = (late, get(&held));
     let (late, holds) = gate.hold(async move { ask(service, request).await }).await;
     assert_eq!(late.await.unwrap().status, 504);
@@ -282,9 +343,19 @@ async fn a_scrape_counts_a_mixed_load_exactly_and_has_its_percentiles_in_their_b
         ("/hold/{gate}", "ok", 0),
         ("/raise", "ok", 0),
     ] {
-        assert_eq!(scrape.calls(route, outcome), count, "{route:?} {outcome}\n{}", scrape.text);
+        assert_eq!(
+            scrape.calls(route, outcome),
+            count,
+            "{route:?} {outcome}\n{}",
+            scrape.text
+        );
     }
-    for (route, waits, runs) in [("/burn/{ms}", 10, 10), ("/ok", 41, 40), ("/raise", 7, 7), ("/upload", 0, 0)] {
+    for (route, waits, runs) in [
+        ("/burn/{ms}", 10, 10),
+        ("/ok", 41, 40),
+        ("/raise", 7, 7),
+        ("/upload", 0, 0),
+    ] {
         for (name, count) in [
             ("httpy_queue_wait_seconds_count", waits),
             ("httpy_call_seconds_count", waits),
@@ -292,16 +363,24 @@ async fn a_scrape_counts_a_mixed_load_exactly_and_has_its_percentiles_in_their_b
             ("httpy_conversion_seconds_count", runs),
             ("httpy_run_seconds_count", runs),
         ] {
-            assert_eq!(scrape.value(name, &[("route", route)]), count, "{name} {route}");
+            assert_eq!(
+                scrape.value(name, &[("route", route)]),
+                count,
+                "{name} {route}"
+            );
         }
     }
-    let up_to = |values: &[f64], bound: f64| values.iter().filter(|value| **value <= bound).count() as u64;
+    let up_to =
+        |values: &[f64], bound: f64| values.iter().filter(|value| **value <= bound).count() as u64;
     for bound in BUCKETS {
         let labels = [("route", "/burn/{ms}"), ("le", &*bound.to_string())];
         for name in ["httpy_run_seconds_bucket", "httpy_call_seconds_bucket"] {
             let counted = scrape.value(name, &labels);
             let (least, most) = (up_to(&at_most, bound), up_to(&at_least, bound));
-            assert!((least..=most).contains(&counted), "{name} {bound}: {least} <= {counted} <= {most}");
+            assert!(
+                (least..=most).contains(&counted),
+                "{name} {bound}: {least} <= {counted} <= {most}"
+            );
         }
     }
 }

@@ -47,12 +47,24 @@ def is_spawned(there):
     return there[0] != os.getpid() and there[1:] == place()[1:]
 ";
     let child = Server::evaluating(source).start().await;
-    assert_eq!(child.evaluate("multiprocessing.get_start_method()").await, "spawn");
-    assert_eq!(child.evaluate("[is_spawned(by_executor()), is_spawned(by_pool())]").await, "[True, True]");
+    assert_eq!(
+        child.evaluate("multiprocessing.get_start_method()").await,
+        "spawn"
+    );
+    assert_eq!(
+        child
+            .evaluate("[is_spawned(by_executor()), is_spawned(by_pool())]")
+            .await,
+        "[True, True]"
+    );
     child.signal("INT").await;
     let ended = child.wait().await;
     ended.assert_code(0);
-    assert_eq!(ended.stdout.lines().count(), 1, "the host's own line, once\n{ended:?}");
+    assert_eq!(
+        ended.stdout.lines().count(),
+        1,
+        "the host's own line, once\n{ended:?}"
+    );
 }
 
 #[tokio::test]
@@ -69,22 +81,40 @@ def exit_code():
     return process.exitcode
 ";
     let child = Server::evaluating(source).start().await;
-    assert_eq!(child.evaluate("multiprocessing.get_start_method(), exit_code()").await, "('fork', 7)");
+    assert_eq!(
+        child
+            .evaluate("multiprocessing.get_start_method(), exit_code()")
+            .await,
+        "('fork', 7)"
+    );
 }
 
 #[tokio::test]
 async fn worker_threads_have_names_in_python_and_in_the_operating_system() {
     let child = Server::evaluating("import threading").start().await;
     let name = child.evaluate("threading.current_thread().name").await;
-    let number = name.strip_prefix("httpy-worker-").and_then(|number| number.parse::<usize>().ok());
+    let number = name
+        .strip_prefix("httpy-worker-")
+        .and_then(|number| number.parse::<usize>().ok());
     assert!(number.is_some_and(|number| number >= 1), "{name}");
-    assert_eq!(child.evaluate("threading.main_thread() is threading.current_thread()").await, "False");
+    assert_eq!(
+        child
+            .evaluate("threading.main_thread() is threading.current_thread()")
+            .await,
+        "False"
+    );
     if cfg!(target_os = "linux") && !executor::lacks(OfThreads::HostProcess) {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", child.id())).expect("the process lives");
+        let threads =
+            std::fs::read_dir(format!("/proc/{}/task", child.id())).expect("the process lives");
         // One that has ended meanwhile has no name any more.
-        let threads = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+        let threads = threads
+            .flatten()
+            .filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
         let threads: Vec<String> = threads.map(|thread| thread.trim_end().to_owned()).collect();
-        assert!(threads.contains(&name) && threads.contains(&"httpy-main".to_owned()), "{threads:?}");
+        assert!(
+            threads.contains(&name) && threads.contains(&"httpy-main".to_owned()),
+            "{threads:?}"
+        );
     }
 }
 
@@ -112,15 +142,27 @@ def survived():
 
 #[tokio::test]
 async fn what_python_prints_arrives_at_once_and_as_utf_8_in_any_locale() {
-    let child = Server::evaluating("import sys").variable("LC_ALL", "C").start().await;
+    let child = Server::evaluating("import sys")
+        .variable("LC_ALL", "C")
+        .start()
+        .await;
     // What a process prints is logged line by line.
     let end = if executor::are_processes() { "\\n" } else { "" };
-    child.evaluate(&format!("sys.stdout.write('übers Ziel, {end}')")).await;
+    child
+        .evaluate(&format!("sys.stdout.write('übers Ziel, {end}')"))
+        .await;
     child.wait_for("übers Ziel, ").await;
-    child.evaluate(&format!("sys.stderr.write('hinaus, {end}')")).await;
+    child
+        .evaluate(&format!("sys.stderr.write('hinaus, {end}')"))
+        .await;
     child.wait_for("hinaus, ").await;
     // Nor does Python change the host's environment, as it does for itself in this locale.
-    assert_eq!(child.evaluate("__import__('os').environ.get('LC_CTYPE')").await, "None");
+    assert_eq!(
+        child
+            .evaluate("__import__('os').environ.get('LC_CTYPE')")
+            .await,
+        "None"
+    );
 }
 
 #[tokio::test]
@@ -147,24 +189,37 @@ def outside():
 #[tokio::test]
 async fn an_installed_copy_of_another_version_is_not_used_and_warned_of() {
     let server = Server::evaluating("import httpy_rs")
-        .file("installed/httpy_rs/__init__.py", "raise ImportError('the wrong one')\n")
+        .file(
+            "installed/httpy_rs/__init__.py",
+            "raise ImportError('the wrong one')\n",
+        )
         .file("installed/httpy_rs/_version.py", "__version__ = '99.9.9'\n")
         .config(|config| config.path.push("installed".into()));
     let child = server.start().await;
     let line = child.line_with("has version 99.9.9").await;
-    assert!(line.contains("WARN") && line.contains("installed/httpy_rs"), "{line}");
-    assert_eq!(child.evaluate("httpy_rs.__file__").await, "<httpy_rs>/__init__.py");
+    assert!(
+        line.contains("WARN") && line.contains("installed/httpy_rs"),
+        "{line}"
+    );
+    assert_eq!(
+        child.evaluate("httpy_rs.__file__").await,
+        "<httpy_rs>/__init__.py"
+    );
 }
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn requests_leave_no_file_descriptors_behind() {
     fn open_files(child: &Child) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", child.id())).expect("the process lives").count()
+        std::fs::read_dir(format!("/proc/{}/fd", child.id()))
+            .expect("the process lives")
+            .count()
     }
     async fn ask(connection: &mut Connection, times: usize) {
         for _ in 0..times {
-            connection.send(&request("POST", "/", &[], b"open(__file__).close()")).await;
+            connection
+                .send(&request("POST", "/", &[], b"open(__file__).close()"))
+                .await;
             assert_eq!(connection.receive("POST").await.status, 200);
         }
     }
@@ -187,14 +242,26 @@ def version_of_executable():
 ";
     let child = Server::evaluating(source).start().await;
     if !executor::lacks(OfThreads::HostProcess) {
-        assert_eq!(child.evaluate("[os.path.basename(argument) for argument in sys.argv]").await, "['server']");
+        assert_eq!(
+            child
+                .evaluate("[os.path.basename(argument) for argument in sys.argv]")
+                .await,
+            "['server']"
+        );
     }
-    assert_eq!(child.evaluate("version_of_executable() == sys.version").await, "True");
+    assert_eq!(
+        child
+            .evaluate("version_of_executable() == sys.version")
+            .await,
+        "True"
+    );
 }
 
 #[tokio::test]
 async fn libpython_is_found_without_the_loaders_variables() {
     let child = Server::evaluating("import os").start().await;
-    let set = child.evaluate("[name for name in os.environ if name.endswith('LD_LIBRARY_PATH')]").await;
+    let set = child
+        .evaluate("[name for name in os.environ if name.endswith('LD_LIBRARY_PATH')]")
+        .await;
     assert_eq!(set, "[]");
 }

@@ -79,7 +79,11 @@ def judged(method, path, params, query, headers, body):
 /// What is static is never dropped: no app, whose folder would stay behind.
 static EVALUATING: LazyLock<(PyService, PyService, String)> = LazyLock::new(|| {
     let app = App::with(EVALUATE, |builder| builder.path(twin::FOLDER));
-    (app.python.service(), app.handler("judged"), app.target("handle"))
+    (
+        app.python.service(),
+        app.handler("judged"),
+        app.target("handle"),
+    )
 });
 
 /// A Python literal of text: ASCII, latin-1, lone surrogates that stand for bytes and others, and what is beyond.
@@ -91,8 +95,13 @@ fn text() -> impl Strategy<Value = String> {
         1 => (0_u32..0x11_0000).prop_map(|point| format!("\\U{point:08x}")),
     ];
     let literal = vec(piece, 0..8).prop_map(|pieces| format!("\"{}\"", pieces.concat()));
-    (literal, prop::bool::weighted(0.1))
-        .prop_map(|(literal, lies)| if lies { format!("Text({literal})") } else { literal })
+    (literal, prop::bool::weighted(0.1)).prop_map(|(literal, lies)| {
+        if lies {
+            format!("Text({literal})")
+        } else {
+            literal
+        }
+    })
 }
 
 fn binary() -> impl Strategy<Value = String> {
@@ -136,7 +145,8 @@ fn value() -> impl Strategy<Value = String> {
             list.clone().prop_map(|items| format!("[{items}]")),
             list.clone().prop_map(|items| format!("(*[{items}],)")),
             list.clone().prop_map(|items| format!("Items([{items}])")),
-            list.clone().prop_map(|items| format!("dict(enumerate([{items}]))")),
+            list.clone()
+                .prop_map(|items| format!("dict(enumerate([{items}]))")),
             list.prop_map(|items| format!("Table(enumerate([{items}]))")),
         ]
     })
@@ -157,7 +167,16 @@ fn headers() -> impl Strategy<Value = String> {
         "\"a\" * 65_535",
         "\"a\" * 65_536",
     ]);
-    let odd = select(vec!["None", "200", "1.5", "()", "b\"X-A\"", "Unnamed()", "object()"]).prop_map(str::to_owned);
+    let odd = select(vec![
+        "None",
+        "200",
+        "1.5",
+        "()",
+        "b\"X-A\"",
+        "Unnamed()",
+        "object()",
+    ])
+    .prop_map(str::to_owned);
     let name = prop_oneof![6 => known.prop_map(str::to_owned), 2 => text(), 1 => odd];
     let line = prop_oneof![
         4 => text(),
@@ -168,7 +187,10 @@ fn headers() -> impl Strategy<Value = String> {
         1 => value(),
     ];
     let lines = vec((name, line), 0..5).prop_map(|lines| {
-        let lines: Vec<_> = lines.iter().map(|(name, line)| format!("{name}: {line}")).collect();
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|(name, line)| format!("{name}: {line}"))
+            .collect();
         format!("{{{}}}", lines.join(", "))
     });
     prop_oneof![
@@ -216,15 +238,23 @@ proptest! {
 const ROUTE: &str = "/a/{first}/{*rest}";
 
 static REVEALING: LazyLock<[Router; 2]> = LazyLock::new(|| {
-    let app = App::with("from twin import handle, handle_bytes, twin", |builder| builder.path(twin::FOLDER));
+    let app = App::with("from twin import handle, handle_bytes, twin", |builder| {
+        builder.path(twin::FOLDER)
+    });
     ["handle", "handle_bytes"].map(|attribute| {
         let service = app.handler(attribute);
-        Router::new().route_service(ROUTE, service.clone()).fallback_service(service)
+        Router::new()
+            .route_service(ROUTE, service.clone())
+            .fallback_service(service)
     })
 });
 
 static TWIN: LazyLock<PyService> = LazyLock::new(|| {
-    App::with("from twin import twin as handle", |builder| builder.path(twin::FOLDER)).python.service()
+    App::with("from twin import twin as handle", |builder| {
+        builder.path(twin::FOLDER)
+    })
+    .python
+    .service()
 });
 
 /// Text that may stand in a path or a query, escapes and what only looks like one included.
@@ -243,13 +273,27 @@ fn target() -> impl Strategy<Value = Uri> {
     let path = "[a-zA-Z0-9/._~!$&'()*+,;=:@-]";
     let query = prop::option::of(raw("[a-c=&+/?:@;-]").prop_map(|query| format!("?{query}")));
     (prefix, raw(path), query).prop_filter_map("no URI", |(prefix, path, query)| {
-        Uri::from_maybe_shared(Bytes::from(format!("{prefix}{path}{}", query.unwrap_or_default()))).ok()
+        Uri::from_maybe_shared(Bytes::from(format!(
+            "{prefix}{path}{}",
+            query.unwrap_or_default()
+        )))
+        .ok()
     })
 }
 
 fn header_lines() -> impl Strategy<Value = HeaderMap> {
-    let names =
-        vec!["host", "cookie", "accept", "x-odd", "x-o-d--d", "te", "content-type", "x_y", "1", "!#$%&'*+.^`|~"];
+    let names = vec![
+        "host",
+        "cookie",
+        "accept",
+        "x-odd",
+        "x-o-d--d",
+        "te",
+        "content-type",
+        "x_y",
+        "1",
+        "!#$%&'*+.^`|~",
+    ];
     let name = prop_oneof![3 => select(names).prop_map(str::to_owned), 1 => "[a-z0-9-]{1,40}"];
     let byte = prop_oneof![Just(b'\t'), b' '..=b'~', 0x80..=0xff_u8];
     // Servers take blanks around a value off.
@@ -257,7 +301,10 @@ fn header_lines() -> impl Strategy<Value = HeaderMap> {
     vec((name, value), 0..12).prop_map(|lines| {
         let mut map = HeaderMap::new();
         for (name, value) in lines {
-            map.append(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
+            map.append(
+                HeaderName::try_from(name).unwrap(),
+                HeaderValue::try_from(value).unwrap(),
+            );
         }
         map
     })
@@ -265,21 +312,33 @@ fn header_lines() -> impl Strategy<Value = HeaderMap> {
 
 fn asked() -> impl Strategy<Value = Asked> {
     let method = prop_oneof![
-        select(vec!["GET", "HEAD", "POST", "PUT", "OPTIONS", "TRACE", "get"]).prop_map(str::to_owned),
+        select(vec![
+            "GET", "HEAD", "POST", "PUT", "OPTIONS", "TRACE", "get"
+        ])
+        .prop_map(str::to_owned),
         "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,20}",
     ];
     let method = method.prop_filter("answered with 405", |method| method != "CONNECT");
-    let body = prop_oneof![vec(any::<u8>(), 0..40), "\\PC{0,20}".prop_map(String::into_bytes)];
+    let body = prop_oneof![
+        vec(any::<u8>(), 0..40),
+        "\\PC{0,20}".prop_map(String::into_bytes)
+    ];
     (method, target(), header_lines(), body).prop_map(|(method, uri, headers, body)| {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        Asked { method, uri, headers, body: Bytes::from(body) }
+        Asked {
+            method,
+            uri,
+            headers,
+            body: Bytes::from(body),
+        }
     })
 }
 
 /// Percent-decoded bytes, in the form of `revealed`.
 fn decoded(raw: &[u8]) -> String {
     let digit = |byte: Option<&u8>| {
-        byte.and_then(|byte| char::from(*byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok())
+        byte.and_then(|byte| char::from(*byte).to_digit(16))
+            .and_then(|digit| u8::try_from(digit).ok())
     };
     let (mut bytes, mut at) = (Vec::new(), 0);
     while let Some(byte) = raw.get(at) {
@@ -323,23 +382,45 @@ fn expected_params(path: &str) -> Option<Value> {
     let (first, rest) = path.strip_prefix("/a/")?.split_once('/')?;
     let values = [("first", first), ("rest", rest)];
     // A capture in the middle may be empty.
-    (!rest.is_empty())
-        .then(|| grouped(values.into_iter().map(|(name, value)| (name.to_owned(), decoded(value.as_bytes())))))
+    (!rest.is_empty()).then(|| {
+        grouped(
+            values
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), decoded(value.as_bytes()))),
+        )
+    })
 }
 
 fn expected_headers(headers: &HeaderMap) -> Value {
     let canonical = |name: &HeaderName| {
         let part = |part: &str| {
             let mut letters = part.chars();
-            letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+            letters.next().map_or_else(String::new, |first| {
+                first.to_ascii_uppercase().to_string() + letters.as_str()
+            })
         };
-        name.as_str().split('-').map(part).collect::<Vec<_>>().join("-")
+        name.as_str()
+            .split('-')
+            .map(part)
+            .collect::<Vec<_>>()
+            .join("-")
     };
     let no_host = (!headers.contains_key(HOST)).then(|| ("Host".to_owned(), String::new()));
     let lines = headers.keys().flat_map(|name| {
-        let values: Vec<_> = headers.get_all(name).iter().map(|value| latin_1(value.as_bytes())).collect();
-        let values = if name == COOKIE { vec![values.join("; ")] } else { values };
-        values.into_iter().map(|value| (canonical(name), value)).collect::<Vec<_>>()
+        let values: Vec<_> = headers
+            .get_all(name)
+            .iter()
+            .map(|value| latin_1(value.as_bytes()))
+            .collect();
+        let values = if name == COOKIE {
+            vec![values.join("; ")]
+        } else {
+            values
+        };
+        values
+            .into_iter()
+            .map(|value| (canonical(name), value))
+            .collect::<Vec<_>>()
     });
     grouped(no_host.into_iter().chain(lines))
 }

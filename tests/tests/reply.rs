@@ -1,6 +1,10 @@
 //! What a handler may return, over real connections: every vector of `replies.json`, and what a client sees of it.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::fmt::Write as _;
 
@@ -43,7 +47,11 @@ async fn vectors() -> Vectors {
     for vector in &all {
         router = router.route_service(&format!("/{}", name(vector)), app.handler(name(vector)));
     }
-    Vectors { all, app, server: serve(router).await }
+    Vectors {
+        all,
+        app,
+        server: serve(router).await,
+    }
 }
 
 fn name(vector: &Value) -> &str {
@@ -55,7 +63,11 @@ fn method(vector: &Value) -> &str {
 }
 
 async fn send(server: &Server, vector: &Value) -> Received {
-    exchange(server.address, &request(method(vector), &format!("/{}", name(vector)), &[], b"")).await
+    exchange(
+        server.address,
+        &request(method(vector), &format!("/{}", name(vector)), &[], b""),
+    )
+    .await
 }
 
 fn text(latin_1: &[u8]) -> String {
@@ -68,31 +80,58 @@ async fn what_the_contract_allows_goes_out_as_each_vector_says() {
     let mut wrong = String::new();
     for vector in all.iter().filter(|vector| vector.get("failure").is_none()) {
         let received = send(&server, vector).await;
-        let given = vector["headers"].as_array().unwrap().iter().any(|line| line[0] == "content-length");
+        let given = vector["headers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|line| line[0] == "content-length");
         // hyper sends no length with a 304, save to HEAD.
         let dropped = given && received.status == 304 && method(vector) != "HEAD";
         let mut headers: Vec<Value> = received
             .headers
             .iter()
             // The server's own: the date always, the length, or that it is not known, where the handler gave none.
-            .filter(|(name, _)| name != "date" && (given || (name != "content-length" && name != "transfer-encoding")))
+            .filter(|(name, _)| {
+                name != "date"
+                    && (given || (name != "content-length" && name != "transfer-encoding"))
+            })
             .map(|(name, value)| serde_json::json!([name, text(value)]))
             .collect();
         headers.sort_by_key(Value::to_string);
         let mut expected = vector["headers"].as_array().unwrap().clone();
         expected.retain(|line| !(dropped && line[0] == "content-length"));
         expected.sort_by_key(Value::to_string);
-        let found = (u64::from(received.status), headers, text(&received.body), warnings(&app, vector));
+        let found = (
+            u64::from(received.status),
+            headers,
+            text(&received.body),
+            warnings(&app, vector),
+        );
         let expected = (
             vector["status"].as_u64().unwrap(),
             expected,
             vector["body"].as_str().unwrap().to_owned(),
-            vector["warnings"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect(),
+            vector["warnings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|text| text.as_str().unwrap().to_owned())
+                .collect(),
         );
         if found != expected {
-            writeln!(wrong, "{}: expected {expected:?}, found {found:?}", name(vector)).unwrap();
+            writeln!(
+                wrong,
+                "{}: expected {expected:?}, found {found:?}",
+                name(vector)
+            )
+            .unwrap();
         }
-        assert_eq!(client::get(server.address, "/").await.text(), "served", "after {}", name(vector));
+        assert_eq!(
+            client::get(server.address, "/").await.text(),
+            "served",
+            "after {}",
+            name(vector)
+        );
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
@@ -100,7 +139,9 @@ async fn what_the_contract_allows_goes_out_as_each_vector_says() {
 /// What was logged about the vector's handler, without its name.
 fn warnings(app: &App, vector: &Value) -> Vec<String> {
     let target = app.target(name(vector));
-    let lines = log::lines(&target).into_iter().filter(|line| line.handler == target);
+    let lines = log::lines(&target)
+        .into_iter()
+        .filter(|line| line.handler == target);
     lines
         .map(|line| {
             assert_eq!(line.level, Level::WARN, "{line:?}");
@@ -122,22 +163,57 @@ async fn anything_else_is_a_contract_failure_in_the_words_of_each_vector() {
 
         let received = send(&server, vector).await;
         // The answer to HEAD has no body, whatever failed.
-        let body = if method(vector) == "HEAD" { "" } else { "internal server error\n" };
+        let body = if method(vector) == "HEAD" {
+            ""
+        } else {
+            "internal server error\n"
+        };
         if (received.status, received.text().as_str()) != (500, body) {
-            writeln!(wrong, "{}: answered {} {:?}", name(vector), received.status, received.text()).unwrap();
+            writeln!(
+                wrong,
+                "{}: answered {} {:?}",
+                name(vector),
+                received.status,
+                received.text()
+            )
+            .unwrap();
         }
-        let lines: Vec<_> = log::lines(&target).into_iter().filter(|line| line.handler == target).collect();
+        let lines: Vec<_> = log::lines(&target)
+            .into_iter()
+            .filter(|line| line.handler == target)
+            .collect();
         match lines.as_slice() {
             [line] if line.level == Level::ERROR && line.message == message => {}
-            other => writeln!(wrong, "{}: expected the line {message:?}, found {other:?}", name(vector)).unwrap(),
+            other => writeln!(
+                wrong,
+                "{}: expected the line {message:?}, found {other:?}",
+                name(vector)
+            )
+            .unwrap(),
         }
 
-        let direct = Request::builder().method(method(vector)).body(axum::body::Body::empty()).unwrap();
-        let error = ask(app.handler(name(vector)), direct).await.error.expect("no error in the extensions");
+        let direct = Request::builder()
+            .method(method(vector))
+            .body(axum::body::Body::empty())
+            .unwrap();
+        let error = ask(app.handler(name(vector)), direct)
+            .await
+            .error
+            .expect("no error in the extensions");
         if !error.is_contract() || error.to_string() != message {
-            writeln!(wrong, "{}: expected {message:?}, found {error:?}", name(vector)).unwrap();
+            writeln!(
+                wrong,
+                "{}: expected {message:?}, found {error:?}",
+                name(vector)
+            )
+            .unwrap();
         }
-        assert_eq!(client::get(server.address, "/").await.text(), "served", "after {}", name(vector));
+        assert_eq!(
+            client::get(server.address, "/").await.text(),
+            "served",
+            "after {}",
+            name(vector)
+        );
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
@@ -154,7 +230,10 @@ async fn the_answer_to_head_has_the_length_but_not_the_body_and_the_connection_g
     for target in ["/200", "/200?given"] {
         connection.send(&request("HEAD", target, &[], b"")).await;
         let head = connection.receive("HEAD").await;
-        assert_eq!((head.status, head.header("content-length").as_str()), (200, "3"));
+        assert_eq!(
+            (head.status, head.header("content-length").as_str()),
+            (200, "3")
+        );
         // A body that had been sent all the same would be read as the beginning of this answer.
         connection.send(&request("GET", target, &[], b"")).await;
         assert_eq!(connection.receive("GET").await.text(), "abc");
@@ -167,11 +246,17 @@ async fn statuses_without_a_body_leave_the_connection_in_order() {
     let mut connection = Connection::open(server.address).await;
     for status in [204, 205, 304] {
         for method in ["GET", "HEAD"] {
-            connection.send(&request(method, &format!("/{status}?given"), &[], b"")).await;
+            connection
+                .send(&request(method, &format!("/{status}?given"), &[], b""))
+                .await;
             let received = connection.receive(method).await;
             assert_eq!((received.status, received.text().as_str()), (status, ""));
             connection.send(&request("GET", "/200", &[], b"")).await;
-            assert_eq!(connection.receive("GET").await.text(), "abc", "after {method} {status}");
+            assert_eq!(
+                connection.receive("GET").await.text(),
+                "abc",
+                "after {method} {status}"
+            );
         }
     }
 }
@@ -180,15 +265,29 @@ async fn statuses_without_a_body_leave_the_connection_in_order() {
 async fn a_length_that_comes_with_304_is_that_of_another_answer_and_leaves_us_unchecked() {
     let app = App::new(STATUS_IN_PATH);
     let answer = app.ask(get("/304?given")).await;
-    assert_eq!((answer.status, answer.header("content-length"), answer.text().as_str()), (304, "3", ""));
-    assert_eq!(app.ask(get("/204?given")).await.header("content-length"), "");
+    assert_eq!(
+        (
+            answer.status,
+            answer.header("content-length"),
+            answer.text().as_str()
+        ),
+        (304, "3", "")
+    );
+    assert_eq!(
+        app.ask(get("/204?given")).await.header("content-length"),
+        ""
+    );
 }
 
 #[tokio::test]
 async fn the_server_adds_the_length_and_the_date() {
     let server = App::new(STATUS_IN_PATH).serve().await;
     let received = client::get(server.address, "/200").await;
-    let names: Vec<&str> = received.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = received
+        .headers
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
     assert_eq!(names, ["content-type", "content-length", "date"]);
     assert_eq!(received.header("content-length"), "3");
 }
@@ -202,8 +301,12 @@ def handle(method, path, params, query, headers, body):
 ",
     );
     let received = client::get(app.serve().await.address, "/").await;
-    let cookies: Vec<&[u8]> =
-        received.headers.iter().filter(|(name, _)| name == "set-cookie").map(|(_, value)| value.as_slice()).collect();
+    let cookies: Vec<&[u8]> = received
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "set-cookie")
+        .map(|(_, value)| value.as_slice())
+        .collect();
     assert_eq!(cookies, [&b"a=1"[..], b"b=2", b"c=3"]);
     assert!(!received.has("x-none"));
 }
@@ -222,5 +325,8 @@ def handle(method, path, params, query, headers, body):
     );
     let (one, two) = (app.ask(get("/one")).await, app.ask(get("/second")).await);
     assert_eq!((one.text().as_str(), one.header("x-a")), ("/one", "/one"));
-    assert_eq!((two.text().as_str(), two.header("x-a")), ("/second", "/second"));
+    assert_eq!(
+        (two.text().as_str(), two.header("x-a")),
+        ("/second", "/second")
+    );
 }

@@ -27,7 +27,9 @@ def handle(method, path, params, query, headers, body):
 async fn a_request_tells_target_route_client_scheme_version_and_deadline() {
     let server = App::new(REQUEST).serve_routes().await;
     let mut connection = Connection::open(server.address).await;
-    connection.send(&request("GET", "/hello/a%20b?x=%31", &[], b"")).await;
+    connection
+        .send(&request("GET", "/hello/a%20b?x=%31", &[], b""))
+        .await;
     let mut found: Value = serde_json::from_slice(&connection.receive("GET").await.body).unwrap();
     let client = found["client"].take();
     assert_eq!(client[0], "127.0.0.1");
@@ -43,16 +45,28 @@ async fn a_request_tells_target_route_client_scheme_version_and_deadline() {
 async fn a_request_tells_http_1_0_and_http_2() {
     let server = App::new(REQUEST).serve().await;
     let received = exchange(server.address, b"GET / HTTP/1.0\r\n\r\n").await;
-    assert_eq!(serde_json::from_slice::<Value>(&received.body).unwrap()["http_version"], "1.0");
-    let request = http::Request::get("http://localhost/?a").body(Full::default()).unwrap();
-    let found: Value = serde_json::from_slice(client::http2(server.address, request).await.body()).unwrap();
-    assert_eq!((&found["http_version"], &found["target"]), (&json!("2"), &json!("/?a")));
+    assert_eq!(
+        serde_json::from_slice::<Value>(&received.body).unwrap()["http_version"],
+        "1.0"
+    );
+    let request = http::Request::get("http://localhost/?a")
+        .body(Full::default())
+        .unwrap();
+    let found: Value =
+        serde_json::from_slice(client::http2(server.address, request).await.body()).unwrap();
+    assert_eq!(
+        (&found["http_version"], &found["target"]),
+        (&json!("2"), &json!("/?a"))
+    );
 }
 
 #[tokio::test]
 async fn without_a_server_the_client_is_none() {
     let found: Value = serde_json::from_slice(&App::new(REQUEST).ask(get("/")).await.body).unwrap();
-    assert_eq!((&found["client"], &found["route"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&found["client"], &found["route"]),
+        (&Value::Null, &Value::Null)
+    );
 }
 
 #[derive(Clone, serde::Serialize)]
@@ -74,33 +88,66 @@ async fn extras_of_the_host_arrive_and_a_client_cannot_forge_them() {
             .extra(|_: &Parts| ())
             .extra(user)
     });
-    let known = User { name: "Zoë \u{1f600}".to_owned(), groups: vec![1, 2] };
+    let known = User {
+        name: "Zoë \u{1f600}".to_owned(),
+        groups: vec![1, 2],
+    };
     let router = Router::new().fallback_service(app.python.service());
     let server = serve(router.clone().layer(axum::Extension(known))).await;
 
-    let received = exchange(server.address, &request("GET", "/", &[("name", b"root"), ("X-Extras", b"{}")], b"")).await;
+    let received = exchange(
+        server.address,
+        &request("GET", "/", &[("name", b"root"), ("X-Extras", b"{}")], b""),
+    )
+    .await;
     let found: Value = serde_json::from_slice(&received.body).unwrap();
-    assert_eq!(found["extras"], json!({"name": "Zoë \u{1f600}", "groups": [1, 2], "method": "GET"}));
+    assert_eq!(
+        found["extras"],
+        json!({"name": "Zoë \u{1f600}", "groups": [1, 2], "method": "GET"})
+    );
 
     // The next request has no user.
     let found: Value = serde_json::from_slice(&ask(router, get("/")).await.body).unwrap();
-    assert_eq!(found["extras"], json!({"method": "GET", "name": "overwritten"}));
+    assert_eq!(
+        found["extras"],
+        json!({"method": "GET", "name": "overwritten"})
+    );
 }
 
 #[tokio::test]
 async fn extras_that_are_no_struct_or_map_are_answered_with_500() {
     let app = App::with(REQUEST, |builder| {
-        builder.extra(|parts: &Parts| if parts.uri.path() == "/bad" { json!(7) } else { Value::Null })
+        builder.extra(|parts: &Parts| {
+            if parts.uri.path() == "/bad" {
+                json!(7)
+            } else {
+                Value::Null
+            }
+        })
     });
     let answer = app.ask(get("/bad")).await;
-    assert_eq!((answer.status, answer.text().as_str()), (500, "internal server error\n"));
-    assert!(answer.error.is_some_and(|error| error.is_extra() && error.to_string().contains('7')));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (500, "internal server error\n")
+    );
+    assert!(
+        answer
+            .error
+            .is_some_and(|error| error.is_extra() && error.to_string().contains('7'))
+    );
     assert_eq!(app.ask(get("/")).await.status, 200);
 
     let app = App::with(REQUEST, |builder| {
-        builder.extra(|_: &Parts| std::collections::HashMap::from([((1, 2), "a key that is no string")]))
+        builder.extra(|_: &Parts| {
+            std::collections::HashMap::from([((1, 2), "a key that is no string")])
+        })
     });
-    assert!(app.ask(get("/")).await.error.is_some_and(|error| error.is_extra()));
+    assert!(
+        app.ask(get("/"))
+            .await
+            .error
+            .is_some_and(|error| error.is_extra())
+    );
 }
 
 #[tokio::test]
@@ -126,7 +173,10 @@ def handle(method, path, params, query, headers, body):
         assert!(worker.starts_with("httpy-worker-"), "{worker}");
         workers.insert(worker.to_owned());
     }
-    assert!(workers.len() < REQUESTS, "no worker has ever had two requests");
+    assert!(
+        workers.len() < REQUESTS,
+        "no worker has ever had two requests"
+    );
 }
 
 #[tokio::test]
@@ -150,7 +200,10 @@ def handle(method, path, params, query, headers, body):
     return 200, repr(found), {}
 ",
     );
-    assert_eq!(app.ask(get("/a?b")).await.text(), "['RuntimeError', '/a?b']");
+    assert_eq!(
+        app.ask(get("/a?b")).await.text(),
+        "['RuntimeError', '/a?b']"
+    );
 }
 
 #[tokio::test]
@@ -165,5 +218,8 @@ def handle(method, path, params, query, headers, body):
 ",
     );
     app.ask(get("/first")).await;
-    assert_eq!(app.ask(get("/second")).await.text(), "['/first', '/second']");
+    assert_eq!(
+        app.ask(get("/second")).await.text(),
+        "['/first', '/second']"
+    );
 }

@@ -23,13 +23,21 @@ def handle(method, path, params, query, headers, body):
 }
 
 async fn send(router: &Router, method: &str, target: &str) -> Answer {
-    let request = Request::builder().method(method).uri(target).body(Body::empty()).unwrap();
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .body(Body::empty())
+        .unwrap();
     ask(router.clone(), request).await
 }
 
 async fn text(router: &Router, target: &str) -> String {
     let answer = send(router, "GET", target).await;
-    if answer.status == 200 { answer.text() } else { answer.status.to_string() }
+    if answer.status == 200 {
+        answer.text()
+    } else {
+        answer.status.to_string()
+    }
 }
 
 #[tokio::test]
@@ -40,8 +48,14 @@ async fn both_syntaxes_capture_with_the_meaning_of_axum() {
     ] {
         let router = app(routes).python.router().unwrap();
         assert_eq!(text(&router, "/a/7").await, "['GET', {'id': ['7']}]");
-        assert_eq!(text(&router, "/user_ada").await, "['GET', {'name': ['ada']}]");
-        assert_eq!(text(&router, "/f/b/c.txt").await, "['GET', {'rest': ['b/c.txt']}]");
+        assert_eq!(
+            text(&router, "/user_ada").await,
+            "['GET', {'name': ['ada']}]"
+        );
+        assert_eq!(
+            text(&router, "/f/b/c.txt").await,
+            "['GET', {'rest': ['b/c.txt']}]"
+        );
         for target in ["/a/", "/a/7/8", "/f/", "/f", "/user_", "/user"] {
             assert_eq!(text(&router, target).await, "404", "{target}");
         }
@@ -59,17 +73,28 @@ def handle(method, path, params, query, headers, body):
 ",
     );
     let answer = send(&app.python.router().unwrap(), "GET", "/hello/you").await;
-    assert_eq!((answer.text().as_str(), answer.header("x-test")), ("hello you", "1"));
+    assert_eq!(
+        (answer.text().as_str(), answer.header("x-test")),
+        ("hello you", "1")
+    );
 }
 
 #[tokio::test]
 async fn a_literal_part_matches_raw_and_encoded_however_it_was_written() {
-    for routes in ["{'/café/:id': ['GET']}", "{'/caf%C3%A9/:id': ['GET']}", "{'/caf%c3%a9/{id}': ['GET']}"] {
+    for routes in [
+        "{'/café/:id': ['GET']}",
+        "{'/caf%C3%A9/:id': ['GET']}",
+        "{'/caf%c3%a9/{id}': ['GET']}",
+    ] {
         let app = app(routes);
         let fallback = Router::new().fallback_service(app.python.fallback().unwrap());
         for router in [app.python.router().unwrap(), fallback] {
             for target in ["/café/1", "/caf%C3%A9/1", "/caf%c3%a9/1"] {
-                assert_eq!(text(&router, target).await, "['GET', {'id': ['1']}]", "{routes} {target}");
+                assert_eq!(
+                    text(&router, target).await,
+                    "['GET', {'id': ['1']}]",
+                    "{routes} {target}"
+                );
             }
             assert_eq!(text(&router, "/cafe/1").await, "404");
         }
@@ -81,7 +106,10 @@ async fn methods_in_any_case_and_doubles_are_merged_and_so_are_two_spellings() {
     let app = app("{'/:id': ['get', 'GET', 'Post'], '/{id}': ['PUT', 'POST']}");
     let router = app.python.router().unwrap();
     for method in ["GET", "POST", "PUT"] {
-        assert_eq!(send(&router, method, "/7").await.text(), format!("['{method}', {{'id': ['7']}}]"));
+        assert_eq!(
+            send(&router, method, "/7").await.text(),
+            format!("['{method}', {{'id': ['7']}}]")
+        );
     }
     assert_eq!(send(&router, "DELETE", "/7").await.status, 405);
 }
@@ -91,7 +119,11 @@ async fn another_method_on_a_known_path_gets_405_with_allow_and_head_comes_with_
     let app = app("{'/both': ['GET', 'PUT'], '/put': ['PUT'], '/head': ['HEAD']}");
     let fallback = Router::new().fallback_service(app.python.fallback().unwrap());
     for router in [app.python.router().unwrap(), fallback] {
-        for (path, allowed) in [("/both", vec!["GET", "HEAD", "PUT"]), ("/put", vec!["PUT"]), ("/head", vec!["HEAD"])] {
+        for (path, allowed) in [
+            ("/both", vec!["GET", "HEAD", "PUT"]),
+            ("/put", vec!["PUT"]),
+            ("/head", vec!["HEAD"]),
+        ] {
             let answer = send(&router, "DELETE", path).await;
             let mut allow: Vec<&str> = answer.header("allow").split(',').collect();
             allow.sort_unstable();
@@ -99,7 +131,10 @@ async fn another_method_on_a_known_path_gets_405_with_allow_and_head_comes_with_
         }
         let head = send(&router, "HEAD", "/both").await;
         assert_eq!((head.status, head.text().as_str()), (200, ""));
-        assert_eq!(head.header("content-length"), "['HEAD', {}]".len().to_string());
+        assert_eq!(
+            head.header("content-length"),
+            "['HEAD', {}]".len().to_string()
+        );
         assert_eq!(send(&router, "HEAD", "/put").await.status, 405);
         assert_eq!(send(&router, "GET", "/head").await.status, 405);
     }
@@ -108,14 +143,19 @@ async fn another_method_on_a_known_path_gets_405_with_allow_and_head_comes_with_
 #[tokio::test]
 async fn a_native_and_a_python_method_share_a_path() {
     let app = app("{'/a/:id': ['GET']}");
-    let router =
-        Router::new().route("/a/{id}", routing::post(|| async { "native" })).merge(app.python.router().unwrap());
+    let router = Router::new()
+        .route("/a/{id}", routing::post(|| async { "native" }))
+        .merge(app.python.router().unwrap());
     assert_eq!(text(&router, "/a/1").await, "['GET', {'id': ['1']}]");
     assert_eq!(send(&router, "POST", "/a/1").await.text(), "native");
     let answer = send(&router, "PUT", "/a/1").await;
     assert_eq!(answer.status, 405);
     for method in ["GET", "HEAD", "POST"] {
-        assert!(answer.header("allow").contains(method), "{}", answer.header("allow"));
+        assert!(
+            answer.header("allow").contains(method),
+            "{}",
+            answer.header("allow")
+        );
     }
 }
 
@@ -133,20 +173,36 @@ async fn all_bad_entries_come_back_in_one_error() {
         "/post/{a}{b}",
         "/%zz",
     ];
-    let entries: Vec<String> = bad.iter().map(|pattern| format!("'{pattern}': ['GET']")).collect();
+    let entries: Vec<String> = bad
+        .iter()
+        .map(|pattern| format!("'{pattern}': ['GET']"))
+        .collect();
     let app = app(&format!(
         "{{'/good/:id': ['GET'], '/good/:other': ['GET'], '/brew': ['BREW'], '/tunnel': ['CONNECT'], '/none': [], {}}}",
         entries.join(", ")
     ));
-    let errors = [app.python.router::<()>().unwrap_err(), app.python.fallback().unwrap_err()];
+    let errors = [
+        app.python.router::<()>().unwrap_err(),
+        app.python.fallback().unwrap_err(),
+    ];
     for error in errors {
         assert!(error.is_routes(), "{error}");
         let text = error.to_string();
-        for pattern in bad.iter().chain(&["/good/:id", "/good/:other", "/brew", "BREW", "/tunnel", "CONNECT", "/none"])
-        {
+        for pattern in bad.iter().chain(&[
+            "/good/:id",
+            "/good/:other",
+            "/brew",
+            "BREW",
+            "/tunnel",
+            "CONNECT",
+            "/none",
+        ]) {
             assert!(text.contains(pattern), "{pattern} is not in:\n{text}");
         }
-        assert!(text.contains("`/{id}`") || text.contains("\"{id}\""), "the right spelling is not in:\n{text}");
+        assert!(
+            text.contains("`/{id}`") || text.contains("\"{id}\""),
+            "the right spelling is not in:\n{text}"
+        );
     }
     // The app itself is not at fault: its handler can be mounted otherwise.
     assert_eq!(app.ask(get("/")).await.status, 200);
@@ -154,10 +210,18 @@ async fn all_bad_entries_come_back_in_one_error() {
 
 #[tokio::test]
 async fn routes_as_python_gave_them_can_be_read_and_changed_before_they_are_mounted() {
-    let app = app("{'/z/:id': ('get',), '/a': ['GET', 'POST'], '/health': ['GET'], '/old': ['GET']}");
-    let given: Vec<(&str, usize)> =
-        app.python.routes().iter().map(|(pattern, methods)| (pattern, methods.len())).collect();
-    assert_eq!(given, [("/z/:id", 1), ("/a", 2), ("/health", 1), ("/old", 1)]);
+    let app =
+        app("{'/z/:id': ('get',), '/a': ['GET', 'POST'], '/health': ['GET'], '/old': ['GET']}");
+    let given: Vec<(&str, usize)> = app
+        .python
+        .routes()
+        .iter()
+        .map(|(pattern, methods)| (pattern, methods.len()))
+        .collect();
+    assert_eq!(
+        given,
+        [("/z/:id", 1), ("/a", 2), ("/health", 1), ("/old", 1)]
+    );
     assert_eq!(app.python.routes().iter().next().unwrap().1, ["get"]);
 
     let mut map: RouteMap = app.python.routes().clone();
@@ -173,14 +237,20 @@ async fn routes_as_python_gave_them_can_be_read_and_changed_before_they_are_moun
     assert_eq!(text(&router, "/health").await, "native");
     assert_eq!(text(&router, "/old").await, "404");
     assert_eq!(text(&router, "/z/1").await, "['GET', {'id': ['1']}]");
-    assert_eq!(text(&router, "/api/v1/z/1").await, "['GET', {'version': ['v1'], 'id': ['1']}]");
+    assert_eq!(
+        text(&router, "/api/v1/z/1").await,
+        "['GET', {'version': ['v1'], 'id': ['1']}]"
+    );
 }
 
 #[tokio::test]
 async fn a_map_arranged_by_method_is_transposed_before_it_is_mounted() {
     let app = app("{'GET': ['/a', '/b'], 'POST': ['/a']}");
     assert!(app.python.router::<()>().unwrap_err().is_routes());
-    let router = app.python.router_for(&app.python.routes().transpose()).unwrap();
+    let router = app
+        .python
+        .router_for(&app.python.routes().transpose())
+        .unwrap();
     assert_eq!(send(&router, "POST", "/a").await.text(), "['POST', {}]");
     assert_eq!(text(&router, "/b").await, "['GET', {}]");
     assert_eq!(send(&router, "POST", "/b").await.status, 405);
@@ -188,17 +258,27 @@ async fn a_map_arranged_by_method_is_transposed_before_it_is_mounted() {
 
 #[tokio::test]
 async fn without_an_init_function_or_with_none_there_are_no_routes() {
-    for source in ["", "def init():\n    return None\n", "def init():\n    return {}\n"] {
-        let app = App::new(&format!("{source}def handle(*arguments):\n    return 200, '', {{}}\n"));
+    for source in [
+        "",
+        "def init():\n    return None\n",
+        "def init():\n    return {}\n",
+    ] {
+        let app = App::new(&format!(
+            "{source}def handle(*arguments):\n    return 200, '', {{}}\n"
+        ));
         assert!(app.python.routes().is_empty());
         assert_eq!(text(&app.python.router().unwrap(), "/").await, "404");
-        assert_eq!(ask(app.python.fallback().unwrap(), get("/")).await.status, 404);
+        assert_eq!(
+            ask(app.python.fallback().unwrap(), get("/")).await.status,
+            404
+        );
     }
 }
 
 #[tokio::test]
 async fn a_fallback_lets_native_routes_win_and_conflicts_with_nothing() {
-    let app = app("{'/a/:id': ['GET'], '/b/*rest': ['POST'], '/native': ['GET'], '/python': ['GET']}");
+    let app =
+        app("{'/a/:id': ['GET'], '/b/*rest': ['POST'], '/native': ['GET'], '/python': ['GET']}");
     // Neither of these could be merged with the routes.
     let router = Router::new()
         .route("/native", routing::get(|| async { "native" }))
@@ -207,22 +287,38 @@ async fn a_fallback_lets_native_routes_win_and_conflicts_with_nothing() {
     assert_eq!(text(&router, "/native").await, "native");
     assert_eq!(text(&router, "/python").await, "['GET', {}]");
     assert_eq!(send(&router, "DELETE", "/a/1").await.text(), "deleted");
-    assert_eq!(send(&router, "POST", "/b/1/2").await.text(), "['POST', {'rest': ['1/2']}]");
+    assert_eq!(
+        send(&router, "POST", "/b/1/2").await.text(),
+        "['POST', {'rest': ['1/2']}]"
+    );
 
     let missing = send(&router, "GET", "/missing").await;
-    assert_eq!((missing.status, missing.text().as_str()), (404, "not found\n"));
+    assert_eq!(
+        (missing.status, missing.text().as_str()),
+        (404, "not found\n")
+    );
     assert!(missing.error.is_some_and(|error| error.is_not_found()));
     let refused = send(&router, "POST", "/python").await;
-    assert_eq!((refused.status, refused.text().as_str()), (405, "method not allowed\n"));
+    assert_eq!(
+        (refused.status, refused.text().as_str()),
+        (405, "method not allowed\n")
+    );
     assert_eq!(refused.header("allow"), "GET,HEAD");
-    assert!(refused.error.is_some_and(|error| error.is_method_not_allowed()));
+    assert!(
+        refused
+            .error
+            .is_some_and(|error| error.is_method_not_allowed())
+    );
 }
 
 #[tokio::test]
 async fn a_nested_fallback_matches_what_is_left_of_the_path() {
     let app = app("{'/hello/:name': ['GET']}");
     let router = Router::new().nest_service("/api", app.python.fallback().unwrap());
-    assert_eq!(text(&router, "/api/hello/you").await, "['GET', {'name': ['you']}]");
+    assert_eq!(
+        text(&router, "/api/hello/you").await,
+        "['GET', {'name': ['you']}]"
+    );
     assert_eq!(text(&router, "/hello/you").await, "404");
 }
 
@@ -235,30 +331,63 @@ struct AppState {
 async fn an_app_with_state_merges_and_nests_python_routes() {
     let app = app("{'/python/:id': ['GET']}");
     let router = Router::<AppState>::new()
-        .route("/native", routing::get(|State(state): State<AppState>| async move { state.greeting }))
+        .route(
+            "/native",
+            routing::get(|State(state): State<AppState>| async move { state.greeting }),
+        )
         .merge(app.python.router().unwrap())
         .nest("/{tenant}", app.python.router().unwrap())
         .with_state(AppState { greeting: "hello" });
     assert_eq!(text(&router, "/native").await, "hello");
     assert_eq!(text(&router, "/python/1").await, "['GET', {'id': ['1']}]");
-    assert_eq!(text(&router, "/t/python/1").await, "['GET', {'tenant': ['t'], 'id': ['1']}]");
+    assert_eq!(
+        text(&router, "/t/python/1").await,
+        "['GET', {'tenant': ['t'], 'id': ['1']}]"
+    );
 }
 
 #[test]
 fn each_way_in_which_init_fails_says_which_it_was() {
     type Predicate = fn(&httpy::Error) -> bool;
     let cases: [(&str, Predicate, &str); 6] = [
-        ("def init():\n    raise ValueError('no database')", httpy::Error::is_init_exception, "no database"),
-        ("def init():\n    raise SystemExit(2)", httpy::Error::is_init_exception, "SystemExit: 2"),
-        ("def init():\n    return ['/a']", httpy::Error::is_init_result, "list"),
-        ("def init():\n    return {'/a': 'GET'}", httpy::Error::is_init_result, "'/a' with str"),
-        ("def init():\n    return {'/a': [1]}", httpy::Error::is_init_result, "method of type int at index 0"),
-        ("def init(app):\n    return {}", httpy::Error::is_signature, "without arguments"),
+        (
+            "def init():\n    raise ValueError('no database')",
+            httpy::Error::is_init_exception,
+            "no database",
+        ),
+        (
+            "def init():\n    raise SystemExit(2)",
+            httpy::Error::is_init_exception,
+            "SystemExit: 2",
+        ),
+        (
+            "def init():\n    return ['/a']",
+            httpy::Error::is_init_result,
+            "list",
+        ),
+        (
+            "def init():\n    return {'/a': 'GET'}",
+            httpy::Error::is_init_result,
+            "'/a' with str",
+        ),
+        (
+            "def init():\n    return {'/a': [1]}",
+            httpy::Error::is_init_result,
+            "method of type int at index 0",
+        ),
+        (
+            "def init(app):\n    return {}",
+            httpy::Error::is_signature,
+            "without arguments",
+        ),
     ];
     for (source, is_it, text) in cases {
         let source = format!("{source}\ndef handle(*arguments):\n    return 200, '', {{}}\n");
         let error = App::try_with(&source, |builder| builder).unwrap_err();
-        assert!(is_it(&error) && error.to_string().contains(text), "{error:?}");
+        assert!(
+            is_it(&error) && error.to_string().contains(text),
+            "{error:?}"
+        );
     }
     let error = PyApp::builder("no_colon").build().unwrap_err();
     assert!(error.is_target(), "{error:?}");

@@ -15,7 +15,8 @@ const GRACE: Duration = Duration::from_millis(100);
 
 const SHUTTING_DOWN: &str = "shutting down, try again later\n";
 
-const HANDLER: &str = "def handle(method, path, params, query, headers, body):\n    return 200, 'ok', {}\n";
+const HANDLER: &str =
+    "def handle(method, path, params, query, headers, body):\n    return 200, 'ok', {}\n";
 
 /// Stays in a handler that says on stdout when it has begun; `/busy…` computes.
 const STUCK: &str = "
@@ -59,14 +60,20 @@ async fn a_signal_ends_an_idle_server_with_exit_code_0() {
         child.signal(signal).await;
         let ended = child.wait().await;
         ended.assert_code(0);
-        assert!(!ended.stderr.contains("WARN") && !ended.stderr.contains("ERROR"), "{ended:?}");
+        assert!(
+            !ended.stderr.contains("WARN") && !ended.stderr.contains("ERROR"),
+            "{ended:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn handlers_that_never_return_are_answered_with_503_after_the_grace_period() {
     for paths in [["/sleep1", "/sleep2"], ["/busy1", "/busy2"]] {
-        let child = Server::new(STUCK).setup(|setup| setup.grace = GRACE).start().await;
+        let child = Server::new(STUCK)
+            .setup(|setup| setup.grace = GRACE)
+            .start()
+            .await;
         let mut connections = Vec::new();
         for path in paths {
             connections.push(ask(&child, path).await);
@@ -76,7 +83,10 @@ async fn handlers_that_never_return_are_answered_with_503_after_the_grace_period
         child.signal("INT").await;
         for connection in &mut connections {
             let response = connection.receive("GET").await;
-            assert_eq!((response.status, response.header("retry-after").as_str()), (503, "1"));
+            assert_eq!(
+                (response.status, response.header("retry-after").as_str()),
+                (503, "1")
+            );
             assert_eq!(response.text(), SHUTTING_DOWN);
         }
         child.wait().await.assert_code(0);
@@ -90,11 +100,24 @@ async fn calls_that_wait_for_a_worker_are_answered_with_503_after_the_grace_peri
     let mut running = ask(&child, "/first").await;
     child.wait_for("begun /first").await;
     let mut waiting = child.connect().await;
-    waiting.send(&request("POST", "/second", &[("Content-Length", b"1"), ("Expect", b"100-continue")], b"")).await;
+    waiting
+        .send(&request(
+            "POST",
+            "/second",
+            &[("Content-Length", b"1"), ("Expect", b"100-continue")],
+            b"",
+        ))
+        .await;
     assert_eq!(receive_head(&mut waiting).await.status, 100);
     waiting.send(b"x").await;
     child.signal("TERM").await;
-    assert_eq!([running.receive("GET").await.status, waiting.receive("POST").await.status], [503, 503]);
+    assert_eq!(
+        [
+            running.receive("GET").await.status,
+            waiting.receive("POST").await.status
+        ],
+        [503, 503]
+    );
     let ended = child.wait().await;
     ended.assert_code(0);
     assert!(!ended.printed().contains("begun /second"), "{ended:?}");
@@ -156,9 +179,14 @@ async fn ask_until_closed(mut connection: Connection, answered: watch::Sender<u6
     let mut answers = 0;
     for path in ["/", "/wait", "/native"].iter().cycle() {
         connection.send(&request("GET", path, &[], b"")).await;
-        let Some(answer) = connection.receive_if_any("GET").await else { break };
+        let Some(answer) = connection.receive_if_any("GET").await else {
+            break;
+        };
         // None is left when its connection was read from before the signal, and none is broken off in its middle.
-        assert!(matches!((answer.status, answer.text().as_str()), (200, "ok" | "native") | (503, SHUTTING_DOWN)));
+        assert!(matches!(
+            (answer.status, answer.text().as_str()),
+            (200, "ok" | "native") | (503, SHUTTING_DOWN)
+        ));
         answers += 1;
         answered.send_modify(|answered| *answered += 1);
     }
@@ -183,7 +211,10 @@ def handle(method, path, *rest):
         for _ in 0..CONNECTIONS {
             clients.spawn(ask_until_closed(child.connect().await, sender.clone()));
         }
-        answered.wait_for(|answered| *answered > 1000).await.expect("the sender is here");
+        answered
+            .wait_for(|answered| *answered > 1000)
+            .await
+            .expect("the sender is here");
         child.signal("TERM").await;
         let answers: u64 = clients.join_all().await.iter().sum();
         let ended = child.wait().await;
@@ -197,7 +228,14 @@ def handle(method, path, *rest):
 async fn a_request_whose_body_comes_after_the_signal_is_answered_within_the_grace_period() {
     let child = Server::new(HANDLER).start().await;
     let mut connection = child.connect().await;
-    connection.send(&request("POST", "/late", &[("Content-Length", b"4"), ("Expect", b"100-continue")], b"")).await;
+    connection
+        .send(&request(
+            "POST",
+            "/late",
+            &[("Content-Length", b"4"), ("Expect", b"100-continue")],
+            b"",
+        ))
+        .await;
     assert_eq!(receive_head(&mut connection).await.status, 100);
     child.signal("INT").await;
     child.wait_for("stopping").await;
@@ -208,13 +246,26 @@ async fn a_request_whose_body_comes_after_the_signal_is_answered_within_the_grac
 
 #[tokio::test]
 async fn a_request_whose_body_does_not_come_is_answered_with_503_after_the_grace_period() {
-    let child = Server::new(STUCK).setup(|setup| setup.grace = GRACE).start().await;
+    let child = Server::new(STUCK)
+        .setup(|setup| setup.grace = GRACE)
+        .start()
+        .await;
     let mut connection = child.connect().await;
-    connection.send(&request("POST", "/", &[("Content-Length", b"4"), ("Expect", b"100-continue")], b"")).await;
+    connection
+        .send(&request(
+            "POST",
+            "/",
+            &[("Content-Length", b"4"), ("Expect", b"100-continue")],
+            b"",
+        ))
+        .await;
     assert_eq!(receive_head(&mut connection).await.status, 100);
     child.signal("INT").await;
     let response = connection.receive("POST").await;
-    assert_eq!((response.status, response.header("retry-after").as_str()), (503, "1"));
+    assert_eq!(
+        (response.status, response.header("retry-after").as_str()),
+        (503, "1")
+    );
     let ended = child.wait().await;
     ended.assert_code(0);
     assert!(!ended.printed().contains("begun"), "{ended:?}");
@@ -227,13 +278,18 @@ async fn a_request_that_follows_on_a_busy_connection_never_runs_after_the_signal
     let held = gate.arrival().await;
     child.signal("INT").await;
     child.wait_for("stopping").await;
-    connection.send(&request("GET", &format!("/{}", never.port), &[], b"")).await;
+    connection
+        .send(&request("GET", &format!("/{}", never.port), &[], b""))
+        .await;
     drop(held);
     assert_eq!(connection.receive("GET").await.text(), "passed");
     // Had it run, it would wait at its gate, and the process with it. Whether the server still reads it depends on when the
     // connection itself hears of the signal.
     let second = connection.receive_if_any("GET").await;
-    assert!(second.as_ref().is_none_or(|second| second.status == 503), "{second:?}");
+    assert!(
+        second.as_ref().is_none_or(|second| second.status == 503),
+        "{second:?}"
+    );
     child.wait().await.assert_code(0);
 }
 
@@ -252,15 +308,23 @@ async fn a_client_that_reads_slowly_gets_its_whole_answer_after_the_signal() {
     const LENGTH: usize = 64 << 20;
     let source = format!("def handle(*_):\n    return 200, bytes({LENGTH}), {{}}\n");
     let child = Server::new(&source).start().await;
-    let mut stream = TcpStream::connect(child.address()).await.expect("it listens");
-    stream.write_all(&request("GET", "/", &[], b"")).await.expect("it reads");
+    let mut stream = TcpStream::connect(child.address())
+        .await
+        .expect("it listens");
+    stream
+        .write_all(&request("GET", "/", &[], b""))
+        .await
+        .expect("it reads");
     // The answer has begun, and is far from fitting into the sockets' buffers.
     stream.readable().await.expect("it answers");
     child.signal("INT").await;
     child.wait_for("stopping").await;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("it sends");
-    let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("the head ends");
+    let head = answer
+        .windows(4)
+        .position(|end| end == b"\r\n\r\n")
+        .expect("the head ends");
     assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
     assert_eq!(answer.len() - head - 4, LENGTH);
     child.wait().await.assert_code(0);
@@ -269,9 +333,17 @@ async fn a_client_that_reads_slowly_gets_its_whole_answer_after_the_signal() {
 #[tokio::test]
 async fn a_client_that_never_reads_does_not_hold_the_process_after_the_grace_period() {
     let source = "def handle(*_):\n    return 200, bytes(64 << 20), {}\n";
-    let child = Server::new(source).setup(|setup| setup.grace = GRACE).start().await;
-    let mut stream = TcpStream::connect(child.address()).await.expect("it listens");
-    stream.write_all(&request("GET", "/", &[], b"")).await.expect("it reads");
+    let child = Server::new(source)
+        .setup(|setup| setup.grace = GRACE)
+        .start()
+        .await;
+    let mut stream = TcpStream::connect(child.address())
+        .await
+        .expect("it listens");
+    stream
+        .write_all(&request("GET", "/", &[], b""))
+        .await
+        .expect("it reads");
     stream.readable().await.expect("it answers");
     child.signal("INT").await;
     let ended = child.wait().await;
@@ -281,7 +353,10 @@ async fn a_client_that_never_reads_does_not_hold_the_process_after_the_grace_per
 
 #[tokio::test]
 async fn a_client_that_sends_half_a_head_does_not_hold_the_process_after_the_grace_period() {
-    let child = Server::new(HANDLER).setup(|setup| setup.grace = GRACE).start().await;
+    let child = Server::new(HANDLER)
+        .setup(|setup| setup.grace = GRACE)
+        .start()
+        .await;
     let mut connection = ask(&child, "/").await;
     assert_eq!(connection.receive("GET").await.status, 200);
     connection.send(b"GET / HTTP/1.1\r\nHost: loc").await;
@@ -294,7 +369,10 @@ async fn a_client_that_sends_half_a_head_does_not_hold_the_process_after_the_gra
 
 #[tokio::test]
 async fn a_native_route_that_never_answers_does_not_hold_the_process_after_the_grace_period() {
-    let child = Server::new(HANDLER).setup(|setup| setup.grace = GRACE).start().await;
+    let child = Server::new(HANDLER)
+        .setup(|setup| setup.grace = GRACE)
+        .start()
+        .await;
     let _pending = ask(&child, "/native/never").await;
     child.wait_for("never answering").await;
     child.signal("TERM").await;
@@ -319,9 +397,18 @@ atexit.register(print, 'the second exit function')
     child.signal("INT").await;
     let ended = child.wait().await;
     ended.assert_code(0);
-    let lines: Vec<&str> = ended.printed().lines().filter(|line| line.contains("exit function")).collect();
-    let [first, second] = lines[..] else { panic!("{ended:?}") };
-    assert!(first.contains("the second exit function") && second.contains("the first exit function"), "{ended:?}");
+    let lines: Vec<&str> = ended
+        .printed()
+        .lines()
+        .filter(|line| line.contains("exit function"))
+        .collect();
+    let [first, second] = lines[..] else {
+        panic!("{ended:?}")
+    };
+    assert!(
+        first.contains("the second exit function") && second.contains("the first exit function"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
@@ -343,15 +430,21 @@ atexit.register(sys.exit, 3)
     child.signal("INT").await;
     let ended = child.wait().await;
     ended.assert_code(0);
-    ended.assert_says(&["an exit function raised", "in fail", "ValueError: at the end"]);
+    ended.assert_says(&[
+        "an exit function raised",
+        "in fail",
+        "ValueError: at the end",
+    ]);
     assert!(ended.printed().contains("the other one"), "{ended:?}");
 }
 
 #[tokio::test]
 async fn threads_that_end_are_waited_for() {
     let gate = Gate::new().await;
-    let thread =
-        format!("threading.Thread(target=lambda: (pass_gate({}), print('the thread has ended'))).start()", gate.port);
+    let thread = format!(
+        "threading.Thread(target=lambda: (pass_gate({}), print('the thread has ended'))).start()",
+        gate.port
+    );
     let source = format!("import threading\n{}\n{thread}\n{HANDLER}", Gate::SOURCE);
     let child = once(&source).start().await;
     let held = gate.arrival().await;
@@ -360,7 +453,10 @@ async fn threads_that_end_are_waited_for() {
     drop(held);
     let ended = child.wait().await;
     ended.assert_code(0);
-    assert!(ended.printed().contains("the thread has ended"), "{ended:?}");
+    assert!(
+        ended.printed().contains("the thread has ended"),
+        "{ended:?}"
+    );
     assert!(!ended.stderr.contains("still runs"), "{ended:?}");
 }
 
@@ -380,7 +476,10 @@ atexit.register(print, 'the exit function')
     child.signal("INT").await;
     let ended = child.wait().await;
     ended.assert_code(0);
-    ended.assert_says(&["a thread that Python code started still runs at the exit", "never-ending"]);
+    ended.assert_says(&[
+        "a thread that Python code started still runs at the exit",
+        "never-ending",
+    ]);
     assert!(!ended.stderr.contains("a daemon"), "{ended:?}");
     assert!(ended.printed().contains("the exit function"), "{ended:?}");
 }
@@ -390,15 +489,25 @@ async fn only_the_last_shutdown_ends_python_and_no_app_is_built_after_it() {
     if executor::lacks(OfThreads::SharedInterpreter) {
         return;
     }
-    let source = format!("import atexit, sys\natexit.register(print, 'Python ends', file=sys.stderr)\n{HANDLER}");
+    let source = format!(
+        "import atexit, sys\natexit.register(print, 'Python ends', file=sys.stderr)\n{HANDLER}"
+    );
     let child = Server::new(&source).app(HANDLER).start().await;
     assert_eq!(child.get("/app2/").await.text(), "ok");
     child.signal("INT").await;
     let ended = child.wait().await;
     ended.assert_code(0);
     // The server shuts each app down twice.
-    let order = ["app 1 has shut down", "Python ends", "app 2 has shut down", "the error is [\"shut_down\"]"];
+    let order = [
+        "app 1 has shut down",
+        "Python ends",
+        "app 2 has shut down",
+        "the error is [\"shut_down\"]",
+    ];
     let places = order.map(|text| ended.stderr.find(text));
-    assert!(places.is_sorted() && !places.contains(&None), "{places:?}\n{ended:?}");
+    assert!(
+        places.is_sorted() && !places.contains(&None),
+        "{places:?}\n{ended:?}"
+    );
     assert_eq!(ended.stderr.matches("Python ends").count(), 1, "{ended:?}");
 }

@@ -49,10 +49,23 @@ async def blocks(method, path, params, query, headers, body):
 ";
 
 /// The turn comes first, so that it is dropped last, when the app has ended.
-async fn turn(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> (MutexGuard<'static, ()>, App, Gate) {
+async fn turn(
+    options: impl FnOnce(PyAppBuilder) -> PyAppBuilder,
+) -> (MutexGuard<'static, ()>, App, Gate) {
     let alone = TURN.lock().await;
-    let options = |builder: PyAppBuilder| options(builder.slow_call(SLOW).max_wait(SLOW * 3).deadline(SLOW * 4));
-    (alone, App::with(&format!("{}{SOURCE}", Gate::SOURCE), options), Gate::new().await)
+    let options = |builder: PyAppBuilder| {
+        options(
+            builder
+                .slow_call(SLOW)
+                .max_wait(SLOW * 3)
+                .deadline(SLOW * 4),
+        )
+    };
+    (
+        alone,
+        App::with(&format!("{}{SOURCE}", Gate::SOURCE), options),
+        Gate::new().await,
+    )
 }
 
 /// Calls that have begun, or wait, take as much longer.
@@ -78,10 +91,18 @@ async fn told(app: &App, gate: &Gate, handler: &str) -> (log::Line, Answer) {
 async fn a_handler_that_takes_long_is_told_of_with_its_stack_and_goes_on() {
     let (_alone, app, gate) = turn(|builder| builder).await;
     let (line, answer) = told(&app, &gate, "handle").await;
-    assert_eq!((line.level, line.left_out, answer.status), (Level::WARN, 0, 200));
-    for part in
-        ["in the queue", "in line for the interpreter", "in its handler", "in handle", "in deep", "pass_gate(port)"]
-    {
+    assert_eq!(
+        (line.level, line.left_out, answer.status),
+        (Level::WARN, 0, 200)
+    );
+    for part in [
+        "in the queue",
+        "in line for the interpreter",
+        "in its handler",
+        "in handle",
+        "in deep",
+        "pass_gate(port)",
+    ] {
         assert!(line.message.contains(part), "{part}: {}", line.message);
     }
 }
@@ -91,7 +112,12 @@ async fn an_async_handler_is_told_of_with_what_it_awaits() {
     let (_alone, app, gate) = turn(|builder| builder).await;
     let (line, answer) = told(&app, &gate, "later").await;
     assert_eq!(answer.status, 200);
-    for part in ["until its event loop came to it", "in its handler", "in later", "in deep_later"] {
+    for part in [
+        "until its event loop came to it",
+        "in its handler",
+        "in later",
+        "in deep_later",
+    ] {
         assert!(line.message.contains(part), "{part}: {}", line.message);
     }
 }
@@ -101,7 +127,11 @@ async fn an_async_handler_that_blocks_its_loop_is_told_of_with_the_stack_of_the_
     let (_alone, app, gate) = turn(|builder| builder).await;
     let (line, answer) = told(&app, &gate, "blocks").await;
     assert_eq!(answer.status, 200);
-    assert!(line.message.contains("in blocks") && line.message.contains("in deep"), "{}", line.message);
+    assert!(
+        line.message.contains("in blocks") && line.message.contains("in deep"),
+        "{}",
+        line.message
+    );
 }
 
 #[tokio::test]
@@ -113,9 +143,17 @@ async fn a_call_that_waits_for_a_blocked_event_loop_is_told_of_without_python() 
     let second = tokio::spawn(async move { ask(service, get("/")).await });
     pass(SLOW).await;
     let line = log::wait_for(&app.target("quick_later"), "has taken").await;
-    assert!(line.message.contains("and still waits for its event loop to come round"), "{}", line.message);
+    assert!(
+        line.message
+            .contains("and still waits for its event loop to come round"),
+        "{}",
+        line.message
+    );
     drop(held);
-    assert_eq!((first.await.unwrap().status, second.await.unwrap().status), (200, 200));
+    assert_eq!(
+        (first.await.unwrap().status, second.await.unwrap().status),
+        (200, 200)
+    );
 }
 
 #[tokio::test]
@@ -137,7 +175,10 @@ async fn a_call_that_waits_for_a_worker_is_told_of_without_python() {
     let line = log::wait_for(&target, "still waits for a worker").await;
     assert_eq!(line.level, Level::WARN);
     drop(held);
-    assert_eq!((first.await.unwrap().status, second.await.unwrap().status), (200, 200));
+    assert_eq!(
+        (first.await.unwrap().status, second.await.unwrap().status),
+        (200, 200)
+    );
 }
 
 #[tokio::test]
@@ -150,7 +191,12 @@ async fn a_quick_call_is_not_told_of_and_its_deadline_still_comes() {
     pass(SLOW / 2).await;
     assert_eq!(log::lines(&app.target("handle")), []);
     pass(SLOW / 2).await;
-    assert!(log::wait_for(&app.target("handle"), "has taken").await.message.contains("in its handler"));
+    assert!(
+        log::wait_for(&app.target("handle"), "has taken")
+            .await
+            .message
+            .contains("in its handler")
+    );
     pass(SLOW * 3).await;
     assert_eq!(call.await.unwrap().status, 504);
     drop(held);

@@ -49,18 +49,31 @@ async def later(method, path, params, query, headers, body):
 ";
 
 /// The turn comes first, so that it is dropped last, when the app has ended.
-async fn turn(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> (MutexGuard<'static, ()>, App, Gate) {
+async fn turn(
+    options: impl FnOnce(PyAppBuilder) -> PyAppBuilder,
+) -> (MutexGuard<'static, ()>, App, Gate) {
     let alone = TURN.lock().await;
-    (alone, App::with(&format!("{}{SOURCE}", Gate::SOURCE), options), Gate::new().await)
+    (
+        alone,
+        App::with(&format!("{}{SOURCE}", Gate::SOURCE), options),
+        Gate::new().await,
+    )
 }
 
 #[tokio::test]
 async fn a_call_has_a_span_inside_of_its_requests_with_opentelemetrys_names() {
     let (_alone, app, _) = turn(|builder| builder).await;
     let router: Router = app.python.router().unwrap();
-    ask(router, get("/user/me")).instrument(info_span!("request")).await;
-    let [span] = &span::of(&app.target("handle"), 1).await[..] else { panic!() };
-    assert_eq!((span.level, span.parent, span.attached), (Level::DEBUG, "request", false));
+    ask(router, get("/user/me"))
+        .instrument(info_span!("request"))
+        .await;
+    let [span] = &span::of(&app.target("handle"), 1).await[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (span.level, span.parent, span.attached),
+        (Level::DEBUG, "request", false)
+    );
     for (name, value) in [
         ("otel.kind", "internal"),
         ("http.request.method", "GET"),
@@ -71,8 +84,13 @@ async fn a_call_has_a_span_inside_of_its_requests_with_opentelemetrys_names() {
     ] {
         assert_eq!(span.field(name), value, "{name}");
     }
-    let parts =
-        ["httpy.queue_wait", "httpy.attach_wait", "httpy.conversion", "httpy.run"].map(|name| span.seconds(name));
+    let parts = [
+        "httpy.queue_wait",
+        "httpy.attach_wait",
+        "httpy.conversion",
+        "httpy.run",
+    ]
+    .map(|name| span.seconds(name));
     assert!(parts[2] > 0.0 && parts[3] > 0.0, "{parts:?}");
 }
 
@@ -82,15 +100,36 @@ async fn what_fails_says_how() {
     app.ask(get("/raise")).await;
     app.ask(get("/own")).await;
     ask(app.handler("handle").with_limit(0), get("/")).await;
-    app.ask(Request::builder().method("BREW").uri("/").body(axum::body::Body::empty()).unwrap()).await;
+    app.ask(
+        Request::builder()
+            .method("BREW")
+            .uri("/")
+            .body(axum::body::Body::empty())
+            .unwrap(),
+    )
+    .await;
     let spans = span::of(&app.target("handle"), 4).await;
-    let told = |name: &str| spans.iter().map(|span| span.field(name).to_owned()).collect::<Vec<_>>();
-    assert_eq!(told("http.response.status_code"), ["500", "503", "503", "200"]);
+    let told = |name: &str| {
+        spans
+            .iter()
+            .map(|span| span.field(name).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("http.response.status_code"),
+        ["500", "503", "503", "200"]
+    );
     assert_eq!(told("error.type"), ["ValueError", "5xx", "overloaded", ""]);
     assert_eq!(told("otel.status_code"), ["ERROR", "ERROR", "ERROR", ""]);
     assert_eq!(told("http.request.method"), ["GET", "GET", "GET", "_OTHER"]);
     // What never ran has taken no time there.
-    assert_eq!((spans[2].field("httpy.run"), spans[2].field("httpy.queue_wait")), ("", ""));
+    assert_eq!(
+        (
+            spans[2].field("httpy.run"),
+            spans[2].field("httpy.queue_wait")
+        ),
+        ("", "")
+    );
 }
 
 #[tokio::test]
@@ -112,16 +151,23 @@ async fn a_handler_that_waits_runs_for_long_and_what_waits_for_its_worker_is_que
         tokio::task::yield_now().await;
     }
     let both = Instant::now();
-    tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+    tokio::task::spawn_blocking(std::thread::yield_now)
+        .await
+        .unwrap();
     let both = both.elapsed().as_secs_f64();
     drop(held);
     first.await.unwrap();
     second.await.unwrap();
     let spans = span::of(&app.target("handle"), 2).await;
-    let [first, second] = &spans[..] else { panic!() };
+    let [first, second] = &spans[..] else {
+        panic!()
+    };
     assert!(first.seconds("httpy.run") >= both, "{first:?}");
     assert!(second.seconds("httpy.queue_wait") >= both, "{second:?}");
-    assert!(second.seconds("httpy.attach_wait") < both.max(1.0), "{second:?}");
+    assert!(
+        second.seconds("httpy.attach_wait") < both.max(1.0),
+        "{second:?}"
+    );
 }
 
 #[tokio::test]
@@ -157,14 +203,19 @@ async fn an_async_handler_runs_from_its_first_step_to_its_end() {
     let since = since.elapsed().as_secs_f64();
     drop(held);
     call.await.unwrap();
-    let [span] = &span::of(&app.target("later"), 1).await[..] else { panic!() };
+    let [span] = &span::of(&app.target("later"), 1).await[..] else {
+        panic!()
+    };
     assert!(span.seconds("httpy.run") >= since, "{span:?}");
 }
 
 #[tokio::test]
 async fn a_client_that_goes_is_told_of_in_the_span() {
     let (_alone, app, gate) = turn(|builder| builder.at_once(1)).await;
-    let (service, request) = (app.python.service(), post(&format!("/?gate={}", gate.port), ""));
+    let (service, request) = (
+        app.python.service(),
+        post(&format!("/?gate={}", gate.port), ""),
+    );
     let (running, _held) = gate.hold(async move { ask(service, request).await }).await;
     let service = app.python.service();
     let waiting = tokio::spawn(async move { ask(service, get("/")).await });

@@ -1,7 +1,11 @@
 //! Server-sent events as a client gets them: one by one, with heartbeats in between for which no Python runs, and broken
 //! off where something is no event.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -44,17 +48,28 @@ struct Feed {
 
 impl Feed {
     async fn open(app: &App, gate: &Gate, events: &str) -> Self {
-        let request = Request::get(format!("/{events}?gate={}", gate.port)).body(Body::empty()).unwrap();
-        Self { response: app.python.service().oneshot(request).await.unwrap() }
+        let request = Request::get(format!("/{events}?gate={}", gate.port))
+            .body(Body::empty())
+            .unwrap();
+        Self {
+            response: app.python.service().oneshot(request).await.unwrap(),
+        }
     }
 
     async fn next(&mut self) -> Option<Result<Bytes, String>> {
         let frame = self.response.body_mut().frame().await?;
-        Some(frame.map(|frame| frame.into_data().unwrap()).map_err(|error| error.to_string()))
+        Some(
+            frame
+                .map(|frame| frame.into_data().unwrap())
+                .map_err(|error| error.to_string()),
+        )
     }
 
     async fn event(&mut self) -> Bytes {
-        self.next().await.expect("the stream has ended").expect("the stream has broken off")
+        self.next()
+            .await
+            .expect("the stream has ended")
+            .expect("the stream has broken off")
     }
 }
 

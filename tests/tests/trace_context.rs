@@ -35,13 +35,19 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 fn with(lines: &[&[u8]]) -> Request<Body> {
     let mut request = get("/");
     for line in lines {
-        request.headers_mut().append("traceparent", HeaderValue::from_bytes(line).unwrap());
+        request
+            .headers_mut()
+            .append("traceparent", HeaderValue::from_bytes(line).unwrap());
     }
     request
 }
 
 fn shown(span: &str, sampled: bool) -> String {
-    let (python, flags) = if sampled { ("True", "01") } else { ("False", "00") };
+    let (python, flags) = if sampled {
+        ("True", "01")
+    } else {
+        ("False", "00")
+    };
     format!("('{TRACE}', '{span}', {python}, '00-{TRACE}-{span}-{flags}')")
 }
 
@@ -52,7 +58,12 @@ async fn it_is_that_of_the_header_in_threads_and_in_async_handlers_too() {
         let line = format!("00-{TRACE}-00f067aa0ba902b7-0{}", u8::from(sampled));
         for handler in ["handle", "later"] {
             let answer = ask(app.handler(handler), with(&[line.as_bytes()])).await;
-            assert_eq!(answer.text(), shown("00f067aa0ba902b7", sampled), "{:?}", answer.error);
+            assert_eq!(
+                answer.text(),
+                shown("00f067aa0ba902b7", sampled),
+                "{:?}",
+                answer.error
+            );
         }
     }
 }
@@ -81,13 +92,25 @@ async fn what_is_no_traceparent_or_none_alone_is_none() {
 async fn the_hosts_word_comes_first_and_is_asked_inside_of_the_calls_span() {
     let app = App::with(SOURCE, |builder| {
         builder.trace_context(|parts| {
-            assert_eq!(Span::current().metadata().map(tracing::Metadata::name), Some("python.call"));
-            (!parts.headers.contains_key("x-leave")).then(|| format!("00-{TRACE}-b7ad6b7169203331-01"))
+            assert_eq!(
+                Span::current().metadata().map(tracing::Metadata::name),
+                Some("python.call")
+            );
+            (!parts.headers.contains_key("x-leave"))
+                .then(|| format!("00-{TRACE}-b7ad6b7169203331-01"))
         })
     });
     let line = format!("00-{TRACE}-00f067aa0ba902b7-00");
     let mut request = with(&[line.as_bytes()]);
-    assert_eq!(app.ask(with(&[line.as_bytes()])).await.text(), shown("b7ad6b7169203331", true));
-    request.headers_mut().insert("x-leave", "1".parse().unwrap());
-    assert_eq!(app.ask(request).await.text(), shown("00f067aa0ba902b7", false));
+    assert_eq!(
+        app.ask(with(&[line.as_bytes()])).await.text(),
+        shown("b7ad6b7169203331", true)
+    );
+    request
+        .headers_mut()
+        .insert("x-leave", "1".parse().unwrap());
+    assert_eq!(
+        app.ask(request).await.text(),
+        shown("00f067aa0ba902b7", false)
+    );
 }

@@ -19,12 +19,20 @@ async fn evaluate<const N: usize>(server: Server, expressions: [&str; N]) -> [St
 
 /// Makes an environment in `dir` with the Python that the server runs without one, and a module in its `site-packages`.
 async fn make(dir: &Path) {
-    let [python, minor] =
-        evaluate(Server::evaluating(IMPORTS), ["sys._base_executable", "'%d.%d'%sys.version_info[:2]"]).await;
-    let status = Command::new(python).args(["-m", "venv", "--without-pip"]).arg(dir).status().await;
+    let [python, minor] = evaluate(
+        Server::evaluating(IMPORTS),
+        ["sys._base_executable", "'%d.%d'%sys.version_info[:2]"],
+    )
+    .await;
+    let status = Command::new(python)
+        .args(["-m", "venv", "--without-pip"])
+        .arg(dir)
+        .status()
+        .await;
     assert!(status.is_ok_and(|status| status.success()));
     let module = dir.join(format!("lib/python{minor}/site-packages/only_there.py"));
-    std::fs::write(&module, "NAME = 'from the environment'\n").unwrap_or_else(|error| panic!("{error}"));
+    std::fs::write(&module, "NAME = 'from the environment'\n")
+        .unwrap_or_else(|error| panic!("{error}"));
 }
 
 const IMPORTS: &str = "import multiprocessing, sys";
@@ -38,11 +46,19 @@ fn server() -> Server {
     })
 }
 
-const PLACE: [&str; 3] = ["sys.prefix", "sys.executable", "__import__('only_there').NAME"];
+const PLACE: [&str; 3] = [
+    "sys.prefix",
+    "sys.executable",
+    "__import__('only_there').NAME",
+];
 
 fn expected(dir: &Path) -> [String; 3] {
     let executable = dir.join("bin/python");
-    [dir.display().to_string(), executable.display().to_string(), "from the environment".to_owned()]
+    [
+        dir.display().to_string(),
+        executable.display().to_string(),
+        "from the environment".to_owned(),
+    ]
 }
 
 #[tokio::test]
@@ -50,7 +66,14 @@ async fn the_given_environment_is_honoured() {
     let server = server();
     let dir = server.folder().join("given");
     make(&dir).await;
-    assert_eq!(evaluate(server.config(|config| config.venv = Some(dir.clone())), PLACE).await, expected(&dir));
+    assert_eq!(
+        evaluate(
+            server.config(|config| config.venv = Some(dir.clone())),
+            PLACE
+        )
+        .await,
+        expected(&dir)
+    );
 }
 
 #[tokio::test]
@@ -58,7 +81,14 @@ async fn a_relative_folder_is_relative_to_where_the_process_stands() {
     let server = server();
     let dir = server.folder().join("relative");
     make(&dir).await;
-    assert_eq!(evaluate(server.config(|config| config.venv = Some("relative".into())), PLACE).await, expected(&dir));
+    assert_eq!(
+        evaluate(
+            server.config(|config| config.venv = Some("relative".into())),
+            PLACE
+        )
+        .await,
+        expected(&dir)
+    );
 }
 
 #[tokio::test]
@@ -66,7 +96,10 @@ async fn the_activated_environment_is_honoured() {
     let server = server();
     let dir = server.folder().join("activated");
     make(&dir).await;
-    assert_eq!(evaluate(server.variable("VIRTUAL_ENV", &dir), PLACE).await, expected(&dir));
+    assert_eq!(
+        evaluate(server.variable("VIRTUAL_ENV", &dir), PLACE).await,
+        expected(&dir)
+    );
 }
 
 #[tokio::test]
@@ -74,24 +107,46 @@ async fn the_given_environment_wins_over_the_activated_one() {
     let server = server().variable("VIRTUAL_ENV", "/no/such/folder");
     let dir = server.folder().join("given");
     make(&dir).await;
-    assert_eq!(evaluate(server.config(|config| config.venv = Some(dir.clone())), PLACE).await, expected(&dir));
+    assert_eq!(
+        evaluate(
+            server.config(|config| config.venv = Some(dir.clone())),
+            PLACE
+        )
+        .await,
+        expected(&dir)
+    );
 }
 
 #[tokio::test]
 async fn without_an_environment_python_is_the_one_that_is_linked() {
-    for server in [Server::evaluating(IMPORTS), Server::evaluating(IMPORTS).variable("VIRTUAL_ENV", "")] {
-        let seen = evaluate(server, ["sys.prefix == sys.base_prefix", "sys.executable == sys._base_executable"]).await;
+    for server in [
+        Server::evaluating(IMPORTS),
+        Server::evaluating(IMPORTS).variable("VIRTUAL_ENV", ""),
+    ] {
+        let seen = evaluate(
+            server,
+            [
+                "sys.prefix == sys.base_prefix",
+                "sys.executable == sys._base_executable",
+            ],
+        )
+        .await;
         assert_eq!(seen, ["True", "True"]);
     }
 }
 
 #[tokio::test]
 async fn processes_that_python_spawns_are_of_the_same_environment() {
-    let server =
-        server().file("spawning.py", "import sys\n\ndef place():\n    import only_there\n    return sys.prefix\n");
+    let server = server().file(
+        "spawning.py",
+        "import sys\n\ndef place():\n    import only_there\n    return sys.prefix\n",
+    );
     let dir = server.folder().join("given");
     make(&dir).await;
     let spawned = "multiprocessing.Pool(1).apply(__import__('spawning').place)";
     let server = server.config(|config| config.venv = Some(dir.clone()));
-    assert_eq!(evaluate(server, [spawned]).await, [dir.display().to_string()]);
+    assert_eq!(
+        evaluate(server, [spawned]).await,
+        [dir.display().to_string()]
+    );
 }

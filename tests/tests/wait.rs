@@ -54,7 +54,8 @@ async def quick_later(method, path, params, query, headers, body):
 static SNAPSHOTTER: LazyLock<Snapshotter> = LazyLock::new(|| {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
-    metrics::set_global_recorder(recorder).unwrap_or_else(|_| panic!("there is a recorder already"));
+    metrics::set_global_recorder(recorder)
+        .unwrap_or_else(|_| panic!("there is a recorder already"));
     snapshotter
 });
 
@@ -123,22 +124,40 @@ impl Scene {
             // Not before the second is over in which they ended.
             yield_now().await;
         };
-        let names = ["httpy_queue_wait_seconds", "httpy_attach_wait_seconds", "httpy_run_seconds"];
+        let names = [
+            "httpy_queue_wait_seconds",
+            "httpy_attach_wait_seconds",
+            "httpy_run_seconds",
+        ];
         let metrics = SNAPSHOTTER.snapshot().into_vec();
         let values = |name| -> Vec<f64> {
             let is_it = |key: &metrics::Key| {
-                key.name() == name && key.labels().any(|label| label.key() == "target" && label.value() == target)
+                key.name() == name
+                    && key
+                        .labels()
+                        .any(|label| label.key() == "target" && label.value() == target)
             };
-            let of_key = metrics.iter().find(|(key, ..)| is_it(key.key())).map(|(.., value)| value);
-            let Some(DebugValue::Histogram(values)) = of_key else { panic!("no {name} of {target}") };
+            let of_key = metrics
+                .iter()
+                .find(|(key, ..)| is_it(key.key()))
+                .map(|(.., value)| value);
+            let Some(DebugValue::Histogram(values)) = of_key else {
+                panic!("no {name} of {target}")
+            };
             values.iter().map(|value| value.into_inner()).collect()
         };
         let spans = span::of(&target, CALLS).await;
         let fields = ["httpy.queue_wait", "httpy.attach_wait", "httpy.run"];
         [
-            ("snapshot", [recent.queue, recent.attach, recent.run].map(|part| f64::from(part[0]) / 1e6)),
+            (
+                "snapshot",
+                [recent.queue, recent.attach, recent.run].map(|part| f64::from(part[0]) / 1e6),
+            ),
             ("metrics", names.map(|name| median(values(name)))),
-            ("spans", fields.map(|field| median(spans.iter().map(|span| span.seconds(field)).collect()))),
+            (
+                "spans",
+                fields.map(|field| median(spans.iter().map(|span| span.seconds(field)).collect())),
+            ),
         ]
     }
 }
@@ -162,8 +181,15 @@ where
         // From the first look on the recorder wants to know.
         app.python.snapshot();
         let handlers = HANDLERS.map(|name| app.handler(name));
-        let seen = scene(&Scene { app, handlers, gate: Gate::new().await, held_for }).await;
-        let names_it = |parts: &Parts| (0..3).all(|other| other == part || parts[part] > 3.0 * parts[other]);
+        let seen = scene(&Scene {
+            app,
+            handlers,
+            gate: Gate::new().await,
+            held_for,
+        })
+        .await;
+        let names_it =
+            |parts: &Parts| (0..3).all(|other| other == part || parts[part] > 3.0 * parts[other]);
         if seen.iter().all(|(_, parts)| names_it(parts)) {
             return;
         }
@@ -187,7 +213,10 @@ async fn beside_a_burner_calls_wait_for_the_interpreter() {
         ATTACH,
         |builder| builder.workers(1..=4),
         async |scene| {
-            let function = format!("/attached?function={}", wait_attached as extern "C" fn() as usize);
+            let function = format!(
+                "/attached?function={}",
+                wait_attached as extern "C" fn() as usize
+            );
             let burner = scene.begin("handle", &function);
             spawn_blocking(|| ATTACHED.wait()).await.unwrap();
             let calls = scene.begin_all("quick", "/").await;
@@ -207,7 +236,10 @@ async fn behind_as_many_sleepers_as_there_are_workers_calls_wait_for_a_worker() 
         QUEUE,
         |builder| builder.at_once(2),
         async |scene| {
-            let sleepers = [scene.begin_at_gate("handle").await, scene.begin_at_gate("handle").await];
+            let sleepers = [
+                scene.begin_at_gate("handle").await,
+                scene.begin_at_gate("handle").await,
+            ];
             let calls = scene.begin_all("quick", "/").await;
             scene.hold().await;
             for (call, held) in sleepers {
@@ -263,7 +295,9 @@ async fn slow_handlers_with_a_worker_each_spend_their_time_running() {
 async fn what_an_overload_refuses_is_counted_as_that_and_has_waited_for_nothing() {
     let _alone = TURN.lock().await;
     let _installed = &*SNAPSHOTTER;
-    let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| builder.at_once(1).queue(2));
+    let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
+        builder.at_once(1).queue(2)
+    });
     let (quick, gate) = (app.handler("quick"), Gate::new().await);
     let running = get(&format!("/gate?gate={}", gate.port));
     let (running, held) = gate.hold(ask(app.python.service(), running)).await;
@@ -276,24 +310,47 @@ async fn what_an_overload_refuses_is_counted_as_that_and_has_waited_for_nothing(
     }
     let snapshot = app.python.snapshot();
     assert_eq!((snapshot.calls.overloaded, snapshot.calls.ok), (5, 0));
-    assert_eq!((snapshot.history.count.iter().sum::<u32>(), snapshot.history.failed.iter().sum::<u32>()), (5, 5));
-    assert!(snapshot.history.total.p99.iter().all(|micros| *micros == 0), "what is refused hides how long others take");
-    assert_eq!((snapshot.failed[0].ending, snapshot.failed[0].times), (Ending::Overloaded, 5));
+    assert_eq!(
+        (
+            snapshot.history.count.iter().sum::<u32>(),
+            snapshot.history.failed.iter().sum::<u32>()
+        ),
+        (5, 5)
+    );
+    assert!(
+        snapshot.history.total.p99.iter().all(|micros| *micros == 0),
+        "what is refused hides how long others take"
+    );
+    assert_eq!(
+        (snapshot.failed[0].ending, snapshot.failed[0].times),
+        (Ending::Overloaded, 5)
+    );
 
     let target = app.target("quick");
     let (mut refused, mut times) = (0, 0);
     for (key, .., value) in SNAPSHOTTER.snapshot().into_vec() {
-        let has =
-            |name: &str, value: &str| key.key().labels().any(|label| label.key() == name && label.value() == value);
+        let has = |name: &str, value: &str| {
+            key.key()
+                .labels()
+                .any(|label| label.key() == name && label.value() == value)
+        };
         match value {
-            DebugValue::Counter(count) if has("target", &target) && has("outcome", "overloaded") => refused += count,
+            DebugValue::Counter(count)
+                if has("target", &target) && has("outcome", "overloaded") =>
+            {
+                refused += count
+            }
             DebugValue::Histogram(values) if has("target", &target) => times += values.len(),
             _ => {}
         }
     }
     assert_eq!((refused, times), (5, 0));
     for span in span::of(&target, CALLS).await {
-        assert_eq!((span.field("error.type"), span.field("httpy.queue_wait")), ("overloaded", ""), "{span:?}");
+        assert_eq!(
+            (span.field("error.type"), span.field("httpy.queue_wait")),
+            ("overloaded", ""),
+            "{span:?}"
+        );
     }
     drop(held);
     end(vec![running]).await;

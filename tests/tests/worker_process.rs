@@ -49,7 +49,9 @@ DEATHS = {
 
 fn app(count: usize, threads: usize) -> App {
     App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
-        builder.executor(processes(count).threads_per_process(threads)).replacements(1000)
+        builder
+            .executor(processes(count).threads_per_process(threads))
+            .replacements(1000)
     })
 }
 
@@ -79,13 +81,26 @@ async fn a_worker_that_dies_costs_the_call_that_it_was_in_and_nothing_else() {
         let app = app(1, 4);
         let before = pid(&app).await;
         let answer = app.ask(get(path)).await;
-        assert_eq!((answer.status, answer.text().as_str()), (502, "the worker died\n"), "{path}");
-        assert!(answer.error.as_ref().is_some_and(httpy::Error::is_worker_died), "{answer:?}");
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (502, "the worker died\n"),
+            "{path}"
+        );
+        assert!(
+            answer
+                .error
+                .as_ref()
+                .is_some_and(httpy::Error::is_worker_died),
+            "{answer:?}"
+        );
         assert_ne!(pid(&app).await, before, "{path}");
         let line = log::wait_for(&app.target("handle"), how).await;
         assert_eq!(line.level, tracing::Level::ERROR);
-        for part in [format!("(process {before})"), format!("it was in: {}", app.target("handle")), "on my way".into()]
-        {
+        for part in [
+            format!("(process {before})"),
+            format!("it was in: {}", app.target("handle")),
+            "on my way".into(),
+        ] {
             assert!(line.message.contains(&part), "{part}: {}", line.message);
         }
         assert_eq!(app.python.snapshot().calls.crashed, 1);
@@ -114,7 +129,9 @@ async fn what_was_sent_to_a_worker_and_had_not_begun_goes_to_the_next_one() {
 async fn of_two_workers_the_other_one_serves_on_meanwhile() {
     let (app, gate) = (app(2, 1), Gate::new().await);
     let held = |path: &str| get(&format!("{path}?gate={}", gate.port));
-    let (one, first) = gate.hold(ask(app.python.service(), held("/segfault"))).await;
+    let (one, first) = gate
+        .hold(ask(app.python.service(), held("/segfault")))
+        .await;
     let (two, second) = gate.hold(ask(app.python.service(), held("/pid"))).await;
     drop(first);
     assert_eq!(one.await.unwrap().status, 502);
@@ -135,7 +152,10 @@ async fn a_response_that_has_begun_breaks_off_when_its_worker_dies() {
             Err(error) => break *error.downcast::<httpy::Error>().unwrap(),
         }
     };
-    assert!(b"first".starts_with(&text), "what is on its way may be lost: {text:?}");
+    assert!(
+        b"first".starts_with(&text),
+        "what is on its way may be lost: {text:?}"
+    );
     assert!(error.is_worker_died(), "{error}");
     pid(&app).await;
 }
@@ -143,7 +163,12 @@ async fn a_response_that_has_begun_breaks_off_when_its_worker_dies() {
 #[tokio::test]
 async fn each_process_has_a_state_of_its_own() {
     let (app, gate) = (app(2, 1), Gate::new().await);
-    let held = || ask(app.python.service(), get(&format!("/pid?gate={}", gate.port)));
+    let held = || {
+        ask(
+            app.python.service(),
+            get(&format!("/pid?gate={}", gate.port)),
+        )
+    };
     let (one, first) = gate.hold(held()).await;
     let (two, second) = gate.hold(held()).await;
     drop((first, second));
@@ -156,14 +181,19 @@ async fn what_a_worker_prints_is_in_the_log_with_its_name() {
     let answer = app.ask(get("/print")).await;
     let text = format!("printed by {}", answer.text());
     let line = record::with_message(&text).await;
-    assert_eq!((line.target.as_str(), line.level), ("httpy::process", tracing::Level::INFO));
+    assert_eq!(
+        (line.target.as_str(), line.level),
+        ("httpy::process", tracing::Level::INFO)
+    );
     assert_eq!(line.field("worker"), "httpy-process-1");
 }
 
 #[tokio::test]
 async fn workers_are_recycled_without_losing_a_call() {
     let source = format!("{}{SOURCE}", Gate::SOURCE);
-    let app = App::with(&source, |builder| builder.executor(processes(2).max_requests(20)));
+    let app = App::with(&source, |builder| {
+        builder.executor(processes(2).max_requests(20))
+    });
     let mut pids = HashSet::new();
     while pids.len() < 10 {
         for answer in join_all((0..8).map(|_| app.ask(get("/pid")))).await {
@@ -183,9 +213,10 @@ fn write(app: &App, text: &str, route: &str) {
 }
 
 fn reloadable() -> App {
-    App::with("def init():\n    return {'/one': ['GET']}\ndef handle(*six):\n    return 200, 'one', {}\n", |builder| {
-        builder.executor(processes(2))
-    })
+    App::with(
+        "def init():\n    return {'/one': ['GET']}\ndef handle(*six):\n    return 200, 'one', {}\n",
+        |builder| builder.executor(processes(2)),
+    )
 }
 
 #[tokio::test]
@@ -216,7 +247,10 @@ async fn code_that_does_not_load_leaves_the_old_one_serving() {
     let app = reloadable();
     let file = app.folder.path().join(format!("{}.py", app.module));
     for (source, is_it) in [
-        ("raise ValueError('new code')", httpy::Error::is_import as fn(&httpy::Error) -> bool),
+        (
+            "raise ValueError('new code')",
+            httpy::Error::is_import as fn(&httpy::Error) -> bool,
+        ),
         ("def handle(:", httpy::Error::is_import),
         ("handle = 5", httpy::Error::is_not_callable),
     ] {
@@ -253,15 +287,22 @@ fn a_python_that_cannot_be_started_is_named() {
     let source = "def handle(*six):\n    return 200, '', {}\n";
     let missing = processes(1).python("/no/such/python");
     let error = App::try_with(source, |builder| builder.executor(missing)).unwrap_err();
-    assert!(error.is_interpreter() && error.to_string().contains("/no/such/python"), "{error}");
+    assert!(
+        error.is_interpreter() && error.to_string().contains("/no/such/python"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_worker_that_never_comes_back_is_killed_and_its_neighbours_wait_for_the_next_one() {
     let (app, gate) = (
         App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
-            let builder = builder.executor(processes(1).threads_per_process(1)).lost_after(Duration::ZERO);
-            builder.deadline(Duration::from_secs(3600)).replacements(1000)
+            let builder = builder
+                .executor(processes(1).threads_per_process(1))
+                .lost_after(Duration::ZERO);
+            builder
+                .deadline(Duration::from_secs(3600))
+                .replacements(1000)
         }),
         Gate::new().await,
     );

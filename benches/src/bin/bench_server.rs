@@ -33,8 +33,10 @@ use tracing_subscriber::EnvFilter;
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// In seconds, from 10 µs to 10 s.
-const BUCKETS: [f64; 19] =
-    [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+const BUCKETS: [f64; 19] = [
+    1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0,
+    2.0, 5.0, 10.0,
+];
 
 type Lists = HashMap<String, Vec<String>>;
 
@@ -53,9 +55,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route_service("/python/json", python.handler("handler:price")?)
         .route_service("/python/echo", python.handler("handler:echo")?)
         .route_service("/python/fields", python.handler("handler:fields")?)
-        .route_service("/python/sleep/{milliseconds}", python.handler("handler:sleep")?)
-        .route_service("/python/burn/{milliseconds}", python.handler("handler:burn")?)
-        .route_service("/python/hold/{milliseconds}", python.handler("handler:hold")?)
+        .route_service(
+            "/python/sleep/{milliseconds}",
+            python.handler("handler:sleep")?,
+        )
+        .route_service(
+            "/python/burn/{milliseconds}",
+            python.handler("handler:burn")?,
+        )
+        .route_service(
+            "/python/hold/{milliseconds}",
+            python.handler("handler:hold")?,
+        )
         .route_service("/second", second.service())
         .route_service("/attach", service_fn(attach_on_tokio))
         .route_service("/blocking", service_fn(attach_on_blocking));
@@ -76,8 +87,13 @@ fn observe(what: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
         Some("spans") => "info,httpy::call=debug",
         Some(other) => return Err(format!("OBSERVED is {other:?}, expected info or spans").into()),
     };
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr).init();
-    let figures = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .init();
+    let figures = PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)?
+        .install_recorder()?;
     // What a scrape would do, which nobody does here: until then every single sample is kept.
     tokio::spawn(async move {
         let mut every = tokio::time::interval(UPKEEP);
@@ -91,7 +107,8 @@ fn observe(what: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
 
 /// An app with every default but `workers`, where those are given.
 fn app(workers: Option<RangeInclusive<usize>>) -> Result<PyApp, httpy::Error> {
-    let builder = PyApp::builder("handler:handle").path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"));
+    let builder =
+        PyApp::builder("handler:handle").path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"));
     match workers {
         Some(workers) => builder.workers(workers).build(),
         None => builder.build(),
@@ -112,12 +129,21 @@ fn native() -> Router {
         .route("/native/fields", get(fields))
 }
 
-async fn price(body: Bytes) -> Result<([(HeaderName, &'static str); 1], String), (StatusCode, String)> {
+async fn price(
+    body: Bytes,
+) -> Result<([(HeaderName, &'static str); 1], String), (StatusCode, String)> {
     let priced = || -> serde_json::Result<String> {
         let mut order: Value = serde_json::from_slice(&body)?;
-        let number = |item: &Value, name: &str| item.get(name).and_then(Value::as_f64).unwrap_or_default();
-        let items = order.get("items").and_then(Value::as_array).into_iter().flatten();
-        let total: f64 = items.map(|item| number(item, "price") * number(item, "amount")).sum();
+        let number =
+            |item: &Value, name: &str| item.get(name).and_then(Value::as_f64).unwrap_or_default();
+        let items = order
+            .get("items")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let total: f64 = items
+            .map(|item| number(item, "price") * number(item, "amount"))
+            .sum();
         if let Some(order) = order.as_object_mut() {
             order.insert("total".to_owned(), total.into());
         }
@@ -142,12 +168,21 @@ async fn attach_on_tokio(request: Request) -> Result<Response, Infallible> {
 async fn attach_on_blocking(request: Request) -> Result<Response, Infallible> {
     let (parts, body) = whole(request).await;
     let result = tokio::task::spawn_blocking(move || call(&parts, &body)).await;
-    Ok(result.map_or_else(|error| Response::new(Body::from(error.to_string())), response))
+    Ok(result.map_or_else(
+        |error| Response::new(Body::from(error.to_string())),
+        response,
+    ))
 }
 
 async fn whole(request: Request) -> (Parts, Bytes) {
     let (parts, body) = request.into_parts();
-    (parts, body.collect().await.map(Collected::to_bytes).unwrap_or_default())
+    (
+        parts,
+        body.collect()
+            .await
+            .map(Collected::to_bytes)
+            .unwrap_or_default(),
+    )
 }
 
 fn response(result: PyResult<(u16, String, Lists)>) -> Response {
@@ -164,17 +199,32 @@ fn response(result: PyResult<(u16, String, Lists)>) -> Response {
     response.body(Body::from(body)).unwrap_or_default()
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the way that httpy is compared with")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the way that httpy is compared with"
+)]
 fn call(parts: &Parts, body: &Bytes) -> PyResult<(u16, String, Lists)> {
     let mut headers = Lists::new();
     for (name, value) in &parts.headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        headers.entry(name.as_str().to_owned()).or_default().push(value);
+        headers
+            .entry(name.as_str().to_owned())
+            .or_default()
+            .push(value);
     }
     let body = String::from_utf8_lossy(body);
     Python::attach(|py| {
         let handler = py.import("handler")?.getattr("handle")?;
         let (params, query) = (Lists::new(), Lists::new());
-        handler.call1((parts.method.as_str(), parts.uri.path(), params, query, headers, body))?.extract()
+        handler
+            .call1((
+                parts.method.as_str(),
+                parts.uri.path(),
+                params,
+                query,
+                headers,
+                body,
+            ))?
+            .extract()
     })
 }

@@ -23,7 +23,9 @@ fn main() -> Result<()> {
         "request" => repeat(times, request),
         "prepare" => {
             let service = service()?;
-            repeat(times, || httpy::bench::call(&service, request().into_parts().0));
+            repeat(times, || {
+                httpy::bench::call(&service, request().into_parts().0)
+            });
         }
         "returned" => repeat(times, returned),
         "check" => repeat(times, || returned().check(&Method::GET)),
@@ -47,7 +49,9 @@ fn repeat<R>(times: u32, mut work: impl FnMut() -> R) {
 /// All threads count here, also while they look out for work: 64 requests at a time, so that there always is some.
 fn dispatch(times: u32) -> Result<()> {
     let service = service()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     for _ in 0..times.div_ceil(64) {
         runtime.block_on(join_all((0..64).map(|_| service.clone().call(request()))));
     }

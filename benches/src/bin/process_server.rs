@@ -14,12 +14,19 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let executor: Executor = serde_json::from_str(&arguments.next().ok_or("expected an executor as JSON")?)?;
+    let executor: Executor =
+        serde_json::from_str(&arguments.next().ok_or("expected an executor as JSON")?)?;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
-    let python = PyApp::builder("handler:handle").path(folder).executor(executor).build()?;
+    let python = PyApp::builder("handler:handle")
+        .path(folder)
+        .executor(executor)
+        .build()?;
     let router = Router::new()
         .route("/native", get(|| async { "request #1" }))
         .route_service("/python", python.service())
@@ -32,7 +39,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     {
         println!("listening on http://{}", listener.local_addr()?);
     }
-    axum::serve(listener, router).with_graceful_shutdown(python.stop_on(httpy::shutdown_signal(), GRACE)).await?;
+    axum::serve(listener, router)
+        .with_graceful_shutdown(python.stop_on(httpy::shutdown_signal(), GRACE))
+        .await?;
     python.shutdown().await;
     Ok(())
 }

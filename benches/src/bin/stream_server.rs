@@ -14,8 +14,12 @@ const BODY_LIMIT: usize = 2 << 30;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let python = PyApp::builder("streams:sync").path(concat!(env!("CARGO_MANIFEST_DIR"), "/python")).build()?;
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let python = PyApp::builder("streams:sync")
+        .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
+        .build()?;
     let handler = |name: &str| python.handler(format!("streams:{name}"));
     let router = Router::new()
         .route("/native", get(|| async { "request #1" }))
@@ -25,7 +29,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route_service("/chunks/{mebibytes}", handler("chunks")?)
         .route_service("/async/chunks/{mebibytes}", handler("async_chunks")?)
         .route_service("/count", handler("count")?.with_body_limit(BODY_LIMIT))
-        .route_service("/async/count", handler("async_count")?.with_body_limit(BODY_LIMIT))
+        .route_service(
+            "/async/count",
+            handler("async_count")?.with_body_limit(BODY_LIMIT),
+        )
         .route_service("/feed/{events}", handler("feed")?)
         .route_service("/leave", handler("sync_leave")?)
         .route_service("/async/leave", handler("leave")?)

@@ -16,7 +16,10 @@
 //! another machine.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "build scripts speak to Cargo through stdout")]
+#![expect(
+    clippy::print_stdout,
+    reason = "build scripts speak to Cargo through stdout"
+)]
 
 use std::env;
 

@@ -48,13 +48,18 @@ pub struct Question(Arc<Ticket>);
 
 /// The two ends of a ticket that has none yet.
 pub(crate) fn ends(ticket: &Arc<Ticket>) -> (Answer, Question) {
-    (Answer(Some(Arc::clone(ticket))), Question(Arc::clone(ticket)))
+    (
+        Answer(Some(Arc::clone(ticket))),
+        Question(Arc::clone(ticket)),
+    )
 }
 
 impl Answer {
     /// Whether the caller has gone.
     pub fn is_closed(&self) -> bool {
-        self.0.as_ref().is_none_or(|ticket| matches!(*ticket.answer.lock(), State::Gone))
+        self.0
+            .as_ref()
+            .is_none_or(|ticket| matches!(*ticket.answer.lock(), State::Gone))
     }
 
     /// Gives the outcome to the caller.
@@ -63,7 +68,9 @@ impl Answer {
     ///
     /// The outcome, when the caller has gone.
     pub fn send(mut self, outcome: Outcome) -> Result<(), Outcome> {
-        let Some(ticket) = self.0.take() else { return Err(outcome) };
+        let Some(ticket) = self.0.take() else {
+            return Err(outcome);
+        };
         let waiting = {
             let mut state = ticket.answer.lock();
             if let State::Gone = *state {
@@ -102,7 +109,11 @@ impl Question {
             State::Given(_) | State::Lost | State::Gone => {
                 let ended = mem::replace(&mut *state, State::Lost);
                 drop(state);
-                return Poll::Ready(if let State::Given(outcome) = ended { Some(outcome) } else { None });
+                return Poll::Ready(if let State::Given(outcome) = ended {
+                    Some(outcome)
+                } else {
+                    None
+                });
             }
         }
         let before = mem::replace(&mut *state, State::Awaited(context.waker().clone()));
@@ -118,7 +129,11 @@ impl Question {
     pub fn give_up(&self) -> Option<Outcome> {
         let before = mem::replace(&mut *self.0.answer.lock(), State::Gone);
         // Dropped without the lock: a waker runs code of its own.
-        if let State::Given(outcome) = before { Some(outcome) } else { None }
+        if let State::Given(outcome) = before {
+            Some(outcome)
+        } else {
+            None
+        }
     }
 }
 
@@ -173,7 +188,8 @@ impl Outbox {
     pub fn is_due(&self, now: Instant) -> bool {
         let mut state = self.lock();
         let kept = state.kept.len();
-        kept >= MOST || kept > 0 && now.saturating_duration_since(*state.since.get_or_insert(now)) >= LONGEST
+        kept >= MOST
+            || kept > 0 && now.saturating_duration_since(*state.since.get_or_insert(now)) >= LONGEST
     }
 
     /// Lets all answers out; `late` gets the outcomes whose callers have gone, and whether they were interrupted. `room` is
@@ -183,7 +199,13 @@ impl Outbox {
         mem::swap(&mut state.kept, room);
         state.since = None;
         drop(state);
-        for Kept { target, answer, outcome, interrupted } in room.drain(..) {
+        for Kept {
+            target,
+            answer,
+            outcome,
+            interrupted,
+        } in room.drain(..)
+        {
             if let Err(outcome) = answer.send(outcome) {
                 late(target, outcome, interrupted);
             }
@@ -210,7 +232,10 @@ mod tests {
     use crate::wake::tests::{waker, woken};
 
     fn target(index: usize) -> TargetId {
-        TargetId { index, lane: Lane::Worker }
+        TargetId {
+            index,
+            lane: Lane::Worker,
+        }
     }
 
     fn both() -> (Answer, Question) {
@@ -225,13 +250,31 @@ mod tests {
     fn whoever_asked_last_is_woken_and_finds_the_outcome_once() {
         let (answer, question) = both();
         let ((first, first_waker), (second, second_waker)) = (waker(), waker());
-        assert!(question.poll(&Context::from_waker(&first_waker)).is_pending());
-        assert!(question.poll(&Context::from_waker(&second_waker)).is_pending());
-        assert!(question.poll(&Context::from_waker(&second_waker)).is_pending());
+        assert!(
+            question
+                .poll(&Context::from_waker(&first_waker))
+                .is_pending()
+        );
+        assert!(
+            question
+                .poll(&Context::from_waker(&second_waker))
+                .is_pending()
+        );
+        assert!(
+            question
+                .poll(&Context::from_waker(&second_waker))
+                .is_pending()
+        );
         assert!(answer.send(outcome()).is_ok());
         assert_eq!((woken(&first), woken(&second)), (0, 1));
-        assert!(matches!(question.poll(&Context::from_waker(&first_waker)), Poll::Ready(Some(Outcome::Panicked(_)))));
-        assert!(matches!(question.poll(&Context::from_waker(&first_waker)), Poll::Ready(None)));
+        assert!(matches!(
+            question.poll(&Context::from_waker(&first_waker)),
+            Poll::Ready(Some(Outcome::Panicked(_)))
+        ));
+        assert!(matches!(
+            question.poll(&Context::from_waker(&first_waker)),
+            Poll::Ready(None)
+        ));
     }
 
     #[test]
@@ -241,7 +284,10 @@ mod tests {
         assert!(question.poll(&Context::from_waker(&waker)).is_pending());
         drop(answer);
         assert_eq!(woken(&count), 1);
-        assert!(matches!(question.poll(&Context::from_waker(&waker)), Poll::Ready(None)));
+        assert!(matches!(
+            question.poll(&Context::from_waker(&waker)),
+            Poll::Ready(None)
+        ));
     }
 
     #[test]
@@ -252,7 +298,11 @@ mod tests {
         drop(question);
         assert!(answer.is_closed());
         assert!(matches!(answer.send(outcome()), Err(Outcome::Panicked(_))));
-        assert_eq!(Arc::strong_count(&ticket), 1, "nobody holds the call any longer");
+        assert_eq!(
+            Arc::strong_count(&ticket),
+            1,
+            "nobody holds the call any longer"
+        );
     }
 
     #[test]
@@ -282,17 +332,31 @@ mod tests {
         let questions: Vec<_> = (0..MOST)
             .map(|number| {
                 let (answer, question) = both();
-                outbox.put(Kept { target: target(number), answer, outcome: outcome(), interrupted: number == 1 });
+                outbox.put(Kept {
+                    target: target(number),
+                    answer,
+                    outcome: outcome(),
+                    interrupted: number == 1,
+                });
                 question
             })
             .collect();
         let context = Context::from_waker(Waker::noop());
         assert!(questions[0].poll(&context).is_pending());
         drop(questions);
-        outbox.let_out(&mut room, |target, _, interrupted| late.push((target.index, interrupted)));
-        assert_eq!(late, (0..MOST).map(|number| (number, number == 1)).collect::<Vec<_>>());
+        outbox.let_out(&mut room, |target, _, interrupted| {
+            late.push((target.index, interrupted))
+        });
+        assert_eq!(
+            late,
+            (0..MOST)
+                .map(|number| (number, number == 1))
+                .collect::<Vec<_>>()
+        );
         late.clear();
-        outbox.let_out(&mut room, |target, _, interrupted| late.push((target.index, interrupted)));
+        outbox.let_out(&mut room, |target, _, interrupted| {
+            late.push((target.index, interrupted))
+        });
         assert!(late.is_empty() && room.is_empty());
     }
 
@@ -300,9 +364,17 @@ mod tests {
     fn a_row_is_let_out_when_it_is_long_or_takes_long() {
         let (outbox, now) = (Outbox::default(), Instant::now());
         let put = |number| {
-            outbox.put(Kept { target: target(number), answer: both().0, outcome: outcome(), interrupted: false });
+            outbox.put(Kept {
+                target: target(number),
+                answer: both().0,
+                outcome: outcome(),
+                interrupted: false,
+            });
         };
-        assert!(!outbox.is_due(now) && !outbox.is_due(now + LONGEST), "there is nothing");
+        assert!(
+            !outbox.is_due(now) && !outbox.is_due(now + LONGEST),
+            "there is nothing"
+        );
         for number in 0..MOST {
             assert!(!outbox.is_due(now), "{number}");
             put(number);

@@ -52,7 +52,9 @@ impl Call {
 
     /// The percent-decoded path without the query.
     pub fn path(&self) -> &[u8] {
-        self.decoded_path.as_deref().unwrap_or_else(|| self.uri.path().as_bytes())
+        self.decoded_path
+            .as_deref()
+            .unwrap_or_else(|| self.uri.path().as_bytes())
     }
 }
 

@@ -58,7 +58,10 @@ pub enum Fault {
 }
 
 /// More than one of these in a second is no heartbeat; one per year is none.
-const HEARTBEATS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(365 * 24 * 60 * 60)];
+const HEARTBEATS: [Duration; 2] = [
+    Duration::from_millis(100),
+    Duration::from_secs(365 * 24 * 60 * 60),
+];
 
 /// An empty comment and the end of an event, as `text/event-stream` has them.
 const HEARTBEAT: &[u8] = b": \n\n";
@@ -69,7 +72,10 @@ impl Heartbeat {
     pub fn every(seconds: f64) -> Option<Self> {
         let every = Duration::try_from_secs_f64(seconds).ok()?;
         let [least, most] = HEARTBEATS;
-        Some(Self { every: every.clamp(least, most), bytes: Bytes::from_static(HEARTBEAT) })
+        Some(Self {
+            every: every.clamp(least, most),
+            bytes: Bytes::from_static(HEARTBEAT),
+        })
     }
 }
 

@@ -18,8 +18,15 @@ use crate::{BodyKind, Content, Reply, Returned};
 pub const MAX_HEADER_LINES: usize = 1024;
 
 /// Header fields that belong to one connection (RFC 9110, 7.6.1) and so to the server.
-const HOP_BY_HOP: [&str; 7] =
-    ["connection", "proxy-connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+const HOP_BY_HOP: [&str; 7] = [
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 impl Returned {
     /// Judges status, headers and body by the contract's and HTTP's rules for a reply to `method`.
@@ -35,13 +42,23 @@ impl Returned {
             Content::Stream(_) => None,
         };
         let length = given.content_length(status, method, size)?;
-        let Given { mut headers, mut warnings, .. } = given;
+        let Given {
+            mut headers,
+            mut warnings,
+            ..
+        } = given;
 
         let bodyless = forbids_body(status);
         if bodyless && size != Some(0) {
-            let what = size.map_or_else(|| "an iterator as body".to_owned(), |size| format!("a body of {size} bytes"));
+            let what = size.map_or_else(
+                || "an iterator as body".to_owned(),
+                |size| format!("a body of {size} bytes"),
+            );
             let text = format!("{what} with status {} was dropped", status.as_u16());
-            warnings.push(Warning { rule: Rule::NoBody, text });
+            warnings.push(Warning {
+                rule: Rule::NoBody,
+                text,
+            });
         }
         if !bodyless && size.is_some_and(|size| size > 0) && !headers.contains_key(CONTENT_TYPE) {
             let default = match self.kind {
@@ -56,8 +73,18 @@ impl Returned {
         if let Some(length) = length {
             headers.insert(CONTENT_LENGTH, length);
         }
-        let body = if allows_body { self.body } else { Content::Whole(Bytes::new()) };
-        Ok(Reply { status, headers, body, length: number, warnings })
+        let body = if allows_body {
+            self.body
+        } else {
+            Content::Whole(Bytes::new())
+        };
+        Ok(Reply {
+            status,
+            headers,
+            body,
+            length: number,
+            warnings,
+        })
     }
 }
 
@@ -67,7 +94,10 @@ pub fn allows_body(method: &Method, status: StatusCode) -> bool {
 }
 
 fn forbids_body(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+    matches!(
+        status,
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+    )
 }
 
 /// A status that may be returned.
@@ -80,7 +110,12 @@ pub fn check_status(status: i64) -> Result<StatusCode, ContractFailure> {
         .ok()
         .filter(|status| *status >= 200)
         .and_then(|status| StatusCode::from_u16(status).ok())
-        .ok_or_else(|| ContractFailure::new(Rule::Status, format!("status {status}: expected 200 to 999")))
+        .ok_or_else(|| {
+            ContractFailure::new(
+                Rule::Status,
+                format!("status {status}: expected 200 to 999"),
+            )
+        })
 }
 
 /// The handler's header lines, sorted into what goes out and what the server decides itself.
@@ -129,7 +164,10 @@ impl Given {
         }
         if !dropped.is_empty() {
             let text = format!("hop-by-hop headers were dropped: {}", dropped.join(", "));
-            given.warnings.push(Warning { rule: Rule::HopByHop, text });
+            given.warnings.push(Warning {
+                rule: Rule::HopByHop,
+                text,
+            });
         }
         Ok(given)
     }
@@ -148,25 +186,39 @@ impl Given {
         if self.lengths.len() > 1 {
             return Err(ContractFailure::new(
                 Rule::ContentLength,
-                format!("{} Content-Length lines: expected at most one", self.lengths.len()),
+                format!(
+                    "{} Content-Length lines: expected at most one",
+                    self.lengths.len()
+                ),
             ));
         }
         let head = method == Method::HEAD;
         let Some(given) = self.lengths.first() else {
-            return Ok(body.filter(|_| head && status != StatusCode::NOT_MODIFIED).map(HeaderValue::from));
+            return Ok(body
+                .filter(|_| head && status != StatusCode::NOT_MODIFIED)
+                .map(HeaderValue::from));
         };
         let digits = !given.is_empty() && given.as_bytes().iter().all(u8::is_ascii_digit);
         let free = head || status == StatusCode::NOT_MODIFIED;
         // A number beyond 64 bits equals no body.
-        let number = || given.to_str().ok().and_then(|digits| digits.parse::<u64>().ok());
+        let number = || {
+            given
+                .to_str()
+                .ok()
+                .and_then(|digits| digits.parse::<u64>().ok())
+        };
         let right = || number().is_some_and(|number| body.is_none_or(|body| number == body as u64));
         if digits && (free || right()) {
             return Ok(Some(given.clone()));
         }
         let given = Quoted(given.as_bytes());
         let text = match body {
-            Some(body) => format!("Content-Length {given} with a body of {body} bytes: expected them to be equal"),
-            None => format!("Content-Length {given} with an iterator as body: expected a number of bytes"),
+            Some(body) => format!(
+                "Content-Length {given} with a body of {body} bytes: expected them to be equal"
+            ),
+            None => format!(
+                "Content-Length {given} with an iterator as body: expected a number of bytes"
+            ),
         };
         Err(ContractFailure::new(Rule::ContentLength, text))
     }

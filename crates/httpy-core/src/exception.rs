@@ -63,20 +63,35 @@ pub struct Frame {
 impl Link {
     /// One of its parts.
     pub fn new(relation: Relation, title: String, frames: Vec<Frame>) -> Self {
-        Self { relation, title, frames }
+        Self {
+            relation,
+            title,
+            frames,
+        }
     }
 }
 
 impl Frame {
     /// A frame without source lines.
     pub fn new(file: String, line: u32, function: String, own: bool) -> Self {
-        Self { file, line, function, own, first: line, source: Vec::new() }
+        Self {
+            file,
+            line,
+            function,
+            own,
+            first: line,
+            source: Vec::new(),
+        }
     }
 
     /// With these lines around it.
     #[must_use]
     pub fn with_source(self, first: u32, source: Vec<String>) -> Self {
-        Self { first, source, ..self }
+        Self {
+            first,
+            source,
+            ..self
+        }
     }
 }
 
@@ -84,7 +99,15 @@ impl Exception {
     /// An exception from its parts: the type's name (`ValueError`, `app.errors.NotAllowed`), `str()` of the value, the
     /// traceback as Python prints it, and the innermost place (`worker.py:12`).
     pub fn new(type_name: String, message: String, traceback: String, place: String) -> Self {
-        Self { text: Arc::new(Text { type_name, message, traceback, place, chain: Vec::new() }) }
+        Self {
+            text: Arc::new(Text {
+                type_name,
+                message,
+                traceback,
+                place,
+                chain: Vec::new(),
+            }),
+        }
     }
 
     /// With the frames and the source lines of the whole chain.

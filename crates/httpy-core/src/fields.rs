@@ -24,12 +24,18 @@ const SAME: usize = usize::MAX;
 impl Fields {
     /// No fields; allocates nothing.
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), pairs: 0 }
+        Self {
+            bytes: Vec::new(),
+            pairs: 0,
+        }
     }
 
     /// No fields yet, with room for `fields` pairs of `bytes` bytes in all.
     pub fn with_capacity(fields: usize, bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(fields * 2 * LENGTH + bytes), pairs: 0 }
+        Self {
+            bytes: Vec::with_capacity(fields * 2 * LENGTH + bytes),
+            pairs: 0,
+        }
     }
 
     /// Adds one pair after all others.
@@ -102,7 +108,9 @@ impl Eq for Fields {}
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |bytes| String::from_utf8_lossy(bytes);
-        f.debug_list().entries(self.iter().map(|(name, value)| (text(name), text(value)))).finish()
+        f.debug_list()
+            .entries(self.iter().map(|(name, value)| (text(name), text(value))))
+            .finish()
     }
 }
 
@@ -118,7 +126,10 @@ mod tests {
         fields.push(b"", b"");
         fields.extend(b"a".iter().copied(), b"\xff\0".iter().copied());
         let pairs: Vec<_> = fields.iter().collect();
-        assert_eq!(pairs, [(&b"a"[..], &b"1"[..]), (b"", b""), (b"a", b"\xff\0")]);
+        assert_eq!(
+            pairs,
+            [(&b"a"[..], &b"1"[..]), (b"", b""), (b"a", b"\xff\0")]
+        );
         assert_eq!(fields.len(), 3);
     }
 

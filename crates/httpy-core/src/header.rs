@@ -137,9 +137,15 @@ impl Headers {
     /// Flattens `headers`. Several `Cookie` lines are joined with `; ` (RFC 9113, 8.2.3), and without a `Host` line
     /// there is one from `authority` (HTTP/2 sends no other), empty where the client named none at all.
     pub fn new(headers: &HeaderMap, authority: Option<&Authority>) -> Self {
-        let mut flat = Self { bytes: Vec::with_capacity(64 * headers.len() + 64), last: 0 };
+        let mut flat = Self {
+            bytes: Vec::with_capacity(64 * headers.len() + 64),
+            last: 0,
+        };
         if !headers.contains_key(HOST) {
-            flat.push(&HOST, authority.map_or(&[][..], |authority| host(authority).as_bytes()));
+            flat.push(
+                &HOST,
+                authority.map_or(&[][..], |authority| host(authority).as_bytes()),
+            );
         }
         let mut last: Option<&HeaderName> = None;
         // A header map yields the values of one name one after the other.
@@ -228,7 +234,11 @@ fn canonical(lower: &[u8]) -> impl Iterator<Item = u8> {
     let mut start = true;
     lower.iter().map(move |byte| {
         let upper = std::mem::replace(&mut start, *byte == b'-');
-        if upper { byte.to_ascii_uppercase() } else { *byte }
+        if upper {
+            byte.to_ascii_uppercase()
+        } else {
+            *byte
+        }
     })
 }
 
@@ -248,9 +258,16 @@ struct ByLength {
 
 static BY_LENGTH: ByLength = by_length();
 
-#[expect(clippy::cast_possible_truncation, reason = "the table has far fewer names than a u16 can count")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the table has far fewer names than a u16 can count"
+)]
 const fn by_length() -> ByLength {
-    let mut table = ByLength { rows: [[0; LONGEST]; KNOWN.len()], indices: [0; KNOWN.len()], starts: [0; LONGEST + 2] };
+    let mut table = ByLength {
+        rows: [[0; LONGEST]; KNOWN.len()],
+        indices: [0; KNOWN.len()],
+        starts: [0; LONGEST + 2],
+    };
     let (mut length, mut placed) = (0, 0);
     while length <= LONGEST {
         table.starts[length] = placed as u16;
@@ -266,7 +283,10 @@ const fn by_length() -> ByLength {
         length += 1;
     }
     table.starts[LONGEST + 1] = placed as u16;
-    assert!(placed == KNOWN.len(), "a name in KNOWN is longer than LONGEST");
+    assert!(
+        placed == KNOWN.len(),
+        "a name in KNOWN is longer than LONGEST"
+    );
     table
 }
 
@@ -286,7 +306,9 @@ fn known(lower: &[u8]) -> Option<u16> {
     row.get_mut(..lower.len())?.copy_from_slice(lower);
     let start = usize::from(BY_LENGTH.starts[lower.len()]);
     let end = usize::from(BY_LENGTH.starts[lower.len() + 1]);
-    let found = BY_LENGTH.rows[start..end].iter().position(|known| *known == row)?;
+    let found = BY_LENGTH.rows[start..end]
+        .iter()
+        .position(|known| *known == row)?;
     Some(BY_LENGTH.indices[start + found])
 }
 
@@ -299,7 +321,10 @@ mod tests {
         let mut lines: Vec<(String, String)> = Vec::new();
         for (name, value) in headers.iter() {
             let name = match name {
-                Name::Same => lines.last().map(|line| line.0.clone()).expect("never first"),
+                Name::Same => lines
+                    .last()
+                    .map(|line| line.0.clone())
+                    .expect("never first"),
                 Name::Known(index) => KNOWN[index].to_owned(),
                 Name::Other(name) => String::from_utf8_lossy(name).into_owned(),
             };
@@ -309,15 +334,24 @@ mod tests {
     }
 
     fn lines(of: &[(&str, &str)]) -> Vec<(String, String)> {
-        of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        of.iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
     fn every_known_name_is_canonical_unique_and_found() {
         for (index, name) in KNOWN.iter().enumerate() {
             let lower = name.to_ascii_lowercase();
-            assert_eq!(canonical(lower.as_bytes()).collect::<Vec<_>>(), name.as_bytes());
-            assert_eq!(known(lower.as_bytes()).map(usize::from), Some(index), "{name} stands twice");
+            assert_eq!(
+                canonical(lower.as_bytes()).collect::<Vec<_>>(),
+                name.as_bytes()
+            );
+            assert_eq!(
+                known(lower.as_bytes()).map(usize::from),
+                Some(index),
+                "{name} stands twice"
+            );
         }
         assert_eq!(known(b"x-unknown"), None);
     }
@@ -325,17 +359,37 @@ mod tests {
     #[test]
     fn repeated_names_keep_their_order_and_cookies_are_joined() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("host", "h"), ("x-odd", "1"), ("cookie", "a=1"), ("x-odd", "2"), ("cookie", "b=2")] {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        for (name, value) in [
+            ("host", "h"),
+            ("x-odd", "1"),
+            ("cookie", "a=1"),
+            ("x-odd", "2"),
+            ("cookie", "b=2"),
+        ] {
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
         }
-        let expected = lines(&[("Host", "h"), ("X-Odd", "1"), ("X-Odd", "2"), ("Cookie", "a=1; b=2")]);
+        let expected = lines(&[
+            ("Host", "h"),
+            ("X-Odd", "1"),
+            ("X-Odd", "2"),
+            ("Cookie", "a=1; b=2"),
+        ]);
         assert_eq!(text(&Headers::new(&headers, None)), expected);
     }
 
     #[test]
     fn host_comes_from_the_authority_or_is_empty() {
         let authority = Authority::from_static("user@example.org:81");
-        assert_eq!(text(&Headers::new(&HeaderMap::new(), Some(&authority))), lines(&[("Host", "example.org:81")]));
-        assert_eq!(text(&Headers::new(&HeaderMap::new(), None)), lines(&[("Host", "")]));
+        assert_eq!(
+            text(&Headers::new(&HeaderMap::new(), Some(&authority))),
+            lines(&[("Host", "example.org:81")])
+        );
+        assert_eq!(
+            text(&Headers::new(&HeaderMap::new(), None)),
+            lines(&[("Host", "")])
+        );
     }
 }

@@ -27,7 +27,11 @@ pub enum Lane {
 impl Lane {
     /// That of a handler, which is an `async def` or is not.
     pub fn of(is_async: bool) -> Self {
-        if is_async { Self::EventLoop } else { Self::Worker }
+        if is_async {
+            Self::EventLoop
+        } else {
+            Self::Worker
+        }
     }
 }
 

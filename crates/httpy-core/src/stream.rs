@@ -15,10 +15,22 @@ use crate::wake::wake;
 
 /// A stream that holds at most `limit` bytes, or one chunk where that is larger. `E` is why it may end before its end.
 pub fn stream<E>(limit: usize) -> (Writer<E>, Reader<E>) {
-    let state =
-        State { chunks: VecDeque::new(), bytes: 0, limit, end: None, reader_gone: false, reading: None, writing: None };
+    let state = State {
+        chunks: VecDeque::new(),
+        bytes: 0,
+        limit,
+        end: None,
+        reader_gone: false,
+        reading: None,
+        writing: None,
+    };
     let shared = Arc::new(Mutex::new(state));
-    (Writer { shared: Arc::clone(&shared) }, Reader { shared })
+    (
+        Writer {
+            shared: Arc::clone(&shared),
+        },
+        Reader { shared },
+    )
 }
 
 /// Where chunks go in.
@@ -146,7 +158,10 @@ impl<E> Reader<E> {
     /// # Errors
     ///
     /// [`Broken`], once, after the chunks that came before.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken<E>>>> {
+    pub fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Broken<E>>>> {
         let mut state = lock(&self.shared);
         if let Some(chunk) = state.chunks.pop_front() {
             state.bytes -= chunk.len();
@@ -210,13 +225,17 @@ fn lock<E>(shared: &Mutex<State<E>>) -> MutexGuard<'_, State<E>> {
 
 impl<E> fmt::Debug for Writer<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("bytes", &lock(&self.shared).bytes).finish_non_exhaustive()
+        f.debug_struct("Writer")
+            .field("bytes", &lock(&self.shared).bytes)
+            .finish_non_exhaustive()
     }
 }
 
 impl<E> fmt::Debug for Reader<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("bytes", &lock(&self.shared).bytes).finish_non_exhaustive()
+        f.debug_struct("Reader")
+            .field("bytes", &lock(&self.shared).bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -226,7 +245,12 @@ mod tests {
     use crate::wake::tests::{Count, waker, woken};
 
     /// Both ends of a stream of 4 bytes, and how often somebody was woken.
-    fn begin() -> (Writer<&'static str>, Reader<&'static str>, Arc<Count>, Waker) {
+    fn begin() -> (
+        Writer<&'static str>,
+        Reader<&'static str>,
+        Arc<Count>,
+        Waker,
+    ) {
         let (writer, reader) = stream(4);
         let (count, waker) = waker();
         (writer, reader, count, waker)
@@ -244,7 +268,10 @@ mod tests {
         writer.end();
         assert!(!reader.is_end());
         for chunk in ["a", "b"] {
-            assert_eq!(reader.poll_next(&mut context), Poll::Ready(Some(Ok(chunk.into()))));
+            assert_eq!(
+                reader.poll_next(&mut context),
+                Poll::Ready(Some(Ok(chunk.into())))
+            );
         }
         assert!(reader.is_end());
         assert_eq!(reader.poll_next(&mut context), Poll::Ready(None));
@@ -275,11 +302,17 @@ mod tests {
             writer.write(chunk.into()).unwrap();
         }
         writer.end();
-        assert_eq!(reader.poll_next(&mut context), Poll::Ready(Some(Ok("a".into()))));
+        assert_eq!(
+            reader.poll_next(&mut context),
+            Poll::Ready(Some(Ok("a".into())))
+        );
         reader.put_back("a".into());
         reader.put_back(Bytes::new());
         for chunk in ["a", "b"] {
-            assert_eq!(reader.poll_next(&mut context), Poll::Ready(Some(Ok(chunk.into()))));
+            assert_eq!(
+                reader.poll_next(&mut context),
+                Poll::Ready(Some(Ok(chunk.into())))
+            );
         }
         assert_eq!(reader.poll_next(&mut context), Poll::Ready(None));
     }
@@ -291,7 +324,10 @@ mod tests {
         assert_eq!(writer.poll_ready(&mut context), Poll::Ready(Ok(())));
         assert_eq!(writer.write("much more than that".into()), Ok(false));
         assert!(writer.poll_ready(&mut context).is_pending());
-        assert_eq!(reader.poll_next(&mut context), Poll::Ready(Some(Ok("much more than that".into()))));
+        assert_eq!(
+            reader.poll_next(&mut context),
+            Poll::Ready(Some(Ok("much more than that".into())))
+        );
         assert_eq!(writer.poll_ready(&mut context), Poll::Ready(Ok(())));
     }
 
@@ -311,7 +347,10 @@ mod tests {
                 drop(writer);
             }
             assert_eq!(woken(&count), 1);
-            assert_eq!(reader.poll_next(&mut context), Poll::Ready(Some(Err(broken))));
+            assert_eq!(
+                reader.poll_next(&mut context),
+                Poll::Ready(Some(Err(broken)))
+            );
             assert_eq!(reader.poll_next(&mut context), Poll::Ready(None));
         }
     }

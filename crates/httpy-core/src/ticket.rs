@@ -112,7 +112,13 @@ const fn runs(word: u64) -> bool {
 
 impl Ticket {
     /// A ticket of a call that waits.
-    pub fn new(call: Call, pushed: Instant, deadline: Instant, chunk_timeout: Duration, freight: Freight) -> Self {
+    pub fn new(
+        call: Call,
+        pushed: Instant,
+        deadline: Instant,
+        chunk_timeout: Duration,
+        freight: Freight,
+    ) -> Self {
         Self {
             word: AtomicU64::new(WAITING),
             call,
@@ -145,7 +151,9 @@ impl Ticket {
     pub fn take(&self, seat: Seat) -> bool {
         // There are never so many seats that the number would not fit.
         let running = RUNNING | (seat.0 as u64) << SEAT_SHIFT;
-        self.word.compare_exchange(WAITING, running, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.word
+            .compare_exchange(WAITING, running, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// The side of whoever took the call ahead of its turn, and knows that it never began: it waits again, and `freight`, which
@@ -154,7 +162,9 @@ impl Ticket {
     pub fn put_back(&self, freight: Freight) -> bool {
         // First, since whoever finds it waiting unloads it.
         *self.freight.lock().unwrap_or_else(PoisonError::into_inner) = Some(freight);
-        let waits = self.change(|word| (stage(word) == RUNNING && word & GONE == 0).then_some(WAITING)).is_some();
+        let waits = self
+            .change(|word| (stage(word) == RUNNING && word & GONE == 0).then_some(WAITING))
+            .is_some();
         if !waits {
             drop(self.unload());
         }
@@ -164,7 +174,10 @@ impl Ticket {
     /// The caller's side: true, once, when the call still waits; from then on it never runs. Its freight is given up here,
     /// whenever a worker comes by its job.
     pub fn withdraw(&self) -> bool {
-        let withdrawn = self.word.compare_exchange(WAITING, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let withdrawn = self
+            .word
+            .compare_exchange(WAITING, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
         if withdrawn {
             drop(self.unload());
         }
@@ -187,7 +200,8 @@ impl Ticket {
         // Most calls come while their worker has the interpreter.
         let stood = attached > self.pushed;
         let attach = stood.then(|| attached.saturating_duration_since(called.max(self.pushed)));
-        self.stamps.take(now.saturating_duration_since(self.pushed), attach);
+        self.stamps
+            .take(now.saturating_duration_since(self.pushed), attach);
     }
 
     /// The worker's side: where timings are wanted, notes that the call has come so far.
@@ -199,8 +213,11 @@ impl Ticket {
     /// there, when it `returned`, and when its result was plain data.
     pub fn stamp_run(&self, called: Instant, returned: Instant, converted: Instant) {
         if self.are_timings_wanted() {
-            self.stamps.take(called.saturating_duration_since(self.pushed), None);
-            self.stamps.run([called, returned, converted].map(|at| at.saturating_duration_since(self.pushed)));
+            self.stamps
+                .take(called.saturating_duration_since(self.pushed), None);
+            self.stamps.run(
+                [called, returned, converted].map(|at| at.saturating_duration_since(self.pushed)),
+            );
         }
     }
 
@@ -226,7 +243,11 @@ impl Ticket {
 
     /// What the call holds, for the worker that took it; nothing the second time.
     pub fn unload(&self) -> Freight {
-        self.freight.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+        self.freight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .unwrap_or_default()
     }
 
     /// Whether a worker has taken the call.
@@ -247,7 +268,11 @@ impl Ticket {
 
     /// How long the call may take until its head is answered; then, how long it may take for a chunk.
     pub fn limit(&self) -> Duration {
-        if self.is_streaming() { self.chunk_timeout } else { self.deadline.saturating_duration_since(self.pushed) }
+        if self.is_streaming() {
+            self.chunk_timeout
+        } else {
+            self.deadline.saturating_duration_since(self.pushed)
+        }
     }
 
     /// The worker's side: the head is about to be answered. From now on it is the chunks that have a time limit.
@@ -287,9 +312,9 @@ impl Ticket {
         let ended = self.change(|word| (stage(word) != INTERRUPTING).then(|| at_stage(word, DONE)));
         match ended {
             None => Finish::Interrupting,
-            Some(word) if stage(word) == INTERRUPTED || word & DUE != 0 => {
-                Finish::Interrupted { lost: word & LOST != 0 }
-            }
+            Some(word) if stage(word) == INTERRUPTED || word & DUE != 0 => Finish::Interrupted {
+                lost: word & LOST != 0,
+            },
             Some(_) => Finish::Free,
         }
     }
@@ -315,13 +340,15 @@ impl Ticket {
 
     /// The enforcer's side: from now on the worker counts as lost. False when the call has ended.
     pub fn lose(&self) -> bool {
-        self.change(|word| runs(word).then_some(word | LOST)).is_some()
+        self.change(|word| runs(word).then_some(word | LOST))
+            .is_some()
     }
 
     /// The handler's side, on the worker's thread: opens a shield; shields nest. True when an interruption was sent
     /// before: should it still be on its way, it is to be taken back.
     pub fn shield(&self) -> bool {
-        let before = self.change(|word| (runs(word) && word & SHIELDS != SHIELDS).then(|| word + SHIELD));
+        let before =
+            self.change(|word| (runs(word) && word & SHIELDS != SHIELDS).then(|| word + SHIELD));
         before.is_some_and(|word| stage(word) != RUNNING)
     }
 
@@ -340,9 +367,15 @@ impl Ticket {
             }
             let word = word - SHIELD;
             let strikes = open == SHIELD && word & DUE != 0 && stage(word) != INTERRUPTING;
-            Some(if strikes { at_stage(word & !DUE, INTERRUPTED) } else { word })
+            Some(if strikes {
+                at_stage(word & !DUE, INTERRUPTED)
+            } else {
+                word
+            })
         });
-        before.is_some_and(|word| word & SHIELDS == SHIELD && word & DUE != 0 && stage(word) != INTERRUPTING)
+        before.is_some_and(|word| {
+            word & SHIELDS == SHIELD && word & DUE != 0 && stage(word) != INTERRUPTING
+        })
     }
 
     fn load(&self) -> u64 {
@@ -351,7 +384,9 @@ impl Ticket {
 
     /// Changes the word as `next` says; the word before, or none when `next` has none to give.
     fn change(&self, next: impl FnMut(u64) -> Option<u64>) -> Option<u64> {
-        self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).ok()
+        self.word
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, next)
+            .ok()
     }
 }
 

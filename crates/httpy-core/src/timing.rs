@@ -53,14 +53,17 @@ impl Stamps {
 
     pub(crate) fn take(&self, waited: Duration, attach: Option<Duration>) {
         if let Some(attach) = attach {
-            self.attach.store(nanoseconds(attach.min(waited)), Ordering::Relaxed);
+            self.attach
+                .store(nanoseconds(attach.min(waited)), Ordering::Relaxed);
         }
-        self.taken.store(nanoseconds(waited).max(1), Ordering::Relaxed);
+        self.taken
+            .store(nanoseconds(waited).max(1), Ordering::Relaxed);
     }
 
     pub(crate) fn stamp(&self, step: Step, pushed: Instant) {
         if self.are_wanted() {
-            self.steps[step as usize].store(nanoseconds(pushed.elapsed()).max(1), Ordering::Relaxed);
+            self.steps[step as usize]
+                .store(nanoseconds(pushed.elapsed()).max(1), Ordering::Relaxed);
         }
     }
 
@@ -73,19 +76,31 @@ impl Stamps {
 
     /// What is going on has lasted until now, `elapsed` after the push.
     pub(crate) fn timings(&self, elapsed: Duration) -> Timings {
-        let (taken, attach) = (self.taken.load(Ordering::Relaxed), self.attach.load(Ordering::Relaxed));
+        let (taken, attach) = (
+            self.taken.load(Ordering::Relaxed),
+            self.attach.load(Ordering::Relaxed),
+        );
         if taken == 0 {
-            return Timings { queue: elapsed, ..Timings::default() };
+            return Timings {
+                queue: elapsed,
+                ..Timings::default()
+            };
         }
         let queue = Duration::from_nanos(taken.saturating_sub(attach));
         let (taken, attach) = (Duration::from_nanos(taken), Duration::from_nanos(attach));
         if !self.are_wanted() {
-            return Timings { queue, attach, ..Timings::default() };
+            return Timings {
+                queue,
+                attach,
+                ..Timings::default()
+            };
         }
         let [called, returned, converted] = &self.steps;
         let (called, returned, converted) = (at(called), at(returned), at(converted));
         let before = called.map(|called| called.saturating_sub(taken));
-        let after = converted.zip(returned).map(|(converted, returned)| converted.saturating_sub(returned));
+        let after = converted
+            .zip(returned)
+            .map(|(converted, returned)| converted.saturating_sub(returned));
         Timings {
             queue,
             attach,
@@ -102,7 +117,10 @@ fn at(stamp: &AtomicU64) -> Option<Duration> {
 
 /// Of half a millennium at most.
 fn nanoseconds(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
+    duration
+        .as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 #[cfg(test)]
@@ -125,16 +143,36 @@ mod tests {
 
     #[test]
     fn the_parts_are_told_apart() {
-        let timings = Timings { queue: ms(6), attach: ms(4), convert: Some(ms(5)), run: Some(ms(8)) };
+        let timings = Timings {
+            queue: ms(6),
+            attach: ms(4),
+            convert: Some(ms(5)),
+            run: Some(ms(8)),
+        };
         assert_eq!(stamped([12, 20, 23]).timings(ms(30)), timings);
     }
 
     #[test]
     fn what_goes_on_lasts_until_now_and_what_has_not_begun_is_none() {
-        assert_eq!(Stamps::default().timings(ms(30)), Timings { queue: ms(30), ..Timings::default() });
-        let taken = Timings { queue: ms(6), attach: ms(4), convert: None, run: None };
+        assert_eq!(
+            Stamps::default().timings(ms(30)),
+            Timings {
+                queue: ms(30),
+                ..Timings::default()
+            }
+        );
+        let taken = Timings {
+            queue: ms(6),
+            attach: ms(4),
+            convert: None,
+            run: None,
+        };
         assert_eq!(stamped([0, 0, 0]).timings(ms(30)), taken);
-        let called = Timings { convert: Some(ms(2)), run: Some(ms(18)), ..taken };
+        let called = Timings {
+            convert: Some(ms(2)),
+            run: Some(ms(18)),
+            ..taken
+        };
         assert_eq!(stamped([12, 0, 0]).timings(ms(30)), called);
     }
 
@@ -143,7 +181,13 @@ mod tests {
         let stamps = Stamps::default();
         stamps.take(ms(3), Some(ms(50)));
         stamps.stamp(Step::Called, Instant::now());
-        assert_eq!(stamps.timings(ms(5)), Timings { attach: ms(3), ..Timings::default() });
+        assert_eq!(
+            stamps.timings(ms(5)),
+            Timings {
+                attach: ms(3),
+                ..Timings::default()
+            }
+        );
         stamps.want();
         stamps.stamp(Step::Called, Instant::now());
         assert!(stamps.timings(ms(5)).run.is_some());

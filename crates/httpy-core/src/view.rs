@@ -73,15 +73,21 @@ pub trait View: Sized {
     /// # Errors
     ///
     /// When it could not be looked at.
-    #[expect(clippy::type_complexity, reason = "a name would need a parameter for each of its parts")]
-    fn pairs(&self) -> Result<Option<impl Iterator<Item = Result<(Self, Self), Self::Error>>>, Self::Error>;
+    #[expect(
+        clippy::type_complexity,
+        reason = "a name would need a parameter for each of its parts"
+    )]
+    fn pairs(
+        &self,
+    ) -> Result<Option<impl Iterator<Item = Result<(Self, Self), Self::Error>>>, Self::Error>;
 
     /// The items of a list or a tuple; none where it is neither.
     ///
     /// # Errors
     ///
     /// When it could not be looked at.
-    fn items(&self) -> Result<Option<impl Iterator<Item = Result<Self, Self::Error>>>, Self::Error>;
+    fn items(&self)
+    -> Result<Option<impl Iterator<Item = Result<Self, Self::Error>>>, Self::Error>;
 
     /// Gives `take` the UTF-8 of a `str`, lone surrogates as if they were characters; none where it is no `str`.
     ///
@@ -179,7 +185,9 @@ pub struct Read<V> {
 pub fn read<V: View>(result: &V, on_loop: bool) -> Result<Read<V>, Refusal<V::Error>> {
     let (status, body, headers) = match result.triple().map_err(Refusal::Unread)? {
         Triple::Three(status, body, headers) => (status, body, headers),
-        Triple::Other(count) => return Err(ContractFailure::wrong_count(&result.type_names(), count).into()),
+        Triple::Other(count) => {
+            return Err(ContractFailure::wrong_count(&result.type_names(), count).into());
+        }
         Triple::NoTuple if result.close_coroutine().map_err(Refusal::Unread)? => {
             return Err(ContractFailure::coroutine().into());
         }
@@ -188,12 +196,25 @@ pub fn read<V: View>(result: &V, on_loop: bool) -> Result<Read<V>, Refusal<V::Er
     let status = match status.integer().map_err(Refusal::Unread)? {
         Integer::Number(number) => check_status(number)?,
         Integer::Beyond => return Err(ContractFailure::status_beyond_64_bits().into()),
-        Integer::NoInt => return Err(ContractFailure::status_type(&result.type_names(), &status.type_name()).into()),
+        Integer::NoInt => {
+            return Err(
+                ContractFailure::status_type(&result.type_names(), &status.type_name()).into(),
+            );
+        }
     };
     let (whole, kind) = content(result, &body, on_loop)?;
     let Lines { fields, count } = lines(result, &headers)?;
-    let returned = Returned { status, body: Content::Whole(whole), kind, headers: fields, header_lines: count };
-    Ok(Read { returned, iterator: (kind == BodyKind::Iterator).then_some(body) })
+    let returned = Returned {
+        status,
+        body: Content::Whole(whole),
+        kind,
+        headers: fields,
+        header_lines: count,
+    };
+    Ok(Read {
+        returned,
+        iterator: (kind == BodyKind::Iterator).then_some(body),
+    })
 }
 
 /// The bytes of `chunk`, the `number`th of its body.
@@ -204,17 +225,25 @@ pub fn read<V: View>(result: &V, on_loop: bool) -> Result<Read<V>, Refusal<V::Er
 pub fn read_chunk<V: View>(chunk: &V, number: u64) -> Result<Bytes, Refusal<V::Error>> {
     Err(match chunk.octets().map_err(Refusal::Unread)? {
         Octets::Text(bytes) | Octets::Binary(bytes) => return Ok(bytes),
-        Octets::Unencodable(code_point, index) => ContractFailure::chunk_text(code_point, index, number).into(),
+        Octets::Unencodable(code_point, index) => {
+            ContractFailure::chunk_text(code_point, index, number).into()
+        }
         Octets::NoBytes => ContractFailure::chunk_type(&chunk.type_name(), number).into(),
     })
 }
 
 /// The body's bytes and kind; no bytes of an iterator.
-fn content<V: View>(result: &V, body: &V, on_loop: bool) -> Result<(Bytes, BodyKind), Refusal<V::Error>> {
+fn content<V: View>(
+    result: &V,
+    body: &V,
+    on_loop: bool,
+) -> Result<(Bytes, BodyKind), Refusal<V::Error>> {
     match body.octets().map_err(Refusal::Unread)? {
         Octets::Text(bytes) => return Ok((bytes, BodyKind::Text)),
         Octets::Binary(bytes) => return Ok((bytes, BodyKind::Binary)),
-        Octets::Unencodable(code_point, index) => return Err(ContractFailure::body_text(code_point, index).into()),
+        Octets::Unencodable(code_point, index) => {
+            return Err(ContractFailure::body_text(code_point, index).into());
+        }
         Octets::NoBytes => {}
     }
     if body.is_none() {
@@ -227,7 +256,11 @@ fn content<V: View>(result: &V, body: &V, on_loop: bool) -> Result<(Bytes, BodyK
     if is_async && on_loop {
         return Ok((Bytes::new(), BodyKind::Iterator));
     }
-    let refuse = if is_async { ContractFailure::async_body } else { ContractFailure::body_type };
+    let refuse = if is_async {
+        ContractFailure::async_body
+    } else {
+        ContractFailure::body_type
+    };
     Err(refuse(&result.type_names(), &body.type_name()).into())
 }
 
@@ -243,13 +276,18 @@ fn lines<V: View>(result: &V, headers: &V) -> Result<Lines, Refusal<V::Error>> {
         return Ok(Lines::default());
     }
     let Some(pairs) = headers.pairs().map_err(Refusal::Unread)? else {
-        return Err(ContractFailure::headers_type(&result.type_names(), &headers.type_name()).into());
+        return Err(
+            ContractFailure::headers_type(&result.type_names(), &headers.type_name()).into(),
+        );
     };
     let least = pairs.size_hint().0.min(MAX_HEADER_LINES);
     if least == 0 {
         return Ok(Lines::default());
     }
-    let mut lines = Lines { fields: Fields::with_capacity(least, 256), count: 0 };
+    let mut lines = Lines {
+        fields: Fields::with_capacity(least, 256),
+        count: 0,
+    };
     for pair in pairs {
         let (name, value) = pair.map_err(Refusal::Unread)?;
         let named = name.with_utf8(|name| entry(&mut lines, name, &value))?;
@@ -282,7 +320,12 @@ fn entry<V: View>(lines: &mut Lines, name: &[u8], value: &V) -> Result<(), Refus
 
 /// One line, maybe the first of its name; false where its value is no `str`.
 #[inline]
-fn line<V: View>(lines: &mut Lines, name: &[u8], is_first: bool, value: &V) -> Result<bool, Refusal<V::Error>> {
+fn line<V: View>(
+    lines: &mut Lines,
+    name: &[u8],
+    is_first: bool,
+    value: &V,
+) -> Result<bool, Refusal<V::Error>> {
     let push = |value: &[u8]| {
         lines.count += 1;
         if lines.count > MAX_HEADER_LINES {

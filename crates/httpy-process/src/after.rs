@@ -36,13 +36,35 @@ struct Answered {
 
 impl After {
     /// A call is to be answered. One that is `silent` is not logged when nobody waits for it.
-    pub(crate) fn answer(&mut self, target: TargetId, answer: Answer, outcome: Outcome, silent: bool) {
-        self.answers.push(Answered { target, answer, outcome, silent });
+    pub(crate) fn answer(
+        &mut self,
+        target: TargetId,
+        answer: Answer,
+        outcome: Outcome,
+        silent: bool,
+    ) {
+        self.answers.push(Answered {
+            target,
+            answer,
+            outcome,
+            silent,
+        });
     }
 
     /// Gives the answers, and logs what nobody waited for.
-    pub(crate) fn finish(&mut self, handlers: &[Arc<Handler>], lines: &Lines, late: fn(&str, Outcome)) {
-        for Answered { target, answer, outcome, silent } in self.answers.drain(..) {
+    pub(crate) fn finish(
+        &mut self,
+        handlers: &[Arc<Handler>],
+        lines: &Lines,
+        late: fn(&str, Outcome),
+    ) {
+        for Answered {
+            target,
+            answer,
+            outcome,
+            silent,
+        } in self.answers.drain(..)
+        {
             if let Err(outcome) = answer.send(outcome)
                 && !silent
             {
@@ -51,7 +73,10 @@ impl After {
         }
         for (target, limit) in self.stalled.drain(..) {
             if let Some(handler) = handlers.get(target.index) {
-                lines.say(Notice::Stalled { target: handler.target.clone(), limit });
+                lines.say(Notice::Stalled {
+                    target: handler.target.clone(),
+                    limit,
+                });
             }
         }
         for (target, outcome) in self.late.drain(..) {

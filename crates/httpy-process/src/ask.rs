@@ -52,7 +52,11 @@ pub(crate) fn gone() -> LoadError {
 }
 
 pub(crate) fn internal(message: impl Into<String>) -> LoadError {
-    LoadError { kind: LoadErrorKind::Internal, message: message.into(), exception: None }
+    LoadError {
+        kind: LoadErrorKind::Internal,
+        message: message.into(),
+        exception: None,
+    }
 }
 
 impl Ask {
@@ -62,7 +66,9 @@ impl Ask {
         match self {
             Self::LoadFirst { reply, .. } => drop(reply.try_send(Err(error))),
             Self::Init(reply) => drop(reply.try_send(Err(error))),
-            Self::LoadShutdown { reply: Some(reply), .. } => drop(reply.try_send(Err(error))),
+            Self::LoadShutdown {
+                reply: Some(reply), ..
+            } => drop(reply.try_send(Err(error))),
             Self::Examine(reply) => drop(reply.try_send(Err(error))),
             other => return Some(other),
         }

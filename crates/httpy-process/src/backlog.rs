@@ -28,7 +28,8 @@ impl Backlog {
     pub(crate) fn add(&self, bytes: usize, send: impl FnOnce() -> bool) {
         let mut state = self.lock();
         // One that is larger than all may be comes when nothing else waits.
-        let has_room = state.waiting < MOST_WAITING && (state.waiting == 0 || state.bytes + bytes <= MOST_BYTES);
+        let has_room = state.waiting < MOST_WAITING
+            && (state.waiting == 0 || state.bytes + bytes <= MOST_BYTES);
         // Under the lock: it must not be taken before it is counted.
         if has_room && send() {
             state.waiting += 1;

@@ -8,8 +8,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use httpy_core::frame::PART;
 use httpy_core::{
-    Answer, Broken, Chunks, Content, Fault, Freight, Heartbeat, Job, Outcome, Permits, Reader, Returned, STREAM_BYTES,
-    TargetId, Ticket, Upload, UploadFault, Writer, stream,
+    Answer, Broken, Chunks, Content, Fault, Freight, Heartbeat, Job, Outcome, Permits, Reader,
+    Returned, STREAM_BYTES, TargetId, Ticket, Upload, UploadFault, Writer, stream,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -24,8 +24,20 @@ pub(crate) struct Waiting {
 }
 
 impl From<Job> for Waiting {
-    fn from(Job { target, ticket, answer, slot }: Job) -> Self {
-        Self { target, ticket, answer, slot: Some(slot) }
+    fn from(
+        Job {
+            target,
+            ticket,
+            answer,
+            slot,
+        }: Job,
+    ) -> Self {
+        Self {
+            target,
+            ticket,
+            answer,
+            slot: Some(slot),
+        }
     }
 }
 
@@ -112,10 +124,18 @@ impl Call {
     ) -> Option<(Answer, Outcome)> {
         self.ticket.begin_chunks();
         let (writer, reader) = stream(STREAM_BYTES);
-        let sending = Sending { writer, waker, limited: heartbeat.is_none(), owed: 0, full_since: None };
+        let sending = Sending {
+            writer,
+            waker,
+            limited: heartbeat.is_none(),
+            owed: 0,
+            full_since: None,
+        };
         let before = mem::replace(&mut self.progress, Progress::Streaming(Box::new(sending)));
         self.begin_chunk(now);
-        let Progress::Open(answer) = before else { return None };
+        let Progress::Open(answer) = before else {
+            return None;
+        };
         let body = Content::Stream(Chunks { reader, heartbeat });
         Some((answer, Outcome::Returned(Returned { body, ..returned })))
     }
@@ -123,7 +143,8 @@ impl Call {
     /// From now on Python has its time for one more chunk, or as long as it likes.
     pub(crate) fn begin_chunk(&self, now: Instant) {
         if let Progress::Streaming(sending) = &self.progress {
-            self.ticket.set_due(sending.limited.then(|| now + self.ticket.chunk_timeout));
+            self.ticket
+                .set_due(sending.limited.then(|| now + self.ticket.chunk_timeout));
         }
     }
 
@@ -137,7 +158,17 @@ impl Call {
 
     /// The job as it was before it was sent; none when nobody waits for it.
     pub(crate) fn put_back(self) -> Option<Waiting> {
-        let Self { target, ticket, progress: Progress::Open(answer), permits, body, .. } = self else { return None };
+        let Self {
+            target,
+            ticket,
+            progress: Progress::Open(answer),
+            permits,
+            body,
+            ..
+        } = self
+        else {
+            return None;
+        };
         let body = match body {
             Body::Whole(whole) => Upload::Whole(whole),
             Body::Stream(receiving) => match receiving.put_back() {
@@ -155,7 +186,12 @@ impl Call {
             ticket.finish();
             return None;
         }
-        Some(Waiting { target, ticket, answer, slot: None })
+        Some(Waiting {
+            target,
+            ticket,
+            answer,
+            slot: None,
+        })
     }
 }
 
@@ -165,7 +201,11 @@ impl Sending {
         self.owed += chunk.len();
         if self.writer.write(chunk).ok()? {
             // Not for each small chunk: the other side has more left than is kept back here.
-            return Some(if self.owed >= STREAM_BYTES / 4 { mem::take(&mut self.owed) } else { 0 });
+            return Some(if self.owed >= STREAM_BYTES / 4 {
+                mem::take(&mut self.owed)
+            } else {
+                0
+            });
         }
         self.full_since.get_or_insert(now);
         self.room()
@@ -173,7 +213,10 @@ impl Sending {
 
     /// There may be room again: what is to be acknowledged; none when nobody wants any more.
     pub(crate) fn room(&mut self) -> Option<usize> {
-        match self.writer.poll_ready(&mut Context::from_waker(&self.waker)) {
+        match self
+            .writer
+            .poll_ready(&mut Context::from_waker(&self.waker))
+        {
             Poll::Pending => Some(0),
             Poll::Ready(Ok(())) => {
                 self.full_since = None;
@@ -195,7 +238,15 @@ impl Sending {
 impl Receiving {
     /// The waker is woken when there is something.
     pub(crate) fn new(reader: Reader<UploadFault>, waker: Waker) -> Self {
-        Self { reader, waker, unread: 0, sent: Vec::new(), has_begun: false, rest: Bytes::new(), over: None }
+        Self {
+            reader,
+            waker,
+            unread: 0,
+            sent: Vec::new(),
+            has_begun: false,
+            rest: Bytes::new(),
+            over: None,
+        }
     }
 
     /// What is next, in chunks of [`PART`] at most; pending while there is nothing, or no room, and for ever after the end. What
@@ -212,9 +263,10 @@ impl Receiving {
                 }
                 None => Some(Ok(())),
                 Some(Err(Broken::Failed(fault))) => Some(Err(fault)),
-                Some(Err(Broken::Dropped)) => {
-                    Some(Err(UploadFault { status: 400, text: "the client has gone".to_owned() }))
-                }
+                Some(Err(Broken::Dropped)) => Some(Err(UploadFault {
+                    status: 400,
+                    text: "the client has gone".to_owned(),
+                })),
             };
             if let Some(end) = end {
                 self.over = Some(end.clone());
@@ -248,7 +300,13 @@ impl Receiving {
     ///
     /// Why there is no more, where that was found out already.
     fn put_back(self) -> Result<Reader<UploadFault>, UploadFault> {
-        let Self { mut reader, sent, rest, over, .. } = self;
+        let Self {
+            mut reader,
+            sent,
+            rest,
+            over,
+            ..
+        } = self;
         over.unwrap_or(Ok(()))?;
         for chunk in std::iter::once(rest).chain(sent.into_iter().rev()) {
             reader.put_back(chunk);

@@ -30,7 +30,13 @@ pub(crate) struct Channel {
 
 impl Channel {
     pub(crate) fn new(stream: UnixStream, arrived: BytesMut) -> Self {
-        Self { stream, arrived, batch: Batch::new(), rest: Vec::new(), written: 0 }
+        Self {
+            stream,
+            arrived,
+            batch: Batch::new(),
+            rest: Vec::new(),
+            written: 0,
+        }
     }
 
     /// Ready when something has arrived, with false at the end; else the task is woken then.
@@ -86,7 +92,8 @@ impl Channel {
     pub(crate) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.written < self.rest.len() {
-                let written = Pin::new(&mut self.stream).poll_write(context, &self.rest[self.written..]);
+                let written =
+                    Pin::new(&mut self.stream).poll_write(context, &self.rest[self.written..]);
                 self.written += ready!(written)?;
                 continue;
             }
@@ -96,7 +103,8 @@ impl Channel {
                 return Poll::Ready(Ok(()));
             }
             // While nothing of a frame is written, it may take more messages.
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, self.batch.as_bytes()))?;
+            let written =
+                ready!(Pin::new(&mut self.stream).poll_write(context, self.batch.as_bytes()))?;
             if written == self.batch.as_bytes().len() {
                 self.batch.clear();
             } else {

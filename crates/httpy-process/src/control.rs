@@ -5,10 +5,12 @@ use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use httpy_core::frame::{Command, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks};
+use httpy_core::frame::{
+    Command, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks,
+};
 use httpy_core::{
-    Lane, LoadError, LoadErrorKind, Loaded, LoopMember, Member, Notice, Roster, Slow, Standing, TargetId, Wants, Work,
-    log,
+    Lane, LoadError, LoadErrorKind, Loaded, LoopMember, Member, Notice, Roster, Slow, Standing,
+    TargetId, Wants, Work, log,
 };
 
 use crate::ask::{Ask, gone, internal};
@@ -37,40 +39,66 @@ impl Dispatch {
                 self.ask_one(Ask::Init(reply), Question::Init(&target));
             }
             Deed::LoadShutdown(target, reply) => {
-                let ask = Ask::LoadShutdown { target: target.clone(), reply: Some(reply) };
+                let ask = Ask::LoadShutdown {
+                    target: target.clone(),
+                    reply: Some(reply),
+                };
                 self.ask_one(ask, Question::LoadShutdown(&target));
             }
             Deed::Examine(reply) => self.ask_one(Ask::Examine(reply), Question::Examine),
             Deed::LogLevel => {
                 let level = Command::LogLevel(log::python_level());
-                self.workers.iter_mut().flatten().for_each(|worker| worker.command(&level));
+                self.workers
+                    .iter_mut()
+                    .flatten()
+                    .for_each(|worker| worker.command(&level));
             }
-            Deed::Enforce { target, ticket, answered } => self.watch(target, &ticket, answered),
+            Deed::Enforce {
+                target,
+                ticket,
+                answered,
+            } => self.watch(target, &ticket, answered),
             Deed::TellSlow { ticket, slow } => {
                 let place = self.find(&ticket);
                 let found = place.and_then(|place| Some((place, self.worker(place.worker)?)));
                 match found {
                     // What was sent ahead waits there as it would here.
                     Some((place, worker)) if place.id > worker.mark(place.lane) => {
-                        self.say(Notice::Slow { call: Slow { taken: false, ..slow }, stack: None });
+                        self.say(Notice::Slow {
+                            call: Slow {
+                                taken: false,
+                                ..slow
+                            },
+                            stack: None,
+                        });
                     }
                     Some((Place { lane, id, .. }, worker)) => {
-                        let notice = Box::new(Notice::Slow { call: slow, stack: None });
+                        let notice = Box::new(Notice::Slow {
+                            call: slow,
+                            stack: None,
+                        });
                         worker.ask(Ask::Stack { lane, id, notice }, Question::Stacks);
                     }
-                    None => self.say(Notice::Slow { call: slow, stack: None }),
+                    None => self.say(Notice::Slow {
+                        call: slow,
+                        stack: None,
+                    }),
                 }
             }
             Deed::Stacks(sender) => {
                 let count = self.workers.iter().flatten().count();
-                let Some(number) = self.gatherings.stacks(count, sender) else { return };
+                let Some(number) = self.gatherings.stacks(count, sender) else {
+                    return;
+                };
                 for worker in self.workers.iter_mut().flatten() {
                     worker.ask(Ask::Stacks(number), Question::Stacks);
                 }
             }
             Deed::Figures(sender) => {
                 let count = self.workers.iter().flatten().count();
-                let Some(number) = self.gatherings.figures(count, sender) else { return };
+                let Some(number) = self.gatherings.figures(count, sender) else {
+                    return;
+                };
                 for worker in self.workers.iter_mut().flatten() {
                     worker.ask(Ask::Figures(number), Question::Figures);
                 }
@@ -82,7 +110,11 @@ impl Dispatch {
 
     /// Asks one worker.
     fn ask_one(&mut self, ask: Ask, question: Question<'_>) {
-        let worker = self.workers.iter_mut().flatten().find(|worker| !worker.stopping);
+        let worker = self
+            .workers
+            .iter_mut()
+            .flatten()
+            .find(|worker| !worker.stopping);
         match worker {
             Some(worker) => worker.ask(ask, question),
             None => drop(ask.fail(internal("no worker process is there"))),
@@ -94,13 +126,24 @@ impl Dispatch {
         while !self.is_loading
             && let Some(Deed::Load(target, reply)) = self.loads.pop_front()
         {
-            if let Some(index) = self.handlers.iter().position(|handler| handler.target == target) {
+            if let Some(index) = self
+                .handlers
+                .iter()
+                .position(|handler| handler.target == target)
+            {
                 drop(reply.try_send(Ok(loaded(index, &self.handlers[index]))));
                 continue;
             }
             self.is_loading = true;
-            let ask = Ask::LoadFirst { target: target.clone(), reply };
-            let worker = self.workers.iter_mut().flatten().find(|worker| !worker.stopping);
+            let ask = Ask::LoadFirst {
+                target: target.clone(),
+                reply,
+            };
+            let worker = self
+                .workers
+                .iter_mut()
+                .flatten()
+                .find(|worker| !worker.stopping);
             match worker {
                 Some(worker) => worker.ask(ask, Question::Load(&target)),
                 None => {
@@ -121,7 +164,10 @@ impl Dispatch {
         // The filters of the host's log may have changed since it was started.
         worker.command(&Command::LogLevel(log::python_level()));
         for target in &self.shutdown {
-            let ask = Ask::LoadShutdown { target: target.clone(), reply: None };
+            let ask = Ask::LoadShutdown {
+                target: target.clone(),
+                reply: None,
+            };
             worker.ask(ask, Question::LoadShutdown(target));
         }
     }
@@ -131,8 +177,14 @@ impl Dispatch {
     /// # Errors
     ///
     /// Why the connection is at its end.
-    pub(crate) fn read_control(&mut self, seat: usize, context: &mut Context<'_>) -> Result<bool, Reason> {
-        let Some(worker) = &mut self.workers[seat] else { return Ok(false) };
+    pub(crate) fn read_control(
+        &mut self,
+        seat: usize,
+        context: &mut Context<'_>,
+    ) -> Result<bool, Reason> {
+        let Some(worker) = &mut self.workers[seat] else {
+            return Ok(false);
+        };
         let (mut any, mut open) = (false, true);
         while open && let Poll::Ready(read) = worker.control.poll_read(context) {
             open = read.is_ok_and(|open| open);
@@ -150,7 +202,9 @@ impl Dispatch {
     }
 
     fn notified(&mut self, seat: usize, notification: Notification<'_>) -> Result<(), Reason> {
-        let Some(worker) = &mut self.workers[seat] else { return Ok(()) };
+        let Some(worker) = &mut self.workers[seat] else {
+            return Ok(());
+        };
         match notification {
             Notification::Read { lane, id, bytes } => worker.has_read(lane, id, bytes),
             Notification::Log(record) => {
@@ -162,16 +216,33 @@ impl Dispatch {
                 let ask = worker.asks.remove(&seq).ok_or_else(|| unasked(seq))?;
                 self.answered(seat, ask, &value)
             }
-            Notification::Error { seq, kind, message, exception } => {
+            Notification::Error {
+                seq,
+                kind,
+                message,
+                exception,
+            } => {
                 let ask = worker.asks.remove(&seq).ok_or_else(|| unasked(seq))?;
-                self.failed(seat, ask, LoadError { kind: LoadErrorKind::named(&kind), message, exception })
+                self.failed(
+                    seat,
+                    ask,
+                    LoadError {
+                        kind: LoadErrorKind::named(&kind),
+                        message,
+                        exception,
+                    },
+                )
             }
-            Notification::Hello(_) | Notification::Ready => Err(broken("that it has started, once more".to_owned())),
+            Notification::Hello(_) | Notification::Ready => {
+                Err(broken("that it has started, once more".to_owned()))
+            }
         }
     }
 
     fn answered(&mut self, seat: usize, ask: Ask, value: &Value<'_>) -> Result<(), Reason> {
-        let Some(worker) = &mut self.workers[seat] else { return Ok(()) };
+        let Some(worker) = &mut self.workers[seat] else {
+            return Ok(());
+        };
         match ask {
             Ask::LoadFirst { target, reply } => {
                 let given = Given::read(value)?;
@@ -185,7 +256,10 @@ impl Dispatch {
                     return Ok(());
                 }
                 if given.index != self.handlers.len() {
-                    return Err(broken(format!("{} for the number of a handler", given.index)));
+                    return Err(broken(format!(
+                        "{} for the number of a handler",
+                        given.index
+                    )));
                 }
                 worker.handlers = given.index + 1;
                 self.loaded_first(seat, given.index, handler, reply);
@@ -193,10 +267,14 @@ impl Dispatch {
             }
             Ask::Load { target, index } => {
                 let given = Given::read(value)?;
-                let known =
-                    self.handlers.get(index).filter(|known| known.as_ref() == &Handler::new(target.clone(), &given));
+                let known = self
+                    .handlers
+                    .get(index)
+                    .filter(|known| known.as_ref() == &Handler::new(target.clone(), &given));
                 if given.index != index || known.is_none() {
-                    return Err(broken(format!("that {target} is another handler than in other workers")));
+                    return Err(broken(format!(
+                        "that {target} is another handler than in other workers"
+                    )));
                 }
                 worker.handlers = index + 1;
                 self.settle_load();
@@ -209,8 +287,13 @@ impl Dispatch {
             Ask::LoadShutdown { target, reply } => {
                 if let Some(reply) = reply {
                     for (other, worker) in self.workers.iter_mut().enumerate() {
-                        let Some(worker) = worker.as_mut().filter(|_| other != seat) else { continue };
-                        let ask = Ask::LoadShutdown { target: target.clone(), reply: None };
+                        let Some(worker) = worker.as_mut().filter(|_| other != seat) else {
+                            continue;
+                        };
+                        let ask = Ask::LoadShutdown {
+                            target: target.clone(),
+                            reply: None,
+                        };
                         worker.ask(ask, Question::LoadShutdown(&target));
                     }
                     self.shutdown.push(target);
@@ -235,7 +318,9 @@ impl Dispatch {
             }
             Ask::Stack { lane, id, notice } => {
                 // Also where its call has ended since: an interruption that was sent along has come first then.
-                let found = stacks(value)?.into_iter().find(|(of_lane, of_id, _)| (*of_lane, *of_id) == (lane, id));
+                let found = stacks(value)?
+                    .into_iter()
+                    .find(|(of_lane, of_id, _)| (*of_lane, *of_id) == (lane, id));
                 self.say(with_stack(*notice, found.map(|(_, _, text)| text)));
                 Ok(())
             }
@@ -246,7 +331,9 @@ impl Dispatch {
             Ask::Blocked => {
                 let handlers = &self.handlers;
                 let name = |index| {
-                    handlers.get(index).map_or_else(String::new, |handler: &Arc<Handler>| handler.target.clone())
+                    handlers
+                        .get(index)
+                        .map_or_else(String::new, |handler: &Arc<Handler>| handler.target.clone())
                 };
                 if let Some(notice) = worker.kept(blocked(value)?, name) {
                     self.lines.say(notice);
@@ -276,7 +363,9 @@ impl Dispatch {
         let handler = self.shared.add(handler);
         self.handlers = self.shared.all();
         for (other, worker) in self.workers.iter_mut().enumerate() {
-            let Some(worker) = worker.as_mut().filter(|_| other != seat) else { continue };
+            let Some(worker) = worker.as_mut().filter(|_| other != seat) else {
+                continue;
+            };
             let target = handler.target.clone();
             worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
         }
@@ -287,7 +376,11 @@ impl Dispatch {
     /// Tells that a handler is loaded, when every worker has it.
     pub(crate) fn settle_load(&mut self) {
         let lacks = |index: usize| {
-            let mut workers = self.workers.iter().flatten().filter(|worker| !worker.stopping);
+            let mut workers = self
+                .workers
+                .iter()
+                .flatten()
+                .filter(|worker| !worker.stopping);
             workers.any(|worker| worker.handlers <= index)
         };
         if let Some((index, reply)) = self.loading.take_if(|(index, _)| !lacks(*index)) {
@@ -300,7 +393,9 @@ impl Dispatch {
     fn failed(&mut self, seat: usize, ask: Ask, error: LoadError) -> Result<(), Reason> {
         if let Ask::Load { target, .. } = &ask {
             // Jobs for it would never be taken here.
-            return Err(broken(format!("that {target}, which others have loaded, cannot be loaded: {error}")));
+            return Err(broken(format!(
+                "that {target}, which others have loaded, cannot be loaded: {error}"
+            )));
         }
         if matches!(ask, Ask::Recall)
             && let Some(worker) = &mut self.workers[seat]
@@ -335,10 +430,23 @@ impl Dispatch {
         let now = Instant::now();
         let workers = self.workers.iter().flatten();
         let members = workers.clone().map(|worker| {
-            let oldest = worker.lanes.iter().flat_map(|traffic| traffic.calls.values()).min_by_key(|call| call.sent);
+            let oldest = worker
+                .lanes
+                .iter()
+                .flat_map(|traffic| traffic.calls.values())
+                .min_by_key(|call| call.sent);
             let work = oldest.map(|call| self.work(call));
-            let standing = if work.is_some() { Standing::Working } else { Standing::Idle };
-            Member { number: worker.number, name: worker.name.clone(), standing, work }
+            let standing = if work.is_some() {
+                Standing::Working
+            } else {
+                Standing::Idle
+            };
+            Member {
+                number: worker.number,
+                name: worker.name.clone(),
+                standing,
+                work,
+            }
         });
         let has_gil = workers.clone().all(|worker| worker.has_gil);
         let loops = workers.filter_map(|worker| {
@@ -357,28 +465,57 @@ impl Dispatch {
                 lag: rounds.lag.max(blocked_for),
                 blocked_for,
                 blocked_by: keeps.map(|call| self.work(call)),
-                oldest: calls.into_iter().take(MOST_OLDEST).map(|call| self.work(call)).collect(),
+                oldest: calls
+                    .into_iter()
+                    .take(MOST_OLDEST)
+                    .map(|call| self.work(call))
+                    .collect(),
             })
         });
-        Roster { jobs: self.jobs(), has_gil, members: members.collect(), loops: loops.collect() }
+        Roster {
+            jobs: self.jobs(),
+            has_gil,
+            members: members.collect(),
+            loops: loops.collect(),
+        }
     }
 
     fn work(&self, call: &Call) -> Work {
-        let target = self.handlers.get(call.target.index).map_or_else(String::new, |it| it.target.clone());
-        Work { target, ticket: Arc::clone(&call.ticket) }
+        let target = self
+            .handlers
+            .get(call.target.index)
+            .map_or_else(String::new, |it| it.target.clone());
+        Work {
+            target,
+            ticket: Arc::clone(&call.ticket),
+        }
     }
 }
 
 fn loaded(index: usize, handler: &Handler) -> Loaded {
-    Loaded { id: TargetId { index, lane: handler.lane }, reads_stream: handler.wants == Wants::Stream }
+    Loaded {
+        id: TargetId {
+            index,
+            lane: handler.lane,
+        },
+        reads_stream: handler.wants == Wants::Stream,
+    }
 }
 
 fn with_stack(notice: Notice, text: Option<String>) -> Notice {
     match notice {
         Notice::Overdue { call, shielded, .. } => match text {
-            Some(stack) => Notice::Overdue { call, stack, shielded },
+            Some(stack) => Notice::Overdue {
+                call,
+                stack,
+                shielded,
+            },
             // It has ended by itself in this moment, or never began.
-            None => Notice::Late { target: call.target, limit: call.limit, streaming: call.streaming },
+            None => Notice::Late {
+                target: call.target,
+                limit: call.limit,
+                streaming: call.streaming,
+            },
         },
         Notice::Cancelled { call, .. } => Notice::Cancelled { call, stack: text },
         Notice::Slow { call, .. } => Notice::Slow { call, stack: text },
@@ -388,5 +525,7 @@ fn with_stack(notice: Notice, text: Option<String>) -> Notice {
 
 #[cold]
 fn unasked(seq: u64) -> Reason {
-    broken(format!("an answer to question {seq}, which it was not asked"))
+    broken(format!(
+        "an answer to question {seq}, which it was not asked"
+    ))
 }

@@ -21,7 +21,11 @@ pub(crate) enum Deed {
     /// Examine one worker's interpreter.
     Examine(SyncSender<Result<String, LoadError>>),
     /// Free the worker of a call that nobody waits for.
-    Enforce { target: TargetId, ticket: Arc<Ticket>, answered: bool },
+    Enforce {
+        target: TargetId,
+        ticket: Arc<Ticket>,
+        answered: bool,
+    },
     /// Tell of a call that takes long.
     TellSlow { ticket: Arc<Ticket>, slow: Slow },
     /// Read the stacks of all calls that are in handlers.

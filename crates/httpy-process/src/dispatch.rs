@@ -143,7 +143,9 @@ impl Dispatch {
     fn take_orders(&mut self, context: &mut Context<'_>) -> bool {
         let mut any = false;
         while let Some(orders) = &mut self.orders {
-            let Poll::Ready(order) = orders.poll_recv(context) else { break };
+            let Poll::Ready(order) = orders.poll_recv(context) else {
+                break;
+            };
             any = true;
             match order {
                 None => self.orders = None,
@@ -181,7 +183,9 @@ impl Dispatch {
     fn stop(&mut self) {
         let (closed, waits) = (self.left.closed, self.jobs() + self.left.jobs.len() > 0);
         for id in std::mem::take(&mut self.stops) {
-            let Some(worker) = self.worker(id) else { continue };
+            let Some(worker) = self.worker(id) else {
+                continue;
+            };
             if closed && (waits || worker.under_way() > 0) {
                 self.stops.push(id);
                 continue;
@@ -213,12 +217,16 @@ impl Dispatch {
     fn read(&mut self, context: &mut Context<'_>, now: Instant) -> bool {
         let mut any = false;
         for seat in 0..self.workers.len() {
-            let Some(worker) = &mut self.workers[seat] else { continue };
+            let Some(worker) = &mut self.workers[seat] else {
+                continue;
+            };
             // What a call has logged comes before its reply, by another way: with the reply in hand, it is there.
             any |= worker.receive(context);
             let read = self.read_control(seat, context).and_then(|control| {
                 any |= control;
-                self.workers[seat].as_mut().map_or(Ok(()), |worker| worker.read(now, &mut self.after))
+                self.workers[seat]
+                    .as_mut()
+                    .map_or(Ok(()), |worker| worker.read(now, &mut self.after))
             });
             if let Err(reason) = read {
                 any = true;
@@ -242,7 +250,9 @@ impl Dispatch {
 
     /// Ends the connection to a worker. What it had written before is still read.
     pub(crate) fn end(&mut self, seat: usize, reason: Reason) {
-        let Some(mut worker) = self.workers[seat].take() else { return };
+        let Some(mut worker) = self.workers[seat].take() else {
+            return;
+        };
         if matches!(reason, Reason::Closed) {
             worker.read_rest(&mut self.after);
         }
@@ -261,8 +271,14 @@ impl Dispatch {
                 let target = next.target;
                 let rooms = self.workers.iter_mut().flatten();
                 let rooms = rooms.filter_map(|worker| Some((worker.room(target, now)?, worker)));
-                let Some((_, worker)) = rooms.min_by_key(|(calls, _)| *calls) else { break };
-                let (Some(next), Some(handler)) = (waiting.pop_front(), self.handlers.get(target.index)) else { break };
+                let Some((_, worker)) = rooms.min_by_key(|(calls, _)| *calls) else {
+                    break;
+                };
+                let (Some(next), Some(handler)) =
+                    (waiting.pop_front(), self.handlers.get(target.index))
+                else {
+                    break;
+                };
                 worker.send(next, handler, now, &mut self.after);
             }
         }
@@ -277,8 +293,12 @@ impl Dispatch {
     /// Sets the timer for whatever is to be looked at next; false when it has rung already.
     fn sleeps(&mut self, context: &mut Context<'_>, now: Instant) -> bool {
         let looks = self.workers.iter_mut().flatten();
-        let looks = looks.flat_map(|worker| [worker.look(now), worker.look_round(now)]).flatten();
-        let next = looks.chain(self.watched.iter().map(|watched| watched.next)).min();
+        let looks = looks
+            .flat_map(|worker| [worker.look(now), worker.look_round(now)])
+            .flatten();
+        let next = looks
+            .chain(self.watched.iter().map(|watched| watched.next))
+            .min();
         // What `look` has told the workers.
         self.write(context, now);
         let Some(next) = next else {
@@ -304,11 +324,16 @@ impl Dispatch {
 
     /// The worker of this number, while it lives.
     pub(crate) fn worker(&mut self, id: WorkerId) -> Option<&mut Worker> {
-        self.workers.iter_mut().flatten().find(|worker| worker.id == id)
+        self.workers
+            .iter_mut()
+            .flatten()
+            .find(|worker| worker.id == id)
     }
 
     pub(crate) fn seat(&self, id: WorkerId) -> Option<usize> {
-        self.workers.iter().position(|worker| worker.as_ref().is_some_and(|worker| worker.id == id))
+        self.workers
+            .iter()
+            .position(|worker| worker.as_ref().is_some_and(|worker| worker.id == id))
     }
 
     pub(crate) fn jobs(&self) -> usize {

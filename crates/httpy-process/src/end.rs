@@ -26,14 +26,32 @@ impl Worker {
                     after.back.extend(call.put_back());
                     continue;
                 }
-                let target = handlers.get(call.target.index).map_or_else(String::new, |it| it.target.clone());
+                let target = handlers
+                    .get(call.target.index)
+                    .map_or_else(String::new, |it| it.target.clone());
                 let route = call.ticket.call.details.route.clone();
-                running.push(Running { target, route, elapsed: call.ticket.pushed.elapsed() });
-                let text = format!("its worker process, {} ({}), {}", self.name, self.pid, died(&reason));
+                running.push(Running {
+                    target,
+                    route,
+                    elapsed: call.ticket.pushed.elapsed(),
+                });
+                let text = format!(
+                    "its worker process, {} ({}), {}",
+                    self.name,
+                    self.pid,
+                    died(&reason)
+                );
                 if matches!(call.progress, Progress::Open(_)) {
                     end(call, Outcome::Crashed(text), after);
                 } else {
-                    end_stream(call, Ending { fault: Some(Fault::Crashed(text)), closing: None }, after);
+                    end_stream(
+                        call,
+                        Ending {
+                            fault: Some(Fault::Crashed(text)),
+                            closing: None,
+                        },
+                        after,
+                    );
                 }
             }
         }

@@ -20,18 +20,29 @@ impl Dispatch {
         let worker = self.workers.get(ticket.seat()?.0)?.as_ref()?;
         LANES.into_iter().find_map(|lane| {
             let id = worker.lanes[index(lane)].number_of(ticket)?;
-            Some(Place { worker: worker.id, lane, id })
+            Some(Place {
+                worker: worker.id,
+                lane,
+                id,
+            })
         })
     }
 
     /// Nobody waits for a call any more.
     pub(crate) fn watch(&mut self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) {
         let now = Instant::now();
-        let name = self.handlers.get(target.index).map_or_else(String::new, |handler| handler.target.clone());
+        let name = self
+            .handlers
+            .get(target.index)
+            .map_or_else(String::new, |handler| handler.target.clone());
         let Some(place) = self.find(ticket) else {
             if answered {
                 let (limit, streaming) = (ticket.limit(), ticket.is_streaming());
-                self.say(Notice::Late { target: name, limit, streaming });
+                self.say(Notice::Late {
+                    target: name,
+                    limit,
+                    streaming,
+                });
             }
             return;
         };
@@ -58,7 +69,9 @@ impl Dispatch {
         let mut kept = Vec::with_capacity(watched.len());
         for mut watched in watched.drain(..) {
             let (Place { worker, lane, id }, lost_after) = (watched.place, self.lost_after);
-            let still = self.worker(worker).filter(|worker| worker.lanes[index(lane)].calls.contains_key(&id));
+            let still = self
+                .worker(worker)
+                .filter(|worker| worker.lanes[index(lane)].calls.contains_key(&id));
             let Some(worker) = still else {
                 if let Some(notice) = watched.over() {
                     self.say(notice);
@@ -86,7 +99,11 @@ impl Dispatch {
                     worker.cancel(lane, id);
                 }
                 Strike::Unblock => {
-                    if worker.rounds.silent_for(now).is_some_and(|silent_for| silent_for >= GRACE) {
+                    if worker
+                        .rounds
+                        .silent_for(now)
+                        .is_some_and(|silent_for| silent_for >= GRACE)
+                    {
                         worker.interrupt(lane, id);
                     }
                 }
@@ -109,6 +126,13 @@ impl Dispatch {
 fn ask_stack(worker: &mut Worker, watched: &Watched, notice: Option<Notice>) {
     if let Some(notice) = notice {
         let Place { lane, id, .. } = watched.place;
-        worker.ask(Ask::Stack { lane, id, notice: Box::new(notice) }, Question::Stacks);
+        worker.ask(
+            Ask::Stack {
+                lane,
+                id,
+                notice: Box::new(notice),
+            },
+            Question::Stacks,
+        );
     }
 }

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use httpy_core::{
-    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, Roster, Slow, Stack,
-    StartError, TargetId, Ticket, log,
+    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, Roster,
+    Slow, Stack, StartError, TargetId, Ticket, log,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -59,7 +59,11 @@ impl Processes {
     pub fn start(options: ProcessOptions, listener: Listener) -> Result<Self, StartError> {
         let options = Arc::new(options);
         let lines = Lines::start(listener.notice).map_err(StartError::Thread)?;
-        let (hub, handlers, board) = (Arc::<Hub>::default(), Arc::<Handlers>::default(), Arc::<Board>::default());
+        let (hub, handlers, board) = (
+            Arc::<Hub>::default(),
+            Arc::<Handlers>::default(),
+            Arc::<Board>::default(),
+        );
         // Before the first worker is told which levels are wanted.
         let watch = log::watch({
             let hub = Arc::downgrade(&hub);
@@ -70,44 +74,76 @@ impl Processes {
             }
         });
         let (sender, receiver) = sync_channel(1);
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StartError::Thread)?;
         let handle = runtime.handle().clone();
         let begin = {
-            let (options, hub, board, lines) = (options.clone(), hub.clone(), board.clone(), lines.clone());
+            let (options, hub, board, lines) =
+                (options.clone(), hub.clone(), board.clone(), lines.clone());
             move || {
                 runtime.block_on(async {
                     let (orders, received) = tokio::sync::mpsc::channel(ORDERS);
-                    let setup = Setup::new(options.clone(), handlers.clone(), lines.clone(), orders);
+                    let setup =
+                        Setup::new(options.clone(), handlers.clone(), lines.clone(), orders);
                     match Supervisor::start(setup) {
                         Ok((supervisor, up)) => {
                             tokio::spawn(async move {
-                                let up = up
-                                    .await
-                                    .unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())));
+                                let up = up.await.unwrap_or_else(|_| {
+                                    Err(Failure::Process("its thread has ended".to_owned()))
+                                });
                                 // The one who waits is there.
                                 drop(sender.send(up.map(|()| supervisor)));
                             });
                         }
                         Err(failure) => return drop(sender.send(Err(failure))),
                     }
-                    let mut dispatch = Dispatch::new(&options, hub, handlers, received, board, lines, listener.late);
-                    tokio::task::coop::unconstrained(poll_fn(|context| dispatch.poll(context))).await;
+                    let mut dispatch = Dispatch::new(
+                        &options,
+                        hub,
+                        handlers,
+                        received,
+                        board,
+                        lines,
+                        listener.late,
+                    );
+                    tokio::task::coop::unconstrained(poll_fn(|context| dispatch.poll(context)))
+                        .await;
                 });
             }
         };
-        thread::Builder::new().name("httpy-processes".to_owned()).spawn(begin).map_err(StartError::Thread)?;
-        let supervisor =
-            receiver.recv().unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())))?;
+        thread::Builder::new()
+            .name("httpy-processes".to_owned())
+            .spawn(begin)
+            .map_err(StartError::Thread)?;
+        let supervisor = receiver
+            .recv()
+            .unwrap_or_else(|_| Err(Failure::Process("its thread has ended".to_owned())))?;
         let supervisor = Mutex::new(Some(Arc::new(supervisor)));
-        Ok(Self { hub, supervisor, runtime: handle, board, lines, options, watch })
+        Ok(Self {
+            hub,
+            supervisor,
+            runtime: handle,
+            board,
+            lines,
+            options,
+            watch,
+        })
     }
 
     fn supervisor(&self) -> Option<Arc<Supervisor>> {
-        self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.supervisor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits for the answer to a deed.
-    fn wait<T>(&self, deed: impl FnOnce(SyncSender<Result<T, LoadError>>) -> Deed) -> Result<T, LoadError> {
+    fn wait<T>(
+        &self,
+        deed: impl FnOnce(SyncSender<Result<T, LoadError>>) -> Deed,
+    ) -> Result<T, LoadError> {
         let (sender, receiver) = sync_channel(1);
         if !self.hub.ask(deed(sender)) {
             return Err(ended());
@@ -141,23 +177,51 @@ impl Execute for Processes {
     }
 
     fn enforce(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
-        ticket.seat().is_some() && self.hub.ask(Deed::Enforce { target, ticket: Arc::clone(ticket), answered })
+        ticket.seat().is_some()
+            && self.hub.ask(Deed::Enforce {
+                target,
+                ticket: Arc::clone(ticket),
+                answered,
+            })
     }
 
     fn tell_slow(&self, _: TargetId, ticket: &Arc<Ticket>, slow: Slow) {
-        self.hub.ask(Deed::TellSlow { ticket: Arc::clone(ticket), slow });
+        self.hub.ask(Deed::TellSlow {
+            ticket: Arc::clone(ticket),
+            slow,
+        });
     }
 
     fn health(&self) -> Health {
         let Some(standing) = self.supervisor().map(|supervisor| supervisor.standing()) else {
             let replacements = self.options.replacements;
-            return Health { workers_max: 0, lost: replacements, replacements, held_for: None };
+            return Health {
+                workers_max: 0,
+                lost: replacements,
+                replacements,
+                held_for: None,
+            };
         };
-        let Standing { wanted, ready, deaths, replacements, .. } = standing;
+        let Standing {
+            wanted,
+            ready,
+            deaths,
+            replacements,
+            ..
+        } = standing;
         // Without any worker nothing should come here, however few have died.
         // And no more of them than would say that nobody can come back: others always do.
-        let lost = if ready == 0 { replacements.max(1) } else { deaths.min(replacements) };
-        Health { workers_max: wanted, lost, replacements, held_for: None }
+        let lost = if ready == 0 {
+            replacements.max(1)
+        } else {
+            deaths.min(replacements)
+        };
+        Health {
+            workers_max: wanted,
+            lost,
+            replacements,
+            held_for: None,
+        }
     }
 
     fn roster(&self) -> Roster {
@@ -167,7 +231,12 @@ impl Execute for Processes {
         let roster = receiver.recv_timeout(LOOK_AROUND);
         // For the next time.
         self.hub.ask(Deed::Figures(None));
-        roster.unwrap_or_else(|_| Roster { jobs: 0, has_gil: true, members: Vec::new(), loops: Vec::new() })
+        roster.unwrap_or_else(|_| Roster {
+            jobs: 0,
+            has_gil: true,
+            members: Vec::new(),
+            loops: Vec::new(),
+        })
     }
 
     fn stacks(&self) -> oneshot::Receiver<Vec<Stack>> {
@@ -193,12 +262,19 @@ impl Execute for Processes {
         self.wait(Deed::Examine)
     }
 
-    fn reload(&self, init: Option<String>, accept: Accept) -> oneshot::Receiver<Result<(), LoadError>> {
+    fn reload(
+        &self,
+        init: Option<String>,
+        accept: Accept,
+    ) -> oneshot::Receiver<Result<(), LoadError>> {
         let (sender, receiver) = oneshot::channel();
         let supervisor = self.supervisor();
         self.runtime.spawn(async move {
             let done = match supervisor {
-                Some(supervisor) => supervisor.reload(init, accept).await.map_err(LoadError::from),
+                Some(supervisor) => supervisor
+                    .reload(init, accept)
+                    .await
+                    .map_err(LoadError::from),
                 None => Err(ended()),
             };
             // Fails where nobody waits any more.
@@ -213,8 +289,14 @@ impl Execute for Processes {
     }
 
     fn shut_down(&self, limit: Duration, done: Box<dyn FnOnce(ExitReport) + Send>) -> bool {
-        let taken = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(supervisor) = taken else { return false };
+        let taken = self
+            .supervisor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(supervisor) = taken else {
+            return false;
+        };
         self.hub.close();
         let (board, lines) = (Arc::clone(&self.board), self.lines.clone());
         let runtime = self.runtime.clone();
@@ -226,7 +308,10 @@ impl Execute for Processes {
                 lines.last(Box::new(move || done(report))).await;
             });
         };
-        thread::Builder::new().name("httpy-shutdown".to_owned()).spawn(ends).is_ok()
+        thread::Builder::new()
+            .name("httpy-shutdown".to_owned())
+            .spawn(ends)
+            .is_ok()
     }
 }
 
@@ -239,6 +324,8 @@ impl Drop for Processes {
 
 impl fmt::Debug for Processes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Processes").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Processes")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }

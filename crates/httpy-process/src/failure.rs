@@ -47,7 +47,11 @@ impl From<Failure> for LoadError {
             Failure::Load(error) => error,
             other => {
                 let message = StartError::from(other).to_string();
-                Self { kind: LoadErrorKind::Internal, message, exception: None }
+                Self {
+                    kind: LoadErrorKind::Internal,
+                    message,
+                    exception: None,
+                }
             }
         }
     }
@@ -63,7 +67,9 @@ impl fmt::Display for Failure {
                     None => Ok(()),
                 }
             }
-            Self::Venv { dir, problem } => write!(f, "virtual environment {}: {problem}", dir.display()),
+            Self::Venv { dir, problem } => {
+                write!(f, "virtual environment {}: {problem}", dir.display())
+            }
             Self::Process(message) => f.write_str(message),
         }
     }
@@ -76,11 +82,15 @@ pub(crate) struct Exit(pub(crate) Option<ExitStatus>);
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Where the host ignores the ends of its children, nobody is told how they were.
-        let Some(status) = self.0 else { return f.write_str("has ended in a way that is not to be known") };
+        let Some(status) = self.0 else {
+            return f.write_str("has ended in a way that is not to be known");
+        };
         match (status.code(), status.signal()) {
             (Some(code), _) => write!(f, "ended with exit status {code}"),
             (None, Some(signal)) => match signal_name(signal) {
-                Some("SIGKILL") => f.write_str("was killed by SIGKILL, as the system does when memory is short"),
+                Some("SIGKILL") => {
+                    f.write_str("was killed by SIGKILL, as the system does when memory is short")
+                }
                 Some(name) => write!(f, "was killed by {name}"),
                 None => write!(f, "was killed by signal {signal}"),
             },
@@ -111,7 +121,10 @@ fn signal_name(number: i32) -> Option<&'static str> {
         (Signal::XCPU, "SIGXCPU"),
         (Signal::XFSZ, "SIGXFSZ"),
     ];
-    names.iter().find(|(signal, _)| signal.as_raw() == number).map(|(_, name)| *name)
+    names
+        .iter()
+        .find(|(signal, _)| signal.as_raw() == number)
+        .map(|(_, name)| *name)
 }
 
 #[cfg(test)]
@@ -123,7 +136,10 @@ mod tests {
         let said = |raw| Exit(Some(ExitStatus::from_raw(raw))).to_string();
         assert_eq!(said(3 << 8), "ended with exit status 3");
         assert_eq!(said(11), "was killed by SIGSEGV");
-        assert_eq!(said(9), "was killed by SIGKILL, as the system does when memory is short");
+        assert_eq!(
+            said(9),
+            "was killed by SIGKILL, as the system does when memory is short"
+        );
         assert_eq!(said(40), "was killed by signal 40");
     }
 }

@@ -34,8 +34,13 @@ struct Gathering<T, S> {
 
 impl Gatherings {
     /// Stacks of so many workers are to come, under the number that comes back; none when nobody is to be asked.
-    pub(crate) fn stacks(&mut self, workers: usize, sender: oneshot::Sender<Vec<Stack>>) -> Option<u64> {
-        self.stacks.retain(|_, gathering| !gathering.sender.is_closed());
+    pub(crate) fn stacks(
+        &mut self,
+        workers: usize,
+        sender: oneshot::Sender<Vec<Stack>>,
+    ) -> Option<u64> {
+        self.stacks
+            .retain(|_, gathering| !gathering.sender.is_closed());
         if workers == 0 {
             drop(sender.send(Vec::new()));
             return None;
@@ -44,13 +49,24 @@ impl Gatherings {
             return None;
         }
         self.last += 1;
-        self.stacks.insert(self.last, Gathering { left: workers, there: Vec::new(), sender });
+        self.stacks.insert(
+            self.last,
+            Gathering {
+                left: workers,
+                there: Vec::new(),
+                sender,
+            },
+        );
         Some(self.last)
     }
 
     /// Figures of so many workers are to come, under the number that comes back. Where nobody waits for them, the runs of the
     /// garbage collector are kept for the next one who does.
-    pub(crate) fn figures(&mut self, workers: usize, sender: Option<SyncSender<Figures>>) -> Option<u64> {
+    pub(crate) fn figures(
+        &mut self,
+        workers: usize,
+        sender: Option<SyncSender<Figures>>,
+    ) -> Option<u64> {
         if workers == 0 || self.figures.len() >= MOST_WAITING {
             return None;
         }
@@ -59,13 +75,22 @@ impl Gatherings {
         if sender.is_some() {
             there.gc_pauses = mem::take(&mut self.untold);
         }
-        self.figures.insert(self.last, Gathering { left: workers, there, sender });
+        self.figures.insert(
+            self.last,
+            Gathering {
+                left: workers,
+                there,
+                sender,
+            },
+        );
         Some(self.last)
     }
 
     /// A worker has answered, or died.
     pub(crate) fn add_stacks(&mut self, number: u64, stacks: Vec<Stack>) {
-        let Some(gathering) = self.stacks.get_mut(&number) else { return };
+        let Some(gathering) = self.stacks.get_mut(&number) else {
+            return;
+        };
         gathering.there.extend(stacks);
         gathering.left -= 1;
         if gathering.left == 0
@@ -78,9 +103,18 @@ impl Gatherings {
 
     /// A worker has answered, or died.
     pub(crate) fn add_figures(&mut self, number: u64, figures: Option<Figures>) {
-        let Some(gathering) = self.figures.get_mut(&number) else { return };
-        if let Some(Figures { allocated_blocks, gc_pauses }) = figures {
-            gathering.there.allocated_blocks = gathering.there.allocated_blocks.saturating_add(allocated_blocks);
+        let Some(gathering) = self.figures.get_mut(&number) else {
+            return;
+        };
+        if let Some(Figures {
+            allocated_blocks,
+            gc_pauses,
+        }) = figures
+        {
+            gathering.there.allocated_blocks = gathering
+                .there
+                .allocated_blocks
+                .saturating_add(allocated_blocks);
             gathering.there.gc_pauses.extend(gc_pauses);
         }
         gathering.left -= 1;

@@ -83,7 +83,8 @@ impl Tally {
 
     /// Until a call of [`look`](Self::look) finds so many calls answered; the next one where that is so already.
     pub(crate) async fn reaches(&self, answered: u64) {
-        self.waits_from.store(answered.saturating_add(1), Ordering::Relaxed);
+        self.waits_from
+            .store(answered.saturating_add(1), Ordering::Relaxed);
         self.waiting.notified().await;
     }
 
@@ -134,7 +135,11 @@ pub(crate) struct Handler {
 impl Handler {
     /// The handler of this target as a worker has found it.
     pub(crate) fn new(target: String, given: &Loaded) -> Self {
-        Self { target, lane: given.lane, wants: given.wants }
+        Self {
+            target,
+            lane: given.lane,
+            wants: given.wants,
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use httpy_core::frame::{
-    Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Question, Writer, cut, routes,
+    Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Question, Writer, cut,
+    routes,
 };
 use httpy_core::{Lane, LoadError, LoadErrorKind, log};
 use tokio::net::UnixStream;
@@ -49,7 +50,10 @@ pub(crate) struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { hello: Duration::from_secs(10), ready: Duration::from_secs(60) }
+        Self {
+            hello: Duration::from_secs(10),
+            ready: Duration::from_secs(60),
+        }
     }
 }
 
@@ -81,7 +85,12 @@ pub(crate) fn boot(name: &str, options: &ProcessOptions, handlers: &[Arc<Handler
     frame
 }
 
-fn settings(writer: &mut Writer<'_>, name: &str, options: &ProcessOptions, handlers: &[Arc<Handler>]) {
+fn settings(
+    writer: &mut Writer<'_>,
+    name: &str,
+    options: &ProcessOptions,
+    handlers: &[Arc<Handler>],
+) {
     use std::os::unix::ffi::OsStrExt;
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     writer.dict();
@@ -135,8 +144,14 @@ pub(crate) async fn welcome(
     let mut rest = BytesMut::new();
     // At the same time: what speaks first may be no worker, and never read what it is sent.
     let greeted = async { tokio::try_join!(greet(&control, &mut rest), write(&control, boot)) };
-    let ((facts, ends, life), ()) = within(patience.hello, "it has not said hello", greeted).await?;
-    let mut newcomer = Newcomer { control, rest, ends, facts };
+    let ((facts, ends, life), ()) =
+        within(patience.hello, "it has not said hello", greeted).await?;
+    let mut newcomer = Newcomer {
+        control,
+        rest,
+        ends,
+        facts,
+    };
     within(
         patience.ready,
         "it was not ready",
@@ -162,8 +177,13 @@ impl Newcomer {
         log: &impl Fn(LogRecord),
     ) -> Result<Routes, Problem> {
         let mut batch = Batch::new();
-        let command = Command::Ask { seq: 0, question: Question::Init(target) };
-        batch.add(|writer| command.write(writer)).map_err(|error| Problem::Other(error.to_string()))?;
+        let command = Command::Ask {
+            seq: 0,
+            question: Question::Init(target),
+        };
+        batch
+            .add(|writer| command.write(writer))
+            .map_err(|error| Problem::Other(error.to_string()))?;
         let answered = async {
             write(&self.control, batch.as_bytes()).await?;
             self.until(log, |said| match said {
@@ -172,7 +192,12 @@ impl Newcomer {
             })
             .await
         };
-        within(patience.ready, "its init function has not returned", answered).await
+        within(
+            patience.ready,
+            "its init function has not returned",
+            answered,
+        )
+        .await
     }
 
     /// Reads until `find` has found what it looks for.
@@ -188,8 +213,17 @@ impl Newcomer {
                 let said = said.map_err(broken)?;
                 match said {
                     Notification::Log(record) => log(*record),
-                    Notification::Error { kind, message, exception, .. } => {
-                        return Err(Problem::Load(LoadError { kind: LoadErrorKind::named(&kind), message, exception }));
+                    Notification::Error {
+                        kind,
+                        message,
+                        exception,
+                        ..
+                    } => {
+                        return Err(Problem::Load(LoadError {
+                            kind: LoadErrorKind::named(&kind),
+                            message,
+                            exception,
+                        }));
                     }
                     said if found.is_none() => match find(&said) {
                         Some(result) => found = Some(result?),
@@ -212,15 +246,27 @@ async fn greet(control: &UnixStream, rest: &mut BytesMut) -> Result<(Facts, Ends
     let facts = match (notifications.next(), notifications.next()) {
         (Some(Ok(Notification::Hello(facts))), None) => facts,
         (Some(Err(error)), _) => return Err(broken(error)),
-        _ => return Err(Problem::Other("the first frame it has sent is no hello".to_owned())),
+        _ => {
+            return Err(Problem::Other(
+                "the first frame it has sent is no hello".to_owned(),
+            ));
+        }
     };
     if facts.protocol != PROTOCOL {
         let Facts { protocol, .. } = facts;
-        return Err(Problem::Other(format!("it speaks version {protocol} of the protocol, expected {PROTOCOL}")));
+        return Err(Problem::Other(format!(
+            "it speaks version {protocol} of the protocol, expected {PROTOCOL}"
+        )));
     }
     if version(&facts.version).is_none_or(|version| version < OLDEST) {
-        let Facts { version, executable, .. } = facts;
-        return Err(Problem::Other(format!("it is Python {version} ({executable}): httpy needs 3.9 or newer")));
+        let Facts {
+            version,
+            executable,
+            ..
+        } = facts;
+        return Err(Problem::Other(format!(
+            "it is Python {version} ({executable}): httpy needs 3.9 or newer"
+        )));
     }
     let (ends, life) = Ends::new(descriptors).map_err(Problem::Other)?;
     Ok((facts, ends, life))
@@ -273,7 +319,10 @@ async fn within<T>(
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the form that `map_err` takes"
+)]
 fn broken(error: FrameError) -> Problem {
     Problem::Other(format!("it has sent what no worker sends: {error}"))
 }
@@ -290,10 +339,15 @@ fn unasked(said: &Notification<'_>) -> Problem {
     Problem::Other(format!("it has sent what nobody asked for: {word}"))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the form that `map_err` takes"
+)]
 fn closed(error: io::Error) -> Problem {
     match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => Problem::Closed,
+        io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::UnexpectedEof => Problem::Closed,
         _ => Problem::Other(error.to_string()),
     }
 }

@@ -48,7 +48,9 @@ pub(crate) async fn receive(
     let mut buffer = vec![0; size];
     loop {
         control.readable().await?;
-        match control.try_io(Interest::READABLE, || receive_now(control, &mut buffer, descriptors)) {
+        match control.try_io(Interest::READABLE, || {
+            receive_now(control, &mut buffer, descriptors)
+        }) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => {
@@ -60,10 +62,19 @@ pub(crate) async fn receive(
     }
 }
 
-fn receive_now(control: &UnixStream, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> io::Result<usize> {
+fn receive_now(
+    control: &UnixStream,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received = recvmsg(control, &mut [IoSliceMut::new(buffer)], &mut ancillary, FLAGS)?;
+    let received = recvmsg(
+        control,
+        &mut [IoSliceMut::new(buffer)],
+        &mut ancillary,
+        FLAGS,
+    )?;
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(received) = message {
             descriptors.extend(received);
@@ -71,7 +82,9 @@ fn receive_now(control: &UnixStream, buffer: &mut [u8], descriptors: &mut Vec<Ow
     }
     close_on_exec(descriptors)?;
     if received.flags.contains(ReturnFlags::CTRUNC) || descriptors.len() > DESCRIPTORS {
-        return Err(io::Error::other(format!("it has sent more than {DESCRIPTORS} descriptors")));
+        return Err(io::Error::other(format!(
+            "it has sent more than {DESCRIPTORS} descriptors"
+        )));
     }
     Ok(received.bytes)
 }
@@ -97,10 +110,15 @@ impl Ends {
     /// When they are not what they are to be, in half a sentence.
     pub(crate) fn new(descriptors: Vec<OwnedFd>) -> Result<(Self, Life), String> {
         let count = descriptors.len();
-        let Ok([sync, asynchronous, mark, life]) = <[OwnedFd; DESCRIPTORS]>::try_from(descriptors) else {
-            return Err(format!("it has sent {count} descriptors: expected {DESCRIPTORS}"));
+        let Ok([sync, asynchronous, mark, life]) = <[OwnedFd; DESCRIPTORS]>::try_from(descriptors)
+        else {
+            return Err(format!(
+                "it has sent {count} descriptors: expected {DESCRIPTORS}"
+            ));
         };
-        let wrong = |what: &'static str| move |error: io::Error| format!("its {what} is of no use: {error}");
+        let wrong = |what: &'static str| {
+            move |error: io::Error| format!("its {what} is of no use: {error}")
+        };
         let ends = Self {
             sync: stream(sync).map_err(wrong("sync lane"))?,
             asynchronous: stream(asynchronous).map_err(wrong("async lane"))?,
@@ -131,7 +149,9 @@ fn file(descriptor: OwnedFd) -> io::Result<File> {
     if about.is_file() && about.len() == MARK_BYTES {
         return Ok(file);
     }
-    Err(io::Error::other(format!("expected a file of {MARK_BYTES} bytes")))
+    Err(io::Error::other(format!(
+        "expected a file of {MARK_BYTES} bytes"
+    )))
 }
 
 fn pipe(descriptor: OwnedFd) -> io::Result<OwnedFd> {
@@ -157,7 +177,13 @@ mod tests {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
-        sendmsg(stream, &[io::IoSlice::new(bytes)], &mut ancillary, SendFlags::empty()).unwrap();
+        sendmsg(
+            stream,
+            &[io::IoSlice::new(bytes)],
+            &mut ancillary,
+            SendFlags::empty(),
+        )
+        .unwrap();
     }
 
     fn pair() -> (UnixStream, StdStream) {
@@ -169,16 +195,45 @@ mod tests {
     #[tokio::test]
     async fn descriptors_come_with_the_bytes_and_are_not_inherited() {
         let (ours, theirs) = pair();
-        send(&theirs, b"hello", &[File::open("/dev/null").unwrap(), tempfile::tempfile().unwrap()]);
+        send(
+            &theirs,
+            b"hello",
+            &[
+                File::open("/dev/null").unwrap(),
+                tempfile::tempfile().unwrap(),
+            ],
+        );
         let (mut arrived, mut descriptors) = (BytesMut::new(), Vec::new());
-        assert_eq!(receive(&ours, &mut arrived, 2, &mut descriptors).await.unwrap(), 2);
-        assert_eq!((receive(&ours, &mut arrived, 9, &mut descriptors).await.unwrap(), descriptors.len()), (3, 2));
+        assert_eq!(
+            receive(&ours, &mut arrived, 2, &mut descriptors)
+                .await
+                .unwrap(),
+            2
+        );
+        assert_eq!(
+            (
+                receive(&ours, &mut arrived, 9, &mut descriptors)
+                    .await
+                    .unwrap(),
+                descriptors.len()
+            ),
+            (3, 2)
+        );
         assert_eq!(&arrived[..], b"hello");
         for descriptor in &descriptors {
-            assert!(rustix::io::fcntl_getfd(descriptor).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+            assert!(
+                rustix::io::fcntl_getfd(descriptor)
+                    .unwrap()
+                    .contains(rustix::io::FdFlags::CLOEXEC)
+            );
         }
         drop(theirs);
-        assert_eq!(receive(&ours, &mut arrived, 9, &mut descriptors).await.unwrap(), 0);
+        assert_eq!(
+            receive(&ours, &mut arrived, 9, &mut descriptors)
+                .await
+                .unwrap(),
+            0
+        );
     }
 
     #[tokio::test]
@@ -187,8 +242,13 @@ mod tests {
         let files: Vec<File> = (0..8).map(|_| tempfile::tempfile().unwrap()).collect();
         send(&theirs, b"hello", &files);
         let (mut arrived, mut descriptors) = (BytesMut::new(), Vec::new());
-        let error = receive(&ours, &mut arrived, 9, &mut descriptors).await.unwrap_err();
-        assert!(error.to_string().contains("more than 4 descriptors"), "{error}");
+        let error = receive(&ours, &mut arrived, 9, &mut descriptors)
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("more than 4 descriptors"),
+            "{error}"
+        );
         assert!(descriptors.len() < files.len());
     }
 
@@ -205,12 +265,23 @@ mod tests {
         let said = refused(vec![socket(), mark(16), mark(16), socket()]);
         assert!(said.starts_with("its async lane is of no use"), "{said}");
         let datagrams = OwnedFd::from(std::os::unix::net::UnixDatagram::pair().unwrap().0);
-        assert!(refused(vec![datagrams, socket(), mark(16), socket()]).contains("sync lane is of no use: no stream"));
+        assert!(
+            refused(vec![datagrams, socket(), mark(16), socket()])
+                .contains("sync lane is of no use: no stream")
+        );
         let internet = OwnedFd::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
         assert!(refused(vec![internet, socket(), mark(16), socket()]).contains("no Unix socket"));
-        assert!(refused(vec![socket(), socket(), mark(15), socket()]).contains("its mark is of no use"));
-        assert!(refused(vec![socket(), socket(), socket(), socket()]).contains("expected a file of 16 bytes"));
-        assert!(refused(vec![socket(), socket(), mark(16), mark(16)]).contains("expected a pipe or a socket"));
+        assert!(
+            refused(vec![socket(), socket(), mark(15), socket()]).contains("its mark is of no use")
+        );
+        assert!(
+            refused(vec![socket(), socket(), socket(), socket()])
+                .contains("expected a file of 16 bytes")
+        );
+        assert!(
+            refused(vec![socket(), socket(), mark(16), mark(16)])
+                .contains("expected a pipe or a socket")
+        );
         let (ends, _life) = Ends::new(vec![socket(), socket(), mark(16), socket()]).unwrap();
         assert!(ends.sync.as_raw_fd() != ends.asynchronous.as_raw_fd());
     }

@@ -94,7 +94,11 @@ impl Hub {
 
     /// A waker for what moves in a stream of the call at `place`.
     pub(crate) fn waker(self: &Arc<Self>, place: Place) -> Waker {
-        Arc::new(Moved { hub: Arc::clone(self), place }).into()
+        Arc::new(Moved {
+            hub: Arc::clone(self),
+            place,
+        })
+        .into()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -70,17 +70,38 @@ impl Lines {
     pub(crate) fn start(say: impl Fn(&Notice) + Send + 'static) -> io::Result<Self> {
         let (thread, items) = mpsc::channel(MOST_WAITING + WAITING);
         let backlog = Arc::<Backlog>::default();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
         let also = Arc::clone(&backlog);
         let begin = move || runtime.block_on(run(items, &also, say));
-        thread::Builder::new().name("httpy-process-log".to_owned()).spawn(begin)?;
+        thread::Builder::new()
+            .name("httpy-process-log".to_owned())
+            .spawn(begin)?;
         Ok(Self { thread, backlog })
     }
 
     /// Logs what comes out of `pipe`, the end of a worker's `stream`, until it is closed.
-    pub(crate) async fn follow(&self, worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail: Arc<Tail>) {
+    pub(crate) async fn follow(
+        &self,
+        worker: Arc<str>,
+        pid: u32,
+        stream: Stream,
+        pipe: OwnedFd,
+        tail: Arc<Tail>,
+    ) {
         // The thread is gone only when it has panicked; what is printed then goes nowhere.
-        drop(self.thread.send(Item::Print { worker, pid, stream, pipe, tail }).await);
+        drop(
+            self.thread
+                .send(Item::Print {
+                    worker,
+                    pid,
+                    stream,
+                    pipe,
+                    tail,
+                })
+                .await,
+        );
     }
 
     /// Does what runs the host's code. Never blocks: where the host's log takes nothing any more, it is dropped.
@@ -98,7 +119,11 @@ impl Lines {
     /// and the log has their number.
     pub(crate) fn log(&self, record: Record, span: Option<NonZeroU64>) {
         let bytes = size(&record);
-        self.backlog.add(bytes, || self.thread.try_send(Item::Record(Box::new(record), span)).is_ok());
+        self.backlog.add(bytes, || {
+            self.thread
+                .try_send(Item::Record(Box::new(record), span))
+                .is_ok()
+        });
     }
 
     /// Says something to the operator. Never blocks: where the host's log takes nothing any more, it is dropped.
@@ -134,7 +159,9 @@ async fn run(mut items: mpsc::Receiver<Item>, backlog: &Backlog, say: impl Fn(&N
 
 async fn follow(worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail: Arc<Tail>) {
     let log = |line: &str| match stream {
-        Stream::Output => tracing::info!(target: "httpy::process", worker = &*worker, pid, "{line}"),
+        Stream::Output => {
+            tracing::info!(target: "httpy::process", worker = &*worker, pid, "{line}")
+        }
         Stream::Error => {
             tail.push(line);
             tracing::warn!(target: "httpy::process", worker = &*worker, pid, "{line}");
@@ -195,7 +222,11 @@ impl Splitter {
 
 /// The end of the last character that is whole, so that none is cut in two. Never the beginning.
 fn character_end(bytes: &[u8]) -> usize {
-    let begun = bytes.iter().rev().take(4).position(|byte| *byte & 0xC0 != 0x80);
+    let begun = bytes
+        .iter()
+        .rev()
+        .take(4)
+        .position(|byte| *byte & 0xC0 != 0x80);
     match begun.map(|back| bytes.len() - 1 - back) {
         Some(start) if start > 0 && std::str::from_utf8(&bytes[start..]).is_err() => start,
         _ => bytes.len(),
@@ -219,7 +250,10 @@ pub(crate) struct Tail {
 
 impl Default for Tail {
     fn default() -> Self {
-        Self { lines: Mutex::default(), ended: watch::Sender::new(false) }
+        Self {
+            lines: Mutex::default(),
+            ended: watch::Sender::new(false),
+        }
     }
 }
 
@@ -269,7 +303,10 @@ mod tests {
 
     #[test]
     fn lines_are_whole_however_they_arrive() {
-        assert_eq!(split(&[b"on", b"e\r\ntwo\n\n", b"\n", b"thr", b"ee"]), ["one", "two", "three"]);
+        assert_eq!(
+            split(&[b"on", b"e\r\ntwo\n\n", b"\n", b"thr", b"ee"]),
+            ["one", "two", "three"]
+        );
     }
 
     #[test]

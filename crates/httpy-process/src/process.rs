@@ -6,7 +6,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid,
+};
 #[cfg(target_os = "linux")]
 use tokio::io::unix::AsyncFd;
 use tokio::process::Child;
@@ -30,7 +32,9 @@ impl Process {
     /// When it has no number any more.
     pub(crate) fn new(child: Child) -> io::Result<Self> {
         let number = child.id().and_then(|number| i32::try_from(number).ok());
-        let pid = number.and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no process"))?;
+        let pid = number
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| io::Error::other("no process"))?;
         Ok(Self {
             child,
             pid,
@@ -69,7 +73,12 @@ impl Process {
     /// unless it has ended well: then that was its will.
     pub(crate) async fn bury(&mut self) -> Option<ExitStatus> {
         self.ended().await;
-        let well = self.look().ok().flatten().and_then(|status| status.exit_status()) == Some(0);
+        let well = self
+            .look()
+            .ok()
+            .flatten()
+            .and_then(|status| status.exit_status())
+            == Some(0);
         if !well {
             self.kill();
         }
@@ -91,12 +100,18 @@ impl Process {
 
     /// How it has ended, if it has, without reaping it.
     fn look(&self) -> rustix::io::Result<Option<WaitIdStatus>> {
-        waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
+        waitid(
+            WaitId::Pid(self.pid),
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT,
+        )
     }
 }
 
 #[cfg(target_os = "linux")]
-#[allow(deprecated, reason = "its successor is unsafe, for what an `OwnedFd` cannot do: become another descriptor")]
+#[allow(
+    deprecated,
+    reason = "its successor is unsafe, for what an `OwnedFd` cannot do: become another descriptor"
+)]
 fn end(pid: Pid) -> Option<AsyncFd<OwnedFd>> {
     let end = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK).ok()?;
     AsyncFd::with_interest(end, tokio::io::Interest::READABLE).ok()
@@ -113,7 +128,12 @@ mod tests {
 
     fn start(script: &str) -> (Process, tokio::process::ChildStdout) {
         let mut command = Command::new("/bin/sh");
-        let mut child = command.args(["-c", script]).stdout(Stdio::piped()).process_group(0).spawn().unwrap();
+        let mut child = command
+            .args(["-c", script])
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
         let output = child.stdout.take().unwrap();
         (Process::new(child).unwrap(), output)
     }
@@ -145,8 +165,12 @@ mod tests {
     async fn what_a_process_has_left_behind_that_ended_well_goes_on() {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "exec 3<&0; { read line <&3; echo $line; } & exit 0"]).process_group(0);
-        command.stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs))).stdout(Stdio::piped());
+        command
+            .args(["-c", "exec 3<&0; { read line <&3; echo $line; } & exit 0"])
+            .process_group(0);
+        command
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+            .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         drop(command);
         let mut output = child.stdout.take().unwrap();

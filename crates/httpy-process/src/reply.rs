@@ -52,10 +52,16 @@ impl Worker {
             }
         }
         if answered > 0 {
-            self.tally.answered.fetch_add(answered as u64, Ordering::Relaxed);
+            self.tally
+                .answered
+                .fetch_add(answered as u64, Ordering::Relaxed);
             self.tally.look();
         }
-        if self.lanes.iter().all(|traffic| traffic.is_open) { Ok(()) } else { Err(Reason::Closed) }
+        if self.lanes.iter().all(|traffic| traffic.is_open) {
+            Ok(())
+        } else {
+            Err(Reason::Closed)
+        }
     }
 
     /// Reads what was written before the end, as far as it makes sense.
@@ -63,7 +69,9 @@ impl Worker {
         let now = Instant::now();
         for lane in LANES {
             // Something may have been taken in already.
-            while self.read_arrived(lane, now, after).is_ok() && self.lanes[index(lane)].channel.read_now() {}
+            while self.read_arrived(lane, now, after).is_ok()
+                && self.lanes[index(lane)].channel.read_now()
+            {}
         }
     }
 
@@ -76,10 +84,18 @@ impl Worker {
         Ok(())
     }
 
-    fn message(&mut self, lane: Lane, message: Message<'_>, now: Instant, after: &mut After) -> Result<(), Reason> {
+    fn message(
+        &mut self,
+        lane: Lane,
+        message: Message<'_>,
+        now: Instant,
+        after: &mut After,
+    ) -> Result<(), Reason> {
         let Message { id, kind, times } = message;
         let calls = &mut self.lanes[index(lane)].calls;
-        let Some(call) = calls.get_mut(&id) else { return Err(unknown(id)) };
+        let Some(call) = calls.get_mut(&id) else {
+            return Err(unknown(id));
+        };
         if let Kind::Part(bytes) = kind {
             call.begin_chunk(now);
             match &mut call.progress {
@@ -123,7 +139,11 @@ impl Worker {
                 }
                 return Ok(());
             }
-            _ => return Err(broken(format!("something else than what follows in call {id}"))),
+            _ => {
+                return Err(broken(format!(
+                    "something else than what follows in call {id}"
+                )));
+            }
         };
         if let Some(call) = calls.remove(&id) {
             end(call, outcome, after);
@@ -132,21 +152,40 @@ impl Worker {
     }
 
     /// The head of a reply has come, whose body is streamed.
-    fn head(&mut self, lane: Lane, id: u64, head: &Head<'_>, now: Instant, after: &mut After) -> Result<(), Reason> {
-        let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) else { return Err(unknown(id)) };
+    fn head(
+        &mut self,
+        lane: Lane,
+        id: u64,
+        head: &Head<'_>,
+        now: Instant,
+        after: &mut After,
+    ) -> Result<(), Reason> {
+        let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) else {
+            return Err(unknown(id));
+        };
         let heartbeat = head.heartbeat().cloned();
         let wanted = match head.read(lane == Lane::EventLoop)? {
             Ok(returned) => {
                 let allowed = allows_body(&call.ticket.call.method, returned.status);
-                let waker = self.hub.waker(Place { worker: self.id, lane, id });
-                if let Some((answer, outcome)) = call.begin_stream(returned, heartbeat, now, waker) {
+                let waker = self.hub.waker(Place {
+                    worker: self.id,
+                    lane,
+                    id,
+                });
+                if let Some((answer, outcome)) = call.begin_stream(returned, heartbeat, now, waker)
+                {
                     after.answer(call.target, answer, outcome, true);
                 }
                 allowed
             }
             Err(failure) => {
                 if let Progress::Open(answer) = mem::replace(&mut call.progress, Progress::Closed) {
-                    after.answer(call.target, answer, Outcome::Contract(failure), call.interrupted);
+                    after.answer(
+                        call.target,
+                        answer,
+                        Outcome::Contract(failure),
+                        call.interrupted,
+                    );
                 }
                 false
             }
@@ -179,20 +218,35 @@ fn own(mut returned: Returned) -> Returned {
 
 /// Notes when a call came how far, as far as that can be true.
 fn stamp(call: &Call, times: Option<Times>, now: Instant) {
-    if let Some(Times { called, returned, converted }) = times {
+    if let Some(Times {
+        called,
+        returned,
+        converted,
+    }) = times
+    {
         let at = |after: Duration| call.sent.checked_add(after).map_or(now, |at| at.min(now));
-        call.ticket.stamp_run(at(called), at(returned), at(converted));
+        call.ticket
+            .stamp_run(at(called), at(returned), at(converted));
     }
 }
 
 /// Ends a call whose head was not answered.
 pub(crate) fn end(call: Call, outcome: Outcome, after: &mut After) {
-    let Call { target, ticket, progress, permits, cancelled, interrupted, .. } = call;
+    let Call {
+        target,
+        ticket,
+        progress,
+        permits,
+        cancelled,
+        interrupted,
+        ..
+    } = call;
     ticket.finish();
     // Both before the end of the answer: a client that has its answer finds the bytes of its body, and its service's
     // limit, given back; and the response future frees what its thread allocated.
     drop((ticket, permits));
-    let silent = interrupted && !matches!(outcome, Outcome::Panicked(_)) || cancelled && is_cancellation(&outcome);
+    let silent = interrupted && !matches!(outcome, Outcome::Panicked(_))
+        || cancelled && is_cancellation(&outcome);
     if let Progress::Open(answer) = progress {
         after.answer(target, answer, outcome, silent);
     }
@@ -200,13 +254,23 @@ pub(crate) fn end(call: Call, outcome: Outcome, after: &mut After) {
 
 /// Ends a call whose head was answered.
 pub(crate) fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &mut After) {
-    let Call { target, ticket, progress, permits, cancelled, interrupted, .. } = call;
+    let Call {
+        target,
+        ticket,
+        progress,
+        permits,
+        cancelled,
+        interrupted,
+        ..
+    } = call;
     let limit = ticket.chunk_timeout;
     ticket.finish();
     drop((ticket, permits));
     let fault = match fault {
         // It was not told to: it has waited for room in vain.
-        Some(Fault::Interrupted) if !interrupted && !cancelled && matches!(progress, Progress::Streaming(_)) => {
+        Some(Fault::Interrupted)
+            if !interrupted && !cancelled && matches!(progress, Progress::Streaming(_)) =>
+        {
             after.stalled.push((target, limit));
             Some(Fault::Stalled)
         }
@@ -216,10 +280,21 @@ pub(crate) fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &
     let is_over = interrupted || cancelled && outcome.as_ref().is_some_and(is_cancellation);
     if let Progress::Streaming(sending) = progress {
         let crashed = matches!(fault, Some(Fault::Crashed(_)));
-        sending.end(fault.map(|fault| if is_over && !crashed { Fault::Interrupted } else { fault }));
+        sending.end(fault.map(|fault| {
+            if is_over && !crashed {
+                Fault::Interrupted
+            } else {
+                fault
+            }
+        }));
     }
     if !is_over {
-        after.late.extend(outcome.into_iter().chain(closing.map(Outcome::Raised)).map(|outcome| (target, outcome)));
+        after.late.extend(
+            outcome
+                .into_iter()
+                .chain(closing.map(Outcome::Raised))
+                .map(|outcome| (target, outcome)),
+        );
     }
 }
 
@@ -230,7 +305,9 @@ fn is_cancellation(outcome: &Outcome) -> bool {
 
 #[cold]
 pub(crate) fn unknown(id: u64) -> Reason {
-    broken(format!("something about call {id}, which is none that it has"))
+    broken(format!(
+        "something about call {id}, which is none that it has"
+    ))
 }
 
 #[cold]

@@ -42,11 +42,21 @@ struct Asked {
 impl Rounds {
     pub(crate) fn new(blocked_after: Duration, now: Instant) -> Self {
         let pause = (blocked_after / 4).clamp(ASK_AFTER[0], ASK_AFTER[1]);
-        Self { blocked_after, pause, came: now, lag: None, asked: None }
+        Self {
+            blocked_after,
+            pause,
+            came: now,
+            lag: None,
+            asked: None,
+        }
     }
 
     /// What is to be asked now, and when to look again, while calls are under way, the last of which ended at `answered`.
-    fn look(&mut self, answered: Instant, now: Instant) -> (Option<Question<'static>>, Option<Instant>) {
+    fn look(
+        &mut self,
+        answered: Instant,
+        now: Instant,
+    ) -> (Option<Question<'static>>, Option<Instant>) {
         let Some(asked) = &mut self.asked else {
             let due = answered.max(self.came) + self.pause;
             if due > now {
@@ -67,7 +77,11 @@ impl Rounds {
     /// Has it asked now, where it is not already: true where the worker is to be told.
     fn hurry(&mut self, now: Instant) -> bool {
         let is_new = self.asked.is_none();
-        self.asked.get_or_insert(Asked { at: now, next: Some(now + self.blocked_after), by: None });
+        self.asked.get_or_insert(Asked {
+            at: now,
+            next: Some(now + self.blocked_after),
+            by: None,
+        });
         is_new
     }
 
@@ -95,12 +109,15 @@ impl Rounds {
 
     /// For how long it was asked to come round and has not.
     pub(crate) fn silent_for(&self, now: Instant) -> Option<Duration> {
-        self.asked.as_ref().map(|asked| now.saturating_duration_since(asked.at))
+        self.asked
+            .as_ref()
+            .map(|asked| now.saturating_duration_since(asked.at))
     }
 
     /// The same where that is too long.
     pub(crate) fn blocked_for(&self, now: Instant) -> Option<Duration> {
-        self.silent_for(now).filter(|silent_for| *silent_for >= self.blocked_after)
+        self.silent_for(now)
+            .filter(|silent_for| *silent_for >= self.blocked_after)
     }
 
     /// The number of the call that keeps it, where that is known.
@@ -134,9 +151,17 @@ impl Worker {
     }
 
     /// The worker has told what keeps its event loop: what is to be said of it. `name` is that of a handler, by its index.
-    pub(crate) fn kept(&mut self, found: Option<Blocked>, name: impl Fn(usize) -> String) -> Option<Notice> {
+    pub(crate) fn kept(
+        &mut self,
+        found: Option<Blocked>,
+        name: impl Fn(usize) -> String,
+    ) -> Option<Notice> {
         let now = Instant::now();
-        let Blocked { silent_for, by, stack } = self.rounds.kept(found, now)?;
+        let Blocked {
+            silent_for,
+            by,
+            stack,
+        } = self.rounds.kept(found, now)?;
         let call = by.and_then(|id| self.lanes[index(Lane::EventLoop)].calls.get(&id));
         let call = call.map(|call| Overdue {
             target: name(call.target.index),
@@ -146,7 +171,12 @@ impl Worker {
             elapsed: now.saturating_duration_since(call.ticket.pushed),
         });
         let name = format!("the event loop of {}", self.name);
-        Some(Notice::Blocked { name, blocked_for: silent_for, call, stack })
+        Some(Notice::Blocked {
+            name,
+            blocked_for: silent_for,
+            call,
+            stack,
+        })
     }
 }
 
@@ -158,7 +188,11 @@ mod tests {
     const PAUSE: Duration = Duration::from_millis(100);
 
     fn found(silent_for: Duration) -> Blocked {
-        Blocked { silent_for, by: Some(7), stack: String::new() }
+        Blocked {
+            silent_for,
+            by: Some(7),
+            stack: String::new(),
+        }
     }
 
     #[test]
@@ -166,9 +200,14 @@ mod tests {
         let start = Instant::now();
         let mut rounds = Rounds::new(BLOCKED_AFTER, start);
         let answered = start + PAUSE;
-        assert!(matches!(rounds.look(answered, start + PAUSE), (None, Some(due)) if due == answered + PAUSE));
+        assert!(
+            matches!(rounds.look(answered, start + PAUSE), (None, Some(due)) if due == answered + PAUSE)
+        );
         let asked = answered + PAUSE;
-        assert!(matches!(rounds.look(answered, asked), (Some(Question::Round), Some(_))));
+        assert!(matches!(
+            rounds.look(answered, asked),
+            (Some(Question::Round), Some(_))
+        ));
         rounds.come(asked);
         assert!(matches!(rounds.look(answered, asked), (None, Some(due)) if due == asked + PAUSE));
     }
@@ -179,14 +218,32 @@ mod tests {
         let mut rounds = Rounds::new(BLOCKED_AFTER, start);
         let asked = start + PAUSE;
         let (_, next) = rounds.look(start, asked);
-        assert_eq!((next, rounds.blocked_for(asked)), (Some(asked + BLOCKED_AFTER), None));
+        assert_eq!(
+            (next, rounds.blocked_for(asked)),
+            (Some(asked + BLOCKED_AFTER), None)
+        );
         let late = asked + BLOCKED_AFTER;
-        assert!(matches!(rounds.look(start, late), (Some(Question::Blocked), None)));
-        assert_eq!(rounds.kept(Some(found(BLOCKED_AFTER)), late), Some(found(BLOCKED_AFTER)));
-        assert_eq!((rounds.blocked_for(late), rounds.blocked_by()), (Some(BLOCKED_AFTER), Some(7)));
-        assert!(matches!(rounds.look(start, late + BLOCKED_AFTER), (None, None)));
+        assert!(matches!(
+            rounds.look(start, late),
+            (Some(Question::Blocked), None)
+        ));
+        assert_eq!(
+            rounds.kept(Some(found(BLOCKED_AFTER)), late),
+            Some(found(BLOCKED_AFTER))
+        );
+        assert_eq!(
+            (rounds.blocked_for(late), rounds.blocked_by()),
+            (Some(BLOCKED_AFTER), Some(7))
+        );
+        assert!(matches!(
+            rounds.look(start, late + BLOCKED_AFTER),
+            (None, None)
+        ));
         rounds.come(late);
-        assert_eq!((rounds.blocked_for(late), rounds.blocked_by()), (None, None));
+        assert_eq!(
+            (rounds.blocked_for(late), rounds.blocked_by()),
+            (None, None)
+        );
     }
 
     #[test]

@@ -20,7 +20,13 @@ pub(crate) fn figures(value: &Value<'_>) -> Result<(Figures, Option<Duration>), 
     let calls = parts.count("calls on the event loop")?;
     let lag = parts.seconds("how long the event loop took to come round")?;
     let has_loop = calls > 0 || !lag.is_zero();
-    Ok((Figures { allocated_blocks, gc_pauses }, has_loop.then_some(lag)))
+    Ok((
+        Figures {
+            allocated_blocks,
+            gc_pauses,
+        },
+        has_loop.then_some(lag),
+    ))
 }
 
 /// What keeps an event loop.
@@ -45,11 +51,21 @@ pub(crate) fn blocked(value: &Value<'_>) -> Result<Option<Blocked>, FrameError> 
     let by = match parts.value("the number of a call, or None")? {
         Value::None => None,
         Value::Int(number) if number >= 0 => Some(number.unsigned_abs()),
-        other => return Err(FrameError::value(&other, at, "the number of a call, or None")),
+        other => {
+            return Err(FrameError::value(
+                &other,
+                at,
+                "the number of a call, or None",
+            ));
+        }
     };
     let stack = parts.text("a stack")?.to_string_lossy().into_owned();
     parts.end()?;
-    Ok(Some(Blocked { silent_for, by, stack }))
+    Ok(Some(Blocked {
+        silent_for,
+        by,
+        stack,
+    }))
 }
 
 /// What a worker tells when it ends: what its shutdown functions raised, the names of threads that go on, and the tracebacks

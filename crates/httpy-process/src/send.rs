@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use httpy_core::frame::{Batch, Command, Feed, JobBody, JobMessage, Order, PART, Question, TooLong, write_part};
+use httpy_core::frame::{
+    Batch, Command, Feed, JobBody, JobMessage, Order, PART, Question, TooLong, write_part,
+};
 use httpy_core::{Freight, Lane, Outcome, Upload, Wants};
 
 use crate::after::After;
@@ -19,8 +21,19 @@ use crate::worker::Worker;
 
 impl Worker {
     /// Sends a job, unless nobody waits for it. What cannot be sent is answered.
-    pub(crate) fn send(&mut self, waiting: Waiting, handler: &Handler, now: Instant, after: &mut After) {
-        let Waiting { target, ticket, answer, slot } = waiting;
+    pub(crate) fn send(
+        &mut self,
+        waiting: Waiting,
+        handler: &Handler,
+        now: Instant,
+        after: &mut After,
+    ) {
+        let Waiting {
+            target,
+            ticket,
+            answer,
+            slot,
+        } = waiting;
         drop(slot);
         // The order matters: a call that nobody waits for any more must not count as taken.
         if answer.is_closed() || !ticket.take(self.seat) {
@@ -34,7 +47,11 @@ impl Worker {
             traffic.answered = now;
         }
         let number = traffic.number();
-        let place = Place { worker: self.id, lane, id: number };
+        let place = Place {
+            worker: self.id,
+            lane,
+            id: number,
+        };
         let body = match body {
             Upload::Whole(whole) if handler.wants != Wants::Stream => Body::Whole(whole),
             body => Body::Stream(Receiving::new(body.into_reader(), self.hub.waker(place))),
@@ -51,7 +68,9 @@ impl Worker {
             interrupted: false,
         };
         match &call.body {
-            Body::Whole(whole) if whole.len() > PART => traffic.ahead.push_back((number, whole.clone())),
+            Body::Whole(whole) if whole.len() > PART => {
+                traffic.ahead.push_back((number, whole.clone()))
+            }
             _ => {
                 if let Err(too_long) = write(traffic.channel.batch(), number, &call, handler, now) {
                     return end(call, Outcome::Panicked(too_long), after);
@@ -74,7 +93,11 @@ impl Worker {
             self.send_ahead(handlers, now, after);
             self.flush(context);
             // Where a socket has taken all, nobody wakes this task for what is left.
-            if self.lanes.iter().all(|traffic| traffic.ahead.is_empty() || traffic.channel.is_full()) {
+            if self
+                .lanes
+                .iter()
+                .all(|traffic| traffic.ahead.is_empty() || traffic.channel.is_full())
+            {
                 return;
             }
         }
@@ -85,7 +108,9 @@ impl Worker {
         for lane in LANES {
             let traffic = &mut self.lanes[index(lane)];
             while !traffic.ahead.is_empty() && !traffic.channel.is_full() {
-                let Some((number, mut rest)) = traffic.ahead.pop_front() else { break };
+                let Some((number, mut rest)) = traffic.ahead.pop_front() else {
+                    break;
+                };
                 let part = rest.split_to(rest.len().min(PART));
                 // It is small enough.
                 let _ = write_part(traffic.channel.batch(), number, &part);
@@ -94,8 +119,12 @@ impl Worker {
                     continue;
                 }
                 // One whose worker was told in the meantime that nobody waits is sent all the same, as it was announced.
-                let Some(call) = traffic.calls.get(&number) else { continue };
-                let Some(handler) = handlers.get(call.target.index) else { continue };
+                let Some(call) = traffic.calls.get(&number) else {
+                    continue;
+                };
+                let Some(handler) = handlers.get(call.target.index) else {
+                    continue;
+                };
                 if let Err(too_long) = write(traffic.channel.batch(), number, call, handler, now)
                     && let Some(call) = traffic.calls.remove(&number)
                 {
@@ -116,7 +145,10 @@ impl Worker {
     pub(crate) fn ask(&mut self, ask: Ask, question: Question<'_>) {
         self.last_ask += 1;
         self.asks.insert(self.last_ask, ask);
-        self.command(&Command::Ask { seq: self.last_ask, question });
+        self.command(&Command::Ask {
+            seq: self.last_ask,
+            question,
+        });
     }
 
     fn order(&mut self, lane: Lane, id: u64, order: Order<'_>) {
@@ -152,7 +184,11 @@ impl Worker {
 
     /// Sends what has come of a request's body, as far as there is room.
     pub(crate) fn upload(&mut self, lane: Lane, id: u64) {
-        let Some(Call { body: Body::Stream(receiving), .. }) = self.lanes[index(lane)].calls.get_mut(&id) else {
+        let Some(Call {
+            body: Body::Stream(receiving),
+            ..
+        }) = self.lanes[index(lane)].calls.get_mut(&id)
+        else {
             return;
         };
         while let Poll::Ready(next) = receiving.poll_next() {
@@ -161,13 +197,22 @@ impl Worker {
                 Ok(None) => Feed::End,
                 Err(fault) => Feed::Fault(fault),
             };
-            let command = Command::Job { lane, id, order: Order::Upload(feed) };
+            let command = Command::Job {
+                lane,
+                id,
+                order: Order::Upload(feed),
+            };
             let _ = self.control.batch().add(|writer| command.write(writer));
         }
     }
 
     fn flush(&mut self, context: &mut Context<'_>) {
-        for channel in self.lanes.iter_mut().map(|traffic| &mut traffic.channel).chain([&mut self.control]) {
+        for channel in self
+            .lanes
+            .iter_mut()
+            .map(|traffic| &mut traffic.channel)
+            .chain([&mut self.control])
+        {
             // Where that fails, reading tells of the end.
             let _ = channel.poll_flush(context);
         }
@@ -181,7 +226,13 @@ impl Worker {
 /// # Errors
 ///
 /// In words, when there is more of it than a frame holds.
-fn write(batch: &mut Batch, id: u64, call: &Call, handler: &Handler, now: Instant) -> Result<(), String> {
+fn write(
+    batch: &mut Batch,
+    id: u64,
+    call: &Call,
+    handler: &Handler,
+    now: Instant,
+) -> Result<(), String> {
     let body = match &call.body {
         Body::Stream(_) => JobBody::Stream,
         Body::Whole(whole) if whole.len() > PART => JobBody::Ahead,
@@ -198,5 +249,7 @@ fn write(batch: &mut Batch, id: u64, call: &Call, handler: &Handler, now: Instan
         wants_timings: ticket.are_timings_wanted(),
         chunk_timeout: ticket.chunk_timeout,
     };
-    batch.add(|writer| job.write(writer)).map_err(|error: TooLong| format!("its call is {error}"))
+    batch
+        .add(|writer| job.write(writer))
+        .map_err(|error: TooLong| format!("its call is {error}"))
 }

@@ -12,7 +12,12 @@ mod tests {
 
     #[test]
     fn modules_and_packages_are_carried() {
-        for name in ["__init__.py", "_embed.py", "_worker/__init__.py", "_worker/main.py"] {
+        for name in [
+            "__init__.py",
+            "_embed.py",
+            "_worker/__init__.py",
+            "_worker/main.py",
+        ] {
             let (_, text) = FILES.iter().find(|(file, _)| *file == name).unwrap();
             assert!(text.starts_with("\"\"\""), "{name}");
         }

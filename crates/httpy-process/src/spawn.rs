@@ -44,22 +44,34 @@ pub(crate) struct Spawned {
 ///
 /// When the environment has no python.
 pub(crate) fn python(options: &ProcessOptions) -> Result<PathBuf, Failure> {
-    choose(options.python.as_deref(), options.venv.as_deref(), env::var_os("VIRTUAL_ENV").as_deref())
+    choose(
+        options.python.as_deref(),
+        options.venv.as_deref(),
+        env::var_os("VIRTUAL_ENV").as_deref(),
+    )
 }
 
-fn choose(python: Option<&Path>, venv: Option<&Path>, active: Option<&OsStr>) -> Result<PathBuf, Failure> {
+fn choose(
+    python: Option<&Path>,
+    venv: Option<&Path>,
+    active: Option<&OsStr>,
+) -> Result<PathBuf, Failure> {
     let active = active.filter(|folder| !folder.is_empty()).map(Path::new);
     match (python, venv.or(active)) {
         (Some(python), _) => Ok(python.to_owned()),
         (None, Some(venv)) => {
             // Not resolved: Python finds its environment by where it was started.
-            let python = std::path::absolute(venv).unwrap_or_else(|_| venv.to_owned()).join("bin/python");
+            let python = std::path::absolute(venv)
+                .unwrap_or_else(|_| venv.to_owned())
+                .join("bin/python");
             if python.is_file() {
                 return Ok(python);
             }
-            let problem =
-                "no bin/python, or one that links to nothing: expected a folder that `python3 -m venv` has made";
-            Err(Failure::Venv { dir: venv.to_owned(), problem: problem.to_owned() })
+            let problem = "no bin/python, or one that links to nothing: expected a folder that `python3 -m venv` has made";
+            Err(Failure::Venv {
+                dir: venv.to_owned(),
+                problem: problem.to_owned(),
+            })
         }
         (None, None) => Ok("python3".into()),
     }
@@ -77,7 +89,10 @@ pub(crate) fn spawn(python: &Path, venv: Option<&Path>, program: &str) -> Result
             io::ErrorKind::PermissionDenied => ": it may not be executed",
             _ => "",
         };
-        Failure::Process(format!("{} cannot be started{hint} ({error})", python.display()))
+        Failure::Process(format!(
+            "{} cannot be started{hint} ({error})",
+            python.display()
+        ))
     })
 }
 
@@ -88,7 +103,10 @@ fn start(python: &Path, venv: Option<&Path>, program: &str) -> io::Result<Spawne
     let control = UnixStream::from_std(control)?;
     let mut command = Command::new(python);
     command.args(["-u", "-X", "utf8", "-c", program]);
-    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     // A group of its own: Ctrl-C in a terminal is the host's alone, and what a worker has started can be killed with it.
     command.process_group(0).kill_on_drop(true);
     if let Some(venv) = venv {
@@ -99,7 +117,12 @@ fn start(python: &Path, venv: Option<&Path>, program: &str) -> io::Result<Spawne
         return Err(io::Error::other("no pipes"));
     };
     let (output, error) = (output.into_owned_fd()?, error.into_owned_fd()?);
-    Ok(Spawned { process: Process::new(child)?, control, output, error })
+    Ok(Spawned {
+        process: Process::new(child)?,
+        control,
+        output,
+        error,
+    })
 }
 
 #[cfg(test)]
@@ -112,18 +135,39 @@ mod tests {
         std::fs::create_dir(folder.path().join("bin")).unwrap();
         std::fs::write(folder.path().join("bin/python"), "").unwrap();
         let (venv, other) = (Some(folder.path()), Some(OsStr::new("/no/environment")));
-        let chosen = |python: Option<&str>, venv, active| choose(python.map(Path::new), venv, active);
-        assert_eq!(chosen(Some("pypy3"), venv, other).unwrap(), Path::new("pypy3"));
-        assert_eq!(chosen(None, venv, other).unwrap(), folder.path().join("bin/python"));
-        assert_eq!(chosen(None, None, Some(folder.path().as_os_str())).unwrap(), folder.path().join("bin/python"));
-        assert_eq!(chosen(None, None, Some(OsStr::new(""))).unwrap(), Path::new("python3"));
+        let chosen =
+            |python: Option<&str>, venv, active| choose(python.map(Path::new), venv, active);
+        assert_eq!(
+            chosen(Some("pypy3"), venv, other).unwrap(),
+            Path::new("pypy3")
+        );
+        assert_eq!(
+            chosen(None, venv, other).unwrap(),
+            folder.path().join("bin/python")
+        );
+        assert_eq!(
+            chosen(None, None, Some(folder.path().as_os_str())).unwrap(),
+            folder.path().join("bin/python")
+        );
+        assert_eq!(
+            chosen(None, None, Some(OsStr::new(""))).unwrap(),
+            Path::new("python3")
+        );
         let refused = chosen(None, None, other).unwrap_err().to_string();
-        assert!(refused.contains("/no/environment: no bin/python"), "{refused}");
+        assert!(
+            refused.contains("/no/environment: no bin/python"),
+            "{refused}"
+        );
     }
 
     #[tokio::test]
     async fn a_python_that_is_not_there_is_named() {
-        let refused = spawn(Path::new("/no/such/python"), None, BOOT).unwrap_err().to_string();
-        assert!(refused.starts_with("/no/such/python cannot be started: there is none"), "{refused}");
+        let refused = spawn(Path::new("/no/such/python"), None, BOOT)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.starts_with("/no/such/python cannot be started: there is none"),
+            "{refused}"
+        );
     }
 }

@@ -68,7 +68,14 @@ impl Hasher for Number {
 
 impl Traffic {
     pub(crate) fn new(channel: Channel, now: Instant) -> Self {
-        Self { channel, is_open: true, last: 0, calls: HashMap::default(), ahead: VecDeque::new(), answered: now }
+        Self {
+            channel,
+            is_open: true,
+            last: 0,
+            calls: HashMap::default(),
+            ahead: VecDeque::new(),
+            answered: now,
+        }
     }
 
     /// The number of one more call.
@@ -84,7 +91,10 @@ impl Traffic {
 
     /// The number of the call of this ticket.
     pub(crate) fn number_of(&self, ticket: &Arc<Ticket>) -> Option<u64> {
-        self.calls.iter().find(|(_, call)| Arc::ptr_eq(&call.ticket, ticket)).map(|(number, _)| *number)
+        self.calls
+            .iter()
+            .find(|(_, call)| Arc::ptr_eq(&call.ticket, ticket))
+            .map(|(number, _)| *number)
     }
 
     /// How many calls have begun by this mark.

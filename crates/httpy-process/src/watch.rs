@@ -56,22 +56,58 @@ pub(crate) enum Strike {
 }
 
 impl Watched {
-    pub(crate) fn new(place: Place, ticket: &Arc<Ticket>, target: String, answered: bool, now: Instant) -> Self {
+    pub(crate) fn new(
+        place: Place,
+        ticket: &Arc<Ticket>,
+        target: String,
+        answered: bool,
+        now: Instant,
+    ) -> Self {
         // A body that may take as long as it likes for a chunk may have said so again while its client left: now it has as
         // long as any other.
         let due = ticket.due().filter(|_| !answered);
-        let from = due.unwrap_or_else(|| now + if answered { Duration::ZERO } else { ticket.chunk_timeout });
+        let from = due.unwrap_or_else(|| {
+            now + if answered {
+                Duration::ZERO
+            } else {
+                ticket.chunk_timeout
+            }
+        });
         let (limit, streaming) = (ticket.limit(), ticket.is_streaming());
         // An `async def` handler is cancelled at once.
-        let next = if place.lane == Lane::EventLoop { now } else { from };
+        let next = if place.lane == Lane::EventLoop {
+            now
+        } else {
+            from
+        };
         let ticket = Arc::downgrade(ticket);
-        Self { place, ticket, target, limit, streaming, answered, from, next, struck: None, told: false }
+        Self {
+            place,
+            ticket,
+            target,
+            limit,
+            streaming,
+            answered,
+            from,
+            next,
+            struck: None,
+            told: false,
+        }
     }
 
     /// What the log has still to hear when the call is over.
     pub(crate) fn over(self) -> Option<Notice> {
-        let Self { target, limit, streaming, .. } = self;
-        (self.answered && self.struck.is_none()).then_some(Notice::Late { target, limit, streaming })
+        let Self {
+            target,
+            limit,
+            streaming,
+            ..
+        } = self;
+        (self.answered && self.struck.is_none()).then_some(Notice::Late {
+            target,
+            limit,
+            streaming,
+        })
     }
 
     /// What is to be done now, while the call runs; perhaps it `keeps` its event loop.
@@ -79,7 +115,9 @@ impl Watched {
         if self.next > now {
             return Strike::Nothing;
         }
-        let Some(ticket) = self.ticket.upgrade() else { return Strike::Nothing };
+        let Some(ticket) = self.ticket.upgrade() else {
+            return Strike::Nothing;
+        };
         let overdue = Overdue {
             target: self.target.clone(),
             route: ticket.call.details.route.clone(),
@@ -96,16 +134,31 @@ impl Watched {
             Lane::Worker => {
                 self.next = self.next.min(lost);
                 let stack = String::new();
-                Strike::Interrupt(first.then_some(Notice::Overdue { call: overdue, stack, shielded: false }))
+                Strike::Interrupt(first.then_some(Notice::Overdue {
+                    call: overdue,
+                    stack,
+                    shielded: false,
+                }))
             }
             Lane::EventLoop if first && self.answered && keeps => {
                 self.next = self.next.min(lost);
                 let stack = String::new();
-                Strike::Free(Some(Notice::Overdue { call: overdue, stack, shielded: false }))
+                Strike::Free(Some(Notice::Overdue {
+                    call: overdue,
+                    stack,
+                    shielded: false,
+                }))
             }
             Lane::EventLoop if first => {
-                self.next = if self.answered { (now + GRACE).min(lost) } else { lost };
-                Strike::Cancel(self.answered.then_some(Notice::Cancelled { call: overdue, stack: None }))
+                self.next = if self.answered {
+                    (now + GRACE).min(lost)
+                } else {
+                    lost
+                };
+                Strike::Cancel(self.answered.then_some(Notice::Cancelled {
+                    call: overdue,
+                    stack: None,
+                }))
             }
             Lane::EventLoop if now < lost => {
                 self.next = self.next.min(lost);

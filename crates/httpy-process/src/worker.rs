@@ -67,7 +67,11 @@ impl Worker {
     /// The worker that was `started`, at `seat`.
     pub(crate) fn new(started: Started, seat: Seat, hub: Arc<Hub>, limits: Limits) -> Self {
         let now = Instant::now();
-        let Limits { threads, in_flight, loop_blocked_after } = limits;
+        let Limits {
+            threads,
+            in_flight,
+            loop_blocked_after,
+        } = limits;
         let Started {
             id,
             name,
@@ -136,11 +140,17 @@ impl Worker {
     /// When it cannot have.
     pub(crate) fn has_read(&mut self, lane: Lane, id: u64, bytes: u64) -> Result<(), Reason> {
         // It may have ended in the meantime.
-        let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) else { return Ok(()) };
+        let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) else {
+            return Ok(());
+        };
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let Body::Stream(receiving) = &mut call.body else { return Err(unknown(id)) };
+        let Body::Stream(receiving) = &mut call.body else {
+            return Err(unknown(id));
+        };
         if !receiving.read(bytes) {
-            return Err(broken(format!("that it has read {bytes} bytes of call {id}, which it was not sent")));
+            return Err(broken(format!(
+                "that it has read {bytes} bytes of call {id}, which it was not sent"
+            )));
         }
         self.upload(lane, id);
         Ok(())
@@ -151,10 +161,16 @@ impl Worker {
         let blocked = self.rounds.blocked_for(Instant::now()).is_some();
         let stacks = stacks.into_iter().filter_map(|(lane, id, text)| {
             if (lane, id) == LOOP {
-                return blocked.then(|| Stack { of: StackOf::EventLoop(self.name.clone()), text });
+                return blocked.then(|| Stack {
+                    of: StackOf::EventLoop(self.name.clone()),
+                    text,
+                });
             }
             let call = self.lanes[index(lane)].calls.get(&id)?;
-            Some(Stack { of: StackOf::Call(Arc::clone(&call.ticket)), text })
+            Some(Stack {
+                of: StackOf::Call(Arc::clone(&call.ticket)),
+                text,
+            })
         });
         stacks.collect()
     }
@@ -169,7 +185,9 @@ impl Worker {
 
     /// Something may have moved in a stream of a call.
     pub(crate) fn moved(&mut self, lane: Lane, id: u64) {
-        let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) else { return };
+        let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) else {
+            return;
+        };
         if let Some(sending) = call.sending()
             && sending.full_since.is_some()
         {
@@ -186,7 +204,9 @@ impl Worker {
     pub(crate) fn mark(&self, lane: Lane) -> u64 {
         let mut bytes = [0; 8];
         let offset = 8 * index(lane) as u64;
-        self.mark.read_exact_at(&mut bytes, offset).map_or(u64::MAX, |()| u64::from_le_bytes(bytes))
+        self.mark
+            .read_exact_at(&mut bytes, offset)
+            .map_or(u64::MAX, |()| u64::from_le_bytes(bytes))
     }
 
     /// Looks whether plain handlers keep jobs from beginning: another thread takes over then, or, where every thread is in a
@@ -224,7 +244,9 @@ impl Worker {
         let traffic = &mut self.lanes[index(Lane::Worker)];
         for id in ids {
             match traffic.calls.remove(id) {
-                Some(call) if matches!(call.progress, Progress::Open(_)) => after.back.extend(call.put_back()),
+                Some(call) if matches!(call.progress, Progress::Open(_)) => {
+                    after.back.extend(call.put_back())
+                }
                 _ => return Err(unknown(*id)),
             }
         }

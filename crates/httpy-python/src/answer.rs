@@ -1,6 +1,8 @@
 //! `Answer`: how a call is answered: at its end with its whole outcome, or first by its head and then chunk by chunk.
 
-use httpy_core::{Chunks, Content, Exception, Fault, Heartbeat, Outcome, Returned, STREAM_BYTES, Writer, stream};
+use httpy_core::{
+    Chunks, Content, Exception, Fault, Heartbeat, Outcome, Returned, STREAM_BYTES, Writer, stream,
+};
 
 /// Who waits for a call, and for what.
 #[derive(Debug)]
@@ -42,11 +44,19 @@ impl Answer {
     }
 
     /// Answers the head. Where the body's chunks go; none when nobody waits any more.
-    pub(crate) fn begin(&mut self, returned: Returned, heartbeat: Option<Heartbeat>) -> Option<&mut Writer<Fault>> {
-        let Self::Open(answer) = std::mem::replace(self, Self::Closed) else { return None };
+    pub(crate) fn begin(
+        &mut self,
+        returned: Returned,
+        heartbeat: Option<Heartbeat>,
+    ) -> Option<&mut Writer<Fault>> {
+        let Self::Open(answer) = std::mem::replace(self, Self::Closed) else {
+            return None;
+        };
         let (writer, reader) = stream(STREAM_BYTES);
         let body = Content::Stream(Chunks { reader, heartbeat });
-        answer.send(Outcome::Returned(Returned { body, ..returned })).ok()?;
+        answer
+            .send(Outcome::Returned(Returned { body, ..returned }))
+            .ok()?;
         *self = Self::Streaming(writer);
         match self {
             Self::Streaming(writer) => Some(writer),
@@ -58,15 +68,19 @@ impl Answer {
     /// that is the deadline's doing and the log has it.
     pub(crate) fn end(self, ended: Ended, interrupted: bool) -> Vec<Outcome> {
         let panicked = matches!(&ended, Ended::Whole(Outcome::Panicked(_)));
-        let told = |outcome: Option<Outcome>| outcome.filter(|_| !interrupted || panicked).into_iter();
+        let told =
+            |outcome: Option<Outcome>| outcome.filter(|_| !interrupted || panicked).into_iter();
         match (self, ended) {
-            (Self::Open(answer), Ended::Whole(outcome)) => told(answer.send(outcome).err()).collect(),
+            (Self::Open(answer), Ended::Whole(outcome)) => {
+                told(answer.send(outcome).err()).collect()
+            }
             (Self::Streaming(writer), ended) => {
                 let Streamed { fault, closing } = match ended {
                     Ended::Streamed(streamed) => streamed,
-                    Ended::Whole(Outcome::Panicked(text)) => {
-                        Streamed { fault: Some(Fault::Panicked(text)), closing: None }
-                    }
+                    Ended::Whole(Outcome::Panicked(text)) => Streamed {
+                        fault: Some(Fault::Panicked(text)),
+                        closing: None,
+                    },
                     Ended::Whole(_) => Streamed::default(),
                 };
                 let outcome = fault.as_ref().and_then(Fault::outcome);
@@ -75,10 +89,14 @@ impl Answer {
                     Some(fault) => writer.fail(fault),
                     None => writer.end(),
                 }
-                told(outcome).chain(told(closing.map(Outcome::Raised))).collect()
+                told(outcome)
+                    .chain(told(closing.map(Outcome::Raised)))
+                    .collect()
             }
             (Self::Closed, Ended::Whole(outcome)) => told(Some(outcome)).collect(),
-            (_, Ended::Streamed(Streamed { closing, .. })) => told(closing.map(Outcome::Raised)).collect(),
+            (_, Ended::Streamed(Streamed { closing, .. })) => {
+                told(closing.map(Outcome::Raised)).collect()
+            }
         }
     }
 }
@@ -100,11 +118,20 @@ pub(crate) mod tests {
 
     fn head() -> Returned {
         let body = Content::Whole(bytes::Bytes::new());
-        Returned { status: StatusCode::OK, body, kind: BodyKind::Iterator, headers: Fields::new(), header_lines: 0 }
+        Returned {
+            status: StatusCode::OK,
+            body,
+            kind: BodyKind::Iterator,
+            headers: Fields::new(),
+            header_lines: 0,
+        }
     }
 
     fn streamed(fault: Option<Fault>) -> Ended {
-        Ended::Streamed(Streamed { fault, closing: Some(exception("Closing")) })
+        Ended::Streamed(Streamed {
+            fault,
+            closing: Some(exception("Closing")),
+        })
     }
 
     fn issue(chunk_timeout: Duration) -> (Arc<Ticket>, httpy_core::Answer, Question) {
@@ -129,13 +156,17 @@ pub(crate) mod tests {
         let (mut answer, question) = both();
         assert!(answer.begin(head(), None).is_some());
         let context = &mut Context::from_waker(Waker::noop());
-        let Poll::Ready(Some(Outcome::Returned(Returned { body: Content::Stream(mut chunks), .. }))) =
-            question.poll(context)
+        let Poll::Ready(Some(Outcome::Returned(Returned {
+            body: Content::Stream(mut chunks),
+            ..
+        }))) = question.poll(context)
         else {
             panic!("no head")
         };
         let told = answer.end(ended, interrupted).len();
-        let Poll::Ready(next) = chunks.reader.poll_next(context) else { panic!("no end") };
+        let Poll::Ready(next) = chunks.reader.poll_next(context) else {
+            panic!("no end")
+        };
         (next.and_then(Result::err), told)
     }
 
@@ -143,7 +174,10 @@ pub(crate) mod tests {
     fn a_body_ends_or_breaks_off_and_what_was_raised_is_told() {
         let raised = Fault::Raised(exception("Raised"));
         assert_eq!(end(streamed(None), false), (None, 1));
-        assert_eq!(end(streamed(Some(raised.clone())), false), (Some(Broken::Failed(raised)), 2));
+        assert_eq!(
+            end(streamed(Some(raised.clone())), false),
+            (Some(Broken::Failed(raised)), 2)
+        );
         let panicked = Fault::Panicked("why".to_owned());
         let ended = Ended::Whole(Outcome::Panicked("why".to_owned()));
         assert_eq!(end(ended, true), (Some(Broken::Failed(panicked)), 1));
@@ -152,7 +186,10 @@ pub(crate) mod tests {
     #[test]
     fn what_an_interrupted_call_raises_is_not_told() {
         let raised = Fault::Raised(exception("Raised"));
-        assert_eq!(end(streamed(Some(raised)), true), (Some(Broken::Failed(Fault::Interrupted)), 0));
+        assert_eq!(
+            end(streamed(Some(raised)), true),
+            (Some(Broken::Failed(Fault::Interrupted)), 0)
+        );
     }
 
     #[test]

@@ -10,7 +10,10 @@ use pyo3::Python;
 /// # Panics
 ///
 /// When no interpreter was started, and with whatever `work` panics.
-#[expect(clippy::disallowed_methods, reason = "the one place that may: every attach of the crate passes through here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that may: every attach of the crate passes through here"
+)]
 pub(crate) fn attach<R>(work: impl for<'py> FnOnce(Python<'py>) -> R) -> R {
     Python::attach(work)
 }

@@ -45,7 +45,13 @@ impl Attached {
         Some(Self {
             runtime,
             target,
-            ticket: Arc::new(Ticket::new(call, now, now, Duration::ZERO, Freight::default())),
+            ticket: Arc::new(Ticket::new(
+                call,
+                now,
+                now,
+                Duration::ZERO,
+                Freight::default(),
+            )),
         })
     }
 
@@ -61,7 +67,13 @@ impl Attached {
                 Outcome::Returned(_) => {}
                 other => return Err(format!("{other:?}")),
             }
-            this.repeat(py, piece, times).map_err(|error| this.runtime.shared.describe.describe(py, &error).to_string())
+            this.repeat(py, piece, times).map_err(|error| {
+                this.runtime
+                    .shared
+                    .describe
+                    .describe(py, &error)
+                    .to_string()
+            })
         });
         measured.unwrap_or_else(|error| Err(error.to_string()))
     }
@@ -90,10 +102,20 @@ impl Attached {
     fn call(&self, py: Python<'_>) -> Outcome {
         let runtime = &*self.runtime;
         let (body, answer) = (Upload::default(), &mut Answer::Closed);
-        let ended = worker::call(py, runtime.interpreter(), &runtime.shared, &self.target, &self.ticket, body, answer);
+        let ended = worker::call(
+            py,
+            runtime.interpreter(),
+            &runtime.shared,
+            &self.target,
+            &self.ticket,
+            body,
+            answer,
+        );
         match ended {
             Ended::Whole(outcome) => outcome,
-            Ended::Streamed(_) => Outcome::Panicked("a streamed body, of which nothing is measured".to_owned()),
+            Ended::Streamed(_) => {
+                Outcome::Panicked("a streamed body, of which nothing is measured".to_owned())
+            }
         }
     }
 }

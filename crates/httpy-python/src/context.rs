@@ -24,26 +24,48 @@ pub(crate) struct Current {
 }
 
 /// What `_describe` gives: target, route, client, scheme, HTTP version, seconds left, extras as JSON.
-type Described = (String, Option<String>, Option<(String, u16)>, &'static str, &'static str, f64, Option<String>);
+type Described = (
+    String,
+    Option<String>,
+    Option<(String, u16)>,
+    &'static str,
+    &'static str,
+    f64,
+    Option<String>,
+);
 
 impl Current {
     /// Connects `httpy_rs.request()` of this interpreter with the tokens.
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
         let module = py.import("httpy_rs._request")?;
-        let describe =
-            PyCFunction::new_closure(py, Some(c"describe"), None, |arguments, _| -> PyResult<Py<PyTuple>> {
+        let describe = PyCFunction::new_closure(
+            py,
+            Some(c"describe"),
+            None,
+            |arguments, _| -> PyResult<Py<PyTuple>> {
                 Ok(describe_token(&arguments.get_item(0)?)?.unbind())
-            })?;
+            },
+        )?;
         module.setattr("_describe", describe)?;
-        let is_gone = PyCFunction::new_closure(py, Some(c"is_gone"), None, |arguments, _| -> PyResult<bool> {
-            with_ticket(&arguments.get_item(0)?, Ticket::is_gone)
-        })?;
-        py.import("httpy_rs._client")?.setattr("_is_gone", is_gone)?;
-        let traceparents = PyCFunction::new_closure(py, Some(c"traceparents"), None, |arguments, _| {
-            with_ticket(&arguments.get_item(0)?, traceparents)
-        })?;
-        py.import("httpy_rs._trace_context")?.setattr("_traceparents", traceparents)?;
-        Ok(Self { variable: module.getattr("_current")?.unbind() })
+        let is_gone = PyCFunction::new_closure(
+            py,
+            Some(c"is_gone"),
+            None,
+            |arguments, _| -> PyResult<bool> {
+                with_ticket(&arguments.get_item(0)?, Ticket::is_gone)
+            },
+        )?;
+        py.import("httpy_rs._client")?
+            .setattr("_is_gone", is_gone)?;
+        let traceparents =
+            PyCFunction::new_closure(py, Some(c"traceparents"), None, |arguments, _| {
+                with_ticket(&arguments.get_item(0)?, traceparents)
+            })?;
+        py.import("httpy_rs._trace_context")?
+            .setattr("_traceparents", traceparents)?;
+        Ok(Self {
+            variable: module.getattr("_current")?.unbind(),
+        })
     }
 
     /// Runs `work` in a fresh context in which `ticket` is the current request.
@@ -72,8 +94,12 @@ impl Current {
         let token = PyCapsule::new_with_value(py, Arc::clone(ticket), TOKEN)?;
         // SAFETY: 1. `variable` is a `ContextVar`: it comes from our own module. 2. `py` proves that this thread is attached.
         // 3. The call gives a new reference to a token, or null with an exception set.
-        let _previous =
-            unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContextVar_Set(self.variable.as_ptr(), token.as_ptr()))? };
+        let _previous = unsafe {
+            Bound::from_owned_ptr_or_err(
+                py,
+                ffi::PyContextVar_Set(self.variable.as_ptr(), token.as_ptr()),
+            )?
+        };
         Ok(())
     }
 }
@@ -164,7 +190,10 @@ pub(crate) fn span(token: &Bound<'_, PyAny>) -> PyResult<Option<NonZeroU64>> {
 }
 
 fn describe_token<'py>(token: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
-    with_ticket(token, |ticket| described(&ticket.call.details, ticket.deadline))?.into_pyobject(token.py())
+    with_ticket(token, |ticket| {
+        described(&ticket.call.details, ticket.deadline)
+    })?
+    .into_pyobject(token.py())
 }
 
 fn with_ticket<R>(token: &Bound<'_, PyAny>, work: impl FnOnce(&Ticket) -> R) -> PyResult<R> {
@@ -182,13 +211,21 @@ fn with_ticket<R>(token: &Bound<'_, PyAny>, work: impl FnOnce(&Ticket) -> R) -> 
 fn traceparents(ticket: &Ticket) -> Vec<String> {
     let call = &ticket.call;
     call.details.trace.as_ref().map_or_else(
-        || call.headers.known("Traceparent").map(|line| String::from_utf8_lossy(line).into_owned()).collect(),
+        || {
+            call.headers
+                .known("Traceparent")
+                .map(|line| String::from_utf8_lossy(line).into_owned())
+                .collect()
+        },
         |trace| vec![trace.clone()],
     )
 }
 
 fn described(details: &Details, deadline: Instant) -> Described {
-    let target = details.target.path_and_query().map_or_else(|| details.target.to_string(), ToString::to_string);
+    let target = details
+        .target
+        .path_and_query()
+        .map_or_else(|| details.target.to_string(), ToString::to_string);
     let version = match details.version {
         Version::HTTP_09 => "0.9",
         Version::HTTP_10 => "1.0",
@@ -196,11 +233,15 @@ fn described(details: &Details, deadline: Instant) -> Described {
         Version::HTTP_3 => "3",
         _ => "1.1",
     };
-    let seconds_left = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+    let seconds_left = deadline
+        .saturating_duration_since(Instant::now())
+        .as_secs_f64();
     (
         target,
         details.route.clone(),
-        details.client.map(|client| (client.ip().to_string(), client.port())),
+        details
+            .client
+            .map(|client| (client.ip().to_string(), client.port())),
         details.scheme,
         version,
         seconds_left,

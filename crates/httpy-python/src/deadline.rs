@@ -50,12 +50,16 @@ impl Deadline {
     /// Connects `httpy_rs._deadline` of this interpreter with the calls.
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
         let module = py.import("httpy_rs._deadline")?;
-        let exceeded = module.getattr("DeadlineExceeded")?.cast_into::<PyType>()?.unbind();
+        let exceeded = module
+            .getattr("DeadlineExceeded")?
+            .cast_into::<PyType>()?
+            .unbind();
         let raised = exceeded.clone_ref(py);
-        let enter = PyCFunction::new_closure(py, Some(c"enter"), None, |arguments, _| -> PyResult<()> {
-            enter(arguments.py());
-            Ok(())
-        })?;
+        let enter =
+            PyCFunction::new_closure(py, Some(c"enter"), None, |arguments, _| -> PyResult<()> {
+                enter(arguments.py());
+                Ok(())
+            })?;
         let leave = PyCFunction::new_closure(py, Some(c"leave"), None, move |arguments, _| {
             let py = arguments.py();
             if running(Ticket::unshield).unwrap_or(false) {
@@ -63,27 +67,43 @@ impl Deadline {
             }
             Ok(())
         })?;
-        let seconds_left =
-            PyCFunction::new_closure(py, Some(c"seconds_left"), None, |arguments, _| -> PyResult<Option<f64>> {
+        let seconds_left = PyCFunction::new_closure(
+            py,
+            Some(c"seconds_left"),
+            None,
+            |arguments, _| -> PyResult<Option<f64>> {
                 let due = context::due(&arguments.get_item(0)?)?;
                 Ok(due.map(|due| due.saturating_duration_since(Instant::now()).as_secs_f64()))
-            })?;
+            },
+        )?;
         module.setattr("_enter", enter)?;
         module.setattr("_leave", leave)?;
         module.setattr("_seconds_left", seconds_left)?;
         let stack = py.import("httpy_rs._stack")?;
-        Ok(Self { exceeded, capture: stack.getattr("capture")?.unbind(), show: stack.getattr("show")?.unbind() })
+        Ok(Self {
+            exceeded,
+            capture: stack.getattr("capture")?.unbind(),
+            show: stack.getattr("show")?.unbind(),
+        })
     }
 
     /// The frames of `thread`, for [`show`](Self::show).
-    pub(crate) fn capture<'py>(&self, py: Python<'py>, thread: ThreadId) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn capture<'py>(
+        &self,
+        py: Python<'py>,
+        thread: ThreadId,
+    ) -> PyResult<Bound<'py, PyAny>> {
         self.capture.bind(py).call1((thread.0,))
     }
 
     /// Frames as text; a note in its place where app code has broken what makes it.
     pub(crate) fn show(&self, py: Python<'_>, frames: PyResult<Bound<'_, PyAny>>) -> String {
-        let shown = frames.and_then(|frames| self.show.bind(py).call1((frames,))).and_then(|text| text.extract());
-        shown.unwrap_or_else(|error| format!("  <the stack could not be read: {}>", error.get_type(py)))
+        let shown = frames
+            .and_then(|frames| self.show.bind(py).call1((frames,)))
+            .and_then(|text| text.extract());
+        shown.unwrap_or_else(|error| {
+            format!("  <the stack could not be read: {}>", error.get_type(py))
+        })
     }
 
     /// Sends the exception to `thread`, which finds it before its next step of Python code.

@@ -35,7 +35,9 @@ impl Desks {
     /// All calls that workers are in.
     pub(crate) fn all(&self) -> Vec<(Seat, Arc<Ticket>)> {
         let seats = self.0.iter().enumerate();
-        seats.filter_map(|(seat, desk)| Some((Seat(seat), Arc::clone(&lock(desk).as_ref()?.1)))).collect()
+        seats
+            .filter_map(|(seat, desk)| Some((Seat(seat), Arc::clone(&lock(desk).as_ref()?.1))))
+            .collect()
     }
 }
 

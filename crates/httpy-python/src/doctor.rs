@@ -21,11 +21,23 @@ const SLOTS_LIMIT: usize = 64;
 ///
 /// What app code has broken so thoroughly that nothing can be found out.
 pub(crate) fn examine(py: Python<'_>, paths: &[PathBuf]) -> PyResult<String> {
-    let declares = PyCFunction::new_closure(py, Some(c"declares"), None, |arguments, _| -> PyResult<Option<bool>> {
-        Ok(arguments.get_item(0)?.cast::<PyModule>().ok().and_then(declares_no_gil))
-    })?;
+    let declares = PyCFunction::new_closure(
+        py,
+        Some(c"declares"),
+        None,
+        |arguments, _| -> PyResult<Option<bool>> {
+            Ok(arguments
+                .get_item(0)?
+                .cast::<PyModule>()
+                .ok()
+                .and_then(declares_no_gil))
+        },
+    )?;
     let paths: Vec<&OsStr> = paths.iter().map(|path| path.as_os_str()).collect();
-    py.import("httpy_rs._doctor")?.getattr("examine")?.call1((paths, declares))?.extract()
+    py.import("httpy_rs._doctor")?
+        .getattr("examine")?
+        .call1((paths, declares))?
+        .extract()
 }
 
 /// Whether `module` declares that it needs no GIL; none for a module without a definition. To be asked from Python 3.13 on.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use httpy_core::{
-    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, LoadErrorKind, Loaded, Roster, Slow,
-    Stack, StartError, TargetId, Ticket,
+    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, LoadErrorKind,
+    Loaded, Roster, Slow, Stack, StartError, TargetId, Ticket,
 };
 use tokio::sync::oneshot;
 
@@ -67,12 +67,21 @@ impl Embedded {
     ) -> Result<Self, StartError> {
         let runtime = Runtime::start(interpreter)?;
         // Before anything else, so that a failure leaves no app behind.
-        let membership = Membership { runtime: Arc::clone(&runtime), left: AtomicBool::new(false) };
+        let membership = Membership {
+            runtime: Arc::clone(&runtime),
+            left: AtomicBool::new(false),
+        };
         let pool = runtime.pool(pool, listener)?;
         // What uncovers another copy of `httpy_rs`.
         let warning = runtime.add_paths(paths.clone()).map_err(StartError::Load)?;
         let facts = facts(runtime.interpreter(), warning);
-        Ok(Self { pool, paths, facts, shutdown: Mutex::default(), membership })
+        Ok(Self {
+            pool,
+            paths,
+            facts,
+            shutdown: Mutex::default(),
+            membership,
+        })
     }
 
     fn runtime(&self) -> &Runtime {
@@ -88,22 +97,35 @@ fn facts(interpreter: &Interpreter, warning: Option<String>) -> Facts {
         executable: interpreter.executable().to_owned(),
         switch_interval: interpreter.switch_interval(),
         library: library_path(),
-        warnings: interpreter.warnings().iter().cloned().chain(warning).collect(),
+        warnings: interpreter
+            .warnings()
+            .iter()
+            .cloned()
+            .chain(warning)
+            .collect(),
     }
 }
 
 impl Execute for Embedded {
     fn load_handler(&self, target: &str) -> Result<Loaded, LoadError> {
-        let id = self.runtime().load_handler(target.to_owned(), self.paths.clone())?;
-        Ok(Loaded { id, reads_stream: self.runtime().reads_stream(id) })
+        let id = self
+            .runtime()
+            .load_handler(target.to_owned(), self.paths.clone())?;
+        Ok(Loaded {
+            id,
+            reads_stream: self.runtime().reads_stream(id),
+        })
     }
 
     fn run_init(&self, target: &str) -> Result<Vec<(String, Vec<String>)>, LoadError> {
-        self.runtime().run_init(target.to_owned(), self.paths.clone())
+        self.runtime()
+            .run_init(target.to_owned(), self.paths.clone())
     }
 
     fn load_shutdown(&self, target: &str) -> Result<(), LoadError> {
-        let function = self.runtime().load_shutdown(target.to_owned(), self.paths.clone())?;
+        let function = self
+            .runtime()
+            .load_shutdown(target.to_owned(), self.paths.clone())?;
         *self.shutdown.lock().unwrap_or_else(PoisonError::into_inner) = Some(function);
         Ok(())
     }
@@ -152,7 +174,11 @@ impl Execute for Embedded {
         let (sender, receiver) = oneshot::channel();
         let message = "threads of this process share one interpreter, which keeps what it has imported: only worker processes can \
                        load code anew";
-        let error = LoadError { kind: LoadErrorKind::Reload, message: message.to_owned(), exception: None };
+        let error = LoadError {
+            kind: LoadErrorKind::Reload,
+            message: message.to_owned(),
+            exception: None,
+        };
         // The receiver is at hand.
         drop(sender.send(Err(error)));
         receiver
@@ -165,7 +191,11 @@ impl Execute for Embedded {
     fn shut_down(&self, limit: Duration, done: Box<dyn FnOnce(ExitReport) + Send>) -> bool {
         let leaves = self.membership.leaves();
         if leaves {
-            let function = self.shutdown.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let function = self
+                .shutdown
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
             self.runtime().shut_down(limit, function, done);
         }
         leaves

@@ -20,8 +20,14 @@ type Framed = (String, u32, String, bool, u32, Vec<String>);
 
 impl Describe {
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
-        let describe = py.import("httpy_rs._exception")?.getattr("describe")?.unbind();
-        Ok(Self { describe, with_source: AtomicBool::new(false) })
+        let describe = py
+            .import("httpy_rs._exception")?
+            .getattr("describe")?
+            .unbind();
+        Ok(Self {
+            describe,
+            with_source: AtomicBool::new(false),
+        })
     }
 
     /// From now on exceptions have their frames and source lines, which takes longer.
@@ -35,19 +41,32 @@ impl Describe {
             // Before 3.12 CPython hands the two over apart; refused only by an exception that forbids all attributes.
             drop(value.setattr("__traceback__", traceback));
         }
-        let described = self.describe.bind(py).call1((value,)).and_then(|parts| parts.extract());
+        let described = self
+            .describe
+            .bind(py)
+            .call1((value,))
+            .and_then(|parts| parts.extract());
         match described {
             Ok((type_name, message, traceback, place)) => {
                 let exception = Exception::new(type_name, message, traceback, place);
-                if self.with_source.load(Ordering::Relaxed) { exception.with_chain(chain(value)) } else { exception }
+                if self.with_source.load(Ordering::Relaxed) {
+                    exception.with_chain(chain(value))
+                } else {
+                    exception
+                }
             }
             // Only when CPython itself is at its limits: out of memory, or interrupted just here.
             Err(_) => {
-                let name = error
-                    .get_type(py)
-                    .name()
-                    .map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
-                Exception::new(name, "<the exception could not be described>".to_owned(), String::new(), String::new())
+                let name = error.get_type(py).name().map_or_else(
+                    |_| String::new(),
+                    |name| name.to_string_lossy().into_owned(),
+                );
+                Exception::new(
+                    name,
+                    "<the exception could not be described>".to_owned(),
+                    String::new(),
+                    String::new(),
+                )
             }
         }
     }
@@ -55,7 +74,14 @@ impl Describe {
 
 /// The frames and lines of an exception and of what it came from; none where they cannot be had.
 fn chain(value: &Bound<'_, PyBaseException>) -> Vec<Link> {
-    let read = || value.py().import("httpy_rs._source")?.getattr("chain")?.call1((value,))?.extract();
+    let read = || {
+        value
+            .py()
+            .import("httpy_rs._source")?
+            .getattr("chain")?
+            .call1((value,))?
+            .extract()
+    };
     let linked: Vec<Linked> = read().unwrap_or_else(|_: PyErr| Vec::new());
     let frame = |(file, line, function, own, first, source): Framed| {
         Frame::new(file, line, function, own).with_source(first, source)

@@ -28,11 +28,19 @@ impl Pool {
 }
 
 fn take(py: Python<'_>) -> PyResult<Figures> {
-    let (allocated_blocks, pauses): (u64, Vec<(u32, f64)>) =
-        py.import("httpy_rs._figures")?.call_method0("take")?.extract()?;
+    let (allocated_blocks, pauses): (u64, Vec<(u32, f64)>) = py
+        .import("httpy_rs._figures")?
+        .call_method0("take")?
+        .extract()?;
     let duration = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    let gc_pauses = pauses.into_iter().map(|(generation, seconds)| (generation, duration(seconds))).collect();
-    Ok(Figures { allocated_blocks, gc_pauses })
+    let gc_pauses = pauses
+        .into_iter()
+        .map(|(generation, seconds)| (generation, duration(seconds)))
+        .collect();
+    Ok(Figures {
+        allocated_blocks,
+        gc_pauses,
+    })
 }
 
 /// How long an event loop takes to come round.
@@ -47,14 +55,19 @@ pub(crate) struct Lag {
 
 impl Lag {
     pub(crate) fn new() -> Self {
-        Self { born: Instant::now(), asked: AtomicU64::new(0), last: AtomicU64::new(0) }
+        Self {
+            born: Instant::now(),
+            asked: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+        }
     }
 
     /// The loop has come round. Nothing but one look where it was not asked to.
     pub(crate) fn comes_round(&self) {
         if self.asked.load(Ordering::Relaxed) != 0 {
             let asked = self.asked.swap(0, Ordering::Relaxed);
-            self.last.store(self.now().saturating_sub(asked) + 1, Ordering::Relaxed);
+            self.last
+                .store(self.now().saturating_sub(asked) + 1, Ordering::Relaxed);
         }
     }
 
@@ -62,7 +75,10 @@ impl Lag {
     pub(crate) fn ask(&self) -> (Option<Duration>, bool) {
         let asked = self.asked.load(Ordering::Relaxed);
         if asked != 0 {
-            return (Some(Duration::from_nanos(self.now().saturating_sub(asked))), false);
+            return (
+                Some(Duration::from_nanos(self.now().saturating_sub(asked))),
+                false,
+            );
         }
         let last = self.last.load(Ordering::Relaxed);
         self.asked.store(self.now(), Ordering::Relaxed);
@@ -70,7 +86,9 @@ impl Lag {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
+        u64::try_from(self.born.elapsed().as_nanos())
+            .unwrap_or(u64::MAX)
+            .max(1)
     }
 }
 

@@ -9,7 +9,10 @@ pub(crate) fn end_child(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) -> !
     let status = result.map_or_else(|error| exit_status(py, &error), |_| 0);
     for stream in ["stdout", "stderr"] {
         // A stream that app code took away or closed has nothing to flush.
-        drop(py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush")));
+        drop(
+            py.import("sys")
+                .and_then(|sys| sys.getattr(stream)?.call_method0("flush")),
+        );
     }
     // SAFETY: `_exit` has no preconditions; it ends the process without running exit handlers, whose locks may be held
     // by threads that exist in the parent only.
@@ -25,7 +28,10 @@ fn exit_status(py: Python<'_>, error: &PyErr) -> i32 {
         Ok(code) if code.is_none() => 0,
         Ok(code) => code.extract().unwrap_or_else(|_| {
             // `sys.exit("message")`
-            drop(py.import("sys").and_then(|sys| sys.getattr("stderr")?.call_method1("write", (format!("{code}\n"),))));
+            drop(py.import("sys").and_then(|sys| {
+                sys.getattr("stderr")?
+                    .call_method1("write", (format!("{code}\n"),))
+            }));
             1
         }),
         Err(_) => 1,

@@ -31,11 +31,18 @@ pub(crate) struct Targets(RwLock<Vec<Arc<Target>>>);
 
 impl Targets {
     pub(crate) fn all(&self) -> Vec<Arc<Target>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn get(&self, target: TargetId) -> Option<Arc<Target>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(target.index).cloned()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(target.index)
+            .cloned()
     }
 
     fn add(&self, py: Python<'_>, target: Target) -> TargetId {
@@ -44,7 +51,11 @@ impl Targets {
         let same = |known: &Target| {
             known.name == target.name
                 && known.lane == target.lane
-                && known.handler.bind(py).eq(target.handler.bind(py)).unwrap_or(false)
+                && known
+                    .handler
+                    .bind(py)
+                    .eq(target.handler.bind(py))
+                    .unwrap_or(false)
         };
         let lane = target.lane;
         if let Some(index) = self.all().iter().position(|known| same(known)) {
@@ -52,7 +63,10 @@ impl Targets {
         }
         let mut targets = self.0.write().unwrap_or_else(PoisonError::into_inner);
         targets.push(Arc::new(target));
-        TargetId { index: targets.len() - 1, lane }
+        TargetId {
+            index: targets.len() - 1,
+            lane,
+        }
     }
 }
 
@@ -82,7 +96,16 @@ pub(crate) fn handler(
     let (handler, wants, is_async): (Py<PyAny>, String, bool) = loaded?;
     let wants = Wants::named(&wants).unwrap_or(Wants::Text);
     let (label, lane) = (PyString::new(py, target).unbind(), Lane::of(is_async));
-    Ok(targets.add(py, Target { name: target.to_owned(), label, handler, wants, lane }))
+    Ok(targets.add(
+        py,
+        Target {
+            name: target.to_owned(),
+            label,
+            handler,
+            wants,
+            lane,
+        },
+    ))
 }
 
 /// A function without arguments that is called at the start or at the end.
@@ -115,7 +138,11 @@ impl Plain {
         };
         let paths = as_str(paths);
         let loaded = call_loader(py, describe, loader, (target, paths.as_slice()));
-        loaded.map(|(function, is_async)| Self { name: target.to_owned(), function, is_async })
+        loaded.map(|(function, is_async)| Self {
+            name: target.to_owned(),
+            function,
+            is_async,
+        })
     }
 
     /// Whether it is to be called on an event loop.
@@ -130,7 +157,9 @@ impl Plain {
         describe: &Describe,
         event_loop: Option<Py<PyAny>>,
     ) -> Result<Vec<(String, Vec<String>)>, LoadError> {
-        let function = self.bound(py, event_loop, None).map_err(|error| load_error(py, describe, &error))?;
+        let function = self
+            .bound(py, event_loop, None)
+            .map_err(|error| load_error(py, describe, &error))?;
         call_loader(py, describe, "run_init", (self.name.as_str(), function))
     }
 
@@ -142,7 +171,9 @@ impl Plain {
         event_loop: Option<Py<PyAny>>,
         limit: Duration,
     ) -> Option<Exception> {
-        let called = self.bound(py, event_loop, Some(limit)).and_then(|function| function.call0());
+        let called = self
+            .bound(py, event_loop, Some(limit))
+            .and_then(|function| function.call0());
         called.err().map(|error| describe.describe(py, &error))
     }
 
@@ -154,10 +185,14 @@ impl Plain {
         limit: Option<Duration>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let function = self.function.bind(py).clone();
-        let Some(event_loop) = event_loop else { return Ok(function) };
+        let Some(event_loop) = event_loop else {
+            return Ok(function);
+        };
         let call = py.import("httpy_rs._event_loop")?.getattr("call")?;
         let limit = limit.map(|limit| limit.as_secs_f64());
-        py.import("functools")?.getattr("partial")?.call1((call, event_loop, function, limit))
+        py.import("functools")?
+            .getattr("partial")?
+            .call1((call, event_loop, function, limit))
     }
 }
 
@@ -175,14 +210,23 @@ fn call_loader<'py, R>(
 where
     R: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
 {
-    let load = || py.import("httpy_rs._load")?.getattr(function)?.call1(arguments)?.extract();
+    let load = || {
+        py.import("httpy_rs._load")?
+            .getattr(function)?
+            .call1(arguments)?
+            .extract()
+    };
     load().map_err(|error: PyErr| load_error(py, describe, &error))
 }
 
 fn load_error(py: Python<'_>, describe: &Describe, error: &PyErr) -> LoadError {
     let value = error.value(py);
-    let kind = value.getattr("kind").and_then(|kind| kind.extract::<String>());
-    let message = value.getattr("message").and_then(|message| message.extract::<String>());
+    let kind = value
+        .getattr("kind")
+        .and_then(|kind| kind.extract::<String>());
+    let message = value
+        .getattr("message")
+        .and_then(|message| message.extract::<String>());
     match (kind, message) {
         (Ok(kind), Ok(message)) => LoadError {
             kind: LoadErrorKind::named(&kind),

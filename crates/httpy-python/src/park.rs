@@ -14,7 +14,10 @@ impl Wake for Unpark {
 }
 
 /// What `poll` becomes ready with; none when `until` came first. To be called detached: it blocks.
-pub(crate) fn wait<R>(until: Option<Instant>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> Option<R> {
+pub(crate) fn wait<R>(
+    until: Option<Instant>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
+) -> Option<R> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
@@ -25,7 +28,9 @@ pub(crate) fn wait<R>(until: Option<Instant>, mut poll: impl FnMut(&mut Context<
         match until {
             None => thread::park(),
             Some(until) => {
-                let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+                let left = until
+                    .checked_duration_since(Instant::now())
+                    .filter(|left| !left.is_zero())?;
                 thread::park_timeout(left);
             }
         }
@@ -46,8 +51,14 @@ mod tests {
         let (mut writer, mut reader) = stream::<()>(1);
         let other = thread::spawn(move || wait(None, |context| reader.poll_next(context)));
         assert_eq!(writer.write(Bytes::from_static(b"chunk")), Ok(false));
-        assert_eq!(other.join().unwrap(), Some(Some(Ok(Bytes::from_static(b"chunk")))));
-        assert_eq!(wait(None, |context| writer.poll_ready(context)), Some(Err(Gone)));
+        assert_eq!(
+            other.join().unwrap(),
+            Some(Some(Ok(Bytes::from_static(b"chunk"))))
+        );
+        assert_eq!(
+            wait(None, |context| writer.poll_ready(context)),
+            Some(Err(Gone))
+        );
         let (_writer, mut reader) = stream::<()>(1);
         let soon = Instant::now() + Duration::from_millis(1);
         assert_eq!(wait(Some(soon), |context| reader.poll_next(context)), None);

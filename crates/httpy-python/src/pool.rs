@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Health, Job, Kept, Lane, Listener, Notice, Outbox, Outcome, Queue, Seat, Seats, TargetId, Ticket};
+use httpy_core::{
+    Health, Job, Kept, Lane, Listener, Notice, Outbox, Outcome, Queue, Seat, Seats, TargetId,
+    Ticket,
+};
 use pyo3::prelude::*;
 
 use crate::desk::Desks;
@@ -78,9 +81,16 @@ impl Pool {
         exclusive: bool,
         listener: Listener,
     ) -> io::Result<Self> {
-        let seats = Seats { min: options.min, max: options.max, spare: options.replacements };
+        let seats = Seats {
+            min: options.min,
+            max: options.max,
+            spare: options.replacements,
+        };
         let queue = Queue::new(seats, RETIRE_AFTER, exclusive);
-        let (enforcer, threads) = (Enforcer::new(seats.all(), options.lost_after), Threads::new(seats.all()));
+        let (enforcer, threads) = (
+            Enforcer::new(seats.all(), options.lost_after),
+            Threads::new(seats.all()),
+        );
         let (desks, stacks) = (Desks::new(seats.all()), Stacks::default());
         let (outbox, event_loops) = (Outbox::default(), EventLoops::default());
         let crew = Crew {
@@ -96,7 +106,9 @@ impl Pool {
             options,
             listener,
         };
-        let pool = Self { crew: Arc::new(crew) };
+        let pool = Self {
+            crew: Arc::new(crew),
+        };
         Enforcer::start(&pool.crew, options.stack_size)?;
         for seat in pool.crew.queue.first_seats() {
             Crew::start(&pool.crew, seat)?;
@@ -135,7 +147,12 @@ impl Pool {
 
     /// How the workers are. Never waits for the interpreter.
     pub fn health(&self) -> Health {
-        let Crew { queue, enforcer, options, .. } = &*self.crew;
+        let Crew {
+            queue,
+            enforcer,
+            options,
+            ..
+        } = &*self.crew;
         Health {
             workers_max: options.max,
             lost: queue.lost(),
@@ -191,13 +208,17 @@ impl Drop for Pool {
 
 impl fmt::Debug for Crew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crew").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Crew")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("options", &self.crew.options).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("options", &self.crew.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -208,9 +229,14 @@ impl Crew {
     ///
     /// When the operating system gives no thread. The seat is free again then.
     fn start(crew: &Arc<Self>, seat: Seat) -> io::Result<()> {
-        let seated = Seated { crew: Arc::clone(crew), seat };
-        let started =
-            thread::Builder::new().name(worker::name(seat)).stack_size(crew.options.stack_size).spawn(move || {
+        let seated = Seated {
+            crew: Arc::clone(crew),
+            seat,
+        };
+        let started = thread::Builder::new()
+            .name(worker::name(seat))
+            .stack_size(crew.options.stack_size)
+            .spawn(move || {
                 seated.crew.threads.enter(seated.seat);
                 worker::run(&seated.crew, seated.seat);
             });
@@ -221,7 +247,9 @@ impl Crew {
     /// that the next job calls. Must be called detached.
     pub(crate) fn start_or_log(crew: &Arc<Self>, seat: Seat) {
         if let Err(error) = Self::start(crew, seat) {
-            crew.notify(&Notice::NoThread { error: error.to_string() });
+            crew.notify(&Notice::NoThread {
+                error: error.to_string(),
+            });
         }
     }
 
@@ -257,13 +285,18 @@ impl Crew {
 
     /// The name of a target.
     pub(crate) fn name(&self, target: TargetId) -> String {
-        self.shared.targets.get(target).map_or_else(String::new, |target| target.name.clone())
+        self.shared
+            .targets
+            .get(target)
+            .map_or_else(String::new, |target| target.name.clone())
     }
 
     /// Says something to the operator. Must be called detached: it runs the host's code.
     pub(crate) fn notify(&self, notice: &Notice) {
         // A subscriber that panics must not end the enforcer's threads; it is also what could have told of it.
-        drop(catch_unwind(AssertUnwindSafe(|| (self.listener.notice)(notice))));
+        drop(catch_unwind(AssertUnwindSafe(|| {
+            (self.listener.notice)(notice)
+        })));
     }
 
     /// Says that a call was answered with 504. Must be called detached.

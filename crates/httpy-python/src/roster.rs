@@ -10,13 +10,25 @@ impl Pool {
     /// roster has its lag. Never waits for the interpreter.
     pub fn roster(&self) -> Roster {
         let crew = &self.crew;
-        let Line { jobs, exclusive, workers } = crew.queue.line();
+        let Line {
+            jobs,
+            exclusive,
+            workers,
+        } = crew.queue.line();
         let members = workers.into_iter().map(|(seat, standing)| Member {
             number: seat.number(),
             name: worker::name(seat),
             standing,
-            work: crew.desks.look(seat).map(|(target, ticket)| Work { target: crew.name(target), ticket }),
+            work: crew.desks.look(seat).map(|(target, ticket)| Work {
+                target: crew.name(target),
+                ticket,
+            }),
         });
-        Roster { jobs, has_gil: exclusive, members: members.collect(), loops: crew.event_loops.members(crew) }
+        Roster {
+            jobs,
+            has_gil: exclusive,
+            members: members.collect(),
+            loops: crew.event_loops.members(crew),
+        }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use httpy_core::{ExitReport, Lane, Listener, LoadError, LoadErrorKind, StartError, TargetId, Wants};
+use httpy_core::{
+    ExitReport, Lane, Listener, LoadError, LoadErrorKind, StartError, TargetId, Wants,
+};
 use pyo3::prelude::*;
 
 use crate::context::Current;
@@ -122,10 +124,15 @@ impl Runtime {
         let exclusive = self.is_exclusive();
         let mut pool = self.lock_pool();
         if let Some(pool) = pool.upgrade() {
-            return if pool.options() == options { Ok(pool) } else { Err(differs(pool.options(), options)) };
+            return if pool.options() == options {
+                Ok(pool)
+            } else {
+                Err(differs(pool.options(), options))
+            };
         }
         let (interpreter, shared) = (Arc::clone(&self.interpreter), Arc::clone(&self.shared));
-        let started = Pool::start(interpreter, shared, options, exclusive, listener).map_err(StartError::Thread)?;
+        let started = Pool::start(interpreter, shared, options, exclusive, listener)
+            .map_err(StartError::Thread)?;
         let started = Arc::new(started);
         *pool = Arc::downgrade(&started);
         Ok(started)
@@ -148,14 +155,16 @@ impl Runtime {
     pub fn add_paths(&self, paths: Vec<PathBuf>) -> Result<Option<String>, LoadError> {
         let interpreter = Arc::clone(&self.interpreter);
         self.on_main(move |py, shared| {
-            load::add_paths(py, &paths).and_then(|()| interpreter.installed_copy_warning(py)).map_err(|error| {
-                let exception = shared.describe.describe(py, &error);
-                LoadError {
-                    kind: LoadErrorKind::Internal,
-                    message: format!("sys.path could not be set: {exception}"),
-                    exception: Some(exception),
-                }
-            })
+            load::add_paths(py, &paths)
+                .and_then(|()| interpreter.installed_copy_warning(py))
+                .map_err(|error| {
+                    let exception = shared.describe.describe(py, &error);
+                    LoadError {
+                        kind: LoadErrorKind::Internal,
+                        message: format!("sys.path could not be set: {exception}"),
+                        exception: Some(exception),
+                    }
+                })
         })
     }
 
@@ -169,8 +178,9 @@ impl Runtime {
     ///
     /// Each [`LoadErrorKind`] says when.
     pub fn load_handler(&self, target: String, paths: Vec<PathBuf>) -> Result<TargetId, LoadError> {
-        let loaded =
-            self.on_main(move |py, shared| load::handler(py, &shared.describe, &shared.targets, &target, &paths));
+        let loaded = self.on_main(move |py, shared| {
+            load::handler(py, &shared.describe, &shared.targets, &target, &paths)
+        });
         self.look_at_gil();
         let loaded = loaded?;
         if loaded.lane == Lane::EventLoop {
@@ -181,7 +191,10 @@ impl Runtime {
 
     /// Whether a loaded handler reads its request's body as a stream.
     pub fn reads_stream(&self, target: TargetId) -> bool {
-        self.shared.targets.get(target).is_some_and(|target| target.wants == Wants::Stream)
+        self.shared
+            .targets
+            .get(target)
+            .is_some_and(|target| target.wants == Wants::Stream)
     }
 
     /// Calls the init function `target`: patterns and their methods, as given.
@@ -193,11 +206,19 @@ impl Runtime {
     /// # Errors
     ///
     /// Each [`LoadErrorKind`] says when.
-    pub fn run_init(&self, target: String, paths: Vec<PathBuf>) -> Result<Vec<(String, Vec<String>)>, LoadError> {
-        let init = self.on_main(move |py, shared| Plain::load(py, &shared.describe, Moment::Init, &target, &paths));
+    pub fn run_init(
+        &self,
+        target: String,
+        paths: Vec<PathBuf>,
+    ) -> Result<Vec<(String, Vec<String>)>, LoadError> {
+        let init = self.on_main(move |py, shared| {
+            Plain::load(py, &shared.describe, Moment::Init, &target, &paths)
+        });
         let init = init.and_then(|init| Ok((self.pool_of(&init)?, init)));
         let routes = init.and_then(|(pool, init)| {
-            self.on_main(move |py, shared| init.run_init(py, &shared.describe, event_loop(py, pool.as_deref())))
+            self.on_main(move |py, shared| {
+                init.run_init(py, &shared.describe, event_loop(py, pool.as_deref()))
+            })
         });
         self.look_at_gil();
         routes
@@ -212,9 +233,14 @@ impl Runtime {
     /// # Errors
     ///
     /// Each [`LoadErrorKind`] says when.
-    pub fn load_shutdown(&self, target: String, paths: Vec<PathBuf>) -> Result<ShutdownFunction, LoadError> {
-        let loaded =
-            self.on_main(move |py, shared| Plain::load(py, &shared.describe, Moment::Shutdown, &target, &paths));
+    pub fn load_shutdown(
+        &self,
+        target: String,
+        paths: Vec<PathBuf>,
+    ) -> Result<ShutdownFunction, LoadError> {
+        let loaded = self.on_main(move |py, shared| {
+            Plain::load(py, &shared.describe, Moment::Shutdown, &target, &paths)
+        });
         self.look_at_gil();
         let function = loaded?;
         self.pool_of(&function)?;
@@ -275,7 +301,10 @@ impl Runtime {
         self.interpreter.submit(move |py| {
             let ends = Instant::now() + limit;
             let raised = function.and_then(|ShutdownFunction(function)| {
-                let event_loop = function.is_async().then(|| event_loop(py, pool.as_deref())).flatten();
+                let event_loop = function
+                    .is_async()
+                    .then(|| event_loop(py, pool.as_deref()))
+                    .flatten();
                 function.run_shutdown(py, &shared.describe, event_loop, limit)
             });
             if let Some(pool) = pool.filter(|_| last) {
@@ -284,7 +313,12 @@ impl Runtime {
             // There is room, and the one who takes it comes next on this thread.
             drop(sender.send(raised));
         });
-        let done = move |report| done(ExitReport { shutdown: receiver.recv().ok().flatten(), ..report });
+        let done = move |report| {
+            done(ExitReport {
+                shutdown: receiver.recv().ok().flatten(),
+                ..report
+            })
+        };
         if last {
             let flush = self.log.flush();
             self.interpreter.exit(limit, move |report| {
@@ -292,23 +326,34 @@ impl Runtime {
                 done(report);
             });
         } else {
-            self.interpreter.submit(move |py| py.detach(|| done(ExitReport::default())));
+            self.interpreter
+                .submit(move |py| py.detach(|| done(ExitReport::default())));
         }
     }
 
     /// The event loops run from now on.
     fn start_event_loops(&self) -> Result<Arc<Pool>, LoadError> {
-        let started = self.lock_pool().upgrade().ok_or_else(|| "there is no pool".to_owned());
+        let started = self
+            .lock_pool()
+            .upgrade()
+            .ok_or_else(|| "there is no pool".to_owned());
         let started = started.and_then(|pool| pool.start_event_loops().map(|()| pool));
         started.map_err(|error| {
             let message = format!("the event loop could not be started: {error}");
-            LoadError { kind: LoadErrorKind::Internal, message, exception: None }
+            LoadError {
+                kind: LoadErrorKind::Internal,
+                message,
+                exception: None,
+            }
         })
     }
 
     /// The pool whose event loops run `function`, where it is async.
     fn pool_of(&self, function: &Plain) -> Result<Option<Arc<Pool>>, LoadError> {
-        function.is_async().then(|| self.start_event_loops()).transpose()
+        function
+            .is_async()
+            .then(|| self.start_event_loops())
+            .transpose()
     }
 
     fn leave_locked(&self) -> bool {
@@ -330,7 +375,9 @@ impl Runtime {
     fn is_exclusive(&self) -> bool {
         let interpreter = Arc::clone(&self.interpreter);
         // Where nothing can be found out, one worker at a time is always right.
-        self.interpreter.on_main(move |py| interpreter.is_gil_enabled(py).unwrap_or(true)).unwrap_or(true)
+        self.interpreter
+            .on_main(move |py| interpreter.is_gil_enabled(py).unwrap_or(true))
+            .unwrap_or(true)
     }
 
     fn on_main<R: Send + 'static>(
@@ -338,9 +385,15 @@ impl Runtime {
         work: impl for<'py> FnOnce(Python<'py>, &Shared) -> Result<R, LoadError> + Send + 'static,
     ) -> Result<R, LoadError> {
         let shared = Arc::clone(&self.shared);
-        self.interpreter.on_main(move |py| work(py, &shared)).unwrap_or_else(|error: MainError| {
-            Err(LoadError { kind: LoadErrorKind::Internal, message: error.to_string(), exception: None })
-        })
+        self.interpreter
+            .on_main(move |py| work(py, &shared))
+            .unwrap_or_else(|error: MainError| {
+                Err(LoadError {
+                    kind: LoadErrorKind::Internal,
+                    message: error.to_string(),
+                    exception: None,
+                })
+            })
     }
 }
 
@@ -355,17 +408,35 @@ fn lock_runtime() -> MutexGuard<'static, Option<Arc<Runtime>>> {
 fn differs(first: PoolOptions, second: PoolOptions) -> StartError {
     type Show = fn(PoolOptions) -> String;
     let shown: [(&str, Show); 8] = [
-        ("number of workers", |options| format!("{}..={}", options.min, options.max)),
-        ("workers' stack size", |options| format!("{} bytes", options.stack_size)),
-        ("number of replacements for lost workers", |options| options.replacements.to_string()),
-        ("time after which a worker is lost", |options| format!("{:?}", options.lost_after)),
-        ("number of event loops", |options| options.event_loops.to_string()),
+        ("number of workers", |options| {
+            format!("{}..={}", options.min, options.max)
+        }),
+        ("workers' stack size", |options| {
+            format!("{} bytes", options.stack_size)
+        }),
+        ("number of replacements for lost workers", |options| {
+            options.replacements.to_string()
+        }),
+        ("time after which a worker is lost", |options| {
+            format!("{:?}", options.lost_after)
+        }),
+        ("number of event loops", |options| {
+            options.event_loops.to_string()
+        }),
         ("choice of uvloop", |options| options.uvloop.to_string()),
-        ("number of calls in flight on an event loop", |options| options.in_flight.to_string()),
-        ("time after which an event loop is blocked", |options| format!("{:?}", options.loop_blocked_after)),
+        ("number of calls in flight on an event loop", |options| {
+            options.in_flight.to_string()
+        }),
+        ("time after which an event loop is blocked", |options| {
+            format!("{:?}", options.loop_blocked_after)
+        }),
     ];
     let pairs = shown.map(|(what, show)| (what, show(first), show(second)));
     let found = pairs.into_iter().find(|(_, first, second)| first != second);
     let (what, first, second) = found.unwrap_or_default();
-    StartError::Differs { what, first, second }
+    StartError::Differs {
+        what,
+        first,
+        second,
+    }
 }

@@ -65,7 +65,9 @@ impl Pool {
 /// When the operating system gives no thread.
 fn start(crew: &Arc<Crew>) -> io::Result<()> {
     let crew = Arc::clone(crew);
-    let builder = thread::Builder::new().name("httpy-stacks".to_owned()).stack_size(STACK_SIZE);
+    let builder = thread::Builder::new()
+        .name("httpy-stacks".to_owned())
+        .stack_size(STACK_SIZE);
     builder.spawn(move || run(&crew)).map(drop)
 }
 
@@ -74,14 +76,20 @@ fn run(crew: &Crew) {
     while crew.stacks.is_asked() {
         wait_for_turn(crew);
         for (target, ticket, call) in crew.stacks.slow() {
-            let stack = catch_unwind(AssertUnwindSafe(|| attach(|py| read_one(py, crew, target, &ticket))));
-            crew.notify(&Notice::Slow { call, stack: stack.unwrap_or_default() });
+            let stack = catch_unwind(AssertUnwindSafe(|| {
+                attach(|py| read_one(py, crew, target, &ticket))
+            }));
+            crew.notify(&Notice::Slow {
+                call,
+                stack: stack.unwrap_or_default(),
+            });
         }
         if !crew.stacks.is_waited_for() {
             continue;
         }
         // Without any where it panics: whoever asks next is to find a thread that is there or none.
-        let stacks = catch_unwind(AssertUnwindSafe(|| attach(|py| read(py, crew)))).unwrap_or_default();
+        let stacks =
+            catch_unwind(AssertUnwindSafe(|| attach(|py| read(py, crew)))).unwrap_or_default();
         for sender in crew.stacks.waiting() {
             // Fails where nobody waits any more.
             drop(sender.send(stacks.clone()));
@@ -108,12 +116,21 @@ fn read(py: Python<'_>, crew: &Crew) -> Vec<Stack> {
             let thread = crew.threads.with(seat, |thread| thread)?;
             let frames = deadline.capture(py, thread);
             // Asked afterwards: they are this call's only where the worker is still in it.
-            let still = crew.desks.look(seat).is_some_and(|(_, now)| Arc::ptr_eq(&now, &ticket));
+            let still = crew
+                .desks
+                .look(seat)
+                .is_some_and(|(_, now)| Arc::ptr_eq(&now, &ticket));
             still.then_some((StackOf::Call(ticket), frames))
         })
         .chain(crew.event_loops.stacks(py))
         .collect();
-    captured.into_iter().map(|(of, frames)| Stack { of, text: deadline.show(py, frames) }).collect()
+    captured
+        .into_iter()
+        .map(|(of, frames)| Stack {
+            of,
+            text: deadline.show(py, frames),
+        })
+        .collect()
 }
 
 /// What one call is doing, if it still runs.

@@ -25,7 +25,13 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
-        Ok(Self { events: py.import("httpy_rs._sse")?.getattr("Events")?.cast_into::<PyType>()?.unbind() })
+        Ok(Self {
+            events: py
+                .import("httpy_rs._sse")?
+                .getattr("Events")?
+                .cast_into::<PyType>()?
+                .unbind(),
+        })
     }
 
     /// What is sent when `body` has no chunk for a while.
@@ -59,7 +65,12 @@ impl Sending<'_, '_> {
     ///
     /// What is raised before the head is answered.
     pub(crate) fn send(&self, answer: &mut Answer, returned: Returned) -> PyResult<Streamed> {
-        let Self { shared, ticket, body, .. } = self;
+        let Self {
+            shared,
+            ticket,
+            body,
+            ..
+        } = self;
         let py = body.py();
         let heartbeat = shared.streams.heartbeat(body)?;
         let limited = heartbeat.is_none();
@@ -71,13 +82,17 @@ impl Sending<'_, '_> {
             _ => None,
         };
         self.begin_chunk(true);
-        let closing = self.alone(close(body)).err().map(|error| shared.describe.describe(py, &error));
+        let closing = self
+            .alone(close(body))
+            .err()
+            .map(|error| shared.describe.describe(py, &error));
         Ok(Streamed { fault, closing })
     }
 
     /// From now on Python has its time for one more chunk, or as long as it likes.
     fn begin_chunk(&self, limited: bool) {
-        self.ticket.set_due(limited.then(|| Instant::now() + self.ticket.chunk_timeout));
+        self.ticket
+            .set_due(limited.then(|| Instant::now() + self.ticket.chunk_timeout));
     }
 
     /// Sends chunks until there is none, or nobody wants any more.
@@ -85,24 +100,35 @@ impl Sending<'_, '_> {
         let py = self.body.py();
         let interval = self.interpreter.switch_interval();
         let mut turn = Turn::new(interval);
-        let mut iterator = self.body.cast::<PyIterator>().map_err(|error| self.raised(&error.into()))?.clone();
+        let mut iterator = self
+            .body
+            .cast::<PyIterator>()
+            .map_err(|error| self.raised(&error.into()))?
+            .clone();
         for number in 1.. {
-            let next = self.alone(iterator.next().transpose()).map_err(|error| self.raised(&error))?;
+            let next = self
+                .alone(iterator.next().transpose())
+                .map_err(|error| self.raised(&error))?;
             let Some(item) = next else { break };
-            let chunk = convert::chunk(&item, number).map_err(|error| self.raised(&error))?.map_err(Fault::Contract)?;
+            let chunk = convert::chunk(&item, number)
+                .map_err(|error| self.raised(&error))?
+                .map_err(Fault::Contract)?;
             match writer.write(chunk) {
                 Err(Gone) => break,
                 Ok(false) => {
                     drop(item);
                     let until = Instant::now() + self.ticket.chunk_timeout;
-                    match py.detach(|| park::wait(Some(until), |context| writer.poll_ready(context))) {
+                    match py
+                        .detach(|| park::wait(Some(until), |context| writer.poll_ready(context)))
+                    {
                         Some(Ok(())) => turn = Turn::new(interval),
                         Some(Err(Gone)) => break,
                         None => return Err(Fault::Stalled),
                     }
                 }
                 Ok(true) if turn.is_over(Instant::now()) => {
-                    turn.give_way(py, &self.shared.pause).map_err(|error| self.raised(&error))?;
+                    turn.give_way(py, &self.shared.pause)
+                        .map_err(|error| self.raised(&error))?;
                 }
                 Ok(true) => {}
             }
@@ -113,7 +139,10 @@ impl Sending<'_, '_> {
 
     fn raised(&self, error: &PyErr) -> Fault {
         let py = self.body.py();
-        match self.upload.and_then(|upload| upload.fault_behind(py, error)) {
+        match self
+            .upload
+            .and_then(|upload| upload.fault_behind(py, error))
+        {
             Some(fault) => Fault::Upload(fault),
             None => Fault::Raised(self.shared.describe.describe(py, error)),
         }

@@ -14,7 +14,10 @@ pub(crate) struct Turn {
 
 impl Turn {
     pub(crate) fn new(interval: Duration) -> Self {
-        Self { interval, begun: Instant::now() }
+        Self {
+            interval,
+            begun: Instant::now(),
+        }
     }
 
     /// Whether the turn is over; `now` is the time.

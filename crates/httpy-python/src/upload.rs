@@ -55,8 +55,15 @@ impl Uploads {
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
         let module = py.import("httpy_rs._body")?;
         let error = module.getattr("BodyError")?.cast_into::<PyType>()?.unbind();
-        let (body, async_body) = (module.getattr("Body")?.unbind(), module.getattr("AsyncBody")?.unbind());
-        Ok(Self { body, async_body, error })
+        let (body, async_body) = (
+            module.getattr("Body")?.unbind(),
+            module.getattr("AsyncBody")?.unbind(),
+        );
+        Ok(Self {
+            body,
+            async_body,
+            error,
+        })
     }
 
     /// A `Body` of `upload` for the handler that is called for `ticket` on this thread.
@@ -71,8 +78,14 @@ impl Uploads {
         upload: Upload,
     ) -> PyResult<(Bound<'py, PyAny>, Receiver)> {
         let state = Mutex::new(State::Open(upload.into_reader()));
-        let shared = Arc::new(Shared { thread: ThreadId::current(), state });
-        let receiver = Receiver { shared: Arc::clone(&shared), error: self.error.clone_ref(py) };
+        let shared = Arc::new(Shared {
+            thread: ThreadId::current(),
+            state,
+        });
+        let receiver = Receiver {
+            shared: Arc::clone(&shared),
+            error: self.error.clone_ref(py),
+        };
         let (error, ticket) = (self.error.clone_ref(py), Arc::clone(ticket));
         let next = PyCFunction::new_closure(
             py,
@@ -81,8 +94,13 @@ impl Uploads {
             move |arguments, _| -> PyResult<Option<Py<PyBytes>>> {
                 let py = arguments.py();
                 match shared.next(py, &ticket)? {
-                    Ok(chunk) => chunk.map(|chunk| Ok(convert::bytes(py, &chunk)?.unbind())).transpose(),
-                    Err(fault) => Err(PyErr::from_type(error.bind(py).clone(), (fault.text, fault.status))),
+                    Ok(chunk) => chunk
+                        .map(|chunk| Ok(convert::bytes(py, &chunk)?.unbind()))
+                        .transpose(),
+                    Err(fault) => Err(PyErr::from_type(
+                        error.bind(py).clone(),
+                        (fault.text, fault.status),
+                    )),
                 }
             },
         )?;
@@ -102,7 +120,10 @@ impl Uploads {
 
     /// What a handler gets that reads on when there is no more.
     pub(crate) fn error(&self, py: Python<'_>, fault: &UploadFault) -> PyErr {
-        PyErr::from_type(self.error.bind(py).clone(), (fault.text.clone(), fault.status))
+        PyErr::from_type(
+            self.error.bind(py).clone(),
+            (fault.text.clone(), fault.status),
+        )
     }
 
     /// Whether it is what [`error`](Self::error) makes.
@@ -112,12 +133,17 @@ impl Uploads {
 }
 
 /// What a reader gave, as the next chunk, none at the end, or why there is no more.
-pub(crate) fn read(next: Option<Result<Bytes, Broken<UploadFault>>>) -> Result<Option<Bytes>, UploadFault> {
+pub(crate) fn read(
+    next: Option<Result<Bytes, Broken<UploadFault>>>,
+) -> Result<Option<Bytes>, UploadFault> {
     match next {
         Some(Ok(chunk)) => Ok(Some(chunk)),
         None => Ok(None),
         Some(Err(Broken::Failed(fault))) => Err(fault),
-        Some(Err(Broken::Dropped)) => Err(UploadFault { status: 400, text: "the client has gone".to_owned() }),
+        Some(Err(Broken::Dropped)) => Err(UploadFault {
+            status: 400,
+            text: "the client has gone".to_owned(),
+        }),
     }
 }
 
@@ -127,10 +153,16 @@ impl Shared {
     /// # Errors
     ///
     /// `RuntimeError` where the stream must not be read.
-    fn next(&self, py: Python<'_>, ticket: &Ticket) -> PyResult<Result<Option<Bytes>, UploadFault>> {
+    fn next(
+        &self,
+        py: Python<'_>,
+        ticket: &Ticket,
+    ) -> PyResult<Result<Option<Bytes>, UploadFault>> {
         let mut reader = match &mut *self.lock() {
             State::Closed => {
-                return Err(PyRuntimeError::new_err("the request's body was read after its call had ended"));
+                return Err(PyRuntimeError::new_err(
+                    "the request's body was read after its call had ended",
+                ));
             }
             // Else a thread of the handler's could wait here when the call has long ended.
             _ if ThreadId::current() != self.thread => {
@@ -152,7 +184,15 @@ impl Shared {
             (reader, next)
         });
         let late = || "the request's body did not come in the time that the call had".to_owned();
-        let next = next.map_or_else(|| Err(UploadFault { status: 408, text: late() }), read);
+        let next = next.map_or_else(
+            || {
+                Err(UploadFault {
+                    status: 408,
+                    text: late(),
+                })
+            },
+            read,
+        );
         *self.lock() = match &next {
             Ok(Some(_)) => State::Open(reader),
             Ok(None) => State::Ended,

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use httpy_core::{
-    Fault, Finish, Freight, InLine, Job, Kept, Notice, Outcome, Seat, Step, Take, TargetId, Ticket, Upload, Wait, Wants,
+    Fault, Finish, Freight, InLine, Job, Kept, Notice, Outcome, Seat, Step, Take, TargetId, Ticket,
+    Upload, Wait, Wants,
 };
 use pyo3::prelude::*;
 
@@ -48,7 +49,15 @@ pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
     }
     let called = Instant::now();
     attach(|py| {
-        let mut worker = Worker { crew, targets: Vec::new(), line: InLine { called, attached: called }, room };
+        let mut worker = Worker {
+            crew,
+            targets: Vec::new(),
+            line: InLine {
+                called,
+                attached: called,
+            },
+            room,
+        };
         let turn = worker.begin_turn(seat, called, crew.interpreter.switch_interval());
         // App code may have broken `threading`; a worker without a name still works.
         drop(crew.interpreter.name_thread(py, &name(seat)));
@@ -65,7 +74,10 @@ impl Worker<'_> {
             match take {
                 Take::Job { job, start, since } => {
                     if let Some(called) = since {
-                        self.line = InLine { called, attached: looked };
+                        self.line = InLine {
+                            called,
+                            attached: looked,
+                        };
                     }
                     if let Some(seat) = start {
                         // Detached, as it may log, which is the host's code.
@@ -93,7 +105,10 @@ impl Worker<'_> {
             }
             // No call is in the way of what is raised here.
             drop(turn.give_way(py, &crew.shared.pause));
-            self.line = InLine { called: now, attached: turn.begun };
+            self.line = InLine {
+                called: now,
+                attached: turn.begun,
+            };
             now = turn.begun;
         } else if crew.outbox.is_due(now) {
             crew.let_out(room);
@@ -104,7 +119,8 @@ impl Worker<'_> {
     /// Waits detached; where the worker is called, it has the interpreter again and begins its turn.
     fn wait(&mut self, py: Python<'_>, seat: Seat, turn: &mut Turn) -> Wait {
         let (crew, room) = (self.crew, &mut self.room);
-        let (wait, called) = py.detach(|| (crew.queue.wait(seat, || crew.let_out(room)), Instant::now()));
+        let (wait, called) =
+            py.detach(|| (crew.queue.wait(seat, || crew.let_out(room)), Instant::now()));
         if wait == Wait::Attach {
             *turn = self.begin_turn(seat, called, turn.interval);
         }
@@ -114,30 +130,52 @@ impl Worker<'_> {
     /// It has the interpreter, for which it has stood in line since it was `called`.
     fn begin_turn(&mut self, seat: Seat, called: Instant, interval: Duration) -> Turn {
         let turn = Turn::new(interval);
-        self.line = InLine { called, attached: turn.begun };
+        self.line = InLine {
+            called,
+            attached: turn.begun,
+        };
         self.crew.queue.attached(seat, self.line, interval);
         turn
     }
 
     fn run(&mut self, py: Python<'_>, job: Job, seat: Seat, looked: Instant) {
-        let Job { target, ticket, answer, slot } = job;
+        let Job {
+            target,
+            ticket,
+            answer,
+            slot,
+        } = job;
         drop(slot);
         // The order matters: a call that nobody waits for any more must not count as taken.
         if answer.is_closed() || !ticket.take(seat) {
             return;
         }
         // A lead without a job may have looked out for this one for a moment.
-        let now = if ticket.are_timings_wanted() { Instant::now() } else { looked };
+        let now = if ticket.are_timings_wanted() {
+            Instant::now()
+        } else {
+            looked
+        };
         ticket.stamp_taken(now, self.line.called, self.line.attached);
         let Freight { body, permits } = ticket.unload();
         let desk = self.crew.desks.lay(seat, target, &ticket);
         let mut answer = Answer::Open(answer);
         let call = AssertUnwindSafe(|| self.call(py, target, &ticket, body, &mut answer));
-        let ended = deadline::during(&ticket, || catch_unwind(call))
-            .unwrap_or_else(|payload| Ended::Whole(Outcome::Panicked(panic_message(payload.as_ref()))));
+        let ended = deadline::during(&ticket, || catch_unwind(call)).unwrap_or_else(|payload| {
+            Ended::Whole(Outcome::Panicked(panic_message(payload.as_ref())))
+        });
         let interrupted = self.finish(py, target, &ticket, seat);
-        if matches!(&ended, Ended::Streamed(Streamed { fault: Some(Fault::Stalled), .. })) {
-            let notice = Notice::Stalled { target: self.crew.name(target), limit: ticket.limit() };
+        if matches!(
+            &ended,
+            Ended::Streamed(Streamed {
+                fault: Some(Fault::Stalled),
+                ..
+            })
+        ) {
+            let notice = Notice::Stalled {
+                target: self.crew.name(target),
+                limit: ticket.limit(),
+            };
             py.detach(|| self.crew.notify(&notice));
         }
         // All before the end of the answer: the response future then is the last owner and frees what its thread allocated;
@@ -145,7 +183,12 @@ impl Worker<'_> {
         drop((desk, ticket, permits));
         match (answer, ended) {
             (Answer::Open(answer), Ended::Whole(outcome)) => {
-                self.crew.outbox.put(Kept { target, answer, outcome, interrupted });
+                self.crew.outbox.put(Kept {
+                    target,
+                    answer,
+                    outcome,
+                    interrupted,
+                });
             }
             (answer, ended) => {
                 for outcome in answer.end(ended, interrupted) {
@@ -176,7 +219,10 @@ impl Worker<'_> {
     /// Says that this worker, which counted as lost, is back. Runs detached: it may log, which is the host's code.
     fn come_back(&self, target: TargetId, ticket: &Ticket, seat: Seat) {
         let call = enforcer::overdue(self.crew, target, ticket);
-        self.crew.notify(&Notice::Returned { worker: seat.number(), call });
+        self.crew.notify(&Notice::Returned {
+            worker: seat.number(),
+            call,
+        });
     }
 
     fn call(
@@ -192,9 +238,19 @@ impl Worker<'_> {
             self.targets = crew.shared.targets.all();
         }
         let Some(target) = self.targets.get(target.index) else {
-            return Ended::Whole(Outcome::Panicked("a job for a handler that was never loaded".to_owned()));
+            return Ended::Whole(Outcome::Panicked(
+                "a job for a handler that was never loaded".to_owned(),
+            ));
         };
-        call(py, &crew.interpreter, &crew.shared, target, ticket, body, answer)
+        call(
+            py,
+            &crew.interpreter,
+            &crew.shared,
+            target,
+            ticket,
+            body,
+            answer,
+        )
     }
 }
 
@@ -218,7 +274,11 @@ pub(crate) fn call(
                 body
             }
             (wants, Upload::Whole(body)) => convert::body(py, &body, wants == Wants::Bytes)?,
-            (_, Upload::Stream(_)) => return Ok(Ended::Whole(Outcome::Panicked("a stream nobody wants".to_owned()))),
+            (_, Upload::Stream(_)) => {
+                return Ok(Ended::Whole(Outcome::Panicked(
+                    "a stream nobody wants".to_owned(),
+                )));
+            }
         };
         let arguments = convert::arguments(py, &shared.names, &ticket.call, body)?;
         ticket.stamp(Step::Called);
@@ -233,17 +293,26 @@ pub(crate) fn call(
             Found::Outcome(outcome) => Ok(Ended::Whole(outcome)),
             Found::Refused(failure, body) => {
                 // As of a destructor, since this call has something else to tell.
-                stream::close(&body).unwrap_or_else(|error| error.write_unraisable(py, Some(&body)));
+                stream::close(&body)
+                    .unwrap_or_else(|error| error.write_unraisable(py, Some(&body)));
                 Ok(Ended::Whole(Outcome::Contract(failure)))
             }
             Found::Stream(returned, body) => {
-                let sending = Sending { interpreter, shared, ticket, upload: upload.as_ref(), body };
+                let sending = Sending {
+                    interpreter,
+                    shared,
+                    ticket,
+                    upload: upload.as_ref(),
+                    body,
+                };
                 sending.send(answer, returned).map(Ended::Streamed)
             }
         }
     });
     ended.unwrap_or_else(|error| {
-        let fault = upload.as_ref().and_then(|upload| upload.fault_behind(py, &error));
+        let fault = upload
+            .as_ref()
+            .and_then(|upload| upload.fault_behind(py, &error));
         let raised = || Outcome::Raised(shared.describe.describe(py, &error));
         Ended::Whole(fault.map_or_else(raised, Outcome::Upload))
     })

@@ -139,13 +139,19 @@ pub struct Workers {
 
 impl Default for Workers {
     fn default() -> Self {
-        Self { min: min_workers(), max: max_workers() }
+        Self {
+            min: min_workers(),
+            max: max_workers(),
+        }
     }
 }
 
 impl From<RangeInclusive<usize>> for Workers {
     fn from(range: RangeInclusive<usize>) -> Self {
-        Self { min: *range.start(), max: *range.end() }
+        Self {
+            min: *range.start(),
+            max: *range.end(),
+        }
     }
 }
 
@@ -261,18 +267,53 @@ impl Config {
 
     /// Every option and every combination that can be judged before Python starts.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let Self { workers: Workers { min, max }, queue, deadline, body_limit, body_budget, stack_size, .. } = self;
+        let Self {
+            workers: Workers { min, max },
+            queue,
+            deadline,
+            body_limit,
+            body_budget,
+            stack_size,
+            ..
+        } = self;
         let max_wait = self.max_wait();
         let rules = [
-            (*max == 0, "workers: at most 0 could never run anything, expected at least 1".to_owned()),
-            (min > max, format!("workers: at least {min} and at most {max} contradict each other")),
-            (*max > MOST_WORKERS, format!("workers: at most {max}, expected at most {MOST_WORKERS}")),
-            (*queue == 0, "queue: 0 could never take a call, expected at least 1".to_owned()),
-            (deadline.is_zero(), "deadline: 0 s would refuse every call".to_owned()),
-            (max_wait.is_zero(), "max_wait: 0 s would refuse every call".to_owned()),
-            (max_wait > *deadline, format!("max_wait: {max_wait:?} is longer than the deadline of {deadline:?}")),
-            (self.body_timeout.is_zero(), "body_timeout: 0 s would refuse every body".to_owned()),
-            (self.chunk_timeout.is_zero(), "chunk_timeout: 0 s would break off every stream".to_owned()),
+            (
+                *max == 0,
+                "workers: at most 0 could never run anything, expected at least 1".to_owned(),
+            ),
+            (
+                min > max,
+                format!("workers: at least {min} and at most {max} contradict each other"),
+            ),
+            (
+                *max > MOST_WORKERS,
+                format!("workers: at most {max}, expected at most {MOST_WORKERS}"),
+            ),
+            (
+                *queue == 0,
+                "queue: 0 could never take a call, expected at least 1".to_owned(),
+            ),
+            (
+                deadline.is_zero(),
+                "deadline: 0 s would refuse every call".to_owned(),
+            ),
+            (
+                max_wait.is_zero(),
+                "max_wait: 0 s would refuse every call".to_owned(),
+            ),
+            (
+                max_wait > *deadline,
+                format!("max_wait: {max_wait:?} is longer than the deadline of {deadline:?}"),
+            ),
+            (
+                self.body_timeout.is_zero(),
+                "body_timeout: 0 s would refuse every body".to_owned(),
+            ),
+            (
+                self.chunk_timeout.is_zero(),
+                "chunk_timeout: 0 s would break off every stream".to_owned(),
+            ),
             (
                 body_limit > body_budget,
                 format!(
@@ -281,53 +322,106 @@ impl Config {
             ),
             (
                 *body_budget > tokio::sync::Semaphore::MAX_PERMITS,
-                format!("body_budget: {body_budget} bytes, expected at most {}", tokio::sync::Semaphore::MAX_PERMITS),
+                format!(
+                    "body_budget: {body_budget} bytes, expected at most {}",
+                    tokio::sync::Semaphore::MAX_PERMITS
+                ),
             ),
             (
                 *queue > tokio::sync::Semaphore::MAX_PERMITS,
                 format!("queue: {queue} calls are more than can be counted"),
             ),
-            (*stack_size < LEAST_STACK, format!("stack_size: {stack_size} bytes, expected at least {LEAST_STACK}")),
-            (*stack_size > MOST_STACK, format!("stack_size: {stack_size} bytes, expected at most {MOST_STACK}")),
-            (*deadline > LONGEST, format!("deadline: {deadline:?}, expected at most a year")),
-            (self.lost_after > LONGEST, format!("lost_after: {:?}, expected at most a year", self.lost_after)),
+            (
+                *stack_size < LEAST_STACK,
+                format!("stack_size: {stack_size} bytes, expected at least {LEAST_STACK}"),
+            ),
+            (
+                *stack_size > MOST_STACK,
+                format!("stack_size: {stack_size} bytes, expected at most {MOST_STACK}"),
+            ),
+            (
+                *deadline > LONGEST,
+                format!("deadline: {deadline:?}, expected at most a year"),
+            ),
+            (
+                self.lost_after > LONGEST,
+                format!("lost_after: {:?}, expected at most a year", self.lost_after),
+            ),
             (
                 self.replacements > MOST_WORKERS,
-                format!("replacements: {}, expected at most {MOST_WORKERS}", self.replacements),
+                format!(
+                    "replacements: {}, expected at most {MOST_WORKERS}",
+                    self.replacements
+                ),
             ),
             (
                 !(1..=MOST_LOOPS).contains(&self.event_loops),
-                format!("event_loops: {}, expected 1 to {MOST_LOOPS}", self.event_loops),
+                format!(
+                    "event_loops: {}, expected 1 to {MOST_LOOPS}",
+                    self.event_loops
+                ),
             ),
             (
                 !(1..=MOST_IN_FLIGHT).contains(&self.in_flight),
-                format!("in_flight: {}, expected 1 to {MOST_IN_FLIGHT}", self.in_flight),
+                format!(
+                    "in_flight: {}, expected 1 to {MOST_IN_FLIGHT}",
+                    self.in_flight
+                ),
             ),
             (
                 self.loop_blocked_after.is_zero() || self.loop_blocked_after > LONGEST,
-                format!("loop_blocked_after: {:?}, expected more than 0 s and at most a year", self.loop_blocked_after),
+                format!(
+                    "loop_blocked_after: {:?}, expected more than 0 s and at most a year",
+                    self.loop_blocked_after
+                ),
             ),
             (
                 self.slow_call.is_zero() || self.slow_call > LONGEST,
-                format!("slow_call: {:?}, expected more than 0 s and at most a year", self.slow_call),
+                format!(
+                    "slow_call: {:?}, expected more than 0 s and at most a year",
+                    self.slow_call
+                ),
             ),
-            (self.body_timeout > LONGEST, format!("body_timeout: {:?}, expected at most a year", self.body_timeout)),
-            (self.chunk_timeout > LONGEST, format!("chunk_timeout: {:?}, expected at most a year", self.chunk_timeout)),
             (
-                self.switch_interval.is_some_and(|interval| interval > MOST_INTERVAL),
+                self.body_timeout > LONGEST,
+                format!(
+                    "body_timeout: {:?}, expected at most a year",
+                    self.body_timeout
+                ),
+            ),
+            (
+                self.chunk_timeout > LONGEST,
+                format!(
+                    "chunk_timeout: {:?}, expected at most a year",
+                    self.chunk_timeout
+                ),
+            ),
+            (
+                self.switch_interval
+                    .is_some_and(|interval| interval > MOST_INTERVAL),
                 format!("switch_interval: more than {MOST_INTERVAL:?}"),
             ),
             (
-                self.switch_interval.is_some_and(|interval| interval < Duration::from_micros(1)),
+                self.switch_interval
+                    .is_some_and(|interval| interval < Duration::from_micros(1)),
                 "switch_interval: less than 1 µs, which CPython cannot count".to_owned(),
             ),
         ];
         let rules = rules.into_iter().chain(executor::rules(&self.executor));
-        let problems: Vec<String> = rules.filter(|(broken, _)| *broken).map(|(_, text)| text).collect();
+        let problems: Vec<String> = rules
+            .filter(|(broken, _)| *broken)
+            .map(|(_, text)| text)
+            .collect();
         let missing = self.path.iter().filter(|dir| !dir.is_dir());
-        let problems: Vec<String> =
-            problems.into_iter().chain(missing.map(|dir| format!("path: {} is not a folder", dir.display()))).collect();
-        if problems.is_empty() { Ok(()) } else { Err(Error::new(Kind::Config, problems.join("; "))) }
+        let problems: Vec<String> = problems
+            .into_iter()
+            .chain(missing.map(|dir| format!("path: {} is not a folder", dir.display())))
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::new(Kind::Config, problems.join("; ")))
+        }
     }
 
     pub(crate) fn max_wait(&self) -> Duration {
@@ -348,8 +442,7 @@ mod tests {
 
     #[test]
     fn durations_are_written_with_their_unit_and_come_back() {
-        let text =
-            r#"{"target": "w:h", "deadline": "1500ms", "max_wait": "1s", "on_full": "wait", "workers": {"max": 8}}"#;
+        let text = r#"{"target": "w:h", "deadline": "1500ms", "max_wait": "1s", "on_full": "wait", "workers": {"max": 8}}"#;
         let config: Config = serde_json::from_str(text).unwrap();
         assert_eq!(config.deadline, Duration::from_millis(1500));
         assert_eq!(config.workers, Workers { min: 1, max: 8 });
@@ -360,7 +453,8 @@ mod tests {
 
     #[test]
     fn a_misspelt_option_is_an_error() {
-        let error = serde_json::from_str::<Config>(r#"{"target": "w:h", "dedline": "1s"}"#).unwrap_err();
+        let error =
+            serde_json::from_str::<Config>(r#"{"target": "w:h", "dedline": "1s"}"#).unwrap_err();
         assert!(error.to_string().contains("dedline"), "{error}");
     }
 

@@ -56,7 +56,11 @@ pub(crate) enum Kind {
 
 impl Error {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self(Arc::new(Inner { kind, message: message.into(), source: None }))
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            source: None,
+        }))
     }
 
     pub(crate) fn with_source(
@@ -64,7 +68,11 @@ impl Error {
         message: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self(Arc::new(Inner { kind, message: message.into(), source: Some(Source::Other(source.into())) }))
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            source: Some(Source::Other(source.into())),
+        }))
     }
 
     // No `From` for these two: it would make types of httpy-core part of the public interface.
@@ -81,20 +89,34 @@ impl Error {
 
     pub(crate) fn not_loaded(error: LoadError) -> Self {
         let source = error.exception.map(Source::Exception);
-        Self(Arc::new(Inner { kind: Kind::Load(error.kind), message: error.message, source }))
+        Self(Arc::new(Inner {
+            kind: Kind::Load(error.kind),
+            message: error.message,
+            source,
+        }))
     }
 
     pub(crate) fn raised(target: &str, exception: Exception) -> Self {
         let message = format!("{target} raised {exception}");
-        Self(Arc::new(Inner { kind: Kind::Exception, message, source: Some(Source::Exception(exception)) }))
+        Self(Arc::new(Inner {
+            kind: Kind::Exception,
+            message,
+            source: Some(Source::Exception(exception)),
+        }))
     }
 
     pub(crate) fn contract(target: &str, failure: &ContractFailure) -> Self {
-        Self::new(Kind::Contract(failure.rule()), format!("{target} {} {failure}", failure.verb()))
+        Self::new(
+            Kind::Contract(failure.rule()),
+            format!("{target} {} {failure}", failure.verb()),
+        )
     }
 
     pub(crate) fn panicked(target: &str, text: &str) -> Self {
-        Self::new(Kind::Internal, format!("httpy panicked while it called {target}: {text}"))
+        Self::new(
+            Kind::Internal,
+            format!("httpy panicked while it called {target}: {text}"),
+        )
     }
 
     pub(crate) fn worker_died(target: &str, text: &str) -> Self {
@@ -185,7 +207,11 @@ impl Error {
 
     /// The handler cannot take six positional arguments, or the init or shutdown function takes any.
     pub fn is_signature(&self) -> bool {
-        let kinds = [LoadErrorKind::Signature, LoadErrorKind::InitSignature, LoadErrorKind::ShutdownSignature];
+        let kinds = [
+            LoadErrorKind::Signature,
+            LoadErrorKind::InitSignature,
+            LoadErrorKind::ShutdownSignature,
+        ];
         kinds.into_iter().any(|kind| self.is_load(kind))
     }
 
@@ -235,7 +261,10 @@ impl Error {
 
     /// httpy itself failed: 500. Please report it.
     pub fn is_internal(&self) -> bool {
-        matches!(self.0.kind, Kind::Internal | Kind::Load(LoadErrorKind::Internal))
+        matches!(
+            self.0.kind,
+            Kind::Internal | Kind::Load(LoadErrorKind::Internal)
+        )
     }
 
     /// The worker process that ran the handler died, by a crash or a signal: 502. Of a streamed response whose head is out: its
@@ -303,7 +332,9 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
         match &self.0.source {
-            Some(Source::Exception(exception)) => write!(f, "\n{}", exception.traceback().trim_end()),
+            Some(Source::Exception(exception)) => {
+                write!(f, "\n{}", exception.traceback().trim_end())
+            }
             Some(Source::Other(source)) => write!(f, ": {source}"),
             None => Ok(()),
         }
@@ -346,13 +377,20 @@ mod tests {
 
     #[test]
     fn display_is_one_level_and_the_exception_is_the_source() {
-        let exception =
-            Exception::new("ValueError".into(), "boom".into(), "Traceback ...".into(), "worker.py:3".into());
+        let exception = Exception::new(
+            "ValueError".into(),
+            "boom".into(),
+            "Traceback ...".into(),
+            "worker.py:3".into(),
+        );
         let error = Error::raised("worker:handle", exception.clone());
         assert_eq!(error.to_string(), "worker:handle raised ValueError: boom");
         assert_eq!(error.exception(), Some(&exception));
         assert!(std::error::Error::source(&error).is_some());
         assert!(error.is_exception() && !error.is_contract());
-        assert_eq!(format!("{error:?}"), "worker:handle raised ValueError: boom\nTraceback ...");
+        assert_eq!(
+            format!("{error:?}"),
+            "worker:handle raised ValueError: boom\nTraceback ..."
+        );
     }
 }

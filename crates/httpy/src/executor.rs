@@ -159,18 +159,31 @@ pub(crate) fn rules(executor: &Executor) -> Vec<(bool, String)> {
         let text = "executor: threads need the feature `embed` of the crate httpy".to_owned();
         return vec![(!cfg!(feature = "embed"), text)];
     };
-    let Processes { count, threads_per_process: threads, max_requests, max_rss, max_age, .. } = processes;
+    let Processes {
+        count,
+        threads_per_process: threads,
+        max_requests,
+        max_rss,
+        max_age,
+        ..
+    } = processes;
     vec![
         (
             !cfg!(feature = "processes"),
             "executor: processes need the feature `processes` of the crate httpy".to_owned(),
         ),
-        (!(1..=MOST_PROCESSES).contains(count), format!("executor: {count} processes, expected 1 to {MOST_PROCESSES}")),
+        (
+            !(1..=MOST_PROCESSES).contains(count),
+            format!("executor: {count} processes, expected 1 to {MOST_PROCESSES}"),
+        ),
         (
             !(1..=MOST_THREADS).contains(threads),
             format!("executor: {threads} threads per process, expected 1 to {MOST_THREADS}"),
         ),
-        (*max_requests == Some(0), "executor: max_requests of 0 would replace workers for ever".to_owned()),
+        (
+            *max_requests == Some(0),
+            "executor: max_requests of 0 would replace workers for ever".to_owned(),
+        ),
         (
             max_rss.is_some_and(|bytes| bytes < 16 * MIB as u64),
             "executor: max_rss of less than 16 MiB, which a worker needs for itself".to_owned(),
@@ -191,7 +204,11 @@ pub(crate) fn rules(executor: &Executor) -> Vec<(bool, String)> {
 /// # Errors
 ///
 /// Why it does not start.
-pub(crate) fn start(config: &Config, paths: Vec<PathBuf>, listener: Listener) -> Result<Arc<dyn Execute>, Error> {
+pub(crate) fn start(
+    config: &Config,
+    paths: Vec<PathBuf>,
+    listener: Listener,
+) -> Result<Arc<dyn Execute>, Error> {
     match &config.executor {
         #[cfg(feature = "embed")]
         Executor::Threads => {
@@ -213,7 +230,9 @@ pub(crate) fn start(config: &Config, paths: Vec<PathBuf>, listener: Listener) ->
                 loop_blocked_after: config.loop_blocked_after,
             };
             let started = httpy_python::Embedded::start(&interpreter, pool, paths, listener);
-            Ok(Arc::new(started.map_err(|error| Error::not_started(&error))?))
+            Ok(Arc::new(
+                started.map_err(|error| Error::not_started(&error))?,
+            ))
         }
         #[cfg(feature = "processes")]
         Executor::Processes(processes) => {
@@ -236,7 +255,9 @@ pub(crate) fn start(config: &Config, paths: Vec<PathBuf>, listener: Listener) ->
                 max_age: processes.max_age,
             };
             let started = httpy_process::Processes::start(options, listener);
-            Ok(Arc::new(started.map_err(|error| Error::not_started(&error))?))
+            Ok(Arc::new(
+                started.map_err(|error| Error::not_started(&error))?,
+            ))
         }
         #[cfg(not(all(feature = "embed", feature = "processes")))]
         _ => {
@@ -252,7 +273,9 @@ pub(crate) fn start(config: &Config, paths: Vec<PathBuf>, listener: Listener) ->
 /// The virtual environment that `VIRTUAL_ENV` names.
 #[cfg(feature = "processes")]
 fn activated() -> Option<PathBuf> {
-    std::env::var_os("VIRTUAL_ENV").filter(|dir| !dir.is_empty()).map(PathBuf::from)
+    std::env::var_os("VIRTUAL_ENV")
+        .filter(|dir| !dir.is_empty())
+        .map(PathBuf::from)
 }
 
 #[cfg(test)]
@@ -263,15 +286,29 @@ mod tests {
     fn it_is_written_as_a_word_or_as_what_it_holds() {
         let executor: Executor = serde_json::from_str(r#""threads""#).unwrap();
         assert_eq!(executor, Executor::threads());
-        let executor: Executor = serde_json::from_str(r#"{"processes": {"count": 2, "max_age": "1h"}}"#).unwrap();
-        assert_eq!(executor, Executor::processes(2).max_age(Duration::from_secs(3600)).into());
+        let executor: Executor =
+            serde_json::from_str(r#"{"processes": {"count": 2, "max_age": "1h"}}"#).unwrap();
+        assert_eq!(
+            executor,
+            Executor::processes(2)
+                .max_age(Duration::from_secs(3600))
+                .into()
+        );
         serde_json::from_str::<Executor>(r#"{"processes": {"cuont": 2}}"#).unwrap_err();
     }
 
     #[test]
     fn what_could_not_work_is_told() {
-        let broken = |processes: Processes| rules(&processes.into()).into_iter().filter(|(broken, _)| *broken).count();
-        assert_eq!(broken(Executor::processes(2)), usize::from(cfg!(not(feature = "processes"))));
+        let broken = |processes: Processes| {
+            rules(&processes.into())
+                .into_iter()
+                .filter(|(broken, _)| *broken)
+                .count()
+        };
+        assert_eq!(
+            broken(Executor::processes(2)),
+            usize::from(cfg!(not(feature = "processes")))
+        );
         for wrong in [
             Executor::processes(0),
             Executor::processes(2).threads_per_process(0),
@@ -279,7 +316,10 @@ mod tests {
             Executor::processes(2).max_rss(1000),
             Executor::processes(2).max_age(Duration::ZERO),
         ] {
-            assert_eq!(broken(wrong), 1 + usize::from(cfg!(not(feature = "processes"))));
+            assert_eq!(
+                broken(wrong),
+                1 + usize::from(cfg!(not(feature = "processes")))
+            );
         }
     }
 }

@@ -58,13 +58,18 @@ pub fn default_response(error: &Error, debug: bool) -> Response<ResponseBody> {
     }
     let mut response = Response::new(ResponseBody::from(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     match error.kind() {
         Kind::MethodNotAllowed(allow) => {
             response.headers_mut().insert(ALLOW, allow.clone());
         }
         _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}
     }
@@ -81,11 +86,23 @@ pub(crate) fn status(kind: &Kind) -> (StatusCode, &'static str) {
         Kind::BodyBroken => (StatusCode::BAD_REQUEST, "the request's body broke off"),
         Kind::NotFound => (StatusCode::NOT_FOUND, "not found"),
         Kind::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
-        Kind::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "the request's body took too long"),
-        Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too large"),
+        Kind::BodyTimeout => (
+            StatusCode::REQUEST_TIMEOUT,
+            "the request's body took too long",
+        ),
+        Kind::BodyTooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the request's body is too large",
+        ),
         Kind::WorkerDied => (StatusCode::BAD_GATEWAY, "the worker died"),
-        Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded, try again later"),
-        Kind::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting down, try again later"),
+        Kind::Overloaded => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded, try again later",
+        ),
+        Kind::ShuttingDown => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "shutting down, try again later",
+        ),
         Kind::Deadline => (StatusCode::GATEWAY_TIMEOUT, "the handler took too long"),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal server error"),
     }

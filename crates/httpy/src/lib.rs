@@ -215,8 +215,8 @@ mod service;
 mod status;
 
 pub use app::{
-    Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin, Probe, PyApp, PyAppBuilder, Snapshot, Stacks,
-    Versions, WorkerHealth, shutdown_signal,
+    Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin, Probe, PyApp, PyAppBuilder,
+    Snapshot, Stacks, Versions, WorkerHealth, shutdown_signal,
 };
 pub use config::{Config, OnFull, Workers};
 pub use error::Error;
@@ -226,6 +226,6 @@ pub use httpy_core::{Exception, Frame, Link, Relation};
 pub use route::RouteMap;
 pub use service::{CallFuture, PyService, ResponseBody, ResponseFuture};
 pub use status::{
-    CallCounts, CurrentCall, Ending, EventLoop, History, LoopCall, Percentiles, Recent, RecordedCall, StatusFuture,
-    StatusPage, Worker, WorkerState,
+    CallCounts, CurrentCall, Ending, EventLoop, History, LoopCall, Percentiles, Recent,
+    RecordedCall, StatusFuture, StatusPage, Worker, WorkerState,
 };

@@ -48,7 +48,13 @@ impl Log {
         if places.len() >= PLACES {
             places.clear();
         }
-        places.insert(hasher.finish(), Place { logged: now, left_out: 0 });
+        places.insert(
+            hasher.finish(),
+            Place {
+                logged: now,
+                left_out: 0,
+            },
+        );
         Some(0)
     }
 }
@@ -56,13 +62,22 @@ impl Log {
 /// The number of the span that this thread is in, for what Python logs on behalf of the request. The span itself is not kept
 /// alive: its request does that for as long as anybody waits for the answer, and what is logged later belongs to none.
 pub(crate) fn current_span() -> Option<NonZeroU64> {
-    tracing::dispatcher::get_default(|subscriber| subscriber.current_span().id().map(tracing::Id::into_non_zero_u64))
+    tracing::dispatcher::get_default(|subscriber| {
+        subscriber
+            .current_span()
+            .id()
+            .map(tracing::Id::into_non_zero_u64)
+    })
 }
 
 /// Logs a failed call of `target`. What the client did wrong is no more than a debug line.
 pub(crate) fn failure(target: &str, error: &Error) {
     match error.kind() {
-        Kind::BodyTooLarge | Kind::BodyBroken | Kind::BodyTimeout | Kind::NotFound | Kind::MethodNotAllowed(_) => {
+        Kind::BodyTooLarge
+        | Kind::BodyBroken
+        | Kind::BodyTimeout
+        | Kind::NotFound
+        | Kind::MethodNotAllowed(_) => {
             tracing::debug!(target: "httpy", handler = target, "{error}");
             return;
         }
@@ -71,7 +86,9 @@ pub(crate) fn failure(target: &str, error: &Error) {
     // Not by the message, which may hold what differs from call to call.
     let exception = error.exception();
     let place = exception.map_or("", Exception::place);
-    let Some(left_out) = LOG.admit((target, error.kind(), place), Instant::now()) else { return };
+    let Some(left_out) = LOG.admit((target, error.kind(), place), Instant::now()) else {
+        return;
+    };
     match (error.kind(), exception) {
         (Kind::Overloaded | Kind::ShuttingDown | Kind::Deadline | Kind::Stalled, _) => {
             tracing::warn!(target: "httpy", handler = target, left_out, "{error}");
@@ -136,10 +153,14 @@ pub(crate) fn notice(notice: &Notice) {
         Notice::Uncancelled { .. } | Notice::Blocked { .. } | Notice::Left { .. } => {
             tracing::warn!(target: "httpy", handler, "{notice}");
         }
-        Notice::Process(ProcessNotice::Recycled { .. }) => tracing::info!(target: "httpy", "{notice}"),
+        Notice::Process(ProcessNotice::Recycled { .. }) => {
+            tracing::info!(target: "httpy", "{notice}")
+        }
         // What it is about differs from death to death; the worker is the place, of which each app has one of that name.
         Notice::Process(process) => {
-            if let Some(left_out) = LOG.admit((handler, process.worker(), "process"), Instant::now()) {
+            if let Some(left_out) =
+                LOG.admit((handler, process.worker(), "process"), Instant::now())
+            {
                 tracing::error!(target: "httpy", handler, left_out, "{notice}");
             }
         }

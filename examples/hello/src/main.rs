@@ -18,7 +18,10 @@ const GRACE: Duration = Duration::from_secs(10);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 
     let python = PyApp::builder("worker:go_request")
         .init("worker:go_init")
@@ -45,7 +48,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the report is for the person at the terminal")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the report is for the person at the terminal"
+)]
 async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", python.doctor());
     python.shutdown().await;
@@ -56,13 +62,20 @@ async fn listen() -> Result<TcpListener, String> {
     let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port = env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
     let address = format!("{host}:{port}");
-    TcpListener::bind(&address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!("port {port} is taken: PORT= chooses another one"),
-        _ => format!("cannot listen on {address}: {error}"),
-    })
+    TcpListener::bind(&address)
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("port {port} is taken: PORT= chooses another one")
+            }
+            _ => format!("cannot listen on {address}: {error}"),
+        })
 }
 
-#[expect(clippy::print_stdout, reason = "what to try is for the person at the terminal, not for the log")]
+#[expect(
+    clippy::print_stdout,
+    reason = "what to try is for the person at the terminal, not for the log"
+)]
 fn say_where(listener: &TcpListener) -> std::io::Result<()> {
     let address = listener.local_addr()?;
     println!("listening on http://{address}, try:");

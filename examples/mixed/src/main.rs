@@ -25,7 +25,9 @@ use axum::{Json, Router};
 use httpy::PyApp;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tower_http::{compression::CompressionLayer, cors::CorsLayer, timeout::TimeoutLayer, trace::TraceLayer};
+use tower_http::{
+    compression::CompressionLayer, cors::CorsLayer, timeout::TimeoutLayer, trace::TraceLayer,
+};
 use tracing_subscriber::EnvFilter;
 
 const GRACE: Duration = Duration::from_secs(10);
@@ -46,7 +48,10 @@ struct User {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 
     let python = PyApp::builder("price:price")
         .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
@@ -70,7 +75,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the report is for the person at the terminal")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the report is for the person at the terminal"
+)]
 async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", python.doctor());
     python.shutdown().await;
@@ -78,24 +86,41 @@ async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn router(python: &PyApp) -> Result<Router, httpy::Error> {
-    let stock = Stock::new(RwLock::new([("apple".to_owned(), 3), ("pear".to_owned(), 12)].into()));
+    let stock = Stock::new(RwLock::new(
+        [("apple".to_owned(), 3), ("pear".to_owned(), 12)].into(),
+    ));
 
     // A layer around one Python route: after the limit the client gets a 504, and Python the rest of its deadline. A report
     // that goes on counts among the two: however slow they are, prices find a worker.
-    let report = post_service(python.handler("report:report")?.with_limit(REPORTS))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REPORT_LIMIT));
+    let report = post_service(python.handler("report:report")?.with_limit(REPORTS)).layer(
+        TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REPORT_LIMIT),
+    );
 
     // It shows paths, messages and source lines: not for everyone.
-    let status = Router::new().nest_service("/status", python.status_page()).route_layer(from_fn(operators_only));
+    let status = Router::new()
+        .nest_service("/status", python.status_page())
+        .route_layer(from_fn(operators_only));
 
     Ok(Router::new()
-        .route("/", get(|| async { "GET /items, GET /price/apple, PUT /price/apple, POST /report\n" }))
+        .route(
+            "/",
+            get(|| async { "GET /items, GET /price/apple, PUT /price/apple, POST /report\n" }),
+        )
         .route("/items", get(items))
         // `on_service` leaves the path's other methods free, here for a native one.
-        .route("/price/{item}", on_service(MethodFilter::GET, python.service()).merge(put(restock)))
+        .route(
+            "/price/{item}",
+            on_service(MethodFilter::GET, python.service()).merge(put(restock)),
+        )
         .route("/report", report)
-        .route("/delivery/{item}", get_service(python.handler("supplier:delivery")?))
-        .route("/tracking/{item}", get_service(python.handler("supplier:tracking")?))
+        .route(
+            "/delivery/{item}",
+            get_service(python.handler("supplier:delivery")?),
+        )
+        .route(
+            "/tracking/{item}",
+            get_service(python.handler("supplier:tracking")?),
+        )
         .layer(from_fn(authenticate))
         .layer(CompressionLayer::new())
         .layer(CorsLayer::permissive())
@@ -125,10 +150,14 @@ async fn restock(State(stock): State<Stock>, Path(item): Path<String>) -> Status
 
 /// A stand-in for real authentication: `Authorization: Bearer NAME` is believed.
 async fn authenticate(mut request: Request, next: Next) -> Response {
-    let name =
-        request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let name = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if let Some(name) = name {
-        let user = User { user: name.to_owned() };
+        let user = User {
+            user: name.to_owned(),
+        };
         request.extensions_mut().insert(user);
     }
     next.run(request).await
@@ -139,10 +168,17 @@ async fn operators_only(request: Request, next: Next) -> Response {
     if request.headers().get(header::AUTHORIZATION) == Some(&OPERATOR) {
         return next.run(request).await;
     }
-    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"status\"")]).into_response()
+    (
+        StatusCode::UNAUTHORIZED,
+        [(header::WWW_AUTHENTICATE, "Basic realm=\"status\"")],
+    )
+        .into_response()
 }
 
-#[expect(clippy::print_stdout, reason = "what to try is for the person at the terminal, not for the log")]
+#[expect(
+    clippy::print_stdout,
+    reason = "what to try is for the person at the terminal, not for the log"
+)]
 fn say_where(listener: &TcpListener) -> std::io::Result<()> {
     let address = listener.local_addr()?;
     println!("listening on http://{address}, try:");

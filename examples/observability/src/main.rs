@@ -18,14 +18,18 @@ use tower_http::trace::TraceLayer;
 const GRACE: Duration = Duration::from_secs(10);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// From 10 µs to 10 s.
-const BUCKETS: [f64; 19] =
-    [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+const BUCKETS: [f64; 19] = [
+    1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0,
+    2.0, 5.0, 10.0,
+];
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let traces = trace::start()?;
     // Both before the app is built: that is when httpy looks for them.
-    let figures = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
+    let figures = PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)?
+        .install_recorder()?;
     let upkeep = figures.clone();
     // The recorder keeps every single sample until it is scraped, or this is called.
     tokio::spawn(async move {
@@ -65,7 +69,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the report is for the person at the terminal")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the report is for the person at the terminal"
+)]
 async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", python.doctor());
     python.shutdown().await;
@@ -76,18 +83,28 @@ async fn listen() -> Result<TcpListener, String> {
     let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port = env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
     let address = format!("{host}:{port}");
-    TcpListener::bind(&address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!("port {port} is taken: PORT= chooses another one"),
-        _ => format!("cannot listen on {address}: {error}"),
-    })
+    TcpListener::bind(&address)
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("port {port} is taken: PORT= chooses another one")
+            }
+            _ => format!("cannot listen on {address}: {error}"),
+        })
 }
 
-#[expect(clippy::print_stdout, reason = "what to try is for the person at the terminal, not for the log")]
+#[expect(
+    clippy::print_stdout,
+    reason = "what to try is for the person at the terminal, not for the log"
+)]
 fn say_where(listener: &TcpListener) -> std::io::Result<()> {
     let address = listener.local_addr()?;
     println!("listening on http://{address}, try:");
     for (path, what) in [
-        ("/order/tea?count=2", "a trace on stdout, with a span of Python's where its SDK is installed"),
+        (
+            "/order/tea?count=2",
+            "a trace on stdout, with a span of Python's where its SDK is installed",
+        ),
         ("/slow?ms=700", "a slow call, on stderr"),
         ("/metrics", "the figures"),
         ("/status", "the page"),

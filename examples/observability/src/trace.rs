@@ -16,14 +16,20 @@ type Error = Box<dyn std::error::Error>;
 
 /// Spans go to stdout, or by OTLP over HTTP where `OTEL_EXPORTER_OTLP_ENDPOINT` says; log lines to stderr.
 pub(crate) fn start() -> Result<SdkTracerProvider, Error> {
-    let provider = SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name("rust").build());
+    let provider = SdkTracerProvider::builder()
+        .with_resource(Resource::builder().with_service_name("rust").build());
     let provider = if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
-        let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .build()?;
         provider.with_batch_exporter(exporter).build()
     } else {
-        provider.with_simple_exporter(opentelemetry_stdout::SpanExporter::default()).build()
+        provider
+            .with_simple_exporter(opentelemetry_stdout::SpanExporter::default())
+            .build()
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,httpy::call=debug"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,httpy::call=debug"));
     tracing_subscriber::registry()
         .with(filter)
         .with(fmt::layer().with_writer(std::io::stderr))
@@ -50,7 +56,14 @@ pub(crate) fn request<B>(request: &http::Request<B>) -> Span {
 pub(crate) fn current(_: &http::request::Parts) -> Option<String> {
     let context = Span::current().context();
     let span = context.span().span_context().clone();
-    span.is_valid().then(|| format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8()))
+    span.is_valid().then(|| {
+        format!(
+            "00-{}-{}-{:02x}",
+            span.trace_id(),
+            span.span_id(),
+            span.trace_flags().to_u8()
+        )
+    })
 }
 
 struct Headers<'a>(&'a HeaderMap);

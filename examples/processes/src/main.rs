@@ -32,10 +32,15 @@ const PROCESSES: usize = 2;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 
     // A worker is replaced after a million requests, or when it has grown to 512 MiB: what it leaks is bounded.
-    let mut processes = Executor::processes(PROCESSES).max_requests(1_000_000).max_rss(512 << 20);
+    let mut processes = Executor::processes(PROCESSES)
+        .max_requests(1_000_000)
+        .max_rss(512 << 20);
     if let Some(python) = env::var_os("PYTHON") {
         processes = processes.python(python);
     }
@@ -78,7 +83,10 @@ async fn reload_on(mut signal: Signal, python: PyApp) {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the report is for the person at the terminal")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the report is for the person at the terminal"
+)]
 async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", python.doctor());
     python.shutdown().await;
@@ -91,13 +99,19 @@ async fn listen() -> std::io::Result<TcpListener> {
     TcpListener::bind(format!("{host}:{port}")).await
 }
 
-#[expect(clippy::print_stdout, reason = "what to try is for the person at the terminal, not for the log")]
+#[expect(
+    clippy::print_stdout,
+    reason = "what to try is for the person at the terminal, not for the log"
+)]
 fn say_where(listener: &TcpListener) -> std::io::Result<()> {
     let address = listener.local_addr()?;
     println!("listening on http://{address}, try:");
     println!("  curl -i http://{address}/               # which process?");
     println!("  curl -i http://{address}/primes/30000   # computes");
     println!("  curl -i http://{address}/crash          # 502, and the others go on");
-    println!("  kill -HUP {}                        # after a change of python/worker.py", std::process::id());
+    println!(
+        "  kill -HUP {}                        # after a change of python/worker.py",
+        std::process::id()
+    );
     Ok(())
 }

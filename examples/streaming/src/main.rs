@@ -31,17 +31,28 @@ const DOWNLOADS: usize = 16;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 
-    let python = PyApp::builder("feed:feed").path(concat!(env!("CARGO_MANIFEST_DIR"), "/python")).build()?;
+    let python = PyApp::builder("feed:feed")
+        .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
+        .build()?;
     if env::args().any(|argument| argument == "--doctor") {
         return examine(&python).await;
     }
-    let upload = python.handler("upload:upload")?.with_body_limit(LARGEST_UPLOAD).with_deadline(UPLOAD_DEADLINE);
+    let upload = python
+        .handler("upload:upload")?
+        .with_body_limit(LARGEST_UPLOAD)
+        .with_deadline(UPLOAD_DEADLINE);
     let download = python.handler("download:download")?.with_limit(DOWNLOADS);
 
     let app = Router::new()
-        .route("/", get(|| async { Html(include_str!("../page/index.html")) }))
+        .route(
+            "/",
+            get(|| async { Html(include_str!("../page/index.html")) }),
+        )
         .route("/feed", get_service(python.service()))
         .route("/upload", post_service(upload))
         .route("/download", get_service(download))
@@ -60,14 +71,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the report is for the person at the terminal")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the report is for the person at the terminal"
+)]
 async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", python.doctor());
     python.shutdown().await;
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "what to try is for the person at the terminal, not for the log")]
+#[expect(
+    clippy::print_stdout,
+    reason = "what to try is for the person at the terminal, not for the log"
+)]
 fn say_where(listener: &TcpListener) -> std::io::Result<()> {
     let address = listener.local_addr()?;
     println!("listening on http://{address}, open it in a browser, or try:");

@@ -18,11 +18,22 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn StdError>> {
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new("info")).with_ansi(false).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new("info"))
+        .with_ansi(false)
+        .with_writer(io::stderr)
+        .init();
     let setup = env::args().nth(1).ok_or("expected the set-up as JSON")?;
-    let Setup { apps: configs, grace, port } = serde_json::from_str(&setup)?;
+    let Setup {
+        apps: configs,
+        grace,
+        port,
+    } = serde_json::from_str(&setup)?;
 
-    let apps = configs.iter().map(build).collect::<Result<Vec<PyApp>, Error>>()?;
+    let apps = configs
+        .iter()
+        .map(build)
+        .collect::<Result<Vec<PyApp>, Error>>()?;
     let first = apps.first().ok_or("expected an app")?;
     let mut router = Router::new()
         .route("/native", get(async || "native"))
@@ -51,7 +62,10 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         served = axum::serve(listener, router).with_graceful_shutdown(stop) => served?,
         () = first.forced() => tracing::info!("forced"),
     }
-    tracing::info!("{} requests were accepted", ACCEPTED.load(Ordering::Relaxed));
+    tracing::info!(
+        "{} requests were accepted",
+        ACCEPTED.load(Ordering::Relaxed)
+    );
 
     for (number, app) in (1..).zip(&apps) {
         app.shutdown().await;
@@ -106,6 +120,10 @@ fn log(error: &Error) {
         ("routes", error.is_routes()),
         ("internal", error.is_internal()),
     ];
-    let names: Vec<&str> = predicates.iter().filter(|(_, holds)| *holds).map(|(name, _)| *name).collect();
+    let names: Vec<&str> = predicates
+        .iter()
+        .filter(|(_, holds)| *holds)
+        .map(|(name, _)| *name)
+        .collect();
     tracing::info!("the error is {names:?}");
 }

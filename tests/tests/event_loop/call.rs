@@ -20,7 +20,10 @@ async def take_bytes(method, path, params, query, headers, body: bytes):
     )
     .await;
     let answer = turn.app.ask(post("/here?a=1", "text")).await;
-    assert_eq!((answer.status, answer.text().as_str()), (201, "POST /here {'a': ['1']} text"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (201, "POST /here {'a': ['1']} text")
+    );
     assert_eq!(answer.header("x-test"), "1");
     let answer = ask(turn.app.handler("take_bytes"), post("/", "abc")).await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "cba"));
@@ -70,13 +73,18 @@ async def inside():
 ",
     )
     .await;
-    let calls: Vec<_> = (0..20).map(|number| turn.call(&format!("/{number}"))).collect();
+    let calls: Vec<_> = (0..20)
+        .map(|number| turn.call(&format!("/{number}")))
+        .collect();
     for _ in &calls {
         drop(turn.gate.arrival().await);
     }
     for (number, call) in calls.into_iter().enumerate() {
         let path = format!("/{number}");
-        assert_eq!(call.await.unwrap().text(), format!("unset {path} ['{path}', '{path}'] {path}"));
+        assert_eq!(
+            call.await.unwrap().text(),
+            format!("unset {path} ['{path}', '{path}'] {path}")
+        );
     }
 }
 
@@ -98,7 +106,10 @@ async def handle(method, path, params, query, headers, body):
     for path in ["/", "/wait"] {
         let text = turn.ask(path).await;
         let parts: Vec<&str> = text.split(' ').collect();
-        assert_eq!((parts[0], parts[1], parts[3]), ("True", turn.app.target("handle").as_str(), "True"));
+        assert_eq!(
+            (parts[0], parts[1], parts[3]),
+            ("True", turn.app.target("handle").as_str(), "True")
+        );
         ids.insert(parts[2].to_owned());
     }
 }
@@ -169,8 +180,14 @@ def blocking(method, path, params, query, headers, body):
     )
     .await;
     let (call, held) = turn.begin_call("/").await;
-    let (blocked, blocking) = turn.gate.hold(ask(turn.app.handler("blocking"), get(&turn.gated("/")))).await;
-    assert_eq!(ask(turn.app.handler("plain"), get("/")).await.text(), "httpy-worker");
+    let (blocked, blocking) = turn
+        .gate
+        .hold(ask(turn.app.handler("blocking"), get(&turn.gated("/"))))
+        .await;
+    assert_eq!(
+        ask(turn.app.handler("plain"), get("/")).await.text(),
+        "httpy-worker"
+    );
     let (other, also_held) = turn.begin_call("/").await;
     drop((held, blocking, also_held));
     assert_eq!(call.await.unwrap().text(), "httpy-loop");
@@ -204,20 +221,46 @@ async def handle(method, path, params, query, headers, body):
     let target = turn.app.target("handle");
     for query in ["", "?wait"] {
         for (path, expected) in [
-            ("/raise", format!("{target} raised {}.Failure: mine", turn.app.module)),
+            (
+                "/raise",
+                format!("{target} raised {}.Failure: mine", turn.app.module),
+            ),
             ("/exit", format!("{target} raised SystemExit: 3")),
             ("/interrupt", format!("{target} raised KeyboardInterrupt")),
-            ("/cancelled", format!("{target} raised asyncio.exceptions.CancelledError")),
-            ("/number", format!("{target} returned int: expected a tuple (status, body, headers)")),
-            ("/pair", format!("{target} returned (int, str): expected 3 items (status, body, headers), found 2")),
-            ("/status", format!("{target} returned (str, str, dict): expected status to be an int, found str")),
+            (
+                "/cancelled",
+                format!("{target} raised asyncio.exceptions.CancelledError"),
+            ),
+            (
+                "/number",
+                format!("{target} returned int: expected a tuple (status, body, headers)"),
+            ),
+            (
+                "/pair",
+                format!(
+                    "{target} returned (int, str): expected 3 items (status, body, headers), found 2"
+                ),
+            ),
+            (
+                "/status",
+                format!(
+                    "{target} returned (str, str, dict): expected status to be an int, found str"
+                ),
+            ),
         ] {
             let answer = turn.app.ask(get(&format!("{path}{query}"))).await;
-            assert_eq!((answer.status, answer.message()), (500, expected), "{path}{query}");
+            assert_eq!(
+                (answer.status, answer.message()),
+                (500, expected),
+                "{path}{query}"
+            );
             if path == "/raise" {
                 let error = answer.error.unwrap();
                 let traceback = error.exception().unwrap().traceback();
-                assert!(traceback.contains("in handle\n    raise Failure('mine')"), "{traceback}");
+                assert!(
+                    traceback.contains("in handle\n    raise Failure('mine')"),
+                    "{traceback}"
+                );
                 assert!(!traceback.contains("_event_loop.py"), "{traceback}");
             }
         }
@@ -261,6 +304,10 @@ async def handle(method, path, params, query, headers, body):
     .await;
     let service = turn.app.python.service();
     let calls = (0..5000).map(|_| tokio::spawn(ask(service.clone(), get("/"))));
-    let statuses: Vec<u16> = join_all(calls).await.into_iter().map(|answer| answer.unwrap().status).collect();
+    let statuses: Vec<u16> = join_all(calls)
+        .await
+        .into_iter()
+        .map(|answer| answer.unwrap().status)
+        .collect();
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
 }

@@ -72,9 +72,15 @@ async fn a_handler_is_cancelled_at_its_deadline_and_the_log_has_its_stack() {
     let (call, _held) = turn.begin_call("/wait").await;
     expire(call).await;
     turn.until("/seen", "cancelled True").await;
-    let line = turn.line("did not answer within 3600s; it is cancelled").await;
+    let line = turn
+        .line("did not answer within 3600s; it is cancelled")
+        .await;
     assert_eq!(line.level, Level::WARN);
-    for part in ["in handle\n    await globals()", "in wait\n    await pass_gate(port)", "in pass_gate\n"] {
+    for part in [
+        "in handle\n    await globals()",
+        "in wait\n    await pass_gate(port)",
+        "in pass_gate\n",
+    ] {
         assert!(line.message.contains(part), "{}", line.message);
     }
     turn.until("/tasks", "1").await;
@@ -119,7 +125,10 @@ async fn what_a_handler_shields_goes_on() {
 
 #[tokio::test]
 async fn a_handler_that_goes_on_though_it_was_cancelled_is_told_of_once() {
-    let turn = Turn::with(SOURCE, |builder| builder.lost_after(Duration::from_millis(1))).await;
+    let turn = Turn::with(SOURCE, |builder| {
+        builder.lost_after(Duration::from_millis(1))
+    })
+    .await;
     let (call, _held) = turn.begin_call("/swallow").await;
     let held = turn.gate.hold(async move {
         expire(call).await;
@@ -137,14 +146,21 @@ async fn a_handler_that_goes_on_though_it_was_cancelled_is_told_of_once() {
 #[tokio::test]
 async fn a_loop_that_computes_is_told_of_once_and_freed_at_the_deadline() {
     for (path, first) in [("/spin", true), ("/spin_later", false)] {
-        let turn = Turn::with(SOURCE, |builder| builder.loop_blocked_after(Duration::from_millis(50))).await;
+        let turn = Turn::with(SOURCE, |builder| {
+            builder.loop_blocked_after(Duration::from_millis(50))
+        })
+        .await;
         let (call, _held) = turn.begin_call(path).await;
         let line = turn.line("has been blocked for").await;
         assert_eq!(line.level, Level::WARN);
-        assert!(line.message.contains("in spin_at_gate\n") && line.message.contains("in handle\n"), "{line:?}");
+        assert!(
+            line.message.contains("in spin_at_gate\n") && line.message.contains("in handle\n"),
+            "{line:?}"
+        );
         assert!(!line.message.contains("asyncio/base_events.py"), "{line:?}");
         expire(call).await;
-        turn.line("did not answer within 3600s; it is interrupted").await;
+        turn.line("did not answer within 3600s; it is interrupted")
+            .await;
         turn.until("/seen", "DeadlineExceeded").await;
         turn.until("/tasks", "1").await;
         assert_eq!(turn.lines().len(), 2, "{first}: {:?}", turn.lines());
@@ -153,7 +169,10 @@ async fn a_loop_that_computes_is_told_of_once_and_freed_at_the_deadline() {
 
 #[tokio::test]
 async fn a_loop_that_is_blocked_in_c_code_is_told_of_and_goes_on_when_that_returns() {
-    let turn = Turn::with(SOURCE, |builder| builder.loop_blocked_after(Duration::from_millis(50))).await;
+    let turn = Turn::with(SOURCE, |builder| {
+        builder.loop_blocked_after(Duration::from_millis(50))
+    })
+    .await;
     let (call, held) = turn.begin_call("/block").await;
     let line = turn.line("has been blocked for").await;
     assert!(line.message.contains("in block_at_gate\n"), "{line:?}");
@@ -176,12 +195,18 @@ async def leave_behind(port):
     await pass_gate(port)
 "
     );
-    let turn = Turn::with(&source, |builder| builder.loop_blocked_after(Duration::from_millis(50))).await;
+    let turn = Turn::with(&source, |builder| {
+        builder.loop_blocked_after(Duration::from_millis(50))
+    })
+    .await;
     let call = turn.call("/leave_behind");
     let held = turn.gate.arrival().await;
     // Without a handler the log has what was said of other apps, too.
     let line = log::wait_for("", "in behind\n").await;
-    assert!(line.message.contains("by what is no call's own task"), "{line:?}");
+    assert!(
+        line.message.contains("by what is no call's own task"),
+        "{line:?}"
+    );
     drop(held);
     drop(turn.gate.arrival().await);
     assert_eq!(call.await.unwrap().text(), "done");
@@ -209,7 +234,11 @@ async def tasks(method, path, params, query, headers, body):
                 let micros = 3500 + (client * 97 + round * 31) % 1000;
                 let call = ask(service.clone(), get(&format!("/{micros}")));
                 let leaves = tokio::time::timeout(Duration::from_micros(u64::from(micros)), call);
-                match if round % 2 == 0 { leaves.await.ok() } else { None } {
+                match if round % 2 == 0 {
+                    leaves.await.ok()
+                } else {
+                    None
+                } {
                     Some(answer) if answer.status == 200 => counts[0] += 1,
                     Some(answer) => assert!([503, 504].contains(&answer.status), "{answer:?}"),
                     None => {
@@ -222,9 +251,18 @@ async def tasks(method, path, params, query, headers, body):
             counts
         })
     });
-    let counts: Vec<[u32; 2]> = join_all(clients).await.into_iter().map(Result::unwrap).collect();
-    let [answered, late] = counts.iter().fold([0, 0], |sum, count| [sum[0] + count[0], sum[1] + count[1]]);
-    assert!(answered > 0 && late > 0, "{answered} were answered, {late} were late");
+    let counts: Vec<[u32; 2]> = join_all(clients)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    let [answered, late] = counts
+        .iter()
+        .fold([0, 0], |sum, count| [sum[0] + count[0], sum[1] + count[1]]);
+    assert!(
+        answered > 0 && late > 0,
+        "{answered} were answered, {late} were late"
+    );
     let tasks = turn.app.handler("tasks");
     loop {
         let answer = ask(tasks.clone(), get("/")).await;
@@ -233,7 +271,13 @@ async def tasks(method, path, params, query, headers, body):
         }
     }
     let expected = ["did not answer within 4ms", "no worker was free within 4ms"];
-    assert!(turn.lines().iter().all(|line| expected.iter().any(|text| line.contains(text))), "{:?}", turn.lines());
+    assert!(
+        turn.lines()
+            .iter()
+            .all(|line| expected.iter().any(|text| line.contains(text))),
+        "{:?}",
+        turn.lines()
+    );
 }
 
 #[tokio::test]

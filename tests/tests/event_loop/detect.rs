@@ -46,10 +46,23 @@ def future(*arguments):
 ",
     )
     .await;
-    let attributes = ["handle", "partial", "method", "instance", "wrapped", "answers_itself", "awaitable", "future"];
+    let attributes = [
+        "handle",
+        "partial",
+        "method",
+        "instance",
+        "wrapped",
+        "answers_itself",
+        "awaitable",
+        "future",
+    ];
     for attribute in attributes {
         let answer = ask(turn.app.handler(attribute), get("/")).await;
-        assert_eq!((answer.status, answer.text().as_str()), (200, "httpy-loop-1"), "{attribute}");
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, "httpy-loop-1"),
+            "{attribute}"
+        );
     }
 }
 
@@ -77,7 +90,10 @@ def seen(method, path, params, query, headers, body):
                     async def";
     for attribute in ["handle", "nested"] {
         let answer = ask(turn.app.handler(attribute), get("/")).await;
-        assert_eq!((answer.status, answer.message()), (500, format!("{} {expected}", turn.app.target(attribute))));
+        assert_eq!(
+            (answer.status, answer.message()),
+            (500, format!("{} {expected}", turn.app.target(attribute)))
+        );
     }
     assert_eq!(ask(turn.app.handler("seen"), get("/")).await.text(), "[]");
 }
@@ -86,9 +102,14 @@ def seen(method, path, params, query, headers, body):
 async fn a_generator_function_is_refused_at_the_start() {
     let turn = Turn::begin("def handle(method, path, params, query, headers, body): pass").await;
     for prefix in ["", "async "] {
-        let source = format!("{prefix}def handle(method, path, params, query, headers, body):\n    yield 5\n");
+        let source = format!(
+            "{prefix}def handle(method, path, params, query, headers, body):\n    yield 5\n"
+        );
         let error = App::try_with(&source, |builder| builder.at_once(4)).unwrap_err();
-        assert!(error.is_generator_handler() && !error.is_signature(), "{error}");
+        assert!(
+            error.is_generator_handler() && !error.is_signature(),
+            "{error}"
+        );
     }
     drop(turn);
 }
@@ -110,7 +131,11 @@ async def handle(method, path, params, query, headers, body):
         if text.starts_with("False") {
             println!("uvloop cannot be imported here: nothing is tried with it");
         }
-        let expected = if wanted && text.starts_with("True") { "uvloop" } else { "asyncio" };
+        let expected = if wanted && text.starts_with("True") {
+            "uvloop"
+        } else {
+            "asyncio"
+        };
         assert!(text.ends_with(expected), "{text}");
     }
 }

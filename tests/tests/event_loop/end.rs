@@ -29,16 +29,30 @@ def handle(method, path, params, query, headers, body):
 "
     );
     let turn = Turn::begin(&source.replace(SOURCE, "")).await;
-    let routes: Vec<_> =
-        turn.app.python.routes().iter().map(|(route, methods)| (route.to_owned(), methods.to_vec())).collect();
-    assert_eq!(routes, [("/hello/:name".to_owned(), vec!["GET".to_owned(), "httpy-loop-1".to_owned()])]);
+    let routes: Vec<_> = turn
+        .app
+        .python
+        .routes()
+        .iter()
+        .map(|(route, methods)| (route.to_owned(), methods.to_vec()))
+        .collect();
+    assert_eq!(
+        routes,
+        [(
+            "/hello/:name".to_owned(),
+            vec!["GET".to_owned(), "httpy-loop-1".to_owned()]
+        )]
+    );
 }
 
 #[tokio::test]
 async fn an_async_init_fails_as_a_plain_one_does() {
     let turn = Turn::begin(HANDLER).await;
     for (body, message) in [
-        ("await asyncio.sleep(0); {}['absent']", "init raised KeyError: 'absent'"),
+        (
+            "await asyncio.sleep(0); {}['absent']",
+            "init raised KeyError: 'absent'",
+        ),
         ("raise SystemExit(3)", "init raised SystemExit: 3"),
         ("return 5", "init returned int: expected a dict of routes"),
     ] {
@@ -48,7 +62,10 @@ async fn an_async_init_fails_as_a_plain_one_does() {
         assert_eq!(error.is_init_result(), body.starts_with("return"));
         if let Some(exception) = error.exception() {
             let traceback = exception.traceback();
-            assert!(traceback.contains("in init\n") && !traceback.contains("httpy_rs"), "{traceback}");
+            assert!(
+                traceback.contains("in init\n") && !traceback.contains("httpy_rs"),
+                "{traceback}"
+            );
         }
     }
     assert_eq!(turn.ask("/").await, "ok");
@@ -79,23 +96,43 @@ atexit.register(print, 'at exit')
         let ended = child.wait().await;
         ended.assert_code(0);
         let said = ["stopped on", "at exit"];
-        let said: Vec<&str> =
-            ended.printed().lines().filter(|line| said.iter().any(|text| line.contains(text))).collect();
-        let [stopped, at_exit] = said[..] else { panic!("{ended:?}") };
-        assert!(stopped.contains(&format!("stopped on {thread}")) && at_exit.contains("at exit"), "{ended:?}");
-        assert!(!ended.stderr.contains("WARN") && !ended.stderr.contains("ERROR"), "{ended:?}");
+        let said: Vec<&str> = ended
+            .printed()
+            .lines()
+            .filter(|line| said.iter().any(|text| line.contains(text)))
+            .collect();
+        let [stopped, at_exit] = said[..] else {
+            panic!("{ended:?}")
+        };
+        assert!(
+            stopped.contains(&format!("stopped on {thread}")) && at_exit.contains("at exit"),
+            "{ended:?}"
+        );
+        assert!(
+            !ended.stderr.contains("WARN") && !ended.stderr.contains("ERROR"),
+            "{ended:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_a_shutdown_function_raises_is_logged_and_the_end_goes_on() {
     for (definition, body, expected) in [
-        ("async def", "raise ValueError('mine')", "stop raised ValueError: mine"),
+        (
+            "async def",
+            "raise ValueError('mine')",
+            "stop raised ValueError: mine",
+        ),
         ("def", "sys.exit(3)", "stop raised SystemExit: 3"),
-        ("async def", "await asyncio.sleep(3600)", "stop raised TimeoutError: it did not end within 5.0 s"),
+        (
+            "async def",
+            "await asyncio.sleep(3600)",
+            "stop raised TimeoutError: it did not end within 5.0 s",
+        ),
     ] {
-        let source =
-            format!("import atexit\natexit.register(print, 'at exit')\n{definition} stop():\n    {body}\n{HANDLER}");
+        let source = format!(
+            "import atexit\natexit.register(print, 'at exit')\n{definition} stop():\n    {body}\n{HANDLER}"
+        );
         let child = server(&source).start().await;
         child.signal("INT").await;
         let ended = child.wait().await;
@@ -107,8 +144,13 @@ async fn what_a_shutdown_function_raises_is_logged_and_the_end_goes_on() {
 
 #[tokio::test]
 async fn a_shutdown_function_that_cannot_be_called_fails_the_start() {
-    let ended = server(&format!("def stop(app): pass\n{HANDLER}")).fail().await;
-    ended.assert_says(&["stop takes (app): expected a function without arguments", "[\"signature\"]"]);
+    let ended = server(&format!("def stop(app): pass\n{HANDLER}"))
+        .fail()
+        .await;
+    ended.assert_says(&[
+        "stop takes (app): expected a function without arguments",
+        "[\"signature\"]",
+    ]);
 }
 
 #[tokio::test]
@@ -144,16 +186,26 @@ async def handle(method, path, params, query, headers, body):
     .start()
     .await;
     let mut connection = child.connect().await;
-    connection.send(&request("GET", &format!("/{}", gate.port), &[], b"")).await;
+    connection
+        .send(&request("GET", &format!("/{}", gate.port), &[], b""))
+        .await;
     let _held = gate.arrival().await;
     child.signal("INT").await;
     assert_eq!(connection.receive("GET").await.status, 503);
     let ended = child.wait().await;
     ended.assert_code(0);
-    for said in ["the handler was cancelled", "background True", "behind was cancelled", "the generator was closed"] {
+    for said in [
+        "the handler was cancelled",
+        "background True",
+        "behind was cancelled",
+        "the generator was closed",
+    ] {
         assert!(ended.printed().contains(said), "{said}: {ended:?}");
     }
-    assert!(!ended.stderr.contains("ERROR") && !ended.stderr.contains("Task was destroyed"), "{ended:?}");
+    assert!(
+        !ended.stderr.contains("ERROR") && !ended.stderr.contains("Task was destroyed"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
@@ -179,7 +231,10 @@ async def handle(method, path, params, query, headers, body):
     child.signal("INT").await;
     let ended = child.wait().await;
     ended.assert_code(0);
-    ended.assert_says(&["tasks were left behind at the end of their event loop", "cancelled: stubborn"]);
+    ended.assert_says(&[
+        "tasks were left behind at the end of their event loop",
+        "cancelled: stubborn",
+    ]);
 }
 
 #[tokio::test]
@@ -204,7 +259,14 @@ async def handle(method, path, params, query, headers, body):
     child.signal("INT").await;
     let ended = child.wait().await;
     ended.assert_code(0);
-    assert_eq!(ended.stderr.matches("Task exception was never retrieved").count(), 1, "{ended:?}");
+    assert_eq!(
+        ended
+            .stderr
+            .matches("Task exception was never retrieved")
+            .count(),
+        1,
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
@@ -225,7 +287,14 @@ async def handle(method, path, params, query, headers, body):
     )
     .start()
     .await;
-    for (path, status) in [("/now", 500), ("/later", 500), ("/stop", 200), ("/ok", 200), ("/now", 500), ("/ok", 200)] {
+    for (path, status) in [
+        ("/now", 500),
+        ("/later", 500),
+        ("/stop", 200),
+        ("/ok", 200),
+        ("/now", 500),
+        ("/ok", 200),
+    ] {
         assert_eq!(child.get(path).await.status, status, "{path}");
     }
     child.signal("INT").await;
@@ -250,7 +319,12 @@ async def count(method, path, params, query, headers, body):
     for _ in 0..5 {
         let turn = Turn::begin(&source).await;
         let ident = turn.app.handler("ident");
-        assert_eq!(httpy_tests::app::ask(ident, httpy_tests::app::get("/")).await.status, 200);
+        assert_eq!(
+            httpy_tests::app::ask(ident, httpy_tests::app::get("/"))
+                .await
+                .status,
+            200
+        );
     }
     let turn = Turn::begin(&source).await;
     let count = turn.app.handler("count");

@@ -37,7 +37,10 @@ async fn beyond_the_calls_in_flight_jobs_wait_in_the_queue_and_beyond_that_they_
 
 #[tokio::test]
 async fn a_call_that_waits_too_long_for_the_loop_is_refused_and_never_runs() {
-    let turn = Turn::with(SOURCE, |builder| builder.in_flight(1).max_wait(Duration::from_secs(60))).await;
+    let turn = Turn::with(SOURCE, |builder| {
+        builder.in_flight(1).max_wait(Duration::from_secs(60))
+    })
+    .await;
     let (call, held) = turn.begin_call("/").await;
     tokio::time::pause();
     let answer = turn.app.ask(get("/")).await;
@@ -72,8 +75,12 @@ async fn calls_go_to_the_loop_with_the_fewest() {
 async fn an_app_that_asks_for_other_loops_than_the_first_one_is_told_both() {
     let turn = Turn::begin(SOURCE).await;
     if !executor::lacks(OfThreads::SharedInterpreter) {
-        let error = App::try_with(SOURCE, |builder| builder.workers(1..=4).event_loops(2)).unwrap_err();
-        assert!(error.is_differs() && error.to_string().contains("number of event loops"), "{error}");
+        let error =
+            App::try_with(SOURCE, |builder| builder.workers(1..=4).event_loops(2)).unwrap_err();
+        assert!(
+            error.is_differs() && error.to_string().contains("number of event loops"),
+            "{error}"
+        );
     }
     for (text, options) in [
         ("event_loops: 0, expected 1 to 64", [0, 1, 1]),
@@ -82,10 +89,16 @@ async fn an_app_that_asks_for_other_loops_than_the_first_one_is_told_both() {
     ] {
         let [loops, calls, seconds] = options;
         let error = App::try_with(SOURCE, |builder| {
-            builder.event_loops(loops).in_flight(calls).loop_blocked_after(Duration::from_secs(seconds as u64))
+            builder
+                .event_loops(loops)
+                .in_flight(calls)
+                .loop_blocked_after(Duration::from_secs(seconds as u64))
         });
         let error = error.unwrap_err();
-        assert!(error.is_config() && error.to_string().contains(text), "{error}");
+        assert!(
+            error.is_config() && error.to_string().contains(text),
+            "{error}"
+        );
     }
     assert_eq!(ask(turn.app.python.service(), get("/")).await.status, 200);
 }

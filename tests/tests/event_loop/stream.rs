@@ -87,7 +87,11 @@ async def late(method, path, params, query, headers, body):
 #[tokio::test]
 async fn an_async_generator_is_sent_chunk_by_chunk_in_its_calls_context_and_closed() {
     let turn = Turn::begin(SOURCE).await;
-    for (path, expected) in [("/", "one two mine /"), ("/wait", "one two mine /wait"), ("/plain", "plain generator")] {
+    for (path, expected) in [
+        ("/", "one two mine /"),
+        ("/wait", "one two mine /wait"),
+        ("/plain", "plain generator"),
+    ] {
         let answer = turn.app.ask(get(path)).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, expected));
         assert_eq!(answer.header("content-type"), "");
@@ -129,7 +133,11 @@ async fn what_goes_wrong_in_a_body_breaks_it_off_and_is_logged_once() {
                 None => break false,
             }
         };
-        assert_eq!((String::from_utf8(text).unwrap().as_str(), failed), (before, true), "{path}");
+        assert_eq!(
+            (String::from_utf8(text).unwrap().as_str(), failed),
+            (before, true),
+            "{path}"
+        );
         let line = turn.line(&format!("{target} {expected}")).await;
         assert_eq!(line.level, tracing::Level::ERROR);
     }
@@ -142,9 +150,15 @@ async fn what_goes_wrong_in_a_body_breaks_it_off_and_is_logged_once() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_bounds_what_python_makes_and_one_that_leaves_closes_the_generator() {
+async fn a_client_that_does_not_read_bounds_what_python_makes_and_one_that_leaves_closes_the_generator()
+ {
     let turn = Turn::begin(SOURCE).await;
-    let Ok(response) = turn.app.python.service().oneshot(get(&turn.gated("/endless"))).await;
+    let Ok(response) = turn
+        .app
+        .python
+        .service()
+        .oneshot(get(&turn.gated("/endless")))
+        .await;
     let mut body = response.into_body();
     let mut count = turn.ask("/count").await;
     // It makes no more when the stream is full.
@@ -164,7 +178,12 @@ async fn a_client_that_does_not_read_bounds_what_python_makes_and_one_that_leave
 #[tokio::test]
 async fn a_call_that_is_left_between_two_chunks_is_cancelled_where_it_waits() {
     let turn = Turn::begin(SOURCE).await;
-    let Ok(response) = turn.app.python.service().oneshot(get(&turn.gated("/gated"))).await;
+    let Ok(response) = turn
+        .app
+        .python
+        .service()
+        .oneshot(get(&turn.gated("/gated")))
+        .await;
     let _held = turn.gate.arrival().await;
     drop(response);
     turn.until("/closed", "/gated").await;
@@ -183,15 +202,33 @@ async fn a_head_without_a_body_closes_the_generator_unread() {
 async fn a_request_is_read_as_it_comes() {
     let turn = Turn::begin(SOURCE).await;
     let parts = (0..50).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![b'a'; 20_000])));
-    let answer = ask(turn.app.handler("count"), post("/", Body::from_stream(stream::iter(parts)))).await;
-    assert_eq!((answer.status, answer.text().as_str()), (200, "b'aaa' 999997 b''"));
+    let answer = ask(
+        turn.app.handler("count"),
+        post("/", Body::from_stream(stream::iter(parts))),
+    )
+    .await;
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (200, "b'aaa' 999997 b''")
+    );
     let answer = ask(turn.app.handler("count"), get("/")).await;
     assert_eq!(answer.text(), "b'' 0 b''");
     let parts = ["ab", "cd", "ef"].map(|part| Ok::<_, std::io::Error>(Bytes::from(part)));
-    let answer = ask(turn.app.handler("echo"), post("/", Body::from_stream(stream::iter(parts)))).await;
+    let answer = ask(
+        turn.app.handler("echo"),
+        post("/", Body::from_stream(stream::iter(parts))),
+    )
+    .await;
     assert_eq!(answer.text(), "abcdef");
-    let parts = [Ok(Bytes::from("abc")), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))];
-    let answer = ask(turn.app.handler("count"), post("/", Body::from_stream(stream::iter(parts)))).await;
+    let parts = [
+        Ok(Bytes::from("abc")),
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
+    ];
+    let answer = ask(
+        turn.app.handler("count"),
+        post("/", Body::from_stream(stream::iter(parts))),
+    )
+    .await;
     assert_eq!(answer.status, 400, "{answer:?}");
     let answer = ask(turn.app.handler("count"), post("/", vec![0; 3 << 20])).await;
     assert_eq!(answer.status, 413, "{answer:?}");
@@ -200,7 +237,12 @@ async fn a_request_is_read_as_it_comes() {
 #[tokio::test]
 async fn a_body_that_is_read_after_its_call_has_ended_says_so() {
     let turn = Turn::begin(SOURCE).await;
-    assert_eq!(ask(turn.app.handler("unread"), post("/", "never read")).await.text(), "unread");
+    assert_eq!(
+        ask(turn.app.handler("unread"), post("/", "never read"))
+            .await
+            .text(),
+        "unread"
+    );
     let text = ask(turn.app.handler("late"), get("/")).await.text();
     assert_eq!(text, "the request's body was read after its call had ended");
 }

@@ -39,12 +39,19 @@ impl Turn {
         Self::with(source, |builder| builder).await
     }
 
-    pub(crate) async fn with(source: &str, options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
+    pub(crate) async fn with(
+        source: &str,
+        options: impl FnOnce(PyAppBuilder) -> PyAppBuilder,
+    ) -> Self {
         let alone = TURN.lock().await;
         let app = App::with(&format!("{SOURCE}{source}"), |builder| {
             options(builder.at_once(4).deadline(Duration::from_secs(3600)))
         });
-        Self { app, gate: Gate::new().await, _alone: alone }
+        Self {
+            app,
+            gate: Gate::new().await,
+            _alone: alone,
+        }
     }
 
     /// A path with the gate's port as its query.
@@ -54,7 +61,9 @@ impl Turn {
 
     /// Begins a call, which is at the gate now.
     pub(crate) async fn begin_call(&self, path: &str) -> (JoinHandle<Answer>, Held) {
-        self.gate.hold(ask(self.app.python.service(), get(&self.gated(path)))).await
+        self.gate
+            .hold(ask(self.app.python.service(), get(&self.gated(path))))
+            .await
     }
 
     /// Begins a call that may come to the gate, some time.
@@ -87,7 +96,10 @@ impl Turn {
 
     /// Everything that was said of the handler.
     pub(crate) fn lines(&self) -> Vec<String> {
-        log::lines(&self.app.target("handle")).into_iter().map(|line| line.message).collect()
+        log::lines(&self.app.target("handle"))
+            .into_iter()
+            .map(|line| line.message)
+            .collect()
     }
 }
 
@@ -96,5 +108,8 @@ pub(crate) async fn expire(call: JoinHandle<Answer>) {
     tokio::time::pause();
     let answer = call.await.unwrap();
     tokio::time::resume();
-    assert_eq!((answer.status, answer.text().as_str()), (504, "the handler took too long\n"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (504, "the handler took too long\n")
+    );
 }

@@ -43,14 +43,20 @@ fn open_files(child: &Child) -> usize {
 }
 
 #[tokio::test]
-async fn clients_that_read_byte_by_byte_harm_nobody_and_hold_the_process_no_longer_than_the_grace_period() {
+async fn clients_that_read_byte_by_byte_harm_nobody_and_hold_the_process_no_longer_than_the_grace_period()
+ {
     let server = Server::fault("huge_body").setup(|setup| setup.grace = Duration::from_millis(100));
     let child = server.start().await;
     let mut slow = Vec::new();
     for _ in 0..50 {
-        let mut stream = TcpStream::connect(child.address()).await.expect("it listens");
+        let mut stream = TcpStream::connect(child.address())
+            .await
+            .expect("it listens");
         // More than the buffers of two sockets hold.
-        stream.write_all(&request("POST", "/", &[], b"16777216")).await.expect("it reads");
+        stream
+            .write_all(&request("POST", "/", &[], b"16777216"))
+            .await
+            .expect("it reads");
         slow.push(stream);
     }
     for _ in 0..20 {
@@ -59,7 +65,11 @@ async fn clients_that_read_byte_by_byte_harm_nobody_and_hold_the_process_no_long
         }
         serves(&child).await;
     }
-    ends(child, &["connections are still open after the grace period"]).await;
+    ends(
+        child,
+        &["connections are still open after the grace period"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -97,8 +107,17 @@ async fn ten_thousand_connections_at_once_are_all_answered() {
     child.signal("TERM").await;
     let ended = child.wait().await;
     ended.assert_code(0);
-    assert!(complaints(&ended).iter().all(|line| line.contains("the queue is full")), "{ended:?}");
-    assert_eq!(complaints(&ended).is_empty(), served == CONNECTIONS, "{ended:?}");
+    assert!(
+        complaints(&ended)
+            .iter()
+            .all(|line| line.contains("the queue is full")),
+        "{ended:?}"
+    );
+    assert_eq!(
+        complaints(&ended).is_empty(),
+        served == CONNECTIONS,
+        "{ended:?}"
+    );
 }
 
 /// Raises this process's limit of open files, which the server inherits.
@@ -109,9 +128,19 @@ fn may_open(files: usize) -> bool {
     if limit.current >= wanted || limit.current.is_none() {
         return true;
     }
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum: limit.maximum }).is_ok();
+    let raised = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: wanted,
+            maximum: limit.maximum,
+        },
+    )
+    .is_ok();
     if !raised {
-        eprintln!("skipped: {files} open files are needed, and the hard limit is {:?}", limit.maximum);
+        eprintln!(
+            "skipped: {files} open files are needed, and the hard limit is {:?}",
+            limit.maximum
+        );
     }
     raised
 }
@@ -123,7 +152,11 @@ async fn requests_that_come_while_the_server_ends_are_refused_or_answered_with_5
     let mut pending = ask(&child, &format!("/?gate={}", gate.port)).await;
     let held = gate.arrival().await;
     let mut upload = child.connect().await;
-    upload.send(b"POST /app2/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n").await;
+    upload
+        .send(
+            b"POST /app2/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
+        )
+        .await;
     assert_eq!(upload.receive("HEAD").await.status, 100);
     child.signal("TERM").await;
     child.wait_for("stopping").await;
@@ -133,6 +166,10 @@ async fn requests_that_come_while_the_server_ends_are_refused_or_answered_with_5
     upload.send(b"x").await;
     drop(held);
     assert_eq!(pending.receive("GET").await.text(), "let go");
-    assert_eq!(upload.receive("POST").await.status, 200, "it was accepted before the signal");
+    assert_eq!(
+        upload.receive("POST").await.status,
+        200,
+        "it was accepted before the signal"
+    );
     child.wait().await.assert_code(0);
 }

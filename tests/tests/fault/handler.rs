@@ -26,18 +26,27 @@ fn impatient(module: &str) -> Server {
 }
 
 fn assert_fails(answer: &Received) {
-    assert_eq!((answer.status, answer.text().as_str()), (500, "internal server error\n"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (500, "internal server error\n")
+    );
 }
 
 /// A probe answers with 503 and a reason that has `text`.
 async fn refuses(child: &Child, probe: &str, text: &str) {
     let answer = child.get(probe).await;
-    assert!(answer.status == 503 && answer.text().contains(text), "{probe}: {answer:?}");
+    assert!(
+        answer.status == 503 && answer.text().contains(text),
+        "{probe}: {answer:?}"
+    );
 }
 
 async fn assert_times_out(connection: &mut Connection) {
     let answer = connection.receive("GET").await;
-    assert_eq!((answer.status, answer.text().as_str()), (504, "the handler took too long\n"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (504, "the handler took too long\n")
+    );
 }
 
 #[tokio::test]
@@ -55,7 +64,10 @@ async fn an_endless_loop_is_interrupted_at_its_deadline_and_its_worker_serves_th
 
 #[tokio::test]
 async fn what_cannot_be_interrupted_costs_its_worker_which_is_replaced() {
-    for (module, line) in [("long_sleep", "line 9, in handle"), ("swallows", "in handle")] {
+    for (module, line) in [
+        ("long_sleep", "line 9, in handle"),
+        ("swallows", "in handle"),
+    ] {
         let server = impatient(module).setup(|setup| {
             for app in &mut setup.apps {
                 app.lost_after = LOST_AFTER;
@@ -67,7 +79,11 @@ async fn what_cannot_be_interrupted_costs_its_worker_which_is_replaced() {
         let mut healthy = ask(&child, "/app2/").await;
         serves_native(&child).await;
         assert_times_out(&mut connection).await;
-        assert_eq!(healthy.receive("GET").await.text(), "healthy", "by the worker that replaces the first one");
+        assert_eq!(
+            healthy.receive("GET").await.text(),
+            "healthy",
+            "by the worker that replaces the first one"
+        );
         let overdue = format!("{module}:handle did not answer within 1s; it is interrupted");
         let lost = if executor::are_processes() {
             "was killed, as a call does not come back; another one is started in ".to_owned()
@@ -84,7 +100,8 @@ async fn what_cannot_be_interrupted_costs_its_worker_which_is_replaced() {
 }
 
 #[tokio::test]
-async fn when_every_worker_is_lost_and_none_is_replaced_the_server_says_so_and_native_routes_are_served() {
+async fn when_every_worker_is_lost_and_none_is_replaced_the_server_says_so_and_native_routes_are_served()
+ {
     if executor::lacks(OfThreads::LostWorkers) {
         return;
     }
@@ -104,13 +121,25 @@ async fn when_every_worker_is_lost_and_none_is_replaced_the_server_says_so_and_n
     child.signal("TERM").await;
     let ended = child.wait().await;
     ended.assert_code(0);
-    let parts = ["did not answer within 1s", "worker 1 is lost", "all 0 replacements are spent"];
+    let parts = [
+        "did not answer within 1s",
+        "worker 1 is lost",
+        "all 0 replacements are spent",
+    ];
     let lines = complaints(&ended);
-    assert!(lines.len() == 3 && lines.iter().zip(parts).all(|(line, part)| line.contains(part)), "{ended:?}");
+    assert!(
+        lines.len() == 3
+            && lines
+                .iter()
+                .zip(parts)
+                .all(|(line, part)| line.contains(part)),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
-async fn while_c_code_holds_the_interpreter_native_routes_and_the_504_are_answered_and_python_after_it() {
+async fn while_c_code_holds_the_interpreter_native_routes_and_the_504_are_answered_and_python_after_it()
+ {
     if executor::lacks(OfThreads::HeldInterpreter) {
         return;
     }
@@ -121,7 +150,12 @@ async fn while_c_code_holds_the_interpreter_native_routes_and_the_504_are_answer
     serves_native(&child).await;
     assert_times_out(&mut connection).await;
     child.wait_for("the interpreter could not be had for").await;
-    refuses(&child, "/readyz", "Python code has held the interpreter for").await;
+    refuses(
+        &child,
+        "/readyz",
+        "Python code has held the interpreter for",
+    )
+    .await;
     serves_native(&child).await;
     drop(held);
     assert_eq!(healthy.receive("GET").await.text(), "healthy");
@@ -140,14 +174,17 @@ async fn c_code_that_never_lets_the_interpreter_go_does_not_hold_the_process() {
     serves_native(&child).await;
     child.signal("TERM").await;
     assert_eq!(connection.receive("GET").await.status, 503);
-    child.wait_for("Python did not end within 10s: the process goes on without it").await;
+    child
+        .wait_for("Python did not end within 10s: the process goes on without it")
+        .await;
     // The server program shuts every app down twice: one such wait is enough.
     drop(held);
     child.wait().await.assert_code(0);
 }
 
 #[tokio::test]
-async fn a_huge_power_and_a_hostile_pattern_are_answered_with_504_and_the_others_are_served_after_them() {
+async fn a_huge_power_and_a_hostile_pattern_are_answered_with_504_and_the_others_are_served_after_them()
+ {
     for module in ["huge_power", "hostile_pattern"] {
         let child = impatient(module).start().await;
         let mut connection = ask(&child, "/").await;
@@ -162,7 +199,10 @@ async fn a_huge_power_and_a_hostile_pattern_are_answered_with_504_and_the_others
         ended.assert_code(0);
         // How long they take depends on the machine: that they kept the interpreter may be told too, before or after, and
         // that a process was killed for it.
-        let kept = ["the interpreter could not be had for", "was killed, as a call does not come back"];
+        let kept = [
+            "the interpreter could not be had for",
+            "was killed, as a call does not come back",
+        ];
         let mut lines = complaints(&ended);
         lines.retain(|line| !kept.iter().any(|text| line.contains(text)));
         assert!(lines.len() == 1 && lines[0].contains(&overdue), "{ended:?}");
@@ -173,7 +213,11 @@ async fn a_huge_power_and_a_hostile_pattern_are_answered_with_504_and_the_others
 async fn an_exit_is_answered_with_500_and_ends_nothing() {
     let child = Server::fault("exits").start().await;
     assert_fails(&child.get("/").await);
-    ends(child, &["exits:handle raised SystemExit: the handler wants to leave"]).await;
+    ends(
+        child,
+        &["exits:handle raised SystemExit: the handler wants to leave"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -190,7 +234,11 @@ async fn endless_recursion_is_answered_with_500_also_with_a_limit_ten_times_as_h
     for path in ["/", "/raised"] {
         let child = Server::fault("recursion").start().await;
         assert_fails(&child.get(path).await);
-        ends(child, &["recursion:handle raised RecursionError: maximum recursion depth exceeded"]).await;
+        ends(
+            child,
+            &["recursion:handle raised RecursionError: maximum recursion depth exceeded"],
+        )
+        .await;
     }
 }
 
@@ -209,9 +257,20 @@ async fn a_panic_of_our_own_is_answered_with_500_and_the_worker_goes_on() {
     let ended = child.wait().await;
     ended.assert_code(0);
     let lines = complaints(&ended);
-    assert!(lines[0].contains("panics:handle raised ValueError"), "{ended:?}");
-    assert!(lines[1].contains("ERROR httpy: httpy panicked while it called panics:handle: from Python"), "{ended:?}");
-    assert!(lines[2..].iter().all(|line| line.contains("panics:handle: from Python")), "{ended:?}");
+    assert!(
+        lines[0].contains("panics:handle raised ValueError"),
+        "{ended:?}"
+    );
+    assert!(
+        lines[1].contains("ERROR httpy: httpy panicked while it called panics:handle: from Python"),
+        "{ended:?}"
+    );
+    assert!(
+        lines[2..]
+            .iter()
+            .all(|line| line.contains("panics:handle: from Python")),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
@@ -221,8 +280,13 @@ async fn a_body_of_one_gibibyte_arrives_and_who_leaves_in_its_middle_harms_nobod
 
     let child = Server::fault("huge_body").start().await;
     for all in [false, true] {
-        let mut stream = TcpStream::connect(child.address()).await.expect("it listens");
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.expect("it reads");
+        let mut stream = TcpStream::connect(child.address())
+            .await
+            .expect("it listens");
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .await
+            .expect("it reads");
         let mut first = [0; 15];
         stream.read_exact(&mut first).await.expect("it answers");
         assert_eq!(&first, b"HTTP/1.1 200 OK");

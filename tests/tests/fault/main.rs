@@ -40,12 +40,22 @@ async fn ends(child: Child, lines: &[&str]) -> Ended {
     let ended = child.wait().await;
     ended.assert_code(0);
     let logged = complaints(&ended);
-    let all_known = logged.iter().zip(lines).all(|(line, part)| line.contains(part));
-    assert!(logged.len() == lines.len() && all_known, "expected the lines {lines:?}\n{ended:?}");
+    let all_known = logged
+        .iter()
+        .zip(lines)
+        .all(|(line, part)| line.contains(part));
+    assert!(
+        logged.len() == lines.len() && all_known,
+        "expected the lines {lines:?}\n{ended:?}"
+    );
     ended
 }
 
 /// The lines of the log that are warnings or errors; of a traceback the first one.
 fn complaints(ended: &Ended) -> Vec<&str> {
-    ended.stderr.lines().filter(|line| line.contains(" WARN httpy: ") || line.contains("ERROR httpy: ")).collect()
+    ended
+        .stderr
+        .lines()
+        .filter(|line| line.contains(" WARN httpy: ") || line.contains("ERROR httpy: "))
+        .collect()
 }

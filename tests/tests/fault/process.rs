@@ -25,7 +25,11 @@ async fn an_abort_ends_the_process_and_is_the_one_fault_that_does() {
 async fn threads_that_a_handler_leaves_behind_are_served_beside_and_named_at_the_end() {
     let child = Server::fault("starts_threads").start().await;
     assert_eq!(child.get("/").await.text(), "started");
-    let ended = ends(child, &["a thread that Python code started still runs at the exit"]).await;
+    let ended = ends(
+        child,
+        &["a thread that Python code started still runs at the exit"],
+    )
+    .await;
     ended.assert_says(&["thread=\"never-ending\""]);
 }
 
@@ -41,7 +45,9 @@ async fn without_room_for_more_threads_the_workers_that_there_are_take_all_calls
     for _ in 0..CALLS {
         calls.push(super::ask(&child, &format!("/?gate={}", gate.port)).await);
     }
-    child.wait_for("no thread for one more worker, though calls wait: ").await;
+    child
+        .wait_for("no thread for one more worker, though calls wait: ")
+        .await;
     for _ in 0..CALLS {
         drop(gate.arrival().await);
     }
@@ -54,8 +60,16 @@ async fn without_room_for_more_threads_the_workers_that_there_are_take_all_calls
     let ended = child.wait().await;
     ended.assert_code(0);
     let logged = complaints(&ended);
-    assert!(logged.iter().all(|line| line.contains("no thread for one more worker")), "{ended:?}");
-    assert!(logged.len() < CALLS / 2, "once per second at most\n{ended:?}");
+    assert!(
+        logged
+            .iter()
+            .all(|line| line.contains("no thread for one more worker")),
+        "{ended:?}"
+    );
+    assert!(
+        logged.len() < CALLS / 2,
+        "once per second at most\n{ended:?}"
+    );
 }
 
 #[tokio::test]
@@ -65,15 +79,25 @@ async fn a_forked_child_ends_without_an_answer() {
     let mut connection = child.connect().await;
     for (path, status) in [("/", 0), ("/exit", 3), ("/raise", 1), ("/", 0)] {
         connection.send(&request("GET", path, &[], b"")).await;
-        assert_eq!(connection.receive("GET").await.text(), format!("the child gave {status}"), "{path}");
+        assert_eq!(
+            connection.receive("GET").await.text(),
+            format!("the child gave {status}"),
+            "{path}"
+        );
     }
     connection.send(&request("GET", "/chunks", &[], b"")).await;
-    assert_eq!(connection.receive("GET").await.text(), "before the child gave 0");
+    assert_eq!(
+        connection.receive("GET").await.text(),
+        "before the child gave 0"
+    );
     child.wait_for("the child has run").await;
     child.wait_for("ValueError: in the child").await;
     let ended = ends(child, &[]).await;
     assert!(connection.is_closed().await);
-    assert!(!ended.stderr.contains("changes nothing here"), "the child's streams are its own\n{ended:?}");
+    assert!(
+        !ended.stderr.contains("changes nothing here"),
+        "the child's streams are its own\n{ended:?}"
+    );
 }
 
 #[tokio::test]
@@ -87,7 +111,9 @@ async fn standard_streams_are_not_closed_and_who_tries_is_warned() {
         assert_eq!(child.get(path).await.text(), "closed");
         serves(&child).await;
         let ended = ends(child, &[]).await;
-        let warning = format!("{call} changes nothing here: the program that embeds Python owns its standard streams");
+        let warning = format!(
+            "{call} changes nothing here: the program that embeds Python owns its standard streams"
+        );
         assert_eq!(ended.stderr.matches(&warning).count(), 1, "{ended:?}");
         assert!(ended.stdout.contains("still printed\n"), "{ended:?}");
     }
@@ -108,8 +134,13 @@ async fn signals_and_the_switch_interval_stay_with_the_host_and_who_takes_them_i
         "signal.signal(<Signals.SIGTERM: 15>, ...)",
         "sys.setswitchinterval(1000)",
     ] {
-        let warning = format!("RuntimeWarning: {call} changes nothing here: the program that embeds Python owns its s");
+        let warning = format!(
+            "RuntimeWarning: {call} changes nothing here: the program that embeds Python owns its s"
+        );
         assert_eq!(ended.stderr.matches(&warning).count(), 1, "{ended:?}");
     }
-    assert!(!ended.stdout.contains("Python took the signal"), "{ended:?}");
+    assert!(
+        !ended.stdout.contains("Python took the signal"),
+        "{ended:?}"
+    );
 }

@@ -77,7 +77,8 @@ impl Census {
         calls.settle().await;
         let answer = ask(calls.census.clone(), with_headers(get("/"))).await;
         let mut counts = [0; NAMES.len()];
-        let python: Vec<i64> = serde_json::from_slice(&answer.body).expect("the census gives a list");
+        let python: Vec<i64> =
+            serde_json::from_slice(&answer.body).expect("the census gives a list");
         counts[..PYTHON].copy_from_slice(&python);
         drop((answer, python));
 
@@ -85,7 +86,10 @@ impl Census {
         let rust = ALLOCATOR.stats();
         let blocks = rust.allocations.wrapping_sub(rust.deallocations);
         let bytes = rust.bytes_allocated.wrapping_sub(rust.bytes_deallocated);
-        for (count, value) in counts[PYTHON..].iter_mut().zip([blocks, bytes, threads, descriptors]) {
+        for (count, value) in counts[PYTHON..]
+            .iter_mut()
+            .zip([blocks, bytes, threads, descriptors])
+        {
             *count = i64::try_from(value).expect("a count of what is there");
         }
         Self { counts }
@@ -94,6 +98,7 @@ impl Census {
 
 /// How many entries the process's own folder of this name has; where the system has no such folder, none.
 fn entries(name: &str) -> usize {
-    let folder = fs::read_dir(format!("/proc/self/{name}")).or_else(|_| fs::read_dir(format!("/dev/{name}")));
+    let folder = fs::read_dir(format!("/proc/self/{name}"))
+        .or_else(|_| fs::read_dir(format!("/dev/{name}")));
     folder.map_or(0, Iterator::count)
 }

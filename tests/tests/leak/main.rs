@@ -5,7 +5,11 @@
 //! with the calls has grown twice; one thing leaked in a thousand calls is beyond the tolerance. One test for all, since
 //! it counts the whole process: `census.rs` says what, `round.rs` which calls.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod census;
 mod on_loop;
@@ -46,14 +50,26 @@ async fn what_is_there_after_many_calls_of_every_kind_is_what_was_there_before()
     assert!(twice / 1000 > 2 * 8, "{twice} calls are too few");
     let mut report = format!("after {once} and {twice} more calls:\n");
     let mut grown = false;
-    let tolerance = if executor::are_processes() { OF_PROCESSES } else { TOLERANCE };
+    let tolerance = if executor::are_processes() {
+        OF_PROCESSES
+    } else {
+        TOLERANCE
+    };
     for (index, name) in NAMES.iter().enumerate() {
-        let (start, middle, end) = (warm.counts[index], after_once.counts[index], after_twice.counts[index]);
+        let (start, middle, end) = (
+            warm.counts[index],
+            after_once.counts[index],
+            after_twice.counts[index],
+        );
         let (first, second) = (middle - start, end - middle);
         // Fewer is as wrong: a reference given up too often.
         let is_flat = first.abs().max(second.abs()) <= tolerance[index];
         let mark = if is_flat { "" } else { "  <- LEAK" };
-        writeln!(report, "{name:>24}: {start}, then {first:+}, then {second:+}{mark}").unwrap();
+        writeln!(
+            report,
+            "{name:>24}: {start}, then {first:+}, then {second:+}{mark}"
+        )
+        .unwrap();
         grown |= !is_flat;
     }
     println!("{report}");

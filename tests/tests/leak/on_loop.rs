@@ -89,7 +89,12 @@ impl OnLoop {
     pub(crate) fn new(python: &PyApp, module: &str) -> Self {
         let load = |name: &str| python.handler(format!("{module}:{name}")).unwrap();
         let (stream, upload) = (load("stream_on_loop"), load("upload_on_loop"));
-        Self { handler: load("on_loop"), stream, upload, tasks: load("tasks") }
+        Self {
+            handler: load("on_loop"),
+            stream,
+            upload,
+            tasks: load("tasks"),
+        }
     }
 
     /// Waits until no task is left but the one that says so.
@@ -111,7 +116,11 @@ impl OnLoop {
                 ("/exit", 500),
                 ("/pair", 500),
             ] {
-                assert_eq!(ask(self.handler.clone(), post(path, "body")).await.status, status, "{path}");
+                assert_eq!(
+                    ask(self.handler.clone(), post(path, "body")).await.status,
+                    status,
+                    "{path}"
+                );
                 count += 1;
             }
             // Before their first step, and while they wait.
@@ -134,7 +143,13 @@ impl OnLoop {
     }
 
     async fn streams(&self) -> u64 {
-        for (path, complete) in [("/", true), ("/plain", true), ("/events", true), ("/int", false), ("/raise", false)] {
+        for (path, complete) in [
+            ("/", true),
+            ("/plain", true),
+            ("/events", true),
+            ("/int", false),
+            ("/raise", false),
+        ] {
             let Ok(response) = self.stream.clone().oneshot(get(path)).await;
             let read = response.into_body().collect().await;
             assert_eq!(read.is_ok(), complete, "{path}: {:?}", read.err());
@@ -148,7 +163,10 @@ impl OnLoop {
             let Ok(response) = self.upload.clone().oneshot(post(path, "uploaded")).await;
             response.into_body().collect().await.unwrap();
         }
-        let parts = [Ok(Bytes::from("abc")), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
+        let parts = [
+            Ok(Bytes::from("abc")),
+            Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+        ];
         let broken = post("/count", Body::from_stream(stream::iter(parts)));
         assert_eq!(ask(self.upload.clone(), broken).await.status, 400);
         let endless = Body::from_stream(stream::pending::<Result<Bytes, io::Error>>());

@@ -144,7 +144,12 @@ impl Calls {
         tracing_subscriber::fmt().with_writer(Discard).init();
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/replies.json");
         let list: Vec<Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-        let mut source = format!("{}{SOURCE}{}{}", Gate::SOURCE, on_loop::SOURCE, census::SOURCE);
+        let mut source = format!(
+            "{}{SOURCE}{}{}",
+            Gate::SOURCE,
+            on_loop::SOURCE,
+            census::SOURCE
+        );
         for (number, vector) in list.iter().enumerate() {
             // A string in JSON is one in Python too.
             writeln!(source, "vector_{number} = vector({})", vector["returns"]).unwrap();
@@ -160,7 +165,11 @@ impl Calls {
             .max_wait(Duration::from_secs(10))
             .body_limit(LIMIT)
             .body_budget(LIMIT + LIMIT / 2)
-            .extra(|_| [("user", "somebody")].into_iter().collect::<std::collections::HashMap<_, _>>())
+            .extra(|_| {
+                [("user", "somebody")]
+                    .into_iter()
+                    .collect::<std::collections::HashMap<_, _>>()
+            })
             .build()
             .unwrap();
         let load = |name: &str| python.handler(format!("{module}:{name}")).unwrap();
@@ -169,10 +178,19 @@ impl Calls {
             .iter()
             .enumerate()
             .map(|(number, vector)| {
-                (load(&format!("vector_{number}")), method(vector), vector.get("failure").is_some())
+                (
+                    load(&format!("vector_{number}")),
+                    method(vector),
+                    vector.get("failure").is_some(),
+                )
             })
             .collect();
-        let server = serve(Router::new().route_service("/text", load("text")).fallback_service(load("hold"))).await;
+        let server = serve(
+            Router::new()
+                .route_service("/text", load("text"))
+                .fallback_service(load("hold")),
+        )
+        .await;
         Self {
             routes: python.router().unwrap(),
             census: load("census"),
@@ -202,7 +220,8 @@ impl Calls {
             self.vectors().await;
             self.held().await;
             self.streamed().await;
-            self.count.set(self.count.get() + self.on_loop.round().await);
+            self.count
+                .set(self.count.get() + self.on_loop.round().await);
             self.over_connections().await;
         }
         self.count.get()
@@ -212,7 +231,10 @@ impl Calls {
     pub(crate) async fn settle(&self) {
         self.on_loop.settle().await;
         self.expect(200, ask(self.text.clone(), get("/"))).await;
-        let error = self.python.handler(format!("{}:missing", self.module)).unwrap_err();
+        let error = self
+            .python
+            .handler(format!("{}:missing", self.module))
+            .unwrap_err();
         assert!(error.is_attribute_not_found());
     }
 
@@ -227,45 +249,111 @@ impl Calls {
         for _ in 0..TIMES {
             let request = with_headers(post(target, &b"caf\xc3\xa9\xff\x00"[..]));
             self.expect(299, ask(self.routes.clone(), request)).await;
-            self.expect(405, ask(self.routes.clone(), Request::delete("/serve/a/b").body(Body::empty()).unwrap()))
+            self.expect(
+                405,
+                ask(
+                    self.routes.clone(),
+                    Request::delete("/serve/a/b").body(Body::empty()).unwrap(),
+                ),
+            )
+            .await;
+            self.expect(404, ask(self.routes.clone(), get("/nowhere")))
                 .await;
-            self.expect(404, ask(self.routes.clone(), get("/nowhere"))).await;
-            self.expect(200, ask(self.text.clone(), post("/", "a"))).await;
+            self.expect(200, ask(self.text.clone(), post("/", "a")))
+                .await;
             for kind in 0..3 {
-                self.expect(200, ask(self.take_bytes.clone(), post(&format!("/?kind={kind}"), "bytes"))).await;
+                self.expect(
+                    200,
+                    ask(
+                        self.take_bytes.clone(),
+                        post(&format!("/?kind={kind}"), "bytes"),
+                    ),
+                )
+                .await;
             }
             for what in ["chain", "exit", "interrupt", "silent"] {
-                self.expect(500, ask(self.raising.clone(), get(&format!("/{what}")))).await;
+                self.expect(500, ask(self.raising.clone(), get(&format!("/{what}"))))
+                    .await;
             }
         }
         // Long ones take other ways: ASCII, other text, what is no text.
         for unit in ["a", "\u{e9}"] {
-            self.expect(200, ask(self.text.clone(), post("/", unit.repeat(100_000 / unit.len())))).await;
+            self.expect(
+                200,
+                ask(
+                    self.text.clone(),
+                    post("/", unit.repeat(100_000 / unit.len())),
+                ),
+            )
+            .await;
         }
-        self.expect(200, ask(self.text.clone(), post("/", vec![0xff; 100_000]))).await;
-        self.expect(200, ask(self.take_bytes.clone(), post("/?kind=0", vec![0xff; 100_000]))).await;
-        let frames = stream::iter([Ok::<_, io::Error>(Bytes::from("abc")), Ok(Bytes::from("def"))]);
-        self.expect(200, ask(self.text.clone(), post("/", Body::from_stream(frames)))).await;
+        self.expect(200, ask(self.text.clone(), post("/", vec![0xff; 100_000])))
+            .await;
+        self.expect(
+            200,
+            ask(
+                self.take_bytes.clone(),
+                post("/?kind=0", vec![0xff; 100_000]),
+            ),
+        )
+        .await;
+        let frames = stream::iter([
+            Ok::<_, io::Error>(Bytes::from("abc")),
+            Ok(Bytes::from("def")),
+        ]);
+        self.expect(
+            200,
+            ask(self.text.clone(), post("/", Body::from_stream(frames))),
+        )
+        .await;
     }
 
     /// Calls whose body is the reason why they never reach Python.
     async fn refused(&self) {
         for _ in 0..TIMES {
-            self.expect(413, ask(self.text.clone(), post("/", vec![b'a'; LIMIT + 1]))).await;
-            let parts = [LIMIT, 1].map(|length| Ok::<_, io::Error>(Bytes::from(vec![b'a'; length])));
-            self.expect(413, ask(self.text.clone(), post("/", Body::from_stream(stream::iter(parts))))).await;
-            let parts = [Ok(Bytes::from("abc")), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
-            self.expect(400, ask(self.text.clone(), post("/", Body::from_stream(stream::iter(parts))))).await;
-            self.leave(ask(self.text.clone(), post("/", endless()))).await;
+            self.expect(
+                413,
+                ask(self.text.clone(), post("/", vec![b'a'; LIMIT + 1])),
+            )
+            .await;
+            let parts =
+                [LIMIT, 1].map(|length| Ok::<_, io::Error>(Bytes::from(vec![b'a'; length])));
+            self.expect(
+                413,
+                ask(
+                    self.text.clone(),
+                    post("/", Body::from_stream(stream::iter(parts))),
+                ),
+            )
+            .await;
+            let parts = [
+                Ok(Bytes::from("abc")),
+                Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+            ];
+            self.expect(
+                400,
+                ask(
+                    self.text.clone(),
+                    post("/", Body::from_stream(stream::iter(parts))),
+                ),
+            )
+            .await;
+            self.leave(ask(self.text.clone(), post("/", endless())))
+                .await;
             tokio::time::pause();
-            self.expect(408, ask(self.text.clone(), post("/", endless()))).await;
+            self.expect(408, ask(self.text.clone(), post("/", endless())))
+                .await;
             tokio::time::resume();
         }
     }
 
     async fn vectors(&self) {
         for (service, method, fails) in &self.vectors {
-            let request = Request::builder().method(method.as_str()).uri("/").body(Body::empty()).unwrap();
+            let request = Request::builder()
+                .method(method.as_str())
+                .uri("/")
+                .body(Body::empty())
+                .unwrap();
             self.count.set(self.count.get() + 1);
             let answer = ask(service.clone(), request).await;
             assert_eq!(answer.error.is_some(), *fails, "{answer:?}");
@@ -285,16 +373,21 @@ impl Calls {
     /// Keeps the only worker busy until `Held` is dropped.
     async fn hold(&self, path: &str) -> (JoinHandle<Answer>, Held) {
         self.count.set(self.count.get() + 1);
-        let request = post(&format!("{path}?gate={}", self.gate.port), vec![b'a'; LIMIT]);
+        let request = post(
+            &format!("{path}?gate={}", self.gate.port),
+            vec![b'a'; LIMIT],
+        );
         self.gate.hold(ask(self.hold.clone(), request)).await
     }
 
     /// What happens while the worker is busy: no room, no time, callers that go.
     async fn held(&self) {
         let (call, held) = self.hold("/").await;
-        self.expect(503, ask(self.text.clone(), post("/", vec![b'a'; LIMIT]))).await;
+        self.expect(503, ask(self.text.clone(), post("/", vec![b'a'; LIMIT])))
+            .await;
         for _ in 1..QUEUE {
-            self.leave(ask(self.text.clone(), post("/", "never taken"))).await;
+            self.leave(ask(self.text.clone(), post("/", "never taken")))
+                .await;
         }
         // The last place, behind those that nobody waits for any more, and behind those that are sent ahead to a process.
         let mut last = Vec::new();
@@ -327,7 +420,10 @@ impl Calls {
             self.count.set(self.count.get() + 1);
             let refused = ask(self.text.clone(), get("/")).await.status;
             // What is on its way to a process has to come back first, for which the time that is left out gives none.
-            assert!(refused == 503 || executor::are_processes() && refused == 504, "{refused}");
+            assert!(
+                refused == 503 || executor::are_processes() && refused == 504,
+                "{refused}"
+            );
             assert_eq!(call.await.unwrap().status, 504);
             tokio::time::resume();
             drop(held);
@@ -337,17 +433,33 @@ impl Calls {
 
     async fn streamed(&self) {
         for _ in 0..TIMES {
-            for (path, complete) in
-                [("/", true), ("/events", true), ("/close", false), ("/int", false), ("/raise", false)]
-            {
+            for (path, complete) in [
+                ("/", true),
+                ("/events", true),
+                ("/close", false),
+                ("/int", false),
+                ("/raise", false),
+            ] {
                 self.read(self.stream.clone(), get(path), complete).await;
             }
             for path in ["/count", "/echo", "/some"] {
-                self.read(self.upload.clone(), post(path, "uploaded"), true).await;
+                self.read(self.upload.clone(), post(path, "uploaded"), true)
+                    .await;
             }
-            let parts = [Ok(Bytes::from("abc")), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
-            self.expect(400, ask(self.upload.clone(), post("/count", Body::from_stream(stream::iter(parts))))).await;
-            self.leave(ask(self.upload.clone(), post("/count", endless()))).await;
+            let parts = [
+                Ok(Bytes::from("abc")),
+                Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+            ];
+            self.expect(
+                400,
+                ask(
+                    self.upload.clone(),
+                    post("/count", Body::from_stream(stream::iter(parts))),
+                ),
+            )
+            .await;
+            self.leave(ask(self.upload.clone(), post("/count", endless())))
+                .await;
             // Left between two chunks.
             self.count.set(self.count.get() + 1);
             let Ok(response) = self.stream.clone().oneshot(get("/endless")).await;
@@ -356,7 +468,11 @@ impl Calls {
         }
         // Left while Python is busy with a chunk.
         self.count.set(self.count.get() + 1);
-        let Ok(response) = self.stream.clone().oneshot(get(&format!("/hold?gate={}", self.gate.port))).await;
+        let Ok(response) = self
+            .stream
+            .clone()
+            .oneshot(get(&format!("/hold?gate={}", self.gate.port)))
+            .await;
         let held = self.gate.arrival().await;
         drop(response);
         drop(held);
@@ -374,9 +490,21 @@ impl Calls {
     async fn over_connections(&self) {
         let address = self.server.address;
         self.count.set(self.count.get() + 2);
-        assert_eq!(exchange(address, &request("POST", "/text", &[], b"over TCP")).await.text(), "over TCP");
+        assert_eq!(
+            exchange(address, &request("POST", "/text", &[], b"over TCP"))
+                .await
+                .text(),
+            "over TCP"
+        );
         let mut connection = Connection::open(address).await;
-        connection.send(&request("GET", &format!("/?gate={}", self.gate.port), &[], b"")).await;
+        connection
+            .send(&request(
+                "GET",
+                &format!("/?gate={}", self.gate.port),
+                &[],
+                b"",
+            ))
+            .await;
         let held = self.gate.arrival().await;
         drop(connection);
         drop(held);
@@ -396,7 +524,10 @@ pub(crate) fn with_headers(mut request: Request<Body>) -> Request<Body> {
         ("content-type", b"text/plain"),
     ];
     for (name, value) in lines {
-        request.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
+        request.headers_mut().append(
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(value).unwrap(),
+        );
     }
     request
 }

@@ -28,9 +28,13 @@ async fn when_a_waiting_caller_has_gone_its_call_never_runs() {
 #[tokio::test]
 async fn an_outer_timeout_means_that_a_waiting_call_never_runs() {
     let turn = Turn::begin(|builder| builder).await;
-    let layer =
-        tower_http::timeout::TimeoutLayer::with_status_code(http::StatusCode::BAD_GATEWAY, Duration::from_secs(1));
-    let router = Router::new().fallback_service(turn.app.python.service()).layer(layer);
+    let layer = tower_http::timeout::TimeoutLayer::with_status_code(
+        http::StatusCode::BAD_GATEWAY,
+        Duration::from_secs(1),
+    );
+    let router = Router::new()
+        .fallback_service(turn.app.python.service())
+        .layer(layer);
     let (first, held) = turn.hold().await;
     tokio::time::pause();
     assert_eq!(ask(router, get("/gone")).await.status, 502);
@@ -72,7 +76,10 @@ async fn when_a_waiting_caller_has_gone_its_body_and_its_bytes_are_given_up_at_o
     let mut gone = Box::pin(turn.app.ask(post("/gone", body.bytes())));
     assert!(is_pending(&mut gone).await && body.is_held());
     let before = turn.app.python.snapshot();
-    assert_eq!((before.waiting, before.body_bytes, before.calls.abandoned), (1, LARGE, 0));
+    assert_eq!(
+        (before.waiting, before.body_bytes, before.calls.abandoned),
+        (1, LARGE, 0)
+    );
 
     drop(gone);
     assert!(!body.is_held());
@@ -89,7 +96,10 @@ async fn when_a_waiting_caller_has_gone_its_body_and_its_bytes_are_given_up_at_o
     assert_eq!((first.await.unwrap().status, next.await.status), (200, 200));
     assert_eq!(turn.ran().await, "/hold /next /ran");
     let end = turn.app.python.snapshot();
-    assert_eq!((end.waiting, end.body_bytes, end.calls.abandoned), (0, 0, 1));
+    assert_eq!(
+        (end.waiting, end.body_bytes, end.calls.abandoned),
+        (0, 0, 1)
+    );
 }
 
 #[tokio::test]
@@ -114,7 +124,10 @@ async fn what_a_shutdown_answers_in_the_queue_holds_nothing_and_is_not_counted()
     let mut waiting = Box::pin(turn.app.ask(post("/waiting", body.bytes())));
     assert!(is_pending(&mut waiting).await);
     tokio::time::pause();
-    turn.app.python.stop_on(std::future::ready(()), Duration::from_secs(10)).await;
+    turn.app
+        .python
+        .stop_on(std::future::ready(()), Duration::from_secs(10))
+        .await;
     assert_eq!(waiting.await.status, 503);
     tokio::time::resume();
     assert!(!body.is_held());
@@ -126,7 +139,9 @@ async fn what_a_shutdown_answers_in_the_queue_holds_nothing_and_is_not_counted()
 #[tokio::test]
 async fn when_the_caller_of_a_running_call_has_gone_its_bytes_stay_taken() {
     let turn = Turn::begin(|builder| builder).await;
-    let (call, held) = turn.hold_by(post(&format!("/hold?gate={}", turn.gate.port), "1234")).await;
+    let (call, held) = turn
+        .hold_by(post(&format!("/hold?gate={}", turn.gate.port), "1234"))
+        .await;
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     let snapshot = turn.app.python.snapshot();
@@ -156,6 +171,12 @@ async fn a_call_that_was_abandoned_in_the_queue_leaves_its_services_limit_at_onc
 async fn a_snapshot_is_data() {
     let turn = Turn::begin(|builder| builder).await;
     let json = serde_json::to_value(turn.app.python.snapshot()).unwrap();
-    assert_eq!((&json["waiting"], &json["calls"]["abandoned"]), (&0.into(), &0.into()));
-    assert_eq!((&json["workers"]["max"], &json["workers"]["lost"]), (&1.into(), &0.into()));
+    assert_eq!(
+        (&json["waiting"], &json["calls"]["abandoned"]),
+        (&0.into(), &0.into())
+    );
+    assert_eq!(
+        (&json["workers"]["max"], &json["workers"]["lost"]),
+        (&1.into(), &0.into())
+    );
 }

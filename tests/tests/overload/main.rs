@@ -45,18 +45,27 @@ struct Turn {
 impl Turn {
     async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
         let alone = TURN.lock().await;
-        let app = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| options(builder.at_once(1)));
-        Self { app, gate: Gate::new().await, _alone: alone }
+        let app = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| {
+            options(builder.at_once(1))
+        });
+        Self {
+            app,
+            gate: Gate::new().await,
+            _alone: alone,
+        }
     }
 
     /// Keeps the only worker busy until `Held` is dropped.
     async fn hold(&self) -> (JoinHandle<Answer>, Held) {
-        self.hold_by(get(&format!("/hold?gate={}", self.gate.port))).await
+        self.hold_by(get(&format!("/hold?gate={}", self.gate.port)))
+            .await
     }
 
     /// The same by this request.
     async fn hold_by(&self, request: Request<Body>) -> (JoinHandle<Answer>, Held) {
-        self.gate.hold(ask(self.app.python.service(), request)).await
+        self.gate
+            .hold(ask(self.app.python.service(), request))
+            .await
     }
 
     /// The paths of all calls that ever ran.
@@ -72,6 +81,9 @@ async fn is_pending<F: Future + Unpin>(call: &mut F) -> bool {
 
 fn refused(answer: &Answer, text: &str, is_it: fn(&Error) -> bool) {
     assert_eq!((answer.status, answer.text().as_str()), (503, text));
-    assert_eq!((answer.header("retry-after"), answer.header("content-type")), ("1", "text/plain; charset=utf-8"));
+    assert_eq!(
+        (answer.header("retry-after"), answer.header("content-type")),
+        ("1", "text/plain; charset=utf-8")
+    );
     assert!(answer.error.as_ref().is_some_and(is_it), "{answer:?}");
 }

@@ -11,7 +11,9 @@ use tokio::sync::oneshot;
 use super::Turn;
 
 fn router(python: &PyApp) -> Router {
-    Router::new().route_service("/readyz", python.readiness()).route_service("/livez", python.liveness())
+    Router::new()
+        .route_service("/readyz", python.readiness())
+        .route_service("/livez", python.liveness())
 }
 
 #[tokio::test]
@@ -33,10 +35,16 @@ async fn head_gives_the_headers_of_get_and_other_methods_are_refused() {
     let turn = Turn::begin(|builder| builder).await;
     let server = serve(router(&turn.app.python)).await;
     let received = exchange(server.address, &request("HEAD", "/readyz", &[], b"")).await;
-    assert_eq!((received.status, received.header("content-length").as_str()), (200, "6"));
+    assert_eq!(
+        (received.status, received.header("content-length").as_str()),
+        (200, "6")
+    );
     for method in ["POST", "OPTIONS", "DELETE"] {
         let received = exchange(server.address, &request(method, "/livez", &[], b"")).await;
-        assert_eq!((received.status, received.header("allow").as_str()), (405, "GET,HEAD"));
+        assert_eq!(
+            (received.status, received.header("allow").as_str()),
+            (405, "GET,HEAD")
+        );
     }
 }
 
@@ -45,13 +53,19 @@ async fn from_the_signal_on_it_is_not_ready_but_alive_and_what_runs_is_still_ans
     let turn = Turn::begin(|builder| builder).await;
     let server = serve(router(&turn.app.python)).await;
     let (signal, signalled) = oneshot::channel::<()>();
-    let stop = turn.app.python.stop_on(signalled, Duration::from_secs(3600));
+    let stop = turn
+        .app
+        .python
+        .stop_on(signalled, Duration::from_secs(3600));
     let (call, held) = turn.hold().await;
     assert_eq!(get(server.address, "/readyz").await.status, 200);
     signal.send(()).unwrap();
     stop.await;
     let received = get(server.address, "/readyz").await;
-    assert_eq!((received.status, received.text().as_str()), (503, "shutting down\n"));
+    assert_eq!(
+        (received.status, received.text().as_str()),
+        (503, "shutting down\n")
+    );
     assert_eq!(get(server.address, "/livez").await.text(), "alive\n");
     drop(held);
     assert_eq!(call.await.unwrap().status, 200);

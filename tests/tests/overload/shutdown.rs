@@ -25,12 +25,23 @@ async fn from_the_signal_on_new_calls_get_503_and_after_the_grace_period_pending
 
     signal.send(()).unwrap();
     stop.await;
-    refused(&turn.app.ask(get("/new")).await, SHUTTING_DOWN, Error::is_shutting_down);
-    assert!(is_pending(&mut waiting).await, "the grace period has just begun");
+    refused(
+        &turn.app.ask(get("/new")).await,
+        SHUTTING_DOWN,
+        Error::is_shutting_down,
+    );
+    assert!(
+        is_pending(&mut waiting).await,
+        "the grace period has just begun"
+    );
 
     tokio::time::pause();
     refused(&waiting.await, SHUTTING_DOWN, Error::is_shutting_down);
-    refused(&running.await.unwrap(), SHUTTING_DOWN, Error::is_shutting_down);
+    refused(
+        &running.await.unwrap(),
+        SHUTTING_DOWN,
+        Error::is_shutting_down,
+    );
     tokio::time::resume();
     drop(held);
 }
@@ -42,7 +53,10 @@ async fn a_body_that_is_still_being_read_is_given_up_after_the_grace_period() {
     let mut reading = Box::pin(turn.app.ask(post("/", endless)));
     assert!(is_pending(&mut reading).await);
     tokio::time::pause();
-    turn.app.python.stop_on(std::future::ready(()), Duration::from_secs(10)).await;
+    turn.app
+        .python
+        .stop_on(std::future::ready(()), Duration::from_secs(10))
+        .await;
     refused(&reading.await, SHUTTING_DOWN, Error::is_shutting_down);
 }
 
@@ -52,20 +66,36 @@ async fn calls_that_end_within_the_grace_period_are_answered() {
     let (running, held) = turn.hold().await;
     let mut waiting = Box::pin(turn.app.ask(get("/waiting")));
     assert!(is_pending(&mut waiting).await);
-    turn.app.python.stop_on(std::future::ready(()), Duration::from_secs(3600)).await;
+    turn.app
+        .python
+        .stop_on(std::future::ready(()), Duration::from_secs(3600))
+        .await;
     drop(held);
-    assert_eq!((running.await.unwrap().status, waiting.await.status), (200, 200));
+    assert_eq!(
+        (running.await.unwrap().status, waiting.await.status),
+        (200, 200)
+    );
 }
 
 #[tokio::test]
 async fn shutdown_answers_pending_calls_with_503_and_leaves_other_apps_alone() {
     let turn = Turn::begin(|builder| builder).await;
-    let other = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| builder.at_once(1));
+    let other = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| {
+        builder.at_once(1)
+    });
     let (running, held) = turn.hold().await;
     turn.app.python.shutdown().await;
-    refused(&running.await.unwrap(), SHUTTING_DOWN, Error::is_shutting_down);
+    refused(
+        &running.await.unwrap(),
+        SHUTTING_DOWN,
+        Error::is_shutting_down,
+    );
     turn.app.python.shutdown().await;
-    refused(&turn.app.ask(get("/new")).await, SHUTTING_DOWN, Error::is_shutting_down);
+    refused(
+        &turn.app.ask(get("/new")).await,
+        SHUTTING_DOWN,
+        Error::is_shutting_down,
+    );
     drop(held);
     assert_eq!(other.ask(get("/")).await.text(), "served");
 }

@@ -29,12 +29,22 @@ struct Full {
 
 impl Full {
     async fn begin() -> Self {
-        let turn = Turn::begin(|builder| builder.queue(1).on_full(OnFull::Wait).max_wait(Duration::from_secs(5))).await;
+        let turn = Turn::begin(|builder| {
+            builder
+                .queue(1)
+                .on_full(OnFull::Wait)
+                .max_wait(Duration::from_secs(5))
+        })
+        .await;
         let (first, held) = turn.hold().await;
         let service = ready(turn.app.python.service()).await;
         let mut second = Box::pin(answer(service, get("/second")));
         assert!(is_pending(&mut second).await);
-        Self { turn, held, calls: vec![first, tokio::spawn(second)] }
+        Self {
+            turn,
+            held,
+            calls: vec![first, tokio::spawn(second)],
+        }
     }
 
     fn service(&self) -> PyService {
@@ -61,13 +71,19 @@ async fn ready(service: PyService) -> PyService {
     service
 }
 
-fn becomes_ready(service: PyService) -> impl Future<Output = Result<PyService, Infallible>> + Unpin {
+fn becomes_ready(
+    service: PyService,
+) -> impl Future<Output = Result<PyService, Infallible>> + Unpin {
     Box::pin(ServiceExt::<Request<Body>>::ready_oneshot(service))
 }
 
 /// Calls a service that is ready.
 async fn answer(mut service: PyService, request: Request<Body>) -> Answer {
-    ask(tower::service_fn(move |request| service.call(request)), request).await
+    ask(
+        tower::service_fn(move |request| service.call(request)),
+        request,
+    )
+    .await
 }
 
 #[tokio::test]
@@ -89,7 +105,10 @@ async fn a_ready_service_has_a_place_until_it_is_dropped() {
     let mut second = becomes_ready(turn.app.python.service());
     assert!(is_pending(&mut second).await);
     drop(first);
-    assert_eq!(answer(second.await.unwrap(), get("/")).await.text(), "served");
+    assert_eq!(
+        answer(second.await.unwrap(), get("/")).await.text(),
+        "served"
+    );
 }
 
 #[tokio::test]
@@ -99,7 +118,10 @@ async fn a_clone_of_a_ready_service_is_not_ready_itself() {
     let mut clone = becomes_ready(first.clone());
     assert!(is_pending(&mut clone).await);
     assert_eq!(answer(first, get("/")).await.text(), "served");
-    assert_eq!(answer(clone.await.unwrap(), get("/")).await.text(), "served");
+    assert_eq!(
+        answer(clone.await.unwrap(), get("/")).await.text(),
+        "served"
+    );
 }
 
 #[tokio::test]
@@ -108,7 +130,10 @@ async fn a_call_uses_up_the_readiness() {
     let mut service = ready(turn.app.python.service()).await;
     // Not polled, it does not read its body, and is not begun.
     let _call = Service::<Request<Body>>::call(&mut service, post("/", "body"));
-    assert!(is_pending(&mut becomes_ready(service)).await, "the call has the only place");
+    assert!(
+        is_pending(&mut becomes_ready(service)).await,
+        "the call has the only place"
+    );
 }
 
 #[tokio::test]
@@ -118,11 +143,20 @@ async fn no_more_wait_than_the_queue_is_long() {
     assert!(is_pending(&mut waiting).await);
     let answer = ask(full.service(), get("/one-too-many")).await;
     refused(&answer, OVERLOADED, Error::is_overloaded);
-    assert!(answer.message().contains("as many calls as it is long wait"), "{}", answer.message());
+    assert!(
+        answer
+            .message()
+            .contains("as many calls as it is long wait"),
+        "{}",
+        answer.message()
+    );
 
     drop(waiting);
     let mut next = becomes_ready(full.service());
-    assert!(is_pending(&mut next).await, "who gave up has left its place among those who wait");
+    assert!(
+        is_pending(&mut next).await,
+        "who gave up has left its place among those who wait"
+    );
     drop(next);
     assert_eq!(full.release().await.ran().await, "/hold /second /ran");
 }
@@ -134,7 +168,13 @@ async fn who_waits_longer_than_max_wait_is_answered_with_503() {
     let answer = ask(full.service(), get("/late")).await;
     tokio::time::resume();
     refused(&answer, OVERLOADED, Error::is_overloaded);
-    assert!(answer.message().contains("no place in the queue was free within 5s"), "{}", answer.message());
+    assert!(
+        answer
+            .message()
+            .contains("no place in the queue was free within 5s"),
+        "{}",
+        answer.message()
+    );
     assert_eq!(full.waiting().1, 0);
 }
 
@@ -142,18 +182,40 @@ async fn who_waits_longer_than_max_wait_is_answered_with_503() {
 async fn a_service_with_a_deadline_of_its_own_waits_no_longer_than_that() {
     let full = Full::begin().await;
     tokio::time::pause();
-    let answer = ask(full.service().with_deadline(Duration::from_secs(3)), get("/late")).await;
+    let answer = ask(
+        full.service().with_deadline(Duration::from_secs(3)),
+        get("/late"),
+    )
+    .await;
     tokio::time::resume();
-    assert!(answer.message().contains("no place in the queue was free within 3s"), "{}", answer.message());
+    assert!(
+        answer
+            .message()
+            .contains("no place in the queue was free within 3s"),
+        "{}",
+        answer.message()
+    );
 }
 
 #[tokio::test]
 async fn try_call_does_not_wait() {
     let full = Full::begin().await;
     let error = full.service().try_call(get("/third")).await.unwrap_err();
-    assert!(error.is_overloaded() && error.to_string().ends_with("the queue is full"), "{error}");
+    assert!(
+        error.is_overloaded() && error.to_string().ends_with("the queue is full"),
+        "{error}"
+    );
     let turn = full.release().await;
-    assert_eq!(turn.app.python.service().try_call(get("/fourth")).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(
+        turn.app
+            .python
+            .service()
+            .try_call(get("/fourth"))
+            .await
+            .unwrap()
+            .status(),
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
@@ -174,15 +236,21 @@ async fn load_shed_refuses_what_would_have_to_wait() {
     let error = shedding.clone().oneshot(get("/shed")).await.unwrap_err();
     assert!(error.is::<tower::load_shed::error::Overloaded>(), "{error}");
     let turn = full.release().await;
-    assert_eq!(shedding.oneshot(get("/third")).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(
+        shedding.oneshot(get("/third")).await.unwrap().status(),
+        StatusCode::OK
+    );
     assert_eq!(turn.ran().await, "/hold /second /third /ran");
 }
 
 #[tokio::test]
 async fn a_timeout_around_the_router_ends_the_wait() {
     let full = Full::begin().await;
-    let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(1));
-    let router = Router::new().fallback_service(full.service()).layer(timeout);
+    let timeout =
+        TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(1));
+    let router = Router::new()
+        .fallback_service(full.service())
+        .layer(timeout);
     tokio::time::pause();
     assert_eq!(ask(router, get("/gone")).await.status, 504);
     tokio::time::resume();
@@ -194,8 +262,10 @@ async fn a_timeout_around_the_router_ends_the_wait() {
 async fn a_buffer_holds_what_waits_for_its_place() {
     let full = Full::begin().await;
     let buffered = ServiceBuilder::new().buffer(2).service(full.service());
-    let mut calls: Vec<_> =
-        ["/third", "/fourth"].map(|path| Box::pin(buffered.clone().oneshot(get(path)))).into_iter().collect();
+    let mut calls: Vec<_> = ["/third", "/fourth"]
+        .map(|path| Box::pin(buffered.clone().oneshot(get(path))))
+        .into_iter()
+        .collect();
     for call in &mut calls {
         assert!(is_pending(call).await);
     }
@@ -211,8 +281,16 @@ async fn from_the_signal_on_nobody_waits_for_a_place() {
     let full = Full::begin().await;
     let mut third = becomes_ready(full.service());
     assert!(is_pending(&mut third).await);
-    full.turn.app.python.stop_on(std::future::ready(()), Duration::from_secs(3600)).await;
-    refused(&answer(third.await.unwrap(), get("/third")).await, SHUTTING_DOWN, Error::is_shutting_down);
+    full.turn
+        .app
+        .python
+        .stop_on(std::future::ready(()), Duration::from_secs(3600))
+        .await;
+    refused(
+        &answer(third.await.unwrap(), get("/third")).await,
+        SHUTTING_DOWN,
+        Error::is_shutting_down,
+    );
     full.release().await;
 }
 
@@ -244,7 +322,10 @@ async fn a_slow_body_that_ends_within_the_grace_period_is_served() {
     let (send, body) = slow_body();
     let mut slow = Box::pin(turn.app.ask(post("/slow", body)));
     assert!(is_pending(&mut slow).await);
-    turn.app.python.stop_on(std::future::ready(()), Duration::from_secs(3600)).await;
+    turn.app
+        .python
+        .stop_on(std::future::ready(()), Duration::from_secs(3600))
+        .await;
     send.send(()).unwrap();
     assert_eq!(slow.await.text(), "served");
 }
@@ -266,7 +347,13 @@ async fn when_the_queue_is_full_once_the_body_is_there_the_call_waits_again() {
 
 #[tokio::test]
 async fn a_call_that_waits_again_is_answered_with_503_after_max_wait() {
-    let turn = Turn::begin(|builder| builder.queue(1).on_full(OnFull::Wait).max_wait(Duration::from_secs(5))).await;
+    let turn = Turn::begin(|builder| {
+        builder
+            .queue(1)
+            .on_full(OnFull::Wait)
+            .max_wait(Duration::from_secs(5))
+    })
+    .await;
     let (send, body) = slow_body();
     let mut slow = Box::pin(turn.app.ask(post("/slow", body)));
     assert!(is_pending(&mut slow).await);
@@ -276,6 +363,12 @@ async fn a_call_that_waits_again_is_answered_with_503_after_max_wait() {
     let answer = slow.await;
     tokio::time::resume();
     refused(&answer, OVERLOADED, Error::is_overloaded);
-    assert!(answer.message().contains("no place in the queue was free within 5s"), "{}", answer.message());
+    assert!(
+        answer
+            .message()
+            .contains("no place in the queue was free within 5s"),
+        "{}",
+        answer.message()
+    );
     assert_eq!(turn.app.python.snapshot().body_bytes, 0);
 }

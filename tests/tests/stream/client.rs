@@ -45,7 +45,10 @@ async fn one_that_leaves_before_the_head_has_its_iterator_closed_and_not_iterate
         return;
     }
     let turn = Turn::begin(SOURCE).await;
-    let (call, held) = turn.gate.hold(ask(turn.app.python.service(), turn.request("/head"))).await;
+    let (call, held) = turn
+        .gate
+        .hold(ask(turn.app.python.service(), turn.request("/head")))
+        .await;
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     drop(held);
@@ -81,5 +84,8 @@ async fn one_that_stays_to_the_end_has_not_gone() {
     drop(turn.gate.arrival().await);
     assert_eq!(text(&mut response).await, "b");
     assert!(super::next(&mut response).await.is_none());
-    assert_eq!(turn.seen().await, "gone=False not reached closed gone=False");
+    assert_eq!(
+        turn.seen().await,
+        "gone=False not reached closed gone=False"
+    );
 }

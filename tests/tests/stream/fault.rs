@@ -55,13 +55,23 @@ async fn case(path: &str, before: &str, words: &str) -> log::Line {
     let mut response = turn.call(path).await;
     assert_eq!(response.status(), 200, "the head goes out at once");
     let (found, error) = fault(&mut response).await;
-    assert_eq!((found.as_str(), error.to_string()), (before, format!("{}{words}", turn.target())));
+    assert_eq!(
+        (found.as_str(), error.to_string()),
+        (before, format!("{}{words}", turn.target()))
+    );
     let line = log::wait_for(&turn.target(), words).await;
     assert_eq!(line.level, Level::ERROR);
     assert!(line.message.starts_with(&error.to_string()), "{line:?}");
     assert_eq!(turn.seen().await, "", "the server goes on");
     let lines = log::lines(&turn.target());
-    assert_eq!(lines.iter().filter(|line| line.message.contains(words)).count(), 1, "{lines:?}");
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.message.contains(words))
+            .count(),
+        1,
+        "{lines:?}"
+    );
     line
 }
 
@@ -76,7 +86,12 @@ async fn an_exception_breaks_the_body_off_wherever_it_is_raised() {
 
 #[tokio::test]
 async fn a_chunk_of_another_type_breaks_the_body_off_with_its_number() {
-    case("/an_int", "ab", " yielded int (chunk 3): expected str, bytes, bytearray or memoryview").await;
+    case(
+        "/an_int",
+        "ab",
+        " yielded int (chunk 3): expected str, bytes, bytearray or memoryview",
+    )
+    .await;
     let words = " yielded a str with U+D800 at index 2 (chunk 1): expected text that encodes as UTF-8 (surrogates U+DC80 \
                  to U+DCFF stand for bytes, PEP 383)";
     case("/a_surrogate", "", words).await;
@@ -84,7 +99,12 @@ async fn a_chunk_of_another_type_breaks_the_body_off_with_its_number() {
 
 #[tokio::test]
 async fn what_close_raises_is_in_the_log() {
-    case("/in_close", "a", " yielded int (chunk 2): expected str, bytes, bytearray or memoryview").await;
+    case(
+        "/in_close",
+        "a",
+        " yielded int (chunk 2): expected str, bytes, bytearray or memoryview",
+    )
+    .await;
     let turn = Turn::begin(SOURCE).await;
     assert_eq!(turn.app.ask(get("/odd")).await.body, "");
     log::wait_for(&turn.target(), "raised ValueError: the close of it").await;
@@ -97,7 +117,10 @@ async fn what_close_raises_is_in_the_log() {
 /// All that comes over a connection of its own.
 async fn raw(server: &Server, path: &str) -> String {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream.write_all(&request("GET", path, &[], b"")).await.unwrap();
+    stream
+        .write_all(&request("GET", path, &[], b""))
+        .await
+        .unwrap();
     let mut received = Vec::new();
     // The server may reset the connection.
     let _ = stream.read_to_end(&mut received).await;

@@ -38,9 +38,13 @@ seen = []
 def tell(method, path, params, query, headers, body):
     return 200, ' '.join(seen), {}
 ";
-        let app =
-            App::with(&format!("{}{SEEN}{source}", Gate::SOURCE), |builder| options(builder.in_one_interpreter()));
-        Self { app, gate: Gate::new().await }
+        let app = App::with(&format!("{}{SEEN}{source}", Gate::SOURCE), |builder| {
+            options(builder.in_one_interpreter())
+        });
+        Self {
+            app,
+            gate: Gate::new().await,
+        }
     }
 
     fn request(&self, path: &str) -> Request<Body> {

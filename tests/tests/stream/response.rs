@@ -29,8 +29,18 @@ def handle(method, path, params, query, headers, body):
     .await;
     let mut response = turn.call("/").await;
     assert_eq!(response.status(), 201);
-    assert_eq!(response.headers().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["x-test"]);
-    assert_eq!(next(&mut response).await.unwrap().unwrap(), &b"caf\xc3\xa9 \xff"[..]);
+    assert_eq!(
+        response
+            .headers()
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>(),
+        ["x-test"]
+    );
+    assert_eq!(
+        next(&mut response).await.unwrap().unwrap(),
+        &b"caf\xc3\xa9 \xff"[..]
+    );
     let held = turn.gate.arrival().await;
     drop(held);
     for chunk in ["two", "three", "four"] {
@@ -40,7 +50,14 @@ def handle(method, path, params, query, headers, body):
 
     let server = turn.app.serve().await;
     let mut connection = Connection::open(server.address).await;
-    connection.send(&request("GET", &format!("/?gate={}", turn.gate.port), &[], b"")).await;
+    connection
+        .send(&request(
+            "GET",
+            &format!("/?gate={}", turn.gate.port),
+            &[],
+            b"",
+        ))
+        .await;
     drop(turn.gate.arrival().await);
     let received = connection.receive("GET").await;
     assert_eq!(received.body, b"caf\xc3\xa9 \xfftwothreefour");
@@ -129,7 +146,10 @@ async fn a_content_length_is_kept_and_enforced() {
     let turn = Turn::begin(RECORDING).await;
     let mut right = turn.call("/200").await;
     assert_eq!(http_body::Body::size_hint(right.body()).exact(), None);
-    assert_eq!((text(&mut right).await, text(&mut right).await), ("ab".to_owned(), "cd".to_owned()));
+    assert_eq!(
+        (text(&mut right).await, text(&mut right).await),
+        ("ab".to_owned(), "cd".to_owned())
+    );
     assert!(next(&mut right).await.is_none());
 
     let mut right = call(turn.app.python.service(), get("/200?length=4")).await;
@@ -139,18 +159,37 @@ async fn a_content_length_is_kept_and_enforced() {
     assert_eq!(http_body::Body::size_hint(right.body()).exact(), Some(2));
 
     for (length, before, words) in [
-        (5, "abcd", "yielded 4 bytes in all: expected 5, as its Content-Length says"),
-        (3, "ab", "yielded more than 3 bytes: expected as many as its Content-Length says"),
+        (
+            5,
+            "abcd",
+            "yielded 4 bytes in all: expected 5, as its Content-Length says",
+        ),
+        (
+            3,
+            "ab",
+            "yielded more than 3 bytes: expected as many as its Content-Length says",
+        ),
     ] {
-        let mut wrong = call(turn.app.python.service(), get(&format!("/200?length={length}"))).await;
+        let mut wrong = call(
+            turn.app.python.service(),
+            get(&format!("/200?length={length}")),
+        )
+        .await;
         let (found, error) = fault(&mut wrong).await;
         assert_eq!(found, before);
-        assert!(error.is_contract() && error.to_string().ends_with(words), "{error}");
+        assert!(
+            error.is_contract() && error.to_string().ends_with(words),
+            "{error}"
+        );
         // Once per rule and second.
         log::wait_for(&turn.target(), "as its Content-Length says").await;
     }
     let answer = turn.app.ask(get("/200?length=x")).await;
-    assert!(answer.message().ends_with("Content-Length \"x\" with an iterator as body: expected a number of bytes"));
+    assert!(
+        answer
+            .message()
+            .ends_with("Content-Length \"x\" with an iterator as body: expected a number of bytes")
+    );
 }
 
 const COUNTED: &str = "
@@ -197,15 +236,27 @@ async fn an_iterator_with_a_content_length_runs_to_its_end_before_its_client_has
 #[tokio::test]
 async fn where_there_is_no_body_the_iterator_is_closed_and_not_iterated() {
     let turn = Turn::begin(RECORDING).await;
-    for (method, path) in [("HEAD", "/200"), ("HEAD", "/200?length=7"), ("GET", "/204"), ("GET", "/304")] {
+    for (method, path) in [
+        ("HEAD", "/200"),
+        ("HEAD", "/200?length=7"),
+        ("GET", "/204"),
+        ("GET", "/304"),
+    ] {
         let mut request = get(path);
         *request.method_mut() = method.parse().unwrap();
         let answer = turn.app.ask(request).await;
         assert_eq!(answer.body, "");
-        assert_eq!(answer.header("content-length"), if path.contains('=') { "7" } else { "" });
+        assert_eq!(
+            answer.header("content-length"),
+            if path.contains('=') { "7" } else { "" }
+        );
     }
     turn.wait_for("close close close close").await;
-    let line = log::wait_for(&turn.target(), "an iterator as body with status 204 was dropped").await;
+    let line = log::wait_for(
+        &turn.target(),
+        "an iterator as body with status 204 was dropped",
+    )
+    .await;
     assert_eq!(line.level, Level::WARN);
 }
 
@@ -213,13 +264,27 @@ async fn where_there_is_no_body_the_iterator_is_closed_and_not_iterated() {
 async fn a_head_that_breaks_the_contract_leaves_no_iterator_open() {
     let cases = [
         ("int(path[1:])", "1200", "status 1200: expected 200 to 999"),
-        ("'Content-Length'", "7", "a header name of type int: expected str"),
+        (
+            "'Content-Length'",
+            "7",
+            "a header name of type int: expected str",
+        ),
         // Judged when the iterator may run already.
-        ("'Content-Length'", "'Content Length'", "expected a token (RFC 9110, 5.6.2)"),
+        (
+            "'Content-Length'",
+            "'Content Length'",
+            "expected a token (RFC 9110, 5.6.2)",
+        ),
     ];
     for (right, wrong, words) in cases {
         let turn = Turn::begin(&RECORDING.replace(right, wrong)).await;
-        assert!(turn.app.ask(get("/200?length=1")).await.message().ends_with(words));
+        assert!(
+            turn.app
+                .ask(get("/200?length=1"))
+                .await
+                .message()
+                .ends_with(words)
+        );
         while !turn.seen().await.ends_with("close") {
             tokio::task::yield_now().await;
         }
@@ -273,15 +338,33 @@ def handle(method, path, params, query, headers, body):
 
 #[tokio::test]
 async fn what_is_an_iterable_only_is_refused_with_what_would_do() {
-    let app = App::new("def handle(method, path, params, query, headers, body): return 200, eval(body), {}\n");
+    let app = App::new(
+        "def handle(method, path, params, query, headers, body): return 200, eval(body), {}\n",
+    );
     let ask = |expression: &'static str| app.ask(httpy_tests::app::post("/", expression));
-    let expected =
-        "expected body to be str, bytes, bytearray, memoryview or None, or an iterator of str or bytes, found ";
-    for (expression, found) in [("['a']", "list"), ("('a',)", "tuple"), ("{'a': 1}", "dict"), ("range(3)", "range")] {
-        assert!(ask(expression).await.message().ends_with(&format!("{expected}{found}")), "{expression}");
+    let expected = "expected body to be str, bytes, bytearray, memoryview or None, or an iterator of str or bytes, found ";
+    for (expression, found) in [
+        ("['a']", "list"),
+        ("('a',)", "tuple"),
+        ("{'a': 1}", "dict"),
+        ("range(3)", "range"),
+    ] {
+        assert!(
+            ask(expression)
+                .await
+                .message()
+                .ends_with(&format!("{expected}{found}")),
+            "{expression}"
+        );
     }
-    let plain = "expected a plain iterator as body, as the handler is no async def, found async_generator";
-    assert!(ask("(letter async for letter in None)").await.message().contains("TypeError"));
+    let plain =
+        "expected a plain iterator as body, as the handler is no async def, found async_generator";
+    assert!(
+        ask("(letter async for letter in None)")
+            .await
+            .message()
+            .contains("TypeError")
+    );
     let asynchronous = "exec('async def chunks(): yield 1', scope := {}) or scope['chunks']()";
     assert!(ask(asynchronous).await.message().ends_with(plain));
 }

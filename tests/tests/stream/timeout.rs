@@ -39,24 +39,47 @@ def handle(method, path, params, query, headers, body):
 
 #[tokio::test]
 async fn a_generator_that_takes_too_long_for_a_chunk_is_interrupted() {
-    let turn = Turn::with(SOURCE, |builder| builder.deadline(HOUR * 2).chunk_timeout(HOUR)).await;
+    let turn = Turn::with(SOURCE, |builder| {
+        builder.deadline(HOUR * 2).chunk_timeout(HOUR)
+    })
+    .await;
     let mut response = turn.call("/spin").await;
     assert_eq!(text(&mut response).await, "a");
     let _held = turn.gate.arrival().await;
     tokio::time::pause();
     let (_, error) = fault(&mut response).await;
     tokio::time::resume();
-    assert!(error.is_deadline() && error.to_string().ends_with(" did not yield a chunk within 3600s"), "{error}");
-    let line = log::wait_for(&turn.target(), "did not yield a chunk within 3600s; it is interrupted").await;
-    assert!(line.level == Level::WARN && line.message.contains("in chunks"), "{line:?}");
+    assert!(
+        error.is_deadline()
+            && error
+                .to_string()
+                .ends_with(" did not yield a chunk within 3600s"),
+        "{error}"
+    );
+    let line = log::wait_for(
+        &turn.target(),
+        "did not yield a chunk within 3600s; it is interrupted",
+    )
+    .await;
+    assert!(
+        line.level == Level::WARN && line.message.contains("in chunks"),
+        "{line:?}"
+    );
     turn.wait_for("DeadlineExceeded closed").await;
     drop(response);
-    assert_eq!(log::lines(&turn.target()).len(), 1, "what it ends with is not told on top");
+    assert_eq!(
+        log::lines(&turn.target()).len(),
+        1,
+        "what it ends with is not told on top"
+    );
 }
 
 #[tokio::test]
 async fn the_deadline_ends_with_the_head() {
-    let turn = Turn::with(SOURCE, |builder| builder.deadline(HOUR).chunk_timeout(HOUR * 3)).await;
+    let turn = Turn::with(SOURCE, |builder| {
+        builder.deadline(HOUR).chunk_timeout(HOUR * 3)
+    })
+    .await;
     let mut response = turn.call("/wait").await;
     assert_eq!(text(&mut response).await, "a");
     let held = turn.gate.arrival().await;
@@ -65,25 +88,42 @@ async fn the_deadline_ends_with_the_head() {
     tokio::time::resume();
     drop(held);
     let left: f64 = text(&mut response).await.parse().unwrap();
-    assert!((2.9 * 3600.0..=3.0 * 3600.0).contains(&left), "of the time for a chunk: {left}");
+    assert!(
+        (2.9 * 3600.0..=3.0 * 3600.0).contains(&left),
+        "of the time for a chunk: {left}"
+    );
 }
 
 #[tokio::test]
 async fn a_generator_that_goes_on_after_its_client_has_left_is_interrupted_when_its_time_is_up() {
-    let turn = Turn::with(SOURCE, |builder| builder.chunk_timeout(Duration::from_millis(300))).await;
+    let turn = Turn::with(SOURCE, |builder| {
+        builder.chunk_timeout(Duration::from_millis(300))
+    })
+    .await;
     let mut response = turn.call("/spin").await;
     assert_eq!(text(&mut response).await, "a");
     let _held = turn.gate.arrival().await;
     drop(response);
-    log::wait_for(&turn.target(), "did not yield a chunk within 300ms; it is interrupted").await;
+    log::wait_for(
+        &turn.target(),
+        "did not yield a chunk within 300ms; it is interrupted",
+    )
+    .await;
     turn.wait_for("DeadlineExceeded closed").await;
 }
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_for_too_long_loses_the_rest() {
-    let turn = Turn::with(SOURCE, |builder| builder.chunk_timeout(Duration::from_millis(50))).await;
+    let turn = Turn::with(SOURCE, |builder| {
+        builder.chunk_timeout(Duration::from_millis(50))
+    })
+    .await;
     let mut response = turn.call("/fill").await;
-    let line = log::wait_for(&turn.target(), "took nothing for 50ms: its response breaks off").await;
+    let line = log::wait_for(
+        &turn.target(),
+        "took nothing for 50ms: its response breaks off",
+    )
+    .await;
     assert_eq!(line.level, Level::WARN);
     turn.wait_for("GeneratorExit closed").await;
     let (before, error) = fault(&mut response).await;
@@ -96,7 +136,10 @@ async fn a_client_that_takes_nothing_for_too_long_loses_the_rest() {
 
 #[tokio::test]
 async fn between_events_heartbeats_go_out_for_as_long_as_python_likes() {
-    let turn = Turn::with(SOURCE, |builder| builder.chunk_timeout(Duration::from_millis(1500))).await;
+    let turn = Turn::with(SOURCE, |builder| {
+        builder.chunk_timeout(Duration::from_millis(1500))
+    })
+    .await;
     let mut request = turn.request("/wait");
     *request.method_mut() = "HEARTBEAT".parse().unwrap();
     let mut response = super::call(turn.app.python.service(), request).await;

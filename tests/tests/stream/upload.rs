@@ -62,19 +62,27 @@ def handle(method, path, params, query, headers, body: Body):
 /// A body whose chunks the test sends when it likes; dropping the sender ends it.
 fn channel() -> (mpsc::Sender<io::Result<Bytes>>, Body) {
     let (sender, receiver) = mpsc::channel(1);
-    let chunks = stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
+    let chunks = stream::unfold(receiver, |mut receiver| async {
+        Some((receiver.recv().await?, receiver))
+    });
     (sender, Body::from_stream(chunks))
 }
 
 /// A body of these parts, which then never ends.
 fn endless(parts: &[&'static str]) -> Body {
     use futures_util::StreamExt;
-    let parts: Vec<_> = parts.iter().map(|part| Ok::<_, io::Error>(Bytes::from_static(part.as_bytes()))).collect();
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|part| Ok::<_, io::Error>(Bytes::from_static(part.as_bytes())))
+        .collect();
     Body::from_stream(stream::iter(parts).chain(stream::pending()))
 }
 
 fn broken() -> Body {
-    let parts = [Ok(Bytes::from("abc")), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
+    let parts = [
+        Ok(Bytes::from("abc")),
+        Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+    ];
     Body::from_stream(stream::iter(parts))
 }
 
@@ -84,14 +92,28 @@ async fn answer(app: &App, path: &str, body: impl Into<Body>) -> Answer {
 
 #[tokio::test]
 async fn a_body_is_counted_as_it_comes_and_is_no_longer_than_what_is_on_its_way() {
-    let turn = Turn::with(SOURCE, |builder| builder.body_limit(64 * 1024 * 1024).body_budget(64 * 1024 * 1024)).await;
+    let turn = Turn::with(SOURCE, |builder| {
+        builder
+            .body_limit(64 * 1024 * 1024)
+            .body_budget(64 * 1024 * 1024)
+    })
+    .await;
     let parts = (0..1000).map(|_| Ok::<_, io::Error>(Bytes::from(vec![b'x'; 10_007])));
-    assert_eq!(answer(&turn.app, "/count", Body::from_stream(stream::iter(parts))).await.text(), "10007000");
+    assert_eq!(
+        answer(&turn.app, "/count", Body::from_stream(stream::iter(parts)))
+            .await
+            .text(),
+        "10007000"
+    );
     assert_eq!(answer(&turn.app, "/count", Body::empty()).await.text(), "0");
     assert_eq!(answer(&turn.app, "/count", "whole").await.text(), "5");
     assert_eq!(turn.app.python.snapshot().body_bytes, 0);
     let server = turn.app.serve().await;
-    let received = exchange(server.address, &request("POST", "/count", &[], &vec![b'x'; 1_000_000])).await;
+    let received = exchange(
+        server.address,
+        &request("POST", "/count", &[], &vec![b'x'; 1_000_000]),
+    )
+    .await;
     assert_eq!(received.text(), "1000000");
 }
 
@@ -128,8 +150,14 @@ async fn a_body_is_read_in_pieces_of_any_size() {
     let parts = ["ab", "cdefgh", "i", "jk"].map(|part| Ok::<_, io::Error>(Bytes::from(part)));
     let read = answer(&turn.app, "/read", Body::from_stream(stream::iter(parts))).await;
     assert_eq!(read.text(), "abc||defg|h|ijk");
-    assert_eq!(answer(&turn.app, "/never", "unread").await.text(), "never read");
-    assert_eq!(answer(&turn.app, "/never", endless(&["a"])).await.text(), "never read");
+    assert_eq!(
+        answer(&turn.app, "/never", "unread").await.text(),
+        "never read"
+    );
+    assert_eq!(
+        answer(&turn.app, "/never", endless(&["a"])).await.text(),
+        "never read"
+    );
 }
 
 #[tokio::test]
@@ -147,34 +175,70 @@ async fn an_echo_answers_while_the_body_still_comes() {
     let server = turn.app.serve().await;
     let mut connection = Connection::open(server.address).await;
     let body = b"4\r\nabcd\r\n3\r\nefg\r\n0\r\n\r\n";
-    connection.send(&request("POST", "/echo", &[("transfer-encoding", b"chunked")], body)).await;
+    connection
+        .send(&request(
+            "POST",
+            "/echo",
+            &[("transfer-encoding", b"chunked")],
+            body,
+        ))
+        .await;
     assert_eq!(connection.receive("POST").await.text(), "abcdefg");
 }
 
 #[tokio::test]
 async fn a_body_that_does_not_come_to_its_end_is_the_clients_doing() {
-    let turn = Turn::with(SOURCE, |builder| builder.body_limit(10).deadline(Duration::from_secs(3600))).await;
-    let parts = || stream::iter([6, 6].map(|length| Ok::<_, io::Error>(Bytes::from(vec![b'x'; length]))));
+    let turn = Turn::with(SOURCE, |builder| {
+        builder.body_limit(10).deadline(Duration::from_secs(3600))
+    })
+    .await;
+    let parts =
+        || stream::iter([6, 6].map(|length| Ok::<_, io::Error>(Bytes::from(vec![b'x'; length]))));
     let large = answer(&turn.app, "/count", Body::from_stream(parts())).await;
-    assert!(large.status == 413 && large.error.as_ref().unwrap().is_body_too_large(), "{large:?}");
-    assert_eq!(answer(&turn.app, "/count", "eleven bytes").await.status, 413);
+    assert!(
+        large.status == 413 && large.error.as_ref().unwrap().is_body_too_large(),
+        "{large:?}"
+    );
+    assert_eq!(
+        answer(&turn.app, "/count", "eleven bytes").await.status,
+        413
+    );
     let broken_off = answer(&turn.app, "/count", broken()).await;
-    assert!(broken_off.status == 400 && broken_off.error.as_ref().unwrap().is_body_broken(), "{broken_off:?}");
+    assert!(
+        broken_off.status == 400 && broken_off.error.as_ref().unwrap().is_body_broken(),
+        "{broken_off:?}"
+    );
     let mut request = post("/gate", endless(&["ab"]));
     request.headers_mut().insert("gate", turn.gate.port.into());
-    let (call, held) = turn.gate.hold(ask(turn.app.python.service(), request)).await;
+    let (call, held) = turn
+        .gate
+        .hold(ask(turn.app.python.service(), request))
+        .await;
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(31)).await;
     tokio::time::resume();
     drop(held);
     let slow = call.await.unwrap();
-    assert!(slow.status == 408 && slow.error.as_ref().unwrap().is_body_timeout(), "{slow:?}");
-    assert!(log::lines(&turn.target()).iter().all(|line| line.level == Level::DEBUG));
+    assert!(
+        slow.status == 408 && slow.error.as_ref().unwrap().is_body_timeout(),
+        "{slow:?}"
+    );
+    assert!(
+        log::lines(&turn.target())
+            .iter()
+            .all(|line| line.level == Level::DEBUG)
+    );
 
     let caught = answer(&turn.app, "/catch", Body::from_stream(parts())).await;
     assert_eq!(caught.status, 299);
-    assert_eq!(caught.text(), "413 the request's body is over the limit of 10 bytes");
-    assert_eq!(answer(&turn.app, "/catch", broken()).await.text(), "400 the request's body broke off");
+    assert_eq!(
+        caught.text(),
+        "413 the request's body is over the limit of 10 bytes"
+    );
+    assert_eq!(
+        answer(&turn.app, "/catch", broken()).await.text(),
+        "400 the request's body broke off"
+    );
 }
 
 #[tokio::test]
@@ -182,7 +246,10 @@ async fn an_upload_that_fails_in_mid_answer_breaks_the_answer_off() {
     let turn = Turn::begin(SOURCE).await;
     let mut response = call(turn.app.python.service(), post("/stream", broken())).await;
     let (before, error) = super::fault(&mut response).await;
-    assert!(before == "head" && error.is_body_broken(), "{before} {error:?}");
+    assert!(
+        before == "head" && error.is_body_broken(),
+        "{before} {error:?}"
+    );
     let line = log::wait_for(&turn.target(), "the request's body broke off").await;
     assert_eq!(line.level, Level::DEBUG);
 }

@@ -14,7 +14,10 @@ impl Connection {
     pub(crate) async fn open(address: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(8192) })
+        Ok(Self {
+            stream,
+            buffer: Vec::with_capacity(8192),
+        })
     }
 
     pub(crate) async fn send(&mut self, request: &[u8]) -> io::Result<()> {
@@ -30,16 +33,25 @@ impl Connection {
         self.send(request).await?;
         self.buffer.clear();
         let head = loop {
-            if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            if let Some(end) = self
+                .buffer
+                .windows(4)
+                .position(|bytes| bytes == b"\r\n\r\n")
+            {
                 break end + 4;
             }
             self.more().await?;
         };
         let text = String::from_utf8_lossy(&self.buffer[..head]);
         let status = text.get(9..12).and_then(|status| status.parse().ok());
-        let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        let length = text
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
         let (Some(status), Some(length)) = (status, length) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text.into_owned()));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                text.into_owned(),
+            ));
         };
         while self.buffer.len() < head + length {
             self.more().await?;

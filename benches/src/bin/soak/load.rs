@@ -55,7 +55,11 @@ impl Load {
     }
 
     /// Sends the requests of these numbers and waits for their answers.
-    pub(crate) async fn run(self: &Rc<Self>, numbers: Range<u64>, connections: usize) -> Result<(), Failure> {
+    pub(crate) async fn run(
+        self: &Rc<Self>,
+        numbers: Range<u64>,
+        connections: usize,
+    ) -> Result<(), Failure> {
         let numbers = Rc::new(RefCell::new(numbers));
         let tasks: Vec<_> = (0..connections)
             .map(|_| {
@@ -73,13 +77,17 @@ impl Load {
         let mut connection = Connection::open(&self.address).await?;
         let mut requests: BTreeMap<Kind, (Vec<u8>, Vec<u8>)> = BTreeMap::new();
         loop {
-            let Some(number) = numbers.borrow_mut().next() else { return Ok(()) };
+            let Some(number) = numbers.borrow_mut().next() else {
+                return Ok(());
+            };
             let kind = Kind::of(number);
             if kind == Kind::Overload {
                 self.overload().await?;
                 continue;
             }
-            let (request, echo) = requests.entry(kind).or_insert_with(|| (kind.request(self.gate_port), kind.echo()));
+            let (request, echo) = requests
+                .entry(kind)
+                .or_insert_with(|| (kind.request(self.gate_port), kind.echo()));
             if kind.expected() == [0] {
                 connection.send(request).await?;
                 self.count(kind, 0, true)?;
@@ -108,27 +116,39 @@ impl Load {
     async fn overload(&self) -> io::Result<()> {
         let _alone = self.alone.lock().await;
         let hold = Kind::Held.request(self.gate_port);
-        let mut holding = try_join_all((0..WORKERS).map(|_| Connection::open(&self.address))).await?;
+        let mut holding =
+            try_join_all((0..WORKERS).map(|_| Connection::open(&self.address))).await?;
         let mut held = Vec::new();
-        let holding = try_join_all(
-            holding.iter_mut().map(async |connection| connection.exchange(&hold).await.map(|(status, _)| status)),
-        );
+        let holding =
+            try_join_all(holding.iter_mut().map(async |connection| {
+                connection.exchange(&hold).await.map(|(status, _)| status)
+            }));
         let crowd = async {
             for _ in 0..WORKERS {
                 held.push(self.gate.accept().await?);
             }
             let request = Kind::Refused.request(self.gate_port);
-            let mut crowd = try_join_all((0..=REFUSED).map(|_| Connection::open(&self.address))).await?;
+            let mut crowd =
+                try_join_all((0..=REFUSED).map(|_| Connection::open(&self.address))).await?;
             let mut answers: FuturesUnordered<_> = crowd
                 .iter_mut()
-                .map(async |connection| connection.exchange(&request).await.map(|(status, _)| status))
+                .map(async |connection| {
+                    connection
+                        .exchange(&request)
+                        .await
+                        .map(|(status, _)| status)
+                })
                 .collect();
             // One of them has the place and is answered when a worker is free.
             for number in 0..=REFUSED {
                 if number == REFUSED {
                     held.clear();
                 }
-                let kind = if number == REFUSED { Kind::Queued } else { Kind::Refused };
+                let kind = if number == REFUSED {
+                    Kind::Queued
+                } else {
+                    Kind::Refused
+                };
                 if let Some(status) = answers.next().await {
                     self.count(kind, status?, true)?;
                 }
@@ -136,7 +156,9 @@ impl Load {
             Ok(())
         };
         let (statuses, ()) = tokio::try_join!(holding, crowd)?;
-        statuses.into_iter().try_for_each(|status| self.count(Kind::Held, status, true))
+        statuses
+            .into_iter()
+            .try_for_each(|status| self.count(Kind::Held, status, true))
     }
 
     fn count(&self, kind: Kind, status: u16, right: bool) -> io::Result<()> {
@@ -144,12 +166,18 @@ impl Load {
         if !right {
             self.mismatch(format!("{}: another body came back", kind.name()));
         } else if !kind.expected().contains(&status) {
-            self.mismatch(format!("{}: answered with {status}, expected one of {:?}", kind.name(), kind.expected()));
+            self.mismatch(format!(
+                "{}: answered with {status}, expected one of {:?}",
+                kind.name(),
+                kind.expected()
+            ));
         }
         self.sent.set(self.sent.get() + 1);
         if self.sent.get().is_multiple_of(self.sample_every) {
             let (resident, anonymous) = resident(self.pid)?;
-            self.samples.borrow_mut().push((self.sent.get(), resident, anonymous));
+            self.samples
+                .borrow_mut()
+                .push((self.sent.get(), resident, anonymous));
         }
         Ok(())
     }
@@ -170,7 +198,9 @@ impl Load {
             tokio::time::sleep(Duration::from_millis(300)).await;
             let python = ask(&mut connection, "/python_holds").await?;
             if python == last {
-                return Ok(json!({ "python": python, "rust": ask(&mut connection, "/rust_holds").await? }));
+                return Ok(
+                    json!({ "python": python, "rust": ask(&mut connection, "/rust_holds").await? }),
+                );
             }
             last = python;
         }
@@ -184,7 +214,10 @@ impl Load {
     pub(crate) fn answers(&self) -> Value {
         let mut answers: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
         for ((kind, status), count) in &*self.answers.borrow() {
-            answers.entry(kind.name()).or_default().insert(status.to_string(), *count);
+            answers
+                .entry(kind.name())
+                .or_default()
+                .insert(status.to_string(), *count);
         }
         json!(answers)
     }
@@ -209,8 +242,12 @@ async fn ask(connection: &mut Connection, path: &str) -> Result<Value, Failure> 
 fn resident(pid: u32) -> io::Result<(u64, u64)> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let bytes = |name: &str| -> Option<u64> {
-        let kib = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"))?;
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"))?;
         kib.parse::<u64>().ok().map(|kib| kib * 1024)
     };
-    bytes("VmRSS:").zip(bytes("RssAnon:")).ok_or_else(|| io::Error::other("the server has ended"))
+    bytes("VmRSS:")
+        .zip(bytes("RssAnon:"))
+        .ok_or_else(|| io::Error::other("the server has ended"))
 }

@@ -36,7 +36,9 @@ fn main() -> Result<(), Failure> {
     match arguments[..] {
         ["serve"] => tokio::runtime::Runtime::new()?.block_on(server::serve()),
         [requests, file, ref command @ ..] => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             let seen = LocalSet::new().block_on(&runtime, soak(requests.parse()?, command))?;
             Ok(fs::write(file, serde_json::to_string(&seen)?)?)
         }
@@ -83,6 +85,10 @@ async fn soak(requests: u64, command: &[&str]) -> Result<Value, Failure> {
 
 async fn address(server: &mut Child) -> Result<String, Failure> {
     let stdout = server.stdout.take().ok_or("the server has no output")?;
-    let line = BufReader::new(stdout).lines().next_line().await?.ok_or("the server does not start")?;
+    let line = BufReader::new(stdout)
+        .lines()
+        .next_line()
+        .await?
+        .ok_or("the server does not start")?;
     Ok(line.rsplit('/').next().unwrap_or_default().to_owned())
 }

@@ -88,7 +88,9 @@ impl Kind {
 
     /// The bytes of a request.
     pub(crate) fn request(self, gate: u16) -> Vec<u8> {
-        let head = |line: &str| format!("{line} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: soak\r\nAccept: */*\r\n");
+        let head = |line: &str| {
+            format!("{line} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: soak\r\nAccept: */*\r\n")
+        };
         let get = |target: &str| format!("{}\r\n", head(&format!("GET {target}"))).into_bytes();
         let body = "b".repeat(BODY);
         let post = |target: &str, more: &str, body: &str| {
@@ -102,14 +104,20 @@ impl Kind {
                     "{length}Content-Type: text/plain; charset=utf-8\r\nAccept-Encoding: gzip, deflate, br\r\n\
                      Accept-Language: en\r\nCookie: session=0123456789abcdef\r\nX-Request-Id: 42\r\nX-Unknown: caf\u{e9}\r\n"
                 );
-                post("/full/a%20name/the/rest?page=2&tag=a&tag=%C3%A9&flag", &more, &body)
+                post(
+                    "/full/a%20name/the/rest?page=2&tag=a&tag=%C3%A9&flag",
+                    &more,
+                    &body,
+                )
             }
             Self::Exception => get("/exception"),
             Self::Contract => get("/contract"),
             Self::TooLarge => post("/limited", &length, &body),
-            Self::TooLargeInChunks => {
-                post("/limited", "Transfer-Encoding: chunked\r\n", &format!("{BODY:x}\r\n{body}\r\n0\r\n\r\n"))
-            }
+            Self::TooLargeInChunks => post(
+                "/limited",
+                "Transfer-Encoding: chunked\r\n",
+                &format!("{BODY:x}\r\n{body}\r\n0\r\n\r\n"),
+            ),
             Self::LeftHalfway => post("/full/a/b", &length, &body[..BODY / 2]),
             Self::Late => get("/slow"),
             Self::Held => get(&format!("/hold?gate={gate}")),
@@ -119,6 +127,10 @@ impl Kind {
 
     /// The body that must come back, empty where it does not matter.
     pub(crate) fn echo(self) -> Vec<u8> {
-        if self == Self::Full { vec![b'b'; BODY] } else { Vec::new() }
+        if self == Self::Full {
+            vec![b'b'; BODY]
+        } else {
+            Vec::new()
+        }
     }
 }

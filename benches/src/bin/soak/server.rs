@@ -21,7 +21,9 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let python = app("soak:small").build()?;
     let limited = app("soak:full").body_limit(mix::LIMIT).build()?;
     let crowded = app("soak:small").queue(1).build()?;
-    let short = app("soak:slow").deadline(Duration::from_millis(50)).build()?;
+    let short = app("soak:slow")
+        .deadline(Duration::from_millis(50))
+        .build()?;
     let router = Router::new()
         .route_service("/small", python.service())
         .route_service("/full/{name}/{*rest}", python.handler("soak:full")?)

@@ -65,7 +65,10 @@ impl std::error::Error for ContractFailure {}
 
 impl ContractFailure {
     pub(super) fn new(rule: Rule, text: impl Into<String>) -> Self {
-        Self { rule, text: text.into() }
+        Self {
+            rule,
+            text: text.into(),
+        }
     }
 
     /// Which rule was broken.
@@ -75,7 +78,11 @@ impl ContractFailure {
 
     /// What the handler did with what is displayed: it returned it, or yielded it.
     pub fn verb(&self) -> &'static str {
-        if matches!(self.rule, Rule::Chunk | Rule::StreamLength) { "yielded" } else { "returned" }
+        if matches!(self.rule, Rule::Chunk | Rule::StreamLength) {
+            "yielded"
+        } else {
+            "returned"
+        }
     }
 }
 
@@ -83,7 +90,10 @@ impl ContractFailure {
 impl ContractFailure {
     /// Not a tuple at all.
     pub fn not_a_tuple(found: &str) -> Self {
-        Self::new(Rule::Tuple, format!("{found}: expected a tuple (status, body, headers)"))
+        Self::new(
+            Rule::Tuple,
+            format!("{found}: expected a tuple (status, body, headers)"),
+        )
     }
 
     /// The coroutine of an `async def`: from a handler that is none itself, or in place of what it gives.
@@ -99,18 +109,30 @@ impl ContractFailure {
         let more = if count > types.len() { ", ..." } else { "" };
         Self::new(
             Rule::Tuple,
-            format!("({}{more}): expected 3 items (status, body, headers), found {count}", types.join(", ")),
+            format!(
+                "({}{more}): expected 3 items (status, body, headers), found {count}",
+                types.join(", ")
+            ),
         )
     }
 
     /// A status that is no `int`, or a `bool`.
     pub fn status_type(types: &[String], found: &str) -> Self {
-        Self::new(Rule::Status, format!("({}): expected status to be an int, found {found}", types.join(", ")))
+        Self::new(
+            Rule::Status,
+            format!(
+                "({}): expected status to be an int, found {found}",
+                types.join(", ")
+            ),
+        )
     }
 
     /// A status that no `i64` holds.
     pub fn status_beyond_64_bits() -> Self {
-        Self::new(Rule::Status, "a status beyond 64 bits: expected 200 to 999".to_owned())
+        Self::new(
+            Rule::Status,
+            "a status beyond 64 bits: expected 200 to 999".to_owned(),
+        )
     }
 
     /// A body of another type.
@@ -130,13 +152,18 @@ impl ContractFailure {
         let types = types.join(", ");
         Self::new(
             Rule::Body,
-            format!("({types}): expected a plain iterator as body, as the handler is no async def, found {found}"),
+            format!(
+                "({types}): expected a plain iterator as body, as the handler is no async def, found {found}"
+            ),
         )
     }
 
     /// A chunk of another type; chunks are counted from 1.
     pub fn chunk_type(found: &str, number: u64) -> Self {
-        Self::new(Rule::Chunk, format!("{found} (chunk {number}): expected str, bytes, bytearray or memoryview"))
+        Self::new(
+            Rule::Chunk,
+            format!("{found} (chunk {number}): expected str, bytes, bytearray or memoryview"),
+        )
     }
 
     /// A `str` chunk with a surrogate that stands for no byte.
@@ -152,12 +179,18 @@ impl ContractFailure {
 
     /// A streamed body that ended before its `Content-Length`.
     pub fn stream_too_short(length: u64, bytes: u64) -> Self {
-        Self::new(Rule::StreamLength, format!("{bytes} bytes in all: expected {length}, as its Content-Length says"))
+        Self::new(
+            Rule::StreamLength,
+            format!("{bytes} bytes in all: expected {length}, as its Content-Length says"),
+        )
     }
 
     /// A streamed body that goes on after its `Content-Length`.
     pub fn stream_too_long(length: u64) -> Self {
-        Self::new(Rule::StreamLength, format!("more than {length} bytes: expected as many as its Content-Length says"))
+        Self::new(
+            Rule::StreamLength,
+            format!("more than {length} bytes: expected as many as its Content-Length says"),
+        )
     }
 
     /// A `str` body with a surrogate that stands for no byte.
@@ -175,26 +208,41 @@ impl ContractFailure {
     pub fn headers_type(types: &[String], found: &str) -> Self {
         Self::new(
             Rule::Headers,
-            format!("({}): expected headers to be a dict or None, found {found}", types.join(", ")),
+            format!(
+                "({}): expected headers to be a dict or None, found {found}",
+                types.join(", ")
+            ),
         )
     }
 
     /// A header name that is no `str`.
     pub fn header_name_type(found: &str) -> Self {
-        Self::new(Rule::HeaderName, format!("a header name of type {found}: expected str"))
+        Self::new(
+            Rule::HeaderName,
+            format!("a header name of type {found}: expected str"),
+        )
     }
 
     /// A header value of another type.
     pub fn header_value_type(name: &[u8], found: &str) -> Self {
         Self::new(
             Rule::HeaderValue,
-            format!("header {} of type {found}: expected str or a list or tuple of str", Quoted(name)),
+            format!(
+                "header {} of type {found}: expected str or a list or tuple of str",
+                Quoted(name)
+            ),
         )
     }
 
     /// A header value that is a list with something else than `str` in it.
     pub fn header_item_type(name: &[u8], found: &str) -> Self {
-        Self::new(Rule::HeaderValue, format!("header {} with an item of type {found}: expected str", Quoted(name)))
+        Self::new(
+            Rule::HeaderValue,
+            format!(
+                "header {} with an item of type {found}: expected str",
+                Quoted(name)
+            ),
+        )
     }
 
     /// A header value beyond latin-1.

@@ -36,7 +36,9 @@ impl Wants {
 
     /// The one whose [`word`](Self::word) this is.
     pub fn named(word: &str) -> Option<Self> {
-        [Self::Text, Self::Bytes, Self::Stream].into_iter().find(|wants| wants.word() == word)
+        [Self::Text, Self::Bytes, Self::Stream]
+            .into_iter()
+            .find(|wants| wants.word() == word)
     }
 }
 

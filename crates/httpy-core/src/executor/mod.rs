@@ -124,7 +124,11 @@ pub trait Execute: fmt::Debug + Send + Sync {
     /// Loads the code anew, and lets it take over once all of it is ready: `init` is run, and `accept` is asked about its
     /// routes right before the swap, and may refuse them. The receiver hears when that is done. Never blocks, and at any
     /// failure nothing has changed.
-    fn reload(&self, init: Option<String>, accept: Accept) -> oneshot::Receiver<Result<(), LoadError>>;
+    fn reload(
+        &self,
+        init: Option<String>,
+        accept: Accept,
+    ) -> oneshot::Receiver<Result<(), LoadError>>;
 
     /// Keeps `kept`, a call's span for one, until all that Python code has logged until now is in the host's log.
     fn keep(&self, kept: Box<dyn Any + Send>);

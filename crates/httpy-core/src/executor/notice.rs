@@ -157,7 +157,9 @@ impl Notice {
             Self::Overdue { call, .. }
             | Self::Cancelled { call, .. }
             | Self::Uncancelled { call }
-            | Self::Blocked { call: Some(call), .. }
+            | Self::Blocked {
+                call: Some(call), ..
+            }
             | Self::Lost { call, .. }
             | Self::Returned { call, .. } => &call.target,
             Self::Late { target, .. } | Self::Stalled { target, .. } => target,
@@ -176,27 +178,61 @@ impl Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Overdue { call, stack, shielded } => {
-                let late = if call.streaming { "did not yield a chunk" } else { "did not answer" };
+            Self::Overdue {
+                call,
+                stack,
+                shielded,
+            } => {
+                let late = if call.streaming {
+                    "did not yield a chunk"
+                } else {
+                    "did not answer"
+                };
                 write!(f, "{} {late} within {:?}", call.target, call.limit)?;
-                let what = if *shielded { "it is interrupted when it leaves its shield" } else { "it is interrupted" };
+                let what = if *shielded {
+                    "it is interrupted when it leaves its shield"
+                } else {
+                    "it is interrupted"
+                };
                 write!(f, "; {what}, after {:.1?}", call.elapsed)?;
                 route(f, call)?;
                 frames(f, Some(stack))
             }
             Self::Cancelled { call, stack } => {
-                let Overdue { target, limit, elapsed, .. } = call;
-                write!(f, "{target} did not answer within {limit:?}; it is cancelled, after {elapsed:.1?}")?;
+                let Overdue {
+                    target,
+                    limit,
+                    elapsed,
+                    ..
+                } = call;
+                write!(
+                    f,
+                    "{target} did not answer within {limit:?}; it is cancelled, after {elapsed:.1?}"
+                )?;
                 route(f, call)?;
-                stack.as_ref().map_or(Ok(()), |stack| frames(f, Some(stack)))
+                stack
+                    .as_ref()
+                    .map_or(Ok(()), |stack| frames(f, Some(stack)))
             }
             Self::Uncancelled { call } => {
-                write!(f, "{} goes on though it was cancelled, after {:.1?}", call.target, call.elapsed)?;
+                write!(
+                    f,
+                    "{} goes on though it was cancelled, after {:.1?}",
+                    call.target, call.elapsed
+                )?;
                 route(f, call)?;
                 f.write_str(": it counts as in flight until it ends")
             }
-            Self::Blocked { name, blocked_for, call, stack } => {
-                write!(f, "{name} has been blocked for {blocked_for:.1?}, and with it every async handler on it, by ")?;
+            Self::Blocked {
+                name,
+                blocked_for,
+                call,
+                stack,
+            } => {
+                write!(
+                    f,
+                    "{name} has been blocked for {blocked_for:.1?}, and with it every async handler on it, by "
+                )?;
                 match call {
                     Some(call) => {
                         write!(f, "{}, after {:.1?}", call.target, call.elapsed)?;
@@ -212,27 +248,59 @@ impl fmt::Display for Notice {
                 tasks.join(", ")
             ),
             Self::LoopFailed { name, exception } => {
-                write!(f, "{name} has failed: {exception}\n{}", exception.traceback().trim_end())
+                write!(
+                    f,
+                    "{name} has failed: {exception}\n{}",
+                    exception.traceback().trim_end()
+                )
             }
-            Self::Late { target, limit, streaming: false } => write!(f, "{target} did not answer within {limit:?}"),
-            Self::Late { target, limit, streaming: true } => {
+            Self::Late {
+                target,
+                limit,
+                streaming: false,
+            } => write!(f, "{target} did not answer within {limit:?}"),
+            Self::Late {
+                target,
+                limit,
+                streaming: true,
+            } => {
                 write!(f, "{target} did not yield a chunk within {limit:?}")
             }
             Self::Slow { call, stack } => {
-                let Slow { target, lane, elapsed, timings: Timings { queue, attach, .. }, .. } = call;
+                let Slow {
+                    target,
+                    lane,
+                    elapsed,
+                    timings: Timings { queue, attach, .. },
+                    ..
+                } = call;
                 write!(f, "{target} has taken {elapsed:.1?}")?;
-                call.route.as_ref().map_or(Ok(()), |route| write!(f, ", route {route}"))?;
+                call.route
+                    .as_ref()
+                    .map_or(Ok(()), |route| write!(f, ", route {route}"))?;
                 if !call.taken {
-                    let what = if *lane == Lane::Worker { "a worker" } else { "its event loop to come round" };
-                    return write!(f, ", and still waits for {what}: its handler was not called yet");
+                    let what = if *lane == Lane::Worker {
+                        "a worker"
+                    } else {
+                        "its event loop to come round"
+                    };
+                    return write!(
+                        f,
+                        ", and still waits for {what}: its handler was not called yet"
+                    );
                 }
                 let run = elapsed.saturating_sub(*queue + *attach);
                 match lane {
                     Lane::Worker => {
-                        write!(f, ": {queue:.1?} in the queue, {attach:.1?} in line for the interpreter, ")?;
+                        write!(
+                            f,
+                            ": {queue:.1?} in the queue, {attach:.1?} in line for the interpreter, "
+                        )?;
                     }
                     // How much of that was spent in line for the interpreter, the loop does not tell.
-                    Lane::EventLoop => write!(f, ": {queue:.1?} until its event loop came to it, ")?,
+                    Lane::EventLoop => {
+                        write!(f, ": {queue:.1?} until its event loop came to it, ")?
+                    }
                 }
                 write!(f, "{run:.1?} in its handler")?;
                 match stack {
@@ -241,11 +309,19 @@ impl fmt::Display for Notice {
                 }
             }
             Self::Stalled { target, limit } => {
-                write!(f, "the client of {target} took nothing for {limit:?}: its response breaks off")
+                write!(
+                    f,
+                    "the client of {target} took nothing for {limit:?}: its response breaks off"
+                )
             }
             Self::Lost { worker, call, left } => {
-                let Overdue { target, elapsed, .. } = call;
-                write!(f, "worker {worker} is lost: {target} has been in its call for {elapsed:.1?}")?;
+                let Overdue {
+                    target, elapsed, ..
+                } = call;
+                write!(
+                    f,
+                    "worker {worker} is lost: {target} has been in its call for {elapsed:.1?}"
+                )?;
                 route(f, call)?;
                 match left {
                     Some(left) => write!(f, "; replaced, {left} replacements left"),
@@ -257,9 +333,16 @@ impl fmt::Display for Notice {
                 "{lost} workers are lost, and all {replacements} replacements are spent: there are fewer workers until \
                  some come back; only a restart of the process ends handlers that never return"
             ),
-            Self::NoThread { error } => write!(f, "no thread for one more worker, though calls wait: {error}"),
+            Self::NoThread { error } => write!(
+                f,
+                "no thread for one more worker, though calls wait: {error}"
+            ),
             Self::Returned { worker, call } => {
-                write!(f, "worker {worker} is back: {} ended after {:.1?}", call.target, call.elapsed)
+                write!(
+                    f,
+                    "worker {worker} is back: {} ended after {:.1?}",
+                    call.target, call.elapsed
+                )
             }
             Self::Process(notice) => notice.fmt(f),
             Self::Held { held_for, calls } => {
@@ -280,7 +363,9 @@ impl fmt::Display for Notice {
 }
 
 fn route(f: &mut fmt::Formatter<'_>, call: &Overdue) -> fmt::Result {
-    call.route.as_ref().map_or(Ok(()), |route| write!(f, ", route {route}"))
+    call.route
+        .as_ref()
+        .map_or(Ok(()), |route| write!(f, ", route {route}"))
 }
 
 fn frames(f: &mut fmt::Formatter<'_>, stack: Option<&str>) -> fmt::Result {
@@ -308,18 +393,29 @@ mod tests {
     #[test]
     fn each_says_what_happened_in_one_sentence() {
         let stack = "  File \"w.py\", line 3, in handle\n".to_owned();
-        let overdue = Notice::Overdue { call: call(), stack, shielded: false };
+        let overdue = Notice::Overdue {
+            call: call(),
+            stack,
+            shielded: false,
+        };
         assert_eq!(
             overdue.to_string(),
             "worker:handle did not answer within 1s; it is interrupted, after 6.0s, route /slow/{id}\n\
              Stack (most recent call last):\n  File \"w.py\", line 3, in handle"
         );
-        let lost = Notice::Lost { worker: 3, call: call(), left: Some(15) };
+        let lost = Notice::Lost {
+            worker: 3,
+            call: call(),
+            left: Some(15),
+        };
         assert_eq!(
             lost.to_string(),
             "worker 3 is lost: worker:handle has been in its call for 6.0s, route /slow/{id}; replaced, 15 replacements left"
         );
-        let held = Notice::Held { held_for: Duration::from_secs(1), calls: vec![(call(), None)] };
+        let held = Notice::Held {
+            held_for: Duration::from_secs(1),
+            calls: vec![(call(), None)],
+        };
         assert_eq!(
             held.to_string(),
             "the interpreter could not be had for 1.0s, so that no overdue handler is interrupted: code that does not give it \

@@ -74,7 +74,9 @@ impl ProcessNotice {
     /// The name of the worker; empty where it is about several.
     pub fn worker(&self) -> &str {
         match self {
-            Self::Died { worker, .. } | Self::Unready { worker, .. } | Self::Recycled { worker, .. } => worker,
+            Self::Died { worker, .. }
+            | Self::Unready { worker, .. }
+            | Self::Recycled { worker, .. } => worker,
             Self::Restless { .. } => "",
         }
     }
@@ -83,29 +85,57 @@ impl ProcessNotice {
 impl fmt::Display for ProcessNotice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Died { worker, process, how, running, said, again_in } => {
+            Self::Died {
+                worker,
+                process,
+                how,
+                running,
+                said,
+                again_in,
+            } => {
                 write!(f, "{worker} (process {process}) {how}")?;
                 if let Some(pause) = again_in {
                     write!(f, "; another one is started in {pause:.1?}")?;
                 }
-                for Running { target, route, elapsed } in running.iter().take(MOST_RUNNING) {
+                for Running {
+                    target,
+                    route,
+                    elapsed,
+                } in running.iter().take(MOST_RUNNING)
+                {
                     write!(f, "\nit was in: {target}, after {elapsed:.1?}")?;
-                    route.as_ref().map_or(Ok(()), |route| write!(f, ", route {route}"))?;
+                    route
+                        .as_ref()
+                        .map_or(Ok(()), |route| write!(f, ", route {route}"))?;
                 }
                 if let more @ 1.. = running.len().saturating_sub(MOST_RUNNING) {
                     write!(f, "\nand in {more} more")?;
                 }
                 lines(f, said)
             }
-            Self::Unready { worker, problem, again_in } => {
-                write!(f, "{worker} did not come up, and is tried again in {again_in:.1?}: {problem}")
+            Self::Unready {
+                worker,
+                problem,
+                again_in,
+            } => {
+                write!(
+                    f,
+                    "{worker} did not come up, and is tried again in {again_in:.1?}: {problem}"
+                )
             }
-            Self::Restless { deaths, replacements } => write!(
+            Self::Restless {
+                deaths,
+                replacements,
+            } => write!(
                 f,
                 "{deaths} worker processes have died within a minute, and from {replacements} on that is too many: the app is not ready until \
                  fewer have"
             ),
-            Self::Recycled { worker, process, why } => {
+            Self::Recycled {
+                worker,
+                process,
+                why,
+            } => {
                 write!(f, "{worker} (process {process}) {why}: it is replaced")
             }
         }
@@ -144,14 +174,29 @@ mod tests {
              it was in: worker:handle, after 1.5s, route /slow/{id}\n\
              it has printed last:\n  Fatal Python error: Segmentation fault"
         );
-        assert_eq!((died.target(), died.worker()), ("worker:handle", "httpy-process-2"));
+        assert_eq!(
+            (died.target(), died.worker()),
+            ("worker:handle", "httpy-process-2")
+        );
         if let ProcessNotice::Died { running, .. } = &mut died {
             *running = vec![running[0].clone(); MOST_RUNNING + 3];
         }
         let text = died.to_string();
-        assert_eq!(text.matches("\nit was in: worker:handle").count(), MOST_RUNNING);
-        assert!(text.contains("\nand in 3 more\nit has printed last:"), "{text}");
-        if let ProcessNotice::Died { running, said, again_in, .. } = &mut died {
+        assert_eq!(
+            text.matches("\nit was in: worker:handle").count(),
+            MOST_RUNNING
+        );
+        assert!(
+            text.contains("\nand in 3 more\nit has printed last:"),
+            "{text}"
+        );
+        if let ProcessNotice::Died {
+            running,
+            said,
+            again_in,
+            ..
+        } = &mut died
+        {
             (*running, *said, *again_in) = (Vec::new(), Vec::new(), None);
         }
         assert_eq!(

@@ -70,12 +70,19 @@ impl fmt::Display for StartError {
             }
             Self::Interpreter { message } => write!(f, "CPython did not start: {message}"),
             Self::Worker { message } => write!(f, "no worker process: {message}"),
-            Self::Differs { what, first, second } => {
-                write!(f, "all apps of a process share one interpreter, and its {what} is {first}: asked for {second}")
+            Self::Differs {
+                what,
+                first,
+                second,
+            } => {
+                write!(
+                    f,
+                    "all apps of a process share one interpreter, and its {what} is {first}: asked for {second}"
+                )
             }
-            Self::ShutDown => {
-                f.write_str("the interpreter was shut down, and CPython cannot be started twice in one process")
-            }
+            Self::ShutDown => f.write_str(
+                "the interpreter was shut down, and CPython cannot be started twice in one process",
+            ),
             Self::Thread(_) => f.write_str("no thread for the interpreter"),
             Self::Load(error) => error.fmt(f),
         }

@@ -37,7 +37,10 @@ pub struct TooLong {
 impl Batch {
     /// An empty one; allocates nothing.
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), open: None }
+        Self {
+            bytes: Vec::new(),
+            open: None,
+        }
     }
 
     /// Adds the message that `write` writes: one value.
@@ -48,7 +51,8 @@ impl Batch {
     pub fn add(&mut self, write: impl FnOnce(&mut Writer<'_>)) -> Result<(), TooLong> {
         let Open { start, messages } = self.open.take().unwrap_or_else(|| {
             let start = self.bytes.len();
-            self.bytes.extend_from_slice(&[0, 0, 0, 0, b'[', 0, 0, 0, 0]);
+            self.bytes
+                .extend_from_slice(&[0, 0, 0, 0, b'[', 0, 0, 0, 0]);
             Open { start, messages: 0 }
         });
         let before = self.bytes.len();
@@ -57,7 +61,8 @@ impl Batch {
         let fits = bytes <= MOST;
         let messages = if fits { messages + 1 } else { messages };
         if !fits {
-            self.bytes.truncate(if messages == 0 { start } else { before });
+            self.bytes
+                .truncate(if messages == 0 { start } else { before });
         }
         if messages > 0 {
             self.seal(start, messages);
@@ -102,7 +107,11 @@ impl Batch {
 
 impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a message of {} bytes: expected {MOST} at most", self.bytes)
+        write!(
+            f,
+            "a message of {} bytes: expected {MOST} at most",
+            self.bytes
+        )
     }
 }
 
@@ -119,7 +128,10 @@ mod tests {
         for number in 0..2 {
             batch.add(|writer| writer.int(number)).unwrap();
         }
-        assert_eq!(batch.as_bytes(), b"\x0f\0\0\0[\x02\0\0\0i\0\0\0\0i\x01\0\0\0");
+        assert_eq!(
+            batch.as_bytes(),
+            b"\x0f\0\0\0[\x02\0\0\0i\0\0\0\0i\x01\0\0\0"
+        );
         batch.clear();
         for _ in 0..2 {
             batch.add(|writer| writer.bytes(&vec![0; ENOUGH])).unwrap();
@@ -127,7 +139,10 @@ mod tests {
         let one = HEAD + 5 + ENOUGH;
         assert_eq!(batch.as_bytes().len(), 2 * one);
         for start in [0, one] {
-            assert_eq!(batch.as_bytes()[start..][..4], u32::try_from(one - 4).unwrap().to_le_bytes());
+            assert_eq!(
+                batch.as_bytes()[start..][..4],
+                u32::try_from(one - 4).unwrap().to_le_bytes()
+            );
         }
         assert!(batch.take().len() == 2 * one && batch.is_empty());
     }
@@ -146,7 +161,11 @@ mod tests {
         assert_eq!(length, HEAD + 1 + MOST);
         assert_eq!(
             batch.as_bytes()[..9],
-            [&u32::try_from(length - 4).unwrap().to_le_bytes()[..], b"[\x02\0\0\0"].concat()
+            [
+                &u32::try_from(length - 4).unwrap().to_le_bytes()[..],
+                b"[\x02\0\0\0"
+            ]
+            .concat()
         );
     }
 }

@@ -91,7 +91,9 @@ impl Lane {
     }
 
     pub(super) fn named(word: &str) -> Option<Self> {
-        [Self::Worker, Self::EventLoop].into_iter().find(|lane| lane.word() == word)
+        [Self::Worker, Self::EventLoop]
+            .into_iter()
+            .find(|lane| lane.word() == word)
     }
 }
 
@@ -128,9 +130,16 @@ impl Question<'_> {
         head(writer, word, items);
         writer.count(seq);
         match self {
-            Self::Load(target) | Self::Init(target) | Self::LoadShutdown(target) => writer.str(target),
+            Self::Load(target) | Self::Init(target) | Self::LoadShutdown(target) => {
+                writer.str(target)
+            }
             Self::ShutDown(limit) => writer.float(limit.as_secs_f64()),
-            Self::Examine | Self::Stacks | Self::Figures | Self::Round | Self::Blocked | Self::Recall => {}
+            Self::Examine
+            | Self::Stacks
+            | Self::Figures
+            | Self::Round
+            | Self::Blocked
+            | Self::Recall => {}
         }
     }
 }

@@ -18,7 +18,9 @@ pub struct Payload(Bytes);
 ///
 /// A length beyond [`FRAME_LIMIT`]: nothing that follows can be read.
 pub fn cut(arrived: &mut BytesMut) -> Result<Option<Payload>, FrameError> {
-    let Some(length) = payload_length(arrived)? else { return Ok(None) };
+    let Some(length) = payload_length(arrived)? else {
+        return Ok(None);
+    };
     if arrived.len() < HEAD + length {
         return Ok(None);
     }
@@ -37,10 +39,19 @@ pub fn missing(arrived: &[u8]) -> Result<usize, FrameError> {
 }
 
 fn payload_length(arrived: &[u8]) -> Result<Option<usize>, FrameError> {
-    let Some(length) = arrived.first_chunk().map(|head| u32::from_le_bytes(*head)) else { return Ok(None) };
-    match usize::try_from(length).ok().filter(|length| *length <= FRAME_LIMIT) {
+    let Some(length) = arrived.first_chunk().map(|head| u32::from_le_bytes(*head)) else {
+        return Ok(None);
+    };
+    match usize::try_from(length)
+        .ok()
+        .filter(|length| *length <= FRAME_LIMIT)
+    {
         Some(length) => Ok(Some(length)),
-        None => Err(FrameError::new(format!("a length of {length} bytes"), 0, "a frame of 16 MiB at most")),
+        None => Err(FrameError::new(
+            format!("a length of {length} bytes"),
+            0,
+            "a frame of 16 MiB at most",
+        )),
     }
 }
 
@@ -96,10 +107,16 @@ mod tests {
     #[test]
     fn a_length_beyond_the_limit_is_refused_before_anything_has_come() {
         let limit = u32::try_from(FRAME_LIMIT).unwrap();
-        assert!(cut(&mut BytesMut::from(&limit.to_le_bytes()[..])).unwrap().is_none());
+        assert!(
+            cut(&mut BytesMut::from(&limit.to_le_bytes()[..]))
+                .unwrap()
+                .is_none()
+        );
         for length in [limit + 1, u32::MAX] {
             let error = cut(&mut BytesMut::from(&length.to_le_bytes()[..])).unwrap_err();
-            let text = format!("found a length of {length} bytes at byte 0: expected a frame of 16 MiB at most");
+            let text = format!(
+                "found a length of {length} bytes at byte 0: expected a frame of 16 MiB at most"
+            );
             assert_eq!(error.to_string(), text);
         }
     }

@@ -90,8 +90,11 @@ impl<'a> Described<'a> {
             "str" => (Node::Str(parts.text("the text of a str")?), "str"),
             "badstr" => {
                 let code_point = parts.count("a code point")?;
-                let code_point = u32::try_from(code_point).ok().filter(|code_point| *code_point <= 0x10_ffff);
-                let code_point = code_point.ok_or_else(|| FrameError::new("a larger number", at, "a code point"))?;
+                let code_point = u32::try_from(code_point)
+                    .ok()
+                    .filter(|code_point| *code_point <= 0x10_ffff);
+                let code_point = code_point
+                    .ok_or_else(|| FrameError::new("a larger number", at, "a code point"))?;
                 let index = usize::try_from(parts.count("an index")?).unwrap_or(usize::MAX);
                 (Node::BadStr { code_point, index }, "str")
             }
@@ -109,11 +112,23 @@ impl<'a> Described<'a> {
                 let items = match parts.value("the items of a tuple")? {
                     Value::List(items) => Nodes::Items(items),
                     Value::Int(count) => Nodes::Count(usize::try_from(count).unwrap_or_default()),
-                    other => return Err(FrameError::value(&other, at, "the items of a tuple, or their number")),
+                    other => {
+                        return Err(FrameError::value(
+                            &other,
+                            at,
+                            "the items of a tuple, or their number",
+                        ));
+                    }
                 };
                 let types = match parts.value("the types of a tuple's items")? {
                     Value::Tuple(types) | Value::List(types) => types,
-                    other => return Err(FrameError::value(&other, at, "the types of a tuple's items")),
+                    other => {
+                        return Err(FrameError::value(
+                            &other,
+                            at,
+                            "the types of a tuple's items",
+                        ));
+                    }
                 };
                 (Node::Tuple { items, types }, "tuple")
             }
@@ -123,7 +138,13 @@ impl<'a> Described<'a> {
             "async_iterator" => (Node::AsyncIterator, "async_iterator"),
             "coroutine" => (Node::Coroutine, "coroutine"),
             "other" => (Node::Other, ""),
-            other => return Err(FrameError::new(format!("{other:?}"), at, "one of the words for described values")),
+            other => {
+                return Err(FrameError::new(
+                    format!("{other:?}"),
+                    at,
+                    "one of the words for described values",
+                ));
+            }
         };
         let type_name = if parts.left() > 0 || name.is_empty() {
             parts.text("the name of a type")?
@@ -131,7 +152,12 @@ impl<'a> Described<'a> {
             Text::new(name.as_bytes())
         };
         parts.end()?;
-        Ok(Self { node, type_name, frame, ahead })
+        Ok(Self {
+            node,
+            type_name,
+            frame,
+            ahead,
+        })
     }
 
     fn inner(&self, value: &Value<'a>) -> Result<Self, FrameError> {
@@ -147,15 +173,26 @@ impl View for Described<'_> {
     type Error = FrameError;
 
     fn triple(&self) -> Result<Triple<Self>, FrameError> {
-        let Node::Tuple { items, .. } = &self.node else { return Ok(Triple::NoTuple) };
+        let Node::Tuple { items, .. } = &self.node else {
+            return Ok(Triple::NoTuple);
+        };
         let items = match items {
             Nodes::Items(items) if items.len() == 3 => *items,
             Nodes::Items(items) => return Ok(Triple::Other(items.len())),
-            Nodes::Count(3) => return Err(Self::error("the number of three items", "three described values")),
+            Nodes::Count(3) => {
+                return Err(Self::error(
+                    "the number of three items",
+                    "three described values",
+                ));
+            }
             Nodes::Count(count) => return Ok(Triple::Other(*count)),
         };
         let mut items = items.map(|item| self.inner(&item));
-        let mut next = || items.next().unwrap_or_else(|| Err(Self::error("two items", "three described values")));
+        let mut next = || {
+            items
+                .next()
+                .unwrap_or_else(|| Err(Self::error("two items", "three described values")))
+        };
         Ok(Triple::Three(next()?, next()?, next()?))
     }
 
@@ -169,7 +206,9 @@ impl View for Described<'_> {
     }
 
     fn type_names(&self) -> Vec<String> {
-        let Node::Tuple { types, .. } = &self.node else { return Vec::new() };
+        let Node::Tuple { types, .. } = &self.node else {
+            return Vec::new();
+        };
         let name = |value| match value {
             Value::Text(text) => text.to_string_lossy().into_owned(),
             _ => "<unnamed type>".to_owned(),
@@ -207,11 +246,18 @@ impl View for Described<'_> {
         Ok(matches!(self.node, Node::AsyncIterator))
     }
 
-    fn pairs(&self) -> Result<Option<impl Iterator<Item = Result<(Self, Self), FrameError>>>, FrameError> {
-        let (Node::Dict(entries), this) = (self.node, *self) else { return Ok(None) };
+    fn pairs(
+        &self,
+    ) -> Result<Option<impl Iterator<Item = Result<(Self, Self), FrameError>>>, FrameError> {
+        let (Node::Dict(entries), this) = (self.node, *self) else {
+            return Ok(None);
+        };
         Ok(Some(entries.map(move |entry| {
             let mut parts = Parts::of(&entry, 0, "a described key and its value")?;
-            let (key, value) = (parts.value("a described key")?, parts.value("a described value")?);
+            let (key, value) = (
+                parts.value("a described key")?,
+                parts.value("a described value")?,
+            );
             parts.end()?;
             Ok((this.inner(&key)?, this.inner(&value)?))
         })))
@@ -219,8 +265,14 @@ impl View for Described<'_> {
 
     fn items(&self) -> Result<Option<impl Iterator<Item = Result<Self, FrameError>>>, FrameError> {
         let items = match self.node {
-            Node::List(items) | Node::Tuple { items: Nodes::Items(items), .. } => items,
-            Node::Tuple { .. } => return Err(Self::error("the number of items", "the items of a tuple")),
+            Node::List(items)
+            | Node::Tuple {
+                items: Nodes::Items(items),
+                ..
+            } => items,
+            Node::Tuple { .. } => {
+                return Err(Self::error("the number of items", "the items of a tuple"));
+            }
             _ => return Ok(None),
         };
         let this = *self;
@@ -231,7 +283,9 @@ impl View for Described<'_> {
         &self,
         take: impl FnOnce(&[u8]) -> Result<R, Refusal<FrameError>>,
     ) -> Result<Option<R>, Refusal<FrameError>> {
-        let Node::Str(text) = self.node else { return Ok(None) };
+        let Node::Str(text) = self.node else {
+            return Ok(None);
+        };
         take(well_formed(text).map_err(Refusal::Unread)?).map(Some)
     }
 

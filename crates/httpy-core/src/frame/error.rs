@@ -19,7 +19,11 @@ impl FrameError {
     /// `found` at the byte `at` of a payload, where something else was `expected`.
     #[cold]
     pub fn new(found: impl Into<String>, at: usize, expected: &'static str) -> Self {
-        Self { found: found.into(), at, expected }
+        Self {
+            found: found.into(),
+            at,
+            expected,
+        }
     }
 
     /// `value`, where something else was `expected`.
@@ -31,7 +35,11 @@ impl FrameError {
 
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "found {} at byte {}: expected {}", self.found, self.at, self.expected)
+        write!(
+            f,
+            "found {} at byte {}: expected {}",
+            self.found, self.at, self.expected
+        )
     }
 }
 

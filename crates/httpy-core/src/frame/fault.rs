@@ -11,8 +11,14 @@ use crate::{Exception, Frame, Link, Relation, UploadFault};
 /// When `parts` are something else.
 pub fn exception(mut parts: Parts<'_>) -> Result<Exception, FrameError> {
     let mut text = |expected| parts.str(expected).map(str::to_owned);
-    let (type_name, message) = (text("an exception's type")?, text("an exception's message")?);
-    let (traceback, place) = (text("an exception's traceback")?, text("an exception's place")?);
+    let (type_name, message) = (
+        text("an exception's type")?,
+        text("an exception's message")?,
+    );
+    let (traceback, place) = (
+        text("an exception's traceback")?,
+        text("an exception's place")?,
+    );
     let mut links = parts.items("an exception's chain")?;
     parts.end()?;
     let exception = Exception::new(type_name, message, traceback, place);
@@ -58,7 +64,9 @@ fn frame(mut parts: Parts<'_>) -> Result<Frame, FrameError> {
 }
 
 fn line_number(parts: &mut Parts<'_>) -> Result<u32, FrameError> {
-    parts.count("a line's number").map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+    parts
+        .count("a line's number")
+        .map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 /// Why a request's body broke off: the status, and the words.
@@ -68,8 +76,11 @@ fn line_number(parts: &mut Parts<'_>) -> Result<u32, FrameError> {
 /// When `parts` are something else.
 pub fn upload_fault(mut parts: Parts<'_>) -> Result<UploadFault, FrameError> {
     let (at, status) = (parts.at(), parts.count("a status")?);
-    let status = u16::try_from(status).ok().filter(|status| (400..600).contains(status));
-    let status = status.ok_or_else(|| FrameError::new("another number", at, "a status from 400 to 599"))?;
+    let status = u16::try_from(status)
+        .ok()
+        .filter(|status| (400..600).contains(status));
+    let status =
+        status.ok_or_else(|| FrameError::new("another number", at, "a status from 400 to 599"))?;
     let text = parts.str("why a body broke off")?.to_owned();
     parts.end()?;
     Ok(UploadFault { status, text })

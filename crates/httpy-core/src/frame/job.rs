@@ -136,7 +136,11 @@ fn few(writer: &mut Writer<'_>, fields: &Fields) {
         writer.text(name);
         let list = writer.open_list();
         let mut count = 0;
-        for (_, value) in fields.iter().skip(index).filter(|(other, _)| *other == name) {
+        for (_, value) in fields
+            .iter()
+            .skip(index)
+            .filter(|(other, _)| *other == name)
+        {
             writer.text(value);
             count += 1;
         }
@@ -148,10 +152,14 @@ fn few(writer: &mut Writer<'_>, fields: &Fields) {
 fn many(writer: &mut Writer<'_>, fields: &Fields) {
     let mut sorted: Vec<_> = fields.iter().enumerate().collect();
     sorted.sort_by_key(|(index, (name, _))| (*name, *index));
-    let mut groups: Vec<_> = sorted.chunk_by(|(_, (one, _)), (_, (other, _))| one == other).collect();
+    let mut groups: Vec<_> = sorted
+        .chunk_by(|(_, (one, _)), (_, (other, _))| one == other)
+        .collect();
     groups.sort_by_key(|group| group.first().map(|(index, _)| *index));
     for group in groups {
-        let Some((_, (name, _))) = group.first() else { continue };
+        let Some((_, (name, _))) = group.first() else {
+            continue;
+        };
         writer.text(name);
         let list = writer.open_list();
         for (_, (_, value)) in group {

@@ -88,7 +88,10 @@ pub struct Head<'a> {
 
 #[derive(Clone, Copy, Debug)]
 enum HeadForm<'a> {
-    Plain { status: Value<'a>, headers: Value<'a> },
+    Plain {
+        status: Value<'a>,
+        headers: Value<'a>,
+    },
     Described(Value<'a>),
 }
 
@@ -111,7 +114,11 @@ impl<'a> Messages<'a> {
         if left == 0 {
             cursor.end()?;
         }
-        Ok(Self { frame, cursor: Some(cursor), left })
+        Ok(Self {
+            frame,
+            cursor: Some(cursor),
+            left,
+        })
     }
 
     /// The next message as it stands there, and where; none at the end.
@@ -134,7 +141,9 @@ impl<'a> Iterator for Messages<'a> {
     type Item = Result<Message<'a>, FrameError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let message = self.next_value()?.and_then(|(value, at)| Message::read(self.frame, &value, at));
+        let message = self
+            .next_value()?
+            .and_then(|(value, at)| Message::read(self.frame, &value, at));
         if message.is_err() {
             self.cursor = None;
         }
@@ -151,23 +160,52 @@ impl<'a> Message<'a> {
             Value::Text(word) => word,
             Value::Bytes(bytes) if bytes.len() <= PART => {
                 parts.end()?;
-                return Ok(Self { id, kind: Kind::Part(share(frame, bytes)), times: None });
+                return Ok(Self {
+                    id,
+                    kind: Kind::Part(share(frame, bytes)),
+                    times: None,
+                });
             }
-            other => return Err(FrameError::value(&other, at, "what is said of a job, or 64 KiB of a body at most")),
+            other => {
+                return Err(FrameError::value(
+                    &other,
+                    at,
+                    "what is said of a job, or 64 KiB of a body at most",
+                ));
+            }
         };
         let kind = match word.as_bytes() {
-            b"r" => Kind::Reply(Reply { frame, form: Form::Plain(parts.value("a result")?) }),
-            b"d" => Kind::Reply(Reply { frame, form: Form::Described(parts.value("a described result")?) }),
-            b"p" => Kind::Reply(Reply { frame, form: Form::parts(parts.parts("the rest of a result")?)? }),
+            b"r" => Kind::Reply(Reply {
+                frame,
+                form: Form::Plain(parts.value("a result")?),
+            }),
+            b"d" => Kind::Reply(Reply {
+                frame,
+                form: Form::Described(parts.value("a described result")?),
+            }),
+            b"p" => Kind::Reply(Reply {
+                frame,
+                form: Form::parts(parts.parts("the rest of a result")?)?,
+            }),
             b"s" => Kind::Head(Head::plain(frame, parts.parts("the head of a result")?)?),
             b"sd" => Kind::Head(Head::described(frame, &mut parts)?),
             b"end" => Kind::End(Ending::read(frame, &mut parts)?),
             b"e" => Kind::Raised(exception(parts.parts("an exception")?)?),
             b"u" => Kind::Upload(upload_fault(parts.parts("why a body broke off")?)?),
             b"x" => Kind::NotRun,
-            _ => return Err(FrameError::value(&Value::Text(word), at, "one of r d p s sd end e u x")),
+            _ => {
+                return Err(FrameError::value(
+                    &Value::Text(word),
+                    at,
+                    "one of r d p s sd end e u x",
+                ));
+            }
         };
-        let times = if parts.left() == 0 { None } else { Some(Times::read(&mut parts)?) };
+        let times = if parts.left() == 0 {
+            None
+        } else {
+            Some(Times::read(&mut parts)?)
+        };
         parts.end()?;
         Ok(Self { id, kind, times })
     }
@@ -176,7 +214,11 @@ impl<'a> Message<'a> {
 impl Times {
     fn read(parts: &mut Parts<'_>) -> Result<Self, FrameError> {
         let mut next = || parts.seconds("seconds");
-        Ok(Self { called: next()?, returned: next()?, converted: next()? })
+        Ok(Self {
+            called: next()?,
+            returned: next()?,
+            converted: next()?,
+        })
     }
 }
 
@@ -190,7 +232,11 @@ impl<'a> Form<'a> {
         };
         let headers = parts.value("headers")?;
         parts.end()?;
-        Ok(Self::Parts { status, is_text, headers })
+        Ok(Self::Parts {
+            status,
+            is_text,
+            headers,
+        })
     }
 }
 
@@ -206,9 +252,19 @@ impl Reply<'_> {
         match self.form {
             Form::Plain(value) => whole(&Plain::new(value, frame), on_loop),
             Form::Described(value) => whole(&Described::new(&value, frame, ahead)?, on_loop),
-            Form::Parts { status, is_text, headers } => {
-                let body = Plain::Ahead { bytes: ahead, is_text };
-                whole(&Plain::Reply(&[Plain::new(status, frame), body, Plain::new(headers, frame)]), on_loop)
+            Form::Parts {
+                status,
+                is_text,
+                headers,
+            } => {
+                let body = Plain::Ahead {
+                    bytes: ahead,
+                    is_text,
+                };
+                whole(
+                    &Plain::Reply(&[Plain::new(status, frame), body, Plain::new(headers, frame)]),
+                    on_loop,
+                )
             }
         }
     }
@@ -216,15 +272,26 @@ impl Reply<'_> {
 
 impl<'a> Head<'a> {
     fn plain(frame: &'a Bytes, mut parts: Parts<'a>) -> Result<Self, FrameError> {
-        let form = HeadForm::Plain { status: parts.value("a status")?, headers: parts.value("headers")? };
+        let form = HeadForm::Plain {
+            status: parts.value("a status")?,
+            headers: parts.value("headers")?,
+        };
         let heartbeat = heartbeat(&mut parts)?;
         parts.end()?;
-        Ok(Self { frame, form, heartbeat })
+        Ok(Self {
+            frame,
+            form,
+            heartbeat,
+        })
     }
 
     fn described(frame: &'a Bytes, parts: &mut Parts<'a>) -> Result<Self, FrameError> {
         let form = HeadForm::Described(parts.value("a described result")?);
-        Ok(Self { frame, form, heartbeat: heartbeat(parts)? })
+        Ok(Self {
+            frame,
+            form,
+            heartbeat: heartbeat(parts)?,
+        })
     }
 
     /// What is sent when no chunk comes, where the body asks for that.
@@ -242,10 +309,16 @@ impl<'a> Head<'a> {
         let frame = self.frame;
         match self.form {
             HeadForm::Plain { status, headers } => {
-                let items = [Plain::new(status, frame), Plain::Iterator, Plain::new(headers, frame)];
+                let items = [
+                    Plain::new(status, frame),
+                    Plain::Iterator,
+                    Plain::new(headers, frame),
+                ];
                 streamed(&Plain::Reply(&items), on_loop)
             }
-            HeadForm::Described(value) => streamed(&Described::new(&value, frame, &Bytes::new())?, on_loop),
+            HeadForm::Described(value) => {
+                streamed(&Described::new(&value, frame, &Bytes::new())?, on_loop)
+            }
         }
     }
 }
@@ -256,7 +329,10 @@ impl Ending {
             None => None,
             Some(fault) => Some(read_fault(frame, fault)?),
         };
-        let closing = parts.optional("what a body raised in the end")?.map(exception).transpose()?;
+        let closing = parts
+            .optional("what a body raised in the end")?
+            .map(exception)
+            .transpose()?;
         Ok(Self { fault, closing })
     }
 }
@@ -267,15 +343,30 @@ fn read_fault(frame: &Bytes, mut parts: Parts<'_>) -> Result<Fault, FrameError> 
         "e" => Fault::Raised(exception(parts.parts("an exception")?)?),
         "u" => Fault::Upload(upload_fault(parts.parts("why a body broke off")?)?),
         "c" => {
-            let (chunk, number) = (parts.value("a described chunk")?, parts.count("the number of a chunk")?);
+            let (chunk, number) = (
+                parts.value("a described chunk")?,
+                parts.count("the number of a chunk")?,
+            );
             match read_chunk(&Described::new(&chunk, frame, &Bytes::new())?, number) {
                 Err(Refusal::Contract(failure)) => Fault::Contract(failure),
                 Err(Refusal::Unread(error)) => return Err(error),
-                Ok(_) => return Err(FrameError::new("a chunk", at, "one that the contract does not allow")),
+                Ok(_) => {
+                    return Err(FrameError::new(
+                        "a chunk",
+                        at,
+                        "one that the contract does not allow",
+                    ));
+                }
             }
         }
         "interrupted" => Fault::Interrupted,
-        other => return Err(FrameError::new(format!("{other:?}"), at, "one of e u c interrupted")),
+        other => {
+            return Err(FrameError::new(
+                format!("{other:?}"),
+                at,
+                "one of e u c interrupted",
+            ));
+        }
     };
     parts.end()?;
     Ok(fault)
@@ -284,7 +375,11 @@ fn read_fault(frame: &Bytes, mut parts: Parts<'_>) -> Result<Fault, FrameError> 
 fn whole<V: View<Error = FrameError>>(result: &V, on_loop: bool) -> Read {
     match read(result, on_loop) {
         Ok(read) if read.iterator.is_none() => Ok(Ok(read.returned)),
-        Ok(_) => Err(FrameError::new("an iterator", 0, "a reply with all of its body")),
+        Ok(_) => Err(FrameError::new(
+            "an iterator",
+            0,
+            "a reply with all of its body",
+        )),
         Err(Refusal::Contract(failure)) => Ok(Err(failure)),
         Err(Refusal::Unread(error)) => Err(error),
     }
@@ -293,7 +388,11 @@ fn whole<V: View<Error = FrameError>>(result: &V, on_loop: bool) -> Read {
 fn streamed<V: View<Error = FrameError>>(result: &V, on_loop: bool) -> Read {
     match read(result, on_loop) {
         Ok(read) if read.iterator.is_some() => Ok(Ok(read.returned)),
-        Ok(_) => Err(FrameError::new("a reply with all of its body", 0, "one with an iterator")),
+        Ok(_) => Err(FrameError::new(
+            "a reply with all of its body",
+            0,
+            "one with an iterator",
+        )),
         Err(Refusal::Contract(failure)) => Ok(Err(failure)),
         Err(Refusal::Unread(error)) => Err(error),
     }

@@ -89,10 +89,15 @@ impl Payload {
     /// # Errors
     ///
     /// What is no list of values, or is not all of the payload.
-    pub fn notifications(&self) -> Result<impl Iterator<Item = Result<Notification<'_>, FrameError>>, FrameError> {
+    pub fn notifications(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Notification<'_>, FrameError>>, FrameError> {
         let mut messages: Option<Messages<'_>> = Some(self.messages()?);
         Ok(std::iter::from_fn(move || {
-            let read = messages.as_mut()?.next_value()?.and_then(|(value, at)| Notification::read(&value, at));
+            let read = messages
+                .as_mut()?
+                .next_value()?
+                .and_then(|(value, at)| Notification::read(&value, at));
             if read.is_err() {
                 messages = None;
             }
@@ -108,21 +113,36 @@ impl<'a> Notification<'a> {
         let notification = match parts.str("what is said")? {
             "hello" => Self::Hello(Facts::read(&mut parts)?),
             "ready" => Self::Ready,
-            "ok" => Self::Ok { seq: parts.count("a number")?, value: parts.value("an answer")? },
+            "ok" => Self::Ok {
+                seq: parts.count("a number")?,
+                value: parts.value("an answer")?,
+            },
             "error" => Self::Error {
                 seq: parts.count("a number")?,
                 kind: parts.str("a kind of error")?.to_owned(),
                 message: parts.str("an error's message")?.to_owned(),
-                exception: parts.optional("an exception, or None")?.map(exception).transpose()?,
+                exception: parts
+                    .optional("an exception, or None")?
+                    .map(exception)
+                    .transpose()?,
             },
             "log" => Self::Log(Box::new(LogRecord::read(&mut parts)?)),
             "read" => {
-                let (lane, id) = job(&mut parts)?.ok_or_else(|| FrameError::new("None", at, "a job"))?;
-                Self::Read { lane, id, bytes: parts.count("a number of bytes")? }
+                let (lane, id) =
+                    job(&mut parts)?.ok_or_else(|| FrameError::new("None", at, "a job"))?;
+                Self::Read {
+                    lane,
+                    id,
+                    bytes: parts.count("a number of bytes")?,
+                }
             }
             other => {
                 let found = format!("{:?}", other.chars().take(32).collect::<String>());
-                return Err(FrameError::new(found, at, "one of hello ready ok error log read"));
+                return Err(FrameError::new(
+                    found,
+                    at,
+                    "one of hello ready ok error log read",
+                ));
             }
         };
         parts.end()?;
@@ -140,13 +160,18 @@ impl Facts {
         };
         let find = |name: &str| {
             facts.clone().find_map(|(key, value)| {
-                matches!(key, Value::Text(key) if key.as_bytes() == name.as_bytes()).then_some(value)
+                matches!(key, Value::Text(key) if key.as_bytes() == name.as_bytes())
+                    .then_some(value)
             })
         };
         let text = |name, expected| match find(name) {
             // Paths need not be text.
             Some(Value::Text(text)) => Ok(text.to_string_lossy().into_owned()),
-            other => Err(FrameError::value(&other.unwrap_or(Value::None), at, expected)),
+            other => Err(FrameError::value(
+                &other.unwrap_or(Value::None),
+                at,
+                expected,
+            )),
         };
         let pid = match find("pid") {
             Some(Value::Int(pid)) => u32::try_from(pid).ok().filter(|pid| *pid > 0),
@@ -154,13 +179,18 @@ impl Facts {
         };
         Ok(Self {
             protocol,
-            pid: pid.ok_or_else(|| FrameError::new("no pid", at, "facts with the process's pid"))?,
+            pid: pid
+                .ok_or_else(|| FrameError::new("no pid", at, "facts with the process's pid"))?,
             version: text("version", "facts with Python's version")?,
             implementation: text("implementation", "facts with Python's implementation")?,
             gil: match find("gil") {
                 Some(Value::Bool(gil)) => gil,
                 other => {
-                    return Err(FrameError::value(&other.unwrap_or(Value::None), at, "facts that tell of the GIL"));
+                    return Err(FrameError::value(
+                        &other.unwrap_or(Value::None),
+                        at,
+                        "facts that tell of the GIL",
+                    ));
                 }
             },
             executable: text("executable", "facts with Python's executable")?,
@@ -183,11 +213,17 @@ impl LogRecord {
         };
         let record = Record {
             level,
-            python_level: parts.optional_str("a level's name, or None")?.map(str::to_owned),
+            python_level: parts
+                .optional_str("a level's name, or None")?
+                .map(str::to_owned),
             logger: parts.str("a logger's name")?.to_owned(),
             message: parts.str("what was logged")?.to_owned(),
-            extra: parts.optional_str("fields as JSON, or None")?.map(str::to_owned),
-            exception: parts.optional_str("a traceback, or None")?.map(str::to_owned),
+            extra: parts
+                .optional_str("fields as JSON, or None")?
+                .map(str::to_owned),
+            exception: parts
+                .optional_str("a traceback, or None")?
+                .map(str::to_owned),
             stack: parts.optional_str("a stack, or None")?.map(str::to_owned),
             place: parts.str("where it was logged")?.to_owned(),
         };
@@ -206,7 +242,8 @@ impl Loaded {
         let index = usize::try_from(parts.count("a handler's number")?).unwrap_or(usize::MAX);
         let at = parts.at();
         let wants = Wants::named(parts.str("how a handler wants its body")?);
-        let wants = wants.ok_or_else(|| FrameError::new("another word", at, "one of text bytes stream"))?;
+        let wants =
+            wants.ok_or_else(|| FrameError::new("another word", at, "one of text bytes stream"))?;
         let lane = Lane::of(parts.bool("whether a handler is async")?);
         let loaded = Self { index, wants, lane };
         parts.end()?;
@@ -278,6 +315,7 @@ fn job(parts: &mut Parts<'_>) -> Result<Option<(Lane, u64)>, FrameError> {
             other => Err(FrameError::value(&other, at, "None, as there is no lane")),
         };
     };
-    let lane = Lane::named(lane).ok_or_else(|| FrameError::new("another word", at, "sync or async"))?;
+    let lane =
+        Lane::named(lane).ok_or_else(|| FrameError::new("another word", at, "sync or async"))?;
     Ok(Some((lane, parts.count("the id of a job")?)))
 }

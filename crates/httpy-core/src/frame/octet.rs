@@ -10,7 +10,11 @@ use crate::view::{Latin1, Octets};
 
 /// A body that came in parts, as what it was.
 pub(super) fn joined(bytes: &Bytes, is_text: bool) -> Octets {
-    if is_text { Octets::Text(bytes.clone()) } else { Octets::Binary(bytes.clone()) }
+    if is_text {
+        Octets::Text(bytes.clone())
+    } else {
+        Octets::Binary(bytes.clone())
+    }
 }
 
 /// A `str` in UTF-8, surrogates that stand for bytes turned back into them.
@@ -24,7 +28,10 @@ pub(super) fn encoded(text: Text<'_>, frame: &Bytes) -> Result<Octets, FrameErro
 }
 
 /// Gives `take` a `str` in latin-1.
-pub(super) fn latin1<R>(text: Text<'_>, take: impl FnOnce(&[u8]) -> R) -> Result<Latin1<R>, FrameError> {
+pub(super) fn latin1<R>(
+    text: Text<'_>,
+    take: impl FnOnce(&[u8]) -> R,
+) -> Result<Latin1<R>, FrameError> {
     match text.latin1() {
         Ok(bytes) => Ok(Latin1::Text(take(&bytes))),
         Err(Unencodable::At { code_point, index }) => Ok(Latin1::Unencodable(code_point, index)),
@@ -34,7 +41,11 @@ pub(super) fn latin1<R>(text: Text<'_>, take: impl FnOnce(&[u8]) -> R) -> Result
 
 /// The UTF-8 of a `str`, surrogates as if they were characters.
 pub(super) fn well_formed(text: Text<'_>) -> Result<&[u8], FrameError> {
-    if text.is_well_formed() { Ok(text.as_bytes()) } else { Err(malformed()) }
+    if text.is_well_formed() {
+        Ok(text.as_bytes())
+    } else {
+        Err(malformed())
+    }
 }
 
 #[cold]
@@ -51,7 +62,9 @@ const WASTE: usize = 64;
 /// Bytes that outlive the `frame` in which they lie: a share of it, unless they are small, for themselves or beside it.
 pub(super) fn share(frame: &Bytes, bytes: &[u8]) -> Bytes {
     let start = (bytes.as_ptr() as usize).wrapping_sub(frame.as_ptr() as usize);
-    let end = start.checked_add(bytes.len()).filter(|end| *end <= frame.len());
+    let end = start
+        .checked_add(bytes.len())
+        .filter(|end| *end <= frame.len());
     match end.filter(|_| bytes.len() >= SMALL && bytes.len().saturating_mul(WASTE) >= frame.len()) {
         Some(end) => frame.slice(start..end),
         None => Bytes::copy_from_slice(bytes),

@@ -52,7 +52,9 @@ impl<'a> Parts<'a> {
     /// When there is none.
     pub fn value(&mut self, expected: &'static str) -> Result<Value<'a>, FrameError> {
         let at = self.at();
-        self.items.next().ok_or_else(|| FrameError::new("the end of a tuple", at, expected))
+        self.items
+            .next()
+            .ok_or_else(|| FrameError::new("the end of a tuple", at, expected))
     }
 
     /// The next one, a `str`.
@@ -75,7 +77,8 @@ impl<'a> Parts<'a> {
     pub fn str(&mut self, expected: &'static str) -> Result<&'a str, FrameError> {
         let at = self.at();
         let text = self.text(expected)?;
-        text.to_str().ok_or_else(|| FrameError::new("text with surrogates", at, expected))
+        text.to_str()
+            .ok_or_else(|| FrameError::new("text with surrogates", at, expected))
     }
 
     /// The next one, a `str` without surrogates or `None`.
@@ -99,7 +102,11 @@ impl<'a> Parts<'a> {
     /// When it is none, or there is none.
     pub fn count(&mut self, expected: &'static str) -> Result<u64, FrameError> {
         let (value, at) = self.next_with_place(expected)?;
-        let count = if let Value::Int(count) = value { u64::try_from(count).ok() } else { None };
+        let count = if let Value::Int(count) = value {
+            u64::try_from(count).ok()
+        } else {
+            None
+        };
         count.ok_or_else(|| FrameError::value(&value, at, expected))
     }
 
@@ -144,7 +151,11 @@ impl<'a> Parts<'a> {
     /// When it is something else, negative or more than a [`Duration`] holds, or there is none.
     pub fn seconds(&mut self, expected: &'static str) -> Result<Duration, FrameError> {
         let (value, at) = self.next_with_place(expected)?;
-        let seconds = if let Value::Float(seconds) = value { Duration::try_from_secs_f64(seconds).ok() } else { None };
+        let seconds = if let Value::Float(seconds) = value {
+            Duration::try_from_secs_f64(seconds).ok()
+        } else {
+            None
+        };
         seconds.ok_or_else(|| FrameError::value(&value, at, expected))
     }
 
@@ -168,11 +179,18 @@ impl<'a> Parts<'a> {
     pub fn end(&self) -> Result<(), FrameError> {
         match self.left() {
             0 => Ok(()),
-            left => Err(FrameError::new(format!("{left} more items"), self.at(), "the end of a tuple")),
+            left => Err(FrameError::new(
+                format!("{left} more items"),
+                self.at(),
+                "the end of a tuple",
+            )),
         }
     }
 
-    fn next_with_place(&mut self, expected: &'static str) -> Result<(Value<'a>, usize), FrameError> {
+    fn next_with_place(
+        &mut self,
+        expected: &'static str,
+    ) -> Result<(Value<'a>, usize), FrameError> {
         let at = self.at();
         Ok((self.value(expected)?, at))
     }

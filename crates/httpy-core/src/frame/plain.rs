@@ -42,10 +42,15 @@ impl View for Plain<'_> {
     fn triple(&self) -> Result<Triple<Self>, FrameError> {
         Ok(match self {
             Self::Reply([status, body, headers]) => Triple::Three(*status, *body, *headers),
-            Self::Value { value: Value::Tuple(items), frame } => {
+            Self::Value {
+                value: Value::Tuple(items),
+                frame,
+            } => {
                 let mut each = items.map(|value| Self::new(value, frame));
                 match (items.len(), each.next(), each.next(), each.next()) {
-                    (3, Some(status), Some(body), Some(headers)) => Triple::Three(status, body, headers),
+                    (3, Some(status), Some(body), Some(headers)) => {
+                        Triple::Three(status, body, headers)
+                    }
                     (count, ..) => Triple::Other(count),
                 }
             }
@@ -76,32 +81,54 @@ impl View for Plain<'_> {
     fn type_names(&self) -> Vec<String> {
         match self {
             Self::Reply(items) => items.iter().map(View::type_name).collect(),
-            Self::Value { value: Value::Tuple(items), .. } => {
-                items.take(8).map(|value| value.type_name().to_owned()).collect()
-            }
+            Self::Value {
+                value: Value::Tuple(items),
+                ..
+            } => items
+                .take(8)
+                .map(|value| value.type_name().to_owned())
+                .collect(),
             _ => Vec::new(),
         }
     }
 
     fn integer(&self) -> Result<Integer, FrameError> {
         Ok(match self {
-            Self::Value { value: Value::Int(number), .. } => Integer::Number(*number),
-            Self::Value { value: Value::BigInt, .. } => Integer::Beyond,
+            Self::Value {
+                value: Value::Int(number),
+                ..
+            } => Integer::Number(*number),
+            Self::Value {
+                value: Value::BigInt,
+                ..
+            } => Integer::Beyond,
             _ => Integer::NoInt,
         })
     }
 
     fn octets(&self) -> Result<Octets, FrameError> {
         match self {
-            Self::Value { value: Value::Text(text), frame } => encoded(*text, frame),
-            Self::Value { value: Value::Bytes(bytes), frame } => Ok(Octets::Binary(share(frame, bytes))),
+            Self::Value {
+                value: Value::Text(text),
+                frame,
+            } => encoded(*text, frame),
+            Self::Value {
+                value: Value::Bytes(bytes),
+                frame,
+            } => Ok(Octets::Binary(share(frame, bytes))),
             Self::Ahead { bytes, is_text } => Ok(joined(bytes, *is_text)),
             _ => Ok(Octets::NoBytes),
         }
     }
 
     fn is_none(&self) -> bool {
-        matches!(self, Self::Value { value: Value::None, .. })
+        matches!(
+            self,
+            Self::Value {
+                value: Value::None,
+                ..
+            }
+        )
     }
 
     fn is_iterator(&self) -> Result<bool, FrameError> {
@@ -112,13 +139,29 @@ impl View for Plain<'_> {
         Ok(false)
     }
 
-    fn pairs(&self) -> Result<Option<impl Iterator<Item = Result<(Self, Self), FrameError>>>, FrameError> {
-        let Self::Value { value: Value::Dict(pairs), frame } = *self else { return Ok(None) };
-        Ok(Some(pairs.map(move |(key, value)| Ok((Self::new(key, frame), Self::new(value, frame))))))
+    fn pairs(
+        &self,
+    ) -> Result<Option<impl Iterator<Item = Result<(Self, Self), FrameError>>>, FrameError> {
+        let Self::Value {
+            value: Value::Dict(pairs),
+            frame,
+        } = *self
+        else {
+            return Ok(None);
+        };
+        Ok(Some(pairs.map(move |(key, value)| {
+            Ok((Self::new(key, frame), Self::new(value, frame)))
+        })))
     }
 
     fn items(&self) -> Result<Option<impl Iterator<Item = Result<Self, FrameError>>>, FrameError> {
-        let Self::Value { value: Value::Tuple(items) | Value::List(items), frame } = *self else { return Ok(None) };
+        let Self::Value {
+            value: Value::Tuple(items) | Value::List(items),
+            frame,
+        } = *self
+        else {
+            return Ok(None);
+        };
         Ok(Some(items.map(move |value| Ok(Self::new(value, frame)))))
     }
 
@@ -126,12 +169,24 @@ impl View for Plain<'_> {
         &self,
         take: impl FnOnce(&[u8]) -> Result<R, Refusal<FrameError>>,
     ) -> Result<Option<R>, Refusal<FrameError>> {
-        let Self::Value { value: Value::Text(text), .. } = self else { return Ok(None) };
+        let Self::Value {
+            value: Value::Text(text),
+            ..
+        } = self
+        else {
+            return Ok(None);
+        };
         take(well_formed(*text).map_err(Refusal::Unread)?).map(Some)
     }
 
     fn with_latin1<R>(&self, take: impl FnOnce(&[u8]) -> R) -> Result<Latin1<R>, FrameError> {
-        let Self::Value { value: Value::Text(text), .. } = self else { return Ok(Latin1::NoStr) };
+        let Self::Value {
+            value: Value::Text(text),
+            ..
+        } = self
+        else {
+            return Ok(Latin1::NoStr);
+        };
         latin1(*text, take)
     }
 }

@@ -77,7 +77,9 @@ impl<'a> Text<'a> {
         }
         let mut bytes = Vec::with_capacity(self.0.len());
         self.characters(|Character { code_point, .. }, _| {
-            u8::try_from(code_point).map(|byte| bytes.push(byte)).is_ok()
+            u8::try_from(code_point)
+                .map(|byte| bytes.push(byte))
+                .is_ok()
         })?;
         Ok(Cow::Owned(bytes))
     }
@@ -88,13 +90,19 @@ impl<'a> Text<'a> {
     }
 
     /// Walks over all characters while `take` takes them; it also sees the bytes that begin with each.
-    fn characters(&self, mut take: impl FnMut(Character, &[u8]) -> bool) -> Result<(), Unencodable> {
+    fn characters(
+        &self,
+        mut take: impl FnMut(Character, &[u8]) -> bool,
+    ) -> Result<(), Unencodable> {
         let (mut rest, mut index, mut refused) = (self.0, 0, None);
         while !rest.is_empty() {
             let character = first(rest).ok_or(Unencodable::Malformed)?;
             // What is no text at all counts first, wherever it stands.
             if refused.is_none() && !take(character, rest) {
-                refused = Some(Unencodable::At { code_point: character.code_point, index });
+                refused = Some(Unencodable::At {
+                    code_point: character.code_point,
+                    index,
+                });
             }
             rest = &rest[character.length..];
             index += 1;
@@ -105,13 +113,22 @@ impl<'a> Text<'a> {
 
 /// The character at the start of `bytes`.
 fn first(bytes: &[u8]) -> Option<Character> {
-    let next = |index: usize| bytes.get(index).filter(|byte| **byte & 0xc0 == 0x80).map(|byte| u32::from(byte & 0x3f));
+    let next = |index: usize| {
+        bytes
+            .get(index)
+            .filter(|byte| **byte & 0xc0 == 0x80)
+            .map(|byte| u32::from(byte & 0x3f))
+    };
     let lead = u32::from(*bytes.first()?);
     let (code_point, length, least) = match lead {
         0..0x80 => (lead, 1, 0),
         0xc2..0xe0 => ((lead & 0x1f) << 6 | next(1)?, 2, 0x80),
         0xe0..0xf0 => ((lead & 0x0f) << 12 | next(1)? << 6 | next(2)?, 3, 0x800),
-        0xf0..0xf5 => ((lead & 0x07) << 18 | next(1)? << 12 | next(2)? << 6 | next(3)?, 4, 0x1_0000),
+        0xf0..0xf5 => (
+            (lead & 0x07) << 18 | next(1)? << 12 | next(2)? << 6 | next(3)?,
+            4,
+            0x1_0000,
+        ),
         _ => return None,
     };
     (code_point >= least && code_point <= 0x10_ffff).then_some(Character { code_point, length })
@@ -131,7 +148,10 @@ mod tests {
     fn surrogates_that_stand_for_bytes_become_those_bytes_and_no_others_do() {
         let encoded = |bytes| Text::new(bytes).encode().map(Cow::into_owned);
         assert_eq!(encoded("é☕😀".as_bytes()), Ok("é☕😀".as_bytes().to_vec()));
-        assert_eq!(encoded(b"a\xed\xb2\x80\xed\xb3\xbfb"), Ok(b"a\x80\xffb".to_vec()));
+        assert_eq!(
+            encoded(b"a\xed\xb2\x80\xed\xb3\xbfb"),
+            Ok(b"a\x80\xffb".to_vec())
+        );
         for (bytes, code_point, index) in [
             (&b"abc\xed\xa0\x80"[..], 0xd800, 3),
             (b"\xc3\xa9\xed\xb1\xbf", 0xdc7f, 1),
@@ -165,8 +185,14 @@ mod tests {
 
     #[test]
     fn latin_1_is_one_byte_each_and_what_lies_beyond_is_named() {
-        assert_eq!(Text::new("aÿ".as_bytes()).latin1(), Ok(Cow::Owned(b"a\xff".to_vec())));
-        let beyond = Unencodable::At { code_point: 0x20ac, index: 1 };
+        assert_eq!(
+            Text::new("aÿ".as_bytes()).latin1(),
+            Ok(Cow::Owned(b"a\xff".to_vec()))
+        );
+        let beyond = Unencodable::At {
+            code_point: 0x20ac,
+            index: 1,
+        };
         assert_eq!(Text::new("é€".as_bytes()).latin1(), Err(beyond));
     }
 }

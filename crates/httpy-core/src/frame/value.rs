@@ -74,7 +74,9 @@ enum Open {
 
 impl fmt::Debug for Cursor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cursor").field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("Cursor")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -149,9 +151,29 @@ impl<'a> Cursor<'a> {
         let cursor = *self;
         let (value, open) = match token {
             Token::Value(value) => return Ok(value),
-            Token::Tuple(left) => (Value::Tuple(Items { cursor, left, depth: inside }), Open::Items(left)),
-            Token::List(left) => (Value::List(Items { cursor, left, depth: inside }), Open::Items(left)),
-            Token::Dict => (Value::Dict(Pairs { cursor, depth: inside }), Open::Key),
+            Token::Tuple(left) => (
+                Value::Tuple(Items {
+                    cursor,
+                    left,
+                    depth: inside,
+                }),
+                Open::Items(left),
+            ),
+            Token::List(left) => (
+                Value::List(Items {
+                    cursor,
+                    left,
+                    depth: inside,
+                }),
+                Open::Items(left),
+            ),
+            Token::Dict => (
+                Value::Dict(Pairs {
+                    cursor,
+                    depth: inside,
+                }),
+                Open::Key,
+            ),
             Token::Null => return Err(self.error("the end of a dict", self.at - 1, "a value")),
         };
         self.walk(open, depth)?;
@@ -206,7 +228,11 @@ impl<'a> Cursor<'a> {
         if height <= depth.min(DEPTH) {
             return Ok(());
         }
-        Err(self.error("one more container", self.at, "16 containers in each other at most"))
+        Err(self.error(
+            "one more container",
+            self.at,
+            "16 containers in each other at most",
+        ))
     }
 
     #[inline]
@@ -227,10 +253,16 @@ impl<'a> Cursor<'a> {
             b'[' => Token::List(self.items()?),
             b'{' => Token::Dict,
             b'0' => Token::Null,
-            code if code & 0x80 != 0 => return Err(self.error(format!("code {code:#04x}"), at, "no references")),
+            code if code & 0x80 != 0 => {
+                return Err(self.error(format!("code {code:#04x}"), at, "no references"));
+            }
             b'r' => return Err(self.error("a reference", at, "no references")),
             code => {
-                return Err(self.error(format!("code {:?}", char::from(code)), at, "one of N T F i I l g s u t ( [ {"));
+                return Err(self.error(
+                    format!("code {:?}", char::from(code)),
+                    at,
+                    "one of N T F i I l g s u t ( [ {",
+                ));
             }
         })
     }
@@ -257,7 +289,9 @@ impl<'a> Cursor<'a> {
         }
         let number = i128::try_from(number).ok().filter(|_| fits);
         let number = number.map(|number| if signed < 0 { -number } else { number });
-        Ok(number.and_then(|number| i64::try_from(number).ok()).map_or(Value::BigInt, Value::Int))
+        Ok(number
+            .and_then(|number| i64::try_from(number).ok())
+            .map_or(Value::BigInt, Value::Int))
     }
 
     fn items(&mut self) -> Result<u32, FrameError> {
@@ -265,7 +299,11 @@ impl<'a> Cursor<'a> {
         let items = u32::from_le_bytes(self.array()?);
         // Each takes up a byte at least.
         if items as usize > self.payload.len() - self.at {
-            return Err(self.error(format!("{items} items"), at, "no more than there are bytes left"));
+            return Err(self.error(
+                format!("{items} items"),
+                at,
+                "no more than there are bytes left",
+            ));
         }
         Ok(items)
     }
@@ -276,17 +314,29 @@ impl<'a> Cursor<'a> {
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], FrameError> {
-        match self.payload.get(self.at..).and_then(|rest| rest.get(..length)) {
+        match self
+            .payload
+            .get(self.at..)
+            .and_then(|rest| rest.get(..length))
+        {
             Some(bytes) => {
                 self.at += length;
                 Ok(bytes)
             }
-            None => Err(self.error(format!("a length of {length}"), self.at, "no more than there are bytes left")),
+            None => Err(self.error(
+                format!("a length of {length}"),
+                self.at,
+                "no more than there are bytes left",
+            )),
         }
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], FrameError> {
-        match self.payload.get(self.at..).and_then(|rest| rest.first_chunk()) {
+        match self
+            .payload
+            .get(self.at..)
+            .and_then(|rest| rest.first_chunk())
+        {
             Some(bytes) => {
                 self.at += N;
                 Ok(*bytes)
@@ -296,7 +346,10 @@ impl<'a> Cursor<'a> {
     }
 
     #[cold]
-    #[expect(clippy::unused_self, reason = "reads as what it is: an error at this place")]
+    #[expect(
+        clippy::unused_self,
+        reason = "reads as what it is: an error at this place"
+    )]
     fn error(&self, found: impl Into<String>, at: usize, expected: &'static str) -> FrameError {
         FrameError::new(found, at, expected)
     }
@@ -309,7 +362,10 @@ impl Items<'_> {
     }
 }
 
-#[expect(clippy::copy_iterator, reason = "a place in the payload: a copy walks for itself")]
+#[expect(
+    clippy::copy_iterator,
+    reason = "a place in the payload: a copy walks for itself"
+)]
 impl<'a> Iterator for Items<'a> {
     type Item = Value<'a>;
 
@@ -326,7 +382,10 @@ impl<'a> Iterator for Items<'a> {
 
 impl ExactSizeIterator for Items<'_> {}
 
-#[expect(clippy::copy_iterator, reason = "a place in the payload: a copy walks for itself")]
+#[expect(
+    clippy::copy_iterator,
+    reason = "a place in the payload: a copy walks for itself"
+)]
 impl<'a> Iterator for Pairs<'a> {
     type Item = (Value<'a>, Value<'a>);
 
@@ -342,7 +401,11 @@ impl<'a> Iterator for Pairs<'a> {
     /// How many there are nobody has counted, but whether there is one can be seen.
     fn size_hint(&self) -> (usize, Option<usize>) {
         let mut cursor = self.cursor;
-        if let Ok(Token::Null) = cursor.token() { (0, Some(0)) } else { (1, None) }
+        if let Ok(Token::Null) = cursor.token() {
+            (0, Some(0))
+        } else {
+            (1, None)
+        }
     }
 }
 

@@ -41,11 +41,14 @@ impl<'a> Writer<'a> {
             self.code(b'i', small.to_le_bytes());
         } else {
             let mut rest = value.unsigned_abs();
-            let digits = (u64::BITS - rest.leading_zeros()).div_ceil(DIGIT_BITS).cast_signed();
+            let digits = (u64::BITS - rest.leading_zeros())
+                .div_ceil(DIGIT_BITS)
+                .cast_signed();
             let number = if value < 0 { -digits } else { digits };
             self.code(b'l', number.to_le_bytes());
             while rest > 0 {
-                self.0.extend_from_slice(&((rest & 0x7fff) as u16).to_le_bytes());
+                self.0
+                    .extend_from_slice(&((rest & 0x7fff) as u16).to_le_bytes());
                 rest >>= DIGIT_BITS;
             }
         }
@@ -90,7 +93,8 @@ impl<'a> Writer<'a> {
             self.0.extend_from_slice(chunk.valid().as_bytes());
             for byte in chunk.invalid() {
                 // U+DC00 and the byte, in UTF-8 as if that were a character.
-                self.0.extend_from_slice(&[0xed, 0xb0 | byte >> 6, 0x80 | byte & 0x3f]);
+                self.0
+                    .extend_from_slice(&[0xed, 0xb0 | byte >> 6, 0x80 | byte & 0x3f]);
             }
         }
         self.close(start, self.0.len() - start - 4);
@@ -106,7 +110,8 @@ impl<'a> Writer<'a> {
             if byte.is_ascii() {
                 self.0.push(*byte);
             } else {
-                self.0.extend_from_slice(&[0xc0 | byte >> 6, 0x80 | byte & 0x3f]);
+                self.0
+                    .extend_from_slice(&[0xc0 | byte >> 6, 0x80 | byte & 0x3f]);
             }
         }
         self.close(start, self.0.len() - start - 4);

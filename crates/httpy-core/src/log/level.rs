@@ -54,7 +54,10 @@ impl Callsite for Site {
 
 macro_rules! site {
     ($level:ident) => {{
-        static SITE: Site = Site { metadata: &METADATA, wanted: AtomicBool::new(false) };
+        static SITE: Site = Site {
+            metadata: &METADATA,
+            wanted: AtomicBool::new(false),
+        };
         static METADATA: Metadata<'static> = Metadata::new(
             "level of Python's log",
             "python",
@@ -70,8 +73,13 @@ macro_rules! site {
 }
 
 /// Python's number for each level, the finest first.
-static SITES: [(i64, &Site); 5] =
-    [(1, site!(TRACE)), (10, site!(DEBUG)), (20, site!(INFO)), (30, site!(WARN)), (40, site!(ERROR))];
+static SITES: [(i64, &Site); 5] = [
+    (1, site!(TRACE)),
+    (10, site!(DEBUG)),
+    (20, site!(INFO)),
+    (30, site!(WARN)),
+    (40, site!(ERROR)),
+];
 
 fn bells() -> MutexGuard<'static, Vec<Weak<Bell>>> {
     BELLS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -93,7 +101,9 @@ pub fn watch(ring: impl Fn() + Send + Sync + 'static) -> Watch {
 /// Python's number for the finest level that is wanted. Without any subscriber it is Python's own default, since what is
 /// logged goes to stderr then, as in any Python program.
 pub fn python_level() -> i64 {
-    let wanted = SITES.iter().find(|(_, site)| site.wanted.load(Ordering::Acquire));
+    let wanted = SITES
+        .iter()
+        .find(|(_, site)| site.wanted.load(Ordering::Acquire));
     match wanted {
         Some((level, _)) => *level,
         None if is_listened_to() => OFF,

@@ -63,7 +63,12 @@ macro_rules! record {
 impl Record {
     /// How much memory its texts hold.
     pub fn bytes(&self) -> usize {
-        let optional = [&self.python_level, &self.extra, &self.exception, &self.stack];
+        let optional = [
+            &self.python_level,
+            &self.extra,
+            &self.exception,
+            &self.stack,
+        ];
         let optional: usize = optional.into_iter().flatten().map(String::len).sum();
         self.logger.len() + self.message.len() + self.place.len() + optional
     }
@@ -81,10 +86,22 @@ impl Record {
     }
 
     fn tidied(mut self) -> Self {
-        for text in [Some(&mut self.logger), Some(&mut self.message), Some(&mut self.place)]
-            .into_iter()
-            .chain([&mut self.python_level, &mut self.extra, &mut self.exception, &mut self.stack].map(Option::as_mut))
-            .flatten()
+        for text in [
+            Some(&mut self.logger),
+            Some(&mut self.message),
+            Some(&mut self.place),
+        ]
+        .into_iter()
+        .chain(
+            [
+                &mut self.python_level,
+                &mut self.extra,
+                &mut self.exception,
+                &mut self.stack,
+            ]
+            .map(Option::as_mut),
+        )
+        .flatten()
         {
             text.truncate(text.trim_end().len());
             if let Cow::Owned(tidy) = tidy(text) {
@@ -98,8 +115,10 @@ impl Record {
 /// `text` without what could make it look like something else in a log: lines after the first are indented, other control
 /// characters are spelt out. Tabs stay.
 pub fn tidy(text: &str) -> Cow<'_, str> {
-    let odd =
-        |character: char| (character.is_control() && character != '\t') || matches!(character, '\u{2028}' | '\u{2029}');
+    let odd = |character: char| {
+        (character.is_control() && character != '\t')
+            || matches!(character, '\u{2028}' | '\u{2029}')
+    };
     if !text.contains(odd) {
         return Cow::Borrowed(text);
     }

@@ -45,19 +45,32 @@ impl Bell {
     }
 
     pub(super) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        self.condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
+        self.condvar
+            .wait(guard)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True when it was not rung for `time`.
     #[cfg(not(httpy_model))]
-    pub(super) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, time: Duration) -> (MutexGuard<'a, T>, bool) {
-        let (guard, slept) = self.condvar.wait_timeout(guard, time).unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn wait_for<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        time: Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
+        let (guard, slept) = self
+            .condvar
+            .wait_timeout(guard, time)
+            .unwrap_or_else(PoisonError::into_inner);
         (guard, slept.timed_out())
     }
 
     /// True when the time that `time_passes` lets pass has passed.
     #[cfg(httpy_model)]
-    pub(super) fn wait_for<'a, T>(&self, mut guard: MutexGuard<'a, T>, _: Duration) -> (MutexGuard<'a, T>, bool) {
+    pub(super) fn wait_for<'a, T>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        _: Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
         if !self.alarm.load(Ordering::Acquire) {
             guard = self.wait(guard);
         }

@@ -70,7 +70,10 @@ impl InLine {
     #[cfg(not(httpy_model))]
     fn of(time: Duration) -> Self {
         let called = Instant::now();
-        Self { called, attached: called + time }
+        Self {
+            called,
+            attached: called + time,
+        }
     }
 }
 
@@ -284,7 +287,11 @@ impl<J> Queue<J> {
         if !still() {
             return Lost::Returned;
         }
-        if state.lose(seat) { Lost::Replaced(self.call(state)) } else { Lost::Spent }
+        if state.lose(seat) {
+            Lost::Replaced(self.call(state))
+        } else {
+            Lost::Spent
+        }
     }
 
     /// How many workers are lost, replaced or not.

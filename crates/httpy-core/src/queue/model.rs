@@ -91,7 +91,12 @@ impl Case {
                 if self.short_turns && self.queue.step_down(seat, self.begun) {
                     break;
                 }
-                let Take::Job { job: (number, handler), start, .. } = self.queue.take(seat, || self.let_out()) else {
+                let Take::Job {
+                    job: (number, handler),
+                    start,
+                    ..
+                } = self.queue.take(seat, || self.let_out())
+                else {
                     break;
                 };
                 if let Some(seat) = start {
@@ -158,8 +163,17 @@ impl Case {
             thread.join().unwrap();
         }
         let ran = self.ran.lock().unwrap();
-        assert!(ran.iter().enumerate().all(|(number, times)| *times == usize::from(number < jobs)), "{ran:?}");
-        assert_eq!(*self.answered.lock().unwrap(), jobs, "none is kept back for ever");
+        assert!(
+            ran.iter()
+                .enumerate()
+                .all(|(number, times)| *times == usize::from(number < jobs)),
+            "{ran:?}"
+        );
+        assert_eq!(
+            *self.answered.lock().unwrap(),
+            jobs,
+            "none is kept back for ever"
+        );
         self.queue.lock().check();
     }
 }
@@ -329,7 +343,14 @@ fn a_job_is_refused_or_runs_when_the_queue_closes_meanwhile() {
 #[test]
 fn a_worker_that_is_given_up_as_it_comes_back_loses_no_job() {
     model(|| {
-        let case = Case::new(Seats { min: 1, max: 1, spare: 1 }, 2);
+        let case = Case::new(
+            Seats {
+                min: 1,
+                max: 1,
+                spare: 1,
+            },
+            2,
+        );
         case.push(0, LetsGo);
         case.push(1, Returns);
         let still = || case.running.lock().unwrap()[0] == Some(0);

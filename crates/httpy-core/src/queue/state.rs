@@ -109,7 +109,11 @@ pub(super) struct State<J> {
 impl<J> State<J> {
     pub(super) fn new(limits: Seats, exclusive: bool) -> Self {
         let max = limits.max.max(1);
-        let limits = Seats { min: limits.min.min(max), max, ..limits };
+        let limits = Seats {
+            min: limits.min.min(max),
+            max,
+            ..limits
+        };
         let seats = limits.all();
         Self {
             jobs: VecDeque::new(),
@@ -133,7 +137,9 @@ impl<J> State<J> {
     }
 
     pub(super) fn first_seats(&mut self) -> Vec<Seat> {
-        let seats: Vec<Seat> = (0..self.limits.min).map_while(|_| self.free.pop()).collect();
+        let seats: Vec<Seat> = (0..self.limits.min)
+            .map_while(|_| self.free.pop())
+            .collect();
         for seat in &seats {
             self.places.put(*seat, Place::Working);
         }
@@ -200,7 +206,10 @@ impl<J> State<J> {
     /// The worker of `seat` goes to sleep if it leads and another one stands in line for the jobs that wait.
     pub(super) fn step_down(&mut self, seat: Seat, now: Instant) -> bool {
         self.pace.judge(now);
-        let steps_down = self.exclusive && self.lead == Some(seat) && self.places.coming > 0 && !self.jobs.is_empty();
+        let steps_down = self.exclusive
+            && self.lead == Some(seat)
+            && self.places.coming > 0
+            && !self.jobs.is_empty();
         if steps_down {
             self.lead = None;
             self.rest(seat);
@@ -237,7 +246,9 @@ impl<J> State<J> {
                 return Rest::Attach;
             }
             Place::LookingOn if !self.closed => return Rest::LookOn,
-            Place::HoldingOff if needed => return Rest::HoldOff(self.crowd.hold_off().unwrap_or_default()),
+            Place::HoldingOff if needed => {
+                return Rest::HoldOff(self.crowd.hold_off().unwrap_or_default());
+            }
             // The lead was quicker: nobody is needed, and the next job calls again.
             Place::Coming | Place::LookingOn | Place::HoldingOff => self.rest(seat),
             _ => {}
@@ -407,7 +418,11 @@ impl<J> State<J> {
             (false, _) => usize::MAX,
         };
         // Who looks on or holds off is there for a lead that does not go on, and for nothing else.
-        let aside = if self.lead.is_some() { self.places.looking_on + self.places.holding_off } else { 0 };
+        let aside = if self.lead.is_some() {
+            self.places.looking_on + self.places.holding_off
+        } else {
+            0
+        };
         self.places.coming + aside < self.jobs.len().min(most)
     }
 

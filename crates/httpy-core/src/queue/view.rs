@@ -43,11 +43,17 @@ impl<J> State<J> {
             Place::Idle => Some(Standing::Idle),
             Place::Lost => Some(Standing::Lost),
         };
-        let seats = self.places().iter().enumerate().map(|(seat, place)| (Seat(seat), *place));
+        let seats = self
+            .places()
+            .iter()
+            .enumerate()
+            .map(|(seat, place)| (Seat(seat), *place));
         Line {
             jobs: self.jobs(),
             exclusive: self.is_exclusive(),
-            workers: seats.filter_map(|(seat, place)| Some((seat, standing(seat, place)?))).collect(),
+            workers: seats
+                .filter_map(|(seat, place)| Some((seat, standing(seat, place)?)))
+                .collect(),
         }
     }
 }

@@ -14,8 +14,17 @@ const SEAT: Seat = Seat(70_000);
 pub(crate) fn waiting() -> Ticket {
     let call = Call::new(Method::GET, Uri::from_static("/"));
     let now = Instant::now();
-    let freight = Freight { body: Upload::Whole(Bytes::from_static(b"body")), ..Freight::default() };
-    Ticket::new(call, now, now + Duration::from_secs(3), Duration::from_secs(2), freight)
+    let freight = Freight {
+        body: Upload::Whole(Bytes::from_static(b"body")),
+        ..Freight::default()
+    };
+    Ticket::new(
+        call,
+        now,
+        now + Duration::from_secs(3),
+        Duration::from_secs(2),
+        freight,
+    )
 }
 
 fn running() -> Ticket {
@@ -81,7 +90,10 @@ fn a_call_that_was_put_back_waits_with_its_freight_and_is_taken_or_withdrawn_onc
             assert!(ticket.withdraw() && body(&ticket).is_empty());
         } else {
             assert!(ticket.take(Seat(7)));
-            assert_eq!((ticket.seat(), &body(&ticket)[..]), (Some(Seat(7)), &b"body"[..]));
+            assert_eq!(
+                (ticket.seat(), &body(&ticket)[..]),
+                (Some(Seat(7)), &b"body"[..])
+            );
         }
     }
 }
@@ -183,8 +195,15 @@ fn a_shield_holds_the_interruption_off_until_the_outermost_is_left() {
     assert_eq!(ticket.begin_interruption(), Interruption::Shielded);
     assert!(!ticket.unshield(), "one is still open");
     assert!(ticket.unshield());
-    assert_eq!(ticket.seat(), Some(SEAT), "the count of shields does not run into it");
-    assert!(!ticket.unshield(), "it strikes once, and there is none to be left");
+    assert_eq!(
+        ticket.seat(),
+        Some(SEAT),
+        "the count of shields does not run into it"
+    );
+    assert!(
+        !ticket.unshield(),
+        "it strikes once, and there is none to be left"
+    );
     assert_eq!(ticket.finish(), Finish::Interrupted { lost: false });
 }
 
@@ -234,6 +253,10 @@ fn whoever_comes_first_an_interruption_is_never_sent_to_a_worker_that_has_left()
             };
             (finish, enforcer.join().unwrap())
         });
-        assert_eq!(finish == Finish::Free, !sent, "the worker knows of each one that was sent");
+        assert_eq!(
+            finish == Finish::Free,
+            !sent,
+            "the worker knows of each one that was sent"
+        );
     }
 }

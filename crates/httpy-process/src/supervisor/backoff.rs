@@ -47,7 +47,9 @@ mod tests {
     #[test]
     fn a_pause_doubles_up_to_half_a_minute() {
         let shortest = Duration::from_millis(100);
-        let pauses: Vec<u128> = [0, 1, 2, 8, 9, 40].map(|failures| pause(shortest, failures).as_millis()).to_vec();
+        let pauses: Vec<u128> = [0, 1, 2, 8, 9, 40]
+            .map(|failures| pause(shortest, failures).as_millis())
+            .to_vec();
         assert_eq!(pauses, [100, 200, 400, 25_600, 30_000, 30_000]);
     }
 
@@ -55,9 +57,19 @@ mod tests {
     fn jitter_takes_off_a_tenth_at_most_and_not_always_the_same() {
         let mut jitter = Jitter(7);
         let numbers: Vec<u64> = (0..1000).map(|_| jitter.number(10_000)).collect();
-        assert!(numbers.iter().all(|number| (9_000..=10_000).contains(number)));
-        assert!(numbers.iter().any(|number| *number < 9_100) && numbers.iter().any(|number| *number > 9_900));
+        assert!(
+            numbers
+                .iter()
+                .all(|number| (9_000..=10_000).contains(number))
+        );
+        assert!(
+            numbers.iter().any(|number| *number < 9_100)
+                && numbers.iter().any(|number| *number > 9_900)
+        );
         assert_eq!(jitter.number(1), 1);
-        assert!((0..1000).all(|_| (9..=10).contains(&jitter.duration(Duration::from_secs(10)).as_secs())));
+        assert!(
+            (0..1000)
+                .all(|_| (9..=10).contains(&jitter.duration(Duration::from_secs(10)).as_secs()))
+        );
     }
 }

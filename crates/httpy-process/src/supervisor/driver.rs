@@ -127,7 +127,10 @@ impl Driver {
                     None => std::future::pending().await,
                 }
             };
-            let listens = self.closing.as_ref().is_none_or(|closing| closing.limit.is_some());
+            let listens = self
+                .closing
+                .as_ref()
+                .is_none_or(|closing| closing.limit.is_some());
             tokio::select! {
                 Some((id, event)) = self.happened.recv() => self.handle(id, event).await,
                 Some(done) = self.initialised.1.recv() => self.initialised(done).await,
@@ -139,8 +142,14 @@ impl Driver {
 
     async fn answer(&mut self, question: Option<Question>) {
         match question {
-            Some(Question::Reload { answer, .. }) if self.closing.is_some() => drop(answer.send(Err(closed()))),
-            Some(Question::Reload { init, accept, answer }) => {
+            Some(Question::Reload { answer, .. }) if self.closing.is_some() => {
+                drop(answer.send(Err(closed())))
+            }
+            Some(Question::Reload {
+                init,
+                accept,
+                answer,
+            }) => {
                 self.next_reload.init = init;
                 self.next_reload.accepts.push(accept);
                 self.next_reload.answers.push(answer);
@@ -158,26 +167,38 @@ impl Driver {
             return;
         }
         let now = Instant::now();
-        let until = limit.and_then(|limit| now.checked_add(limit.saturating_mul(2).saturating_add(LAST_WORDS)));
-        self.closing = Some(Closing { limit, until, answers: answer.into_iter().collect() });
+        let until = limit
+            .and_then(|limit| now.checked_add(limit.saturating_mul(2).saturating_add(LAST_WORDS)));
+        self.closing = Some(Closing {
+            limit,
+            until,
+            answers: answer.into_iter().collect(),
+        });
         self.end_reloads().await;
         let actions = lock(&self.state).close(now);
         self.perform(actions, Occasion::End).await;
     }
 
     async fn end_overdue(&mut self) {
-        let end = self.closing.as_mut().and_then(|closing| closing.until.take_if(|until| *until <= Instant::now()));
+        let end = self
+            .closing
+            .as_mut()
+            .and_then(|closing| closing.until.take_if(|until| *until <= Instant::now()));
         if end.is_some() {
             let actions = lock(&self.state).kill_all();
             for worker in self.workers.values_mut() {
-                worker.why.get_or_insert_with(|| "was killed, as it had not shut down in time".to_owned());
+                worker.why.get_or_insert_with(|| {
+                    "was killed, as it had not shut down in time".to_owned()
+                });
             }
             self.perform(actions, Occasion::End).await;
         }
     }
 
     async fn handle(&mut self, id: WorkerId, event: Event) {
-        let Some(kept) = self.workers.get_mut(&id) else { return };
+        let Some(kept) = self.workers.get_mut(&id) else {
+            return;
+        };
         match event {
             Event::Up(up) => {
                 kept.pid = up.newcomer.facts.pid;
@@ -220,12 +241,26 @@ impl Driver {
         let now = Instant::now();
         let (death, pause, deaths) = {
             let mut state = lock(&self.state);
-            (state.dead(id, down.answered, now), state.pause(kept.number, now), state.deaths(now))
+            (
+                state.dead(id, down.answered, now),
+                state.pause(kept.number, now),
+                state.deaths(now),
+            )
         };
-        let Down { failure, pid, exit, well, ended, said, .. } = down;
+        let Down {
+            failure,
+            pid,
+            exit,
+            well,
+            ended,
+            said,
+            ..
+        } = down;
         let running = ended.map(|ended| ended.running).unwrap_or_default();
         let was_killed = kept.kill.is_none();
-        let is_told = death == Death::Unasked || kept.why.is_some() || !(was_killed || well && running.is_empty());
+        let is_told = death == Death::Unasked
+            || kept.why.is_some()
+            || !(was_killed || well && running.is_empty());
         let (worker, how) = (kept.name.to_string(), kept.why.unwrap_or(exit));
         let again_in = Some(pause).filter(|pause| !pause.is_zero() && self.closing.is_none());
         if self.up.is_some() || death == Death::OfNew {
@@ -239,15 +274,29 @@ impl Driver {
         } else if let Some(failure) = failure {
             if death == Death::Unasked {
                 let problem = failure.to_string();
-                self.say(ProcessNotice::Unready { worker, problem, again_in: pause });
+                self.say(ProcessNotice::Unready {
+                    worker,
+                    problem,
+                    again_in: pause,
+                });
             }
         } else if is_told {
-            self.say(ProcessNotice::Died { worker, process: pid, how, running, said, again_in });
+            self.say(ProcessNotice::Died {
+                worker,
+                process: pid,
+                how,
+                running,
+                said,
+                again_in,
+            });
         }
         let replacements = self.setup.options.replacements;
         let is_restless = deaths > 0 && deaths >= replacements;
         if is_restless && !self.restless {
-            self.say(ProcessNotice::Restless { deaths, replacements });
+            self.say(ProcessNotice::Restless {
+                deaths,
+                replacements,
+            });
         }
         self.restless = is_restless;
     }
@@ -265,14 +314,17 @@ impl Driver {
                 }
                 Action::ShutDown(id) => {
                     let limit = self.closing.as_ref().and_then(|closing| closing.limit);
-                    self.order(limit.map_or(Order::Stop(id), |limit| Order::ShutDown(id, limit))).await;
+                    self.order(limit.map_or(Order::Stop(id), |limit| Order::ShutDown(id, limit)))
+                        .await;
                 }
                 Action::Kill(id) => {
                     let drain_within = self.setup.drain_within;
                     if let Some(kept) = self.workers.get_mut(&id) {
                         kept.kill = None;
                         if occasion == Occasion::Care {
-                            let why = format!("was killed, as it had not finished its calls within {drain_within:?}");
+                            let why = format!(
+                                "was killed, as it had not finished its calls within {drain_within:?}"
+                            );
                             kept.why.get_or_insert(why);
                         }
                     }
@@ -289,7 +341,10 @@ impl Driver {
         let limits = {
             let mut state = lock(&self.state);
             let mut spread = |limit: Option<u64>| limit.map(|limit| state.spread(limit));
-            Limits { requests: spread(options.max_requests), rss: spread(options.max_rss) }
+            Limits {
+                requests: spread(options.max_requests),
+                rss: spread(options.max_rss),
+            }
         };
         let (kill, killed) = oneshot::channel();
         let tender = Tender {
@@ -307,14 +362,29 @@ impl Driver {
         };
         tokio::spawn(tender.run(killed));
         let handlers = handlers.len();
-        let kept = Kept { name, number, handlers, kill: Some(kill), up: None, pid: 0, why: None, worn: None };
+        let kept = Kept {
+            name,
+            number,
+            handlers,
+            kill: Some(kill),
+            up: None,
+            pid: 0,
+            why: None,
+            worn: None,
+        };
         self.workers.insert(id, kept);
     }
 
     async fn add(&mut self, id: WorkerId) {
-        let Some(kept) = self.workers.get_mut(&id) else { return };
+        let Some(kept) = self.workers.get_mut(&id) else {
+            return;
+        };
         let Some(up) = kept.up.take() else { return };
-        let Up { newcomer, tally, ended } = *up;
+        let Up {
+            newcomer,
+            tally,
+            ended,
+        } = *up;
         let started = Started {
             id,
             name: kept.name.to_string(),
@@ -334,9 +404,18 @@ impl Driver {
     }
 
     fn tell_recycled(&mut self, id: WorkerId) {
-        let Some(kept) = self.workers.get_mut(&id) else { return };
-        let why = kept.worn.take().unwrap_or_else(|| "has reached its age".to_owned());
-        let notice = ProcessNotice::Recycled { worker: kept.name.to_string(), process: kept.pid, why };
+        let Some(kept) = self.workers.get_mut(&id) else {
+            return;
+        };
+        let why = kept
+            .worn
+            .take()
+            .unwrap_or_else(|| "has reached its age".to_owned());
+        let notice = ProcessNotice::Recycled {
+            worker: kept.name.to_string(),
+            process: kept.pid,
+            why,
+        };
         self.say(notice);
     }
 

@@ -104,8 +104,15 @@ pub(crate) struct Standing {
 
 /// What the host asks.
 enum Question {
-    Reload { init: Option<String>, accept: Accept, answer: oneshot::Sender<Result<(), Failure>> },
-    Close { limit: Duration, answer: oneshot::Sender<()> },
+    Reload {
+        init: Option<String>,
+        accept: Accept,
+        answer: oneshot::Sender<Result<(), Failure>>,
+    },
+    Close {
+        limit: Duration,
+        answer: oneshot::Sender<()>,
+    },
 }
 
 impl Supervisor {
@@ -115,7 +122,9 @@ impl Supervisor {
     /// # Errors
     ///
     /// When the virtual environment has no python.
-    pub(crate) fn start(setup: Setup) -> Result<(Self, oneshot::Receiver<Result<(), Failure>>), Failure> {
+    pub(crate) fn start(
+        setup: Setup,
+    ) -> Result<(Self, oneshot::Receiver<Result<(), Failure>>), Failure> {
         let python: PathBuf = spawn::python(&setup.options)?;
         let rules = Rules {
             processes: setup.options.processes,
@@ -129,7 +138,14 @@ impl Supervisor {
         let replacements = setup.options.replacements;
         let driver = Driver::new(setup, python, Arc::clone(&state), up);
         tokio::spawn(driver.run(asked));
-        Ok((Self { state, questions, replacements }, is_up))
+        Ok((
+            Self {
+                state,
+                questions,
+                replacements,
+            },
+            is_up,
+        ))
     }
 
     /// Starts a whole new generation of workers with the code as it is now, has the first of it run the init function, and
@@ -145,7 +161,15 @@ impl Supervisor {
     /// The reload goes on.
     pub(crate) async fn reload(&self, init: Option<String>, accept: Accept) -> Result<(), Failure> {
         let (answer, answered) = oneshot::channel();
-        drop(self.questions.send(Question::Reload { init, accept, answer }).await);
+        drop(
+            self.questions
+                .send(Question::Reload {
+                    init,
+                    accept,
+                    answer,
+                })
+                .await,
+        );
         answered.await.unwrap_or_else(|_| Err(driver::closed()))
     }
 

@@ -49,18 +49,36 @@ impl Driver {
         let Some(target) = self.reload.as_ref().and_then(|reload| reload.init.clone()) else {
             return self.swap(Routes::new()).await;
         };
-        let Some(kept) = self.workers.get_mut(&first) else { return };
+        let Some(kept) = self.workers.get_mut(&first) else {
+            return;
+        };
         let Some(mut up) = kept.up.take() else { return };
-        let (lines, done, patience) = (self.setup.lines.clone(), self.initialised.0.clone(), self.setup.patience);
+        let (lines, done, patience) = (
+            self.setup.lines.clone(),
+            self.initialised.0.clone(),
+            self.setup.patience,
+        );
         tokio::spawn(async move {
-            let result = up.newcomer.run_init(&target, patience, &|record| lines.log(record.record, None)).await;
-            drop(done.send(Initialised { id: first, up, result }).await);
+            let result = up
+                .newcomer
+                .run_init(&target, patience, &|record| lines.log(record.record, None))
+                .await;
+            drop(
+                done.send(Initialised {
+                    id: first,
+                    up,
+                    result,
+                })
+                .await,
+            );
         });
     }
 
     pub(super) async fn initialised(&mut self, Initialised { id, up, result }: Initialised) {
         // It may have died meanwhile, and the reload with it.
-        let Some(kept) = self.workers.get_mut(&id).filter(|kept| kept.kill.is_some()) else { return };
+        let Some(kept) = self.workers.get_mut(&id).filter(|kept| kept.kill.is_some()) else {
+            return;
+        };
         kept.up = Some(up);
         match result {
             Ok(routes) => self.swap(routes).await,
@@ -72,16 +90,29 @@ impl Driver {
     }
 
     async fn swap(&mut self, routes: Routes) {
-        let accepts = self.reload.as_mut().map(|reload| std::mem::take(&mut reload.accepts)).unwrap_or_default();
+        let accepts = self
+            .reload
+            .as_mut()
+            .map(|reload| std::mem::take(&mut reload.accepts))
+            .unwrap_or_default();
         for accept in accepts {
             if let Err(message) = accept(routes.clone()) {
-                let error = LoadError { kind: LoadErrorKind::Reload, message, exception: None };
+                let error = LoadError {
+                    kind: LoadErrorKind::Reload,
+                    message,
+                    exception: None,
+                };
                 return self.fail_reload(&Failure::Load(error)).await;
             }
         }
         let actions = lock(&self.state).swap(Instant::now());
         self.perform(actions, Occasion::Reload).await;
-        for answer in self.reload.take().into_iter().flat_map(|reload| reload.answers) {
+        for answer in self
+            .reload
+            .take()
+            .into_iter()
+            .flat_map(|reload| reload.answers)
+        {
             drop(answer.send(Ok(())));
         }
         Box::pin(self.begin_reload()).await;
@@ -89,7 +120,9 @@ impl Driver {
 
     /// The new generation goes, where there is one.
     pub(super) async fn fail_reload(&mut self, failure: &Failure) {
-        let Some(reload) = self.reload.take() else { return };
+        let Some(reload) = self.reload.take() else {
+            return;
+        };
         let actions = lock(&self.state).abandon();
         self.perform(actions, Occasion::Reload).await;
         for answer in reload.answers {

@@ -154,20 +154,34 @@ impl State {
 
     /// When the next [`turn`](Self::turn) is due, though nothing has happened.
     pub(super) fn next(&self) -> Option<Instant> {
-        let ends = self.workers.values().filter(|worker| worker.phase == Phase::Draining);
+        let ends = self
+            .workers
+            .values()
+            .filter(|worker| worker.phase == Phase::Draining);
         let ends = ends.map(|worker| worker.since + self.rules.drain_within);
         if self.closed {
             return ends.min();
         }
         let empty = (0..self.places.len()).filter(|place| !self.is_served(*place));
-        let starts = empty.chain(self.next_worn()).filter_map(|place| self.places[place].not_before);
-        let ages = self.workers.values().filter(|worker| worker.phase == Phase::Ready && !worker.worn);
-        ends.chain(starts).chain(ages.filter_map(|worker| worker.due)).min()
+        let starts = empty
+            .chain(self.next_worn())
+            .filter_map(|place| self.places[place].not_before);
+        let ages = self
+            .workers
+            .values()
+            .filter(|worker| worker.phase == Phase::Ready && !worker.worn);
+        ends.chain(starts)
+            .chain(ages.filter_map(|worker| worker.due))
+            .min()
     }
 
     /// A worker has loaded all its handlers.
     pub(super) fn ready(&mut self, id: WorkerId, now: Instant) -> Vec<Action> {
-        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.phase == Phase::Starting) else {
+        let Some(worker) = self
+            .workers
+            .get_mut(&id)
+            .filter(|worker| worker.phase == Phase::Starting)
+        else {
             return Vec::new();
         };
         worker.since = now;
@@ -176,21 +190,34 @@ impl State {
         }
         worker.phase = Phase::Waiting;
         let generation = worker.generation;
-        let mut members = self.workers.iter().filter(|(_, worker)| worker.generation == generation);
-        if members.clone().any(|(_, worker)| worker.phase != Phase::Waiting) {
+        let mut members = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.generation == generation);
+        if members
+            .clone()
+            .any(|(_, worker)| worker.phase != Phase::Waiting)
+        {
             return Vec::new();
         }
-        members.next().map(|(first, _)| Action::Complete(*first)).into_iter().collect()
+        members
+            .next()
+            .map(|(first, _)| Action::Complete(*first))
+            .into_iter()
+            .collect()
     }
 
     /// A worker's process is gone. `answered`: it has answered calls.
     pub(super) fn dead(&mut self, id: WorkerId, answered: bool, now: Instant) -> Death {
-        let Some(worker) = self.workers.remove(&id) else { return Death::Asked };
+        let Some(worker) = self.workers.remove(&id) else {
+            return Death::Asked;
+        };
         match worker.phase {
             Phase::Draining | Phase::Stuck => Death::Asked,
             _ if worker.generation != self.generation => Death::OfNew,
             phase => {
-                let healthy = phase == Phase::Ready && (answered || now.duration_since(worker.since) >= MINUTE);
+                let healthy = phase == Phase::Ready
+                    && (answered || now.duration_since(worker.since) >= MINUTE);
                 self.lose(worker.place, healthy, now);
                 Death::Unasked
             }
@@ -200,7 +227,9 @@ impl State {
     /// A worker does not come back from a call, or cannot be understood any more: it is killed, and its place is empty from
     /// now on.
     pub(super) fn stuck(&mut self, id: WorkerId, answered: bool, now: Instant) -> Vec<Action> {
-        let Some(worker) = self.workers.get_mut(&id) else { return Vec::new() };
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return Vec::new();
+        };
         let was = std::mem::replace(&mut worker.phase, Phase::Stuck);
         let (place, since) = (worker.place, std::mem::replace(&mut worker.since, now));
         if was == Phase::Ready && !self.closed {
@@ -220,7 +249,9 @@ impl State {
     pub(super) fn reload(&mut self, now: Instant) -> Vec<Action> {
         self.last_generation += 1;
         let generation = self.last_generation;
-        (0..self.places.len()).map(|place| self.start(place, generation, now)).collect()
+        (0..self.places.len())
+            .map(|place| self.start(place, generation, now))
+            .collect()
     }
 
     /// The new generation takes over: its workers get jobs first, only then the others get none any more.
@@ -244,7 +275,10 @@ impl State {
     /// The new generation is given up. The old one goes on.
     pub(super) fn abandon(&mut self) -> Vec<Action> {
         let generation = self.generation;
-        let new = self.workers.iter_mut().filter(|(_, worker)| worker.generation > generation);
+        let new = self
+            .workers
+            .iter_mut()
+            .filter(|(_, worker)| worker.generation > generation);
         new.filter(|(_, worker)| worker.phase != Phase::Stuck)
             .map(|(id, worker)| {
                 worker.phase = Phase::Stuck;
@@ -271,7 +305,10 @@ impl State {
 
     /// All workers that still are there end now.
     pub(super) fn kill_all(&mut self) -> Vec<Action> {
-        let left = self.workers.iter_mut().filter(|(_, worker)| worker.phase != Phase::Stuck);
+        let left = self
+            .workers
+            .iter_mut()
+            .filter(|(_, worker)| worker.phase != Phase::Stuck);
         left.map(|(id, worker)| {
             worker.phase = Phase::Stuck;
             Action::Kill(*id)
@@ -285,7 +322,10 @@ impl State {
     }
 
     pub(super) fn count(&self, phase: Phase) -> usize {
-        self.workers.values().filter(|worker| worker.phase == phase).count()
+        self.workers
+            .values()
+            .filter(|worker| worker.phase == phase)
+            .count()
     }
 
     /// So many workers are to be ready.
@@ -295,7 +335,10 @@ impl State {
 
     /// Workers that have died unasked within the last minute.
     pub(super) fn deaths(&self, now: Instant) -> usize {
-        self.deaths.iter().filter(|death| now.saturating_duration_since(**death) < MINUTE).count()
+        self.deaths
+            .iter()
+            .filter(|death| now.saturating_duration_since(**death) < MINUTE)
+            .count()
     }
 
     /// Workers that have died unasked, and those that were replaced for being worn out, since the start.
@@ -305,8 +348,13 @@ impl State {
 
     /// How long the place of a dead worker stays empty.
     pub(super) fn pause(&self, number: usize, now: Instant) -> Duration {
-        let not_before = self.places.get(number.wrapping_sub(1)).and_then(|place| place.not_before);
-        not_before.map_or(Duration::ZERO, |not_before| not_before.saturating_duration_since(now))
+        let not_before = self
+            .places
+            .get(number.wrapping_sub(1))
+            .and_then(|place| place.not_before);
+        not_before.map_or(Duration::ZERO, |not_before| {
+            not_before.saturating_duration_since(now)
+        })
     }
 
     /// Spreads a limit.
@@ -317,15 +365,27 @@ impl State {
     fn start(&mut self, place: usize, generation: u64, now: Instant) -> Action {
         self.last_id += 1;
         let id = WorkerId(self.last_id);
-        let worker = Worker { place, generation, phase: Phase::Starting, since: now, due: None, worn: false };
+        let worker = Worker {
+            place,
+            generation,
+            phase: Phase::Starting,
+            since: now,
+            due: None,
+            worn: false,
+        };
         self.workers.insert(id, worker);
         Action::Start(id, place + 1)
     }
 
     /// The worker gets jobs, and another one in its place none any more.
     fn admit(&mut self, id: WorkerId, now: Instant) -> Vec<Action> {
-        let due = self.rules.max_age.and_then(|age| now.checked_add(self.jitter.duration(age)));
-        let Some(new) = self.workers.get_mut(&id) else { return Vec::new() };
+        let due = self
+            .rules
+            .max_age
+            .and_then(|age| now.checked_add(self.jitter.duration(age)));
+        let Some(new) = self.workers.get_mut(&id) else {
+            return Vec::new();
+        };
         (new.phase, new.since, new.due) = (Phase::Ready, now, due);
         let (place, mut actions) = (new.place, vec![Action::Add(id)]);
         for (other, old) in &mut self.workers {
@@ -344,16 +404,23 @@ impl State {
         if healthy {
             place.failures = 0;
         }
-        place.not_before = Some(now + self.jitter.duration(pause(self.rules.shortest_pause, place.failures)));
+        place.not_before = Some(
+            now + self
+                .jitter
+                .duration(pause(self.rules.shortest_pause, place.failures)),
+        );
         place.failures += u32::from(!healthy);
         self.restarts += 1;
-        self.deaths.retain(|death| now.saturating_duration_since(*death) < MINUTE);
+        self.deaths
+            .retain(|death| now.saturating_duration_since(*death) < MINUTE);
         self.deaths.push_back(now);
     }
 
     fn end_slow(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for (id, worker) in &mut self.workers {
-            if worker.phase == Phase::Draining && now.duration_since(worker.since) >= self.rules.drain_within {
+            if worker.phase == Phase::Draining
+                && now.duration_since(worker.since) >= self.rules.drain_within
+            {
                 worker.phase = Phase::Stuck;
                 actions.push(Action::Kill(*id));
             }
@@ -366,7 +433,9 @@ impl State {
     }
 
     fn may_start(&self, place: usize, now: Instant) -> bool {
-        self.places[place].not_before.is_none_or(|not_before| not_before <= now)
+        self.places[place]
+            .not_before
+            .is_none_or(|not_before| not_before <= now)
     }
 
     /// The place of a worker that is worn out, while no replacement of another one is under way.
@@ -375,18 +444,29 @@ impl State {
         if (0..self.places.len()).any(replaces) {
             return None;
         }
-        self.workers.values().find(|worker| worker.worn && worker.phase == Phase::Ready).map(|worker| worker.place)
+        self.workers
+            .values()
+            .find(|worker| worker.worn && worker.phase == Phase::Ready)
+            .map(|worker| worker.place)
     }
 
     fn current(&self, place: usize) -> impl Iterator<Item = &Worker> {
-        let here = self.workers.values().filter(move |worker| worker.place == place);
+        let here = self
+            .workers
+            .values()
+            .filter(move |worker| worker.place == place);
         here.filter(|worker| {
-            worker.generation == self.generation && matches!(worker.phase, Phase::Starting | Phase::Ready)
+            worker.generation == self.generation
+                && matches!(worker.phase, Phase::Starting | Phase::Ready)
         })
     }
 
     fn of_phase(&self, phase: Phase) -> Vec<WorkerId> {
-        self.workers.iter().filter(|(_, worker)| worker.phase == phase).map(|(id, _)| *id).collect()
+        self.workers
+            .iter()
+            .filter(|(_, worker)| worker.phase == phase)
+            .map(|(id, _)| *id)
+            .collect()
     }
 }
 

@@ -75,7 +75,11 @@ impl Tender {
     pub(super) async fn run(self, kill: oneshot::Receiver<()>) {
         let down = self.live(kill).await;
         // The driver is there until each of its workers is down.
-        drop(self.events.send((self.id, Event::Down(Box::new(down)))).await);
+        drop(
+            self.events
+                .send((self.id, Event::Down(Box::new(down))))
+                .await,
+        );
     }
 
     async fn live(&self, mut kill: oneshot::Receiver<()>) -> Down {
@@ -84,12 +88,24 @@ impl Tender {
             Err(failure) => return Down::unstarted(failure),
         };
         let (mut process, tail) = (spawned.process, Arc::new(Tail::default()));
-        for (stream, pipe) in [(Stream::Output, spawned.output), (Stream::Error, spawned.error)] {
-            self.lines.follow(Arc::clone(&self.name), process.id(), stream, pipe, Arc::clone(&tail)).await;
+        for (stream, pipe) in [
+            (Stream::Output, spawned.output),
+            (Stream::Error, spawned.error),
+        ] {
+            self.lines
+                .follow(
+                    Arc::clone(&self.name),
+                    process.id(),
+                    stream,
+                    pipe,
+                    Arc::clone(&tail),
+                )
+                .await;
         }
         let log = |record: LogRecord| self.lines.log(record.record, None);
         let welcomed = {
-            let mut welcome = std::pin::pin!(welcome(spawned.control, &self.boot, self.patience, &log));
+            let mut welcome =
+                std::pin::pin!(welcome(spawned.control, &self.boot, self.patience, &log));
             tokio::select! {
                 result = &mut welcome => result,
                 () = process.ended() => {
@@ -121,10 +137,17 @@ impl Tender {
         let (python, said) = (self.python.display(), tail.last(LAST_LINES).await);
         let failure = match problem {
             Problem::Load(error) => Failure::Load(error),
-            Problem::Closed if ended => Failure::of(&format!("{python} {exit} before it was ready"), &said),
+            Problem::Closed if ended => {
+                Failure::of(&format!("{python} {exit} before it was ready"), &said)
+            }
             problem => Failure::of(&format!("{python}: {problem}"), &said),
         };
-        Down { pid: process.id(), exit: exit.to_string(), said, ..Down::unstarted(failure) }
+        Down {
+            pid: process.id(),
+            exit: exit.to_string(),
+            said,
+            ..Down::unstarted(failure)
+        }
     }
 
     async fn watch(
@@ -136,7 +159,12 @@ impl Tender {
     ) -> Down {
         let (pid, tally) = (newcomer.facts.pid, Arc::new(Tally::default()));
         let (told, mut ended) = oneshot::channel();
-        self.tell(Event::Up(Box::new(Up { newcomer, tally: Arc::clone(&tally), ended: told }))).await;
+        self.tell(Event::Up(Box::new(Up {
+            newcomer,
+            tally: Arc::clone(&tally),
+            ended: told,
+        })))
+        .await;
         let mut worn = std::pin::pin!(worn(&tally, self.limits, pid));
         let (mut end, mut is_worn, mut was_killed) = (None, false, false);
         loop {
@@ -194,6 +222,14 @@ impl Tender {
 impl Down {
     fn unstarted(failure: Failure) -> Self {
         let (exit, said) = (String::new(), Vec::new());
-        Self { failure: Some(failure), pid: 0, exit, well: false, ended: None, answered: false, said }
+        Self {
+            failure: Some(failure),
+            pid: 0,
+            exit,
+            well: false,
+            ended: None,
+            answered: false,
+            said,
+        }
     }
 }

@@ -105,7 +105,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn so_many_answers_wear_out_and_fewer_wake_nobody() {
         let (tally, bell) = (Tally::default(), Arc::new(Bell::default()));
-        let mut worn = pin!(worn(&tally, Limits { requests: Some(10), rss: None }, 0));
+        let mut worn = pin!(worn(
+            &tally,
+            Limits {
+                requests: Some(10),
+                rss: None
+            },
+            0
+        ));
         assert!(!is_worn(worn.as_mut(), &bell));
         for answered in 1..10 {
             answer(&tally, answered);
@@ -119,16 +126,31 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn memory_beyond_the_limit_wears_out() {
-        let limits = Limits { requests: None, rss: Some(1024 * 1024) };
+        let limits = Limits {
+            requests: None,
+            rss: Some(1024 * 1024),
+        };
         let grown = worn(&Tally::default(), limits, std::process::id()).await;
-        let Wear::Rss(bytes) = grown else { panic!("{grown:?}") };
-        assert!(bytes > 1024 * 1024 && grown.to_string().starts_with("has grown to "), "{grown}");
+        let Wear::Rss(bytes) = grown else {
+            panic!("{grown:?}")
+        };
+        assert!(
+            bytes > 1024 * 1024 && grown.to_string().starts_with("has grown to "),
+            "{grown}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn memory_is_looked_at_while_calls_come_and_an_idle_worker_wakes_nobody() {
         let (tally, bell) = (Tally::default(), Arc::new(Bell::default()));
-        let mut worn = pin!(worn(&tally, Limits { requests: None, rss: Some(u64::MAX) }, std::process::id()));
+        let mut worn = pin!(worn(
+            &tally,
+            Limits {
+                requests: None,
+                rss: Some(u64::MAX)
+            },
+            std::process::id()
+        ));
         let rings = || bell.0.swap(0, Ordering::Relaxed);
         for answered in 1..4 {
             assert!(!is_worn(worn.as_mut(), &bell));

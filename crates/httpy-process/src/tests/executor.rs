@@ -31,12 +31,16 @@ fn start(app: &str, processes: usize) -> (Result<Processes, StartError>, tempfil
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("app.py"), app).unwrap();
     let mut options = options();
-    (options.python, options.paths, options.processes) = (Some(python()), vec![folder.path().to_owned()], processes);
+    (options.python, options.paths, options.processes) =
+        (Some(python()), vec![folder.path().to_owned()], processes);
     (Processes::start(options, Listener { late, notice }), folder)
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 #[test]
@@ -45,7 +49,10 @@ fn an_app_runs_on_two_processes_and_shuts_down() {
     let executor = executor.unwrap();
     assert!(executor.facts().version.starts_with('3'));
     let handle = executor.load_handler("app:handle").unwrap();
-    assert_eq!(executor.load_handler("app:none").unwrap_err().kind, LoadErrorKind::AttributeNotFound);
+    assert_eq!(
+        executor.load_handler("app:none").unwrap_err().kind,
+        LoadErrorKind::AttributeNotFound
+    );
     let wait = executor.load_handler("app:wait").unwrap();
     assert_eq!(
         executor.run_init("app:routes").unwrap(),
@@ -56,18 +63,29 @@ fn an_app_runs_on_two_processes_and_shuts_down() {
     assert_eq!(executor.roster().members.len(), 2);
     assert!(executor.ask_figures().recv().unwrap().allocated_blocks > 0);
     runtime().block_on(async {
-        let questions: Vec<_> = (0..200).map(|_| push(&executor, Asked::target(handle.id))).collect();
+        let questions: Vec<_> = (0..200)
+            .map(|_| push(&executor, Asked::target(handle.id)))
+            .collect();
         let mut pids = std::collections::HashSet::new();
         for question in &questions {
             pids.insert(reply(outcome(question).await.unwrap()).unwrap().1);
         }
         assert_eq!(pids.len(), 2, "both had some");
         let question = push(&executor, Asked::target(wait.id));
-        assert_eq!(reply(outcome(&question).await.unwrap()).unwrap().1, "waited");
+        assert_eq!(
+            reply(outcome(&question).await.unwrap()).unwrap().1,
+            "waited"
+        );
     });
     let (sender, receiver) = sync_channel(1);
-    assert!(executor.shut_down(Duration::from_secs(10), Box::new(move |report| sender.send(report).unwrap())));
-    assert_eq!(receiver.recv().unwrap().shutdown.unwrap().message(), "the end");
+    assert!(executor.shut_down(
+        Duration::from_secs(10),
+        Box::new(move |report| sender.send(report).unwrap())
+    ));
+    assert_eq!(
+        receiver.recv().unwrap().shutdown.unwrap().message(),
+        "the end"
+    );
     assert!(executor.push(Asked::target(handle.id).job().0).is_err());
 }
 
@@ -81,11 +99,16 @@ fn push(executor: &Processes, asked: Asked) -> httpy_core::Question {
 fn a_worker_that_is_killed_is_replaced_and_only_its_running_calls_are_lost() {
     let (executor, _folder) = start(APP, 1);
     let executor = executor.unwrap();
-    let (handle, die) = (executor.load_handler("app:handle").unwrap(), executor.load_handler("app:die").unwrap());
+    let (handle, die) = (
+        executor.load_handler("app:handle").unwrap(),
+        executor.load_handler("app:die").unwrap(),
+    );
     runtime().block_on(async {
         for _ in 0..3 {
             let dies = push(&executor, Asked::target(die.id));
-            let behind: Vec<_> = (0..10).map(|_| push(&executor, Asked::target(handle.id))).collect();
+            let behind: Vec<_> = (0..10)
+                .map(|_| push(&executor, Asked::target(handle.id)))
+                .collect();
             let died = reply(outcome(&dies).await.unwrap()).unwrap_err();
             assert!(died.starts_with("Crashed"), "{died}");
             for question in &behind {
@@ -100,7 +123,9 @@ fn an_app_that_is_dropped_answers_what_waits() {
     let (executor, _folder) = start(APP, 1);
     let executor = executor.unwrap();
     let handle = executor.load_handler("app:handle").unwrap();
-    let questions: Vec<_> = (0..500).map(|_| push(&executor, Asked::target(handle.id))).collect();
+    let questions: Vec<_> = (0..500)
+        .map(|_| push(&executor, Asked::target(handle.id)))
+        .collect();
     drop(executor);
     runtime().block_on(async {
         for question in &questions {

@@ -29,12 +29,25 @@ pub(super) struct End {
 }
 
 /// A worker with so many handlers, and what the dispatch gets of it.
-pub(super) fn fake(handlers: usize) -> (Fake, impl FnOnce(WorkerId, oneshot::Sender<Ended>, Arc<Tally>) -> Started) {
+pub(super) fn fake(
+    handlers: usize,
+) -> (
+    Fake,
+    impl FnOnce(WorkerId, oneshot::Sender<Ended>, Arc<Tally>) -> Started,
+) {
     let pairs = [(); 3].map(|()| UnixStream::pair().unwrap());
-    let [(control, their_control), (sync, their_sync), (asynchronous, their_async)] = pairs;
+    let [
+        (control, their_control),
+        (sync, their_sync),
+        (asynchronous, their_async),
+    ] = pairs;
     let mark = tempfile::tempfile().unwrap();
     mark.set_len(16).unwrap();
-    let end = |stream| End { stream, arrived: BytesMut::new(), messages: std::collections::VecDeque::new() };
+    let end = |stream| End {
+        stream,
+        arrived: BytesMut::new(),
+        messages: std::collections::VecDeque::new(),
+    };
     let fake = Fake {
         control: end(their_control),
         sync: end(their_sync),
@@ -85,8 +98,12 @@ impl End {
                 return message;
             }
             let payload = self.payload().await.expect("one more message");
-            let Value::List(items) = Value::read(payload.as_bytes()).unwrap() else { panic!("no list") };
-            let asked = items.map(|item| words(&item)).filter(|words| !words.starts_with("(\"log_level\""));
+            let Value::List(items) = Value::read(payload.as_bytes()).unwrap() else {
+                panic!("no list")
+            };
+            let asked = items
+                .map(|item| words(&item))
+                .filter(|words| !words.starts_with("(\"log_level\""));
             self.messages.extend(asked);
         }
     }
@@ -106,7 +123,13 @@ impl End {
     /// The number of the next job.
     pub(super) async fn job(&mut self) -> u64 {
         let message = self.next().await;
-        message.trim_start_matches('(').split(',').next().unwrap().parse().unwrap()
+        message
+            .trim_start_matches('(')
+            .split(',')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     /// Until the other side has closed it.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Uri};
 use httpy_core::{
-    Call, Content, Freight, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits, Question, TargetId, Ticket, Upload,
-    Wants,
+    Call, Content, Freight, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits, Question,
+    TargetId, Ticket, Upload, Wants,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -30,13 +30,17 @@ pub(super) struct Floor {
 }
 
 /// What was logged for whichever test of this process. Tests look for what names their own handlers.
-static HEARD: LazyLock<watch::Sender<Vec<String>>> = LazyLock::new(|| watch::Sender::new(Vec::new()));
+static HEARD: LazyLock<watch::Sender<Vec<String>>> =
+    LazyLock::new(|| watch::Sender::new(Vec::new()));
 
 /// What is logged with these words in it, some time.
 pub(super) async fn told(words: &str) -> String {
     let with_words = |line: &&String| line.contains(words);
     let mut heard = HEARD.subscribe();
-    let told = heard.wait_for(|lines| lines.iter().any(|line| with_words(&line))).await.unwrap();
+    let told = heard
+        .wait_for(|lines| lines.iter().any(|line| with_words(&line)))
+        .await
+        .unwrap();
     told.iter().find(with_words).unwrap().clone()
 }
 
@@ -85,7 +89,11 @@ impl Floor {
             ("app:stream", Lane::Worker, Wants::Stream),
             ("app:async", Lane::EventLoop, Wants::Text),
         ] {
-            floor.handlers.add(Handler { target: target.to_owned(), lane, wants });
+            floor.handlers.add(Handler {
+                target: target.to_owned(),
+                lane,
+                wants,
+            });
         }
         floor
     }
@@ -94,10 +102,22 @@ impl Floor {
         let (hub, handlers) = (Arc::new(Hub::default()), Arc::new(Handlers::default()));
         let (orders, received) = mpsc::channel(8);
         let lines = Lines::start(notice).unwrap();
-        let mut dispatch =
-            Dispatch::new(options, Arc::clone(&hub), Arc::clone(&handlers), received, Arc::default(), lines, late);
+        let mut dispatch = Dispatch::new(
+            options,
+            Arc::clone(&hub),
+            Arc::clone(&handlers),
+            received,
+            Arc::default(),
+            lines,
+            late,
+        );
         tokio::spawn(poll_fn(move |context| dispatch.poll(context)));
-        Self { hub, handlers, orders, workers: 0 }
+        Self {
+            hub,
+            handlers,
+            orders,
+            workers: 0,
+        }
     }
 
     /// Gives it a worker.
@@ -106,7 +126,11 @@ impl Floor {
         make: impl FnOnce(WorkerId, oneshot::Sender<Ended>, Arc<Tally>) -> Started,
     ) -> Added {
         self.workers += 1;
-        let (id, (sender, ended), tally) = (WorkerId(self.workers), oneshot::channel(), Arc::new(Tally::default()));
+        let (id, (sender, ended), tally) = (
+            WorkerId(self.workers),
+            oneshot::channel(),
+            Arc::new(Tally::default()),
+        );
         let started = make(id, sender, Arc::clone(&tally));
         self.order(Order::Add(Box::new(started))).await;
         Added { id, ended, tally }
@@ -120,7 +144,9 @@ impl Floor {
     pub(super) async fn load(&self, target: &str) -> Result<Loaded, LoadError> {
         let (sender, receiver) = sync_channel(1);
         assert!(self.hub.ask(Deed::Load(target.to_owned(), sender)));
-        tokio::task::spawn_blocking(move || receiver.recv().unwrap()).await.unwrap()
+        tokio::task::spawn_blocking(move || receiver.recv().unwrap())
+            .await
+            .unwrap()
     }
 
     pub(super) fn push(&self, asked: Asked) -> Question {
@@ -137,7 +163,11 @@ impl Floor {
     pub(super) fn enforce(&self, question: &Question, target: TargetId, answered: bool) {
         let ticket = Arc::clone(question.ticket());
         ticket.set_gone();
-        self.hub.ask(Deed::Enforce { target, ticket, answered });
+        self.hub.ask(Deed::Enforce {
+            target,
+            ticket,
+            answered,
+        });
     }
 }
 
@@ -165,17 +195,32 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn of(handler: usize) -> Self {
-        let lane = if handler == 3 { Lane::EventLoop } else { Lane::Worker };
-        Self::target(TargetId { index: handler, lane })
+        let lane = if handler == 3 {
+            Lane::EventLoop
+        } else {
+            Lane::Worker
+        };
+        Self::target(TargetId {
+            index: handler,
+            lane,
+        })
     }
 
     pub(super) fn target(target: TargetId) -> Self {
         let uri = Uri::from_static("/path?a=1&a=2");
-        Self { target, uri, body: Upload::default(), timings: false }
+        Self {
+            target,
+            uri,
+            body: Upload::default(),
+            timings: false,
+        }
     }
 
     pub(super) fn body(self, body: impl Into<Bytes>) -> Self {
-        Self { body: Upload::Whole(body.into()), ..self }
+        Self {
+            body: Upload::Whole(body.into()),
+            ..self
+        }
     }
 
     pub(super) fn upload(self, body: Upload) -> Self {
@@ -183,7 +228,10 @@ impl Asked {
     }
 
     pub(super) fn timed(self) -> Self {
-        Self { timings: true, ..self }
+        Self {
+            timings: true,
+            ..self
+        }
     }
 
     pub(super) fn job(self) -> (Job, Question) {
@@ -191,13 +239,24 @@ impl Asked {
         call.query.push(b"a", b"1");
         call.query.push(b"a", b"2");
         let now = Instant::now();
-        let freight = Freight { body: self.body, permits: Permits::default() };
+        let freight = Freight {
+            body: self.body,
+            permits: Permits::default(),
+        };
         let (ticket, answer, question) = Ticket::issue(call, now, now + MINUTE, MINUTE, freight);
         if self.timings {
             ticket.want_timings();
         }
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        (Job { target: self.target, ticket, answer, slot }, question)
+        (
+            Job {
+                target: self.target,
+                ticket,
+                answer,
+                slot,
+            },
+            question,
+        )
     }
 }
 

@@ -31,7 +31,10 @@ async fn said(to: To, bytes: &[u8]) -> String {
     end.write(bytes).await;
     let ended = added.ended.await.unwrap();
     bad.control.closed().await;
-    assert!(matches!(outcome(&question).await.unwrap(), Outcome::Crashed(_)), "{to:?}");
+    assert!(
+        matches!(outcome(&question).await.unwrap(), Outcome::Crashed(_)),
+        "{to:?}"
+    );
     // And it goes on.
     let (mut good, started) = fake(4);
     floor.add(started).await;
@@ -83,8 +86,14 @@ async fn a_length_beyond_the_limit() {
 
 #[tokio::test]
 async fn a_call_that_it_does_not_have() {
-    assert_eq!(said(To::Sync, &word(2, "x")).await, "something about call 2, which is none that it has");
-    assert_eq!(said(To::Async, &word(1, "x")).await, "something about call 1, which is none that it has");
+    assert_eq!(
+        said(To::Sync, &word(2, "x")).await,
+        "something about call 2, which is none that it has"
+    );
+    assert_eq!(
+        said(To::Async, &word(1, "x")).await,
+        "something about call 1, which is none that it has"
+    );
 }
 
 #[tokio::test]
@@ -100,7 +109,10 @@ async fn what_does_not_follow_in_a_call() {
                 writer.none();
             }
         });
-        assert_eq!(said(To::Sync, &bytes).await, "something else than what follows in call 1");
+        assert_eq!(
+            said(To::Sync, &bytes).await,
+            "something else than what follows in call 1"
+        );
     }
 }
 
@@ -124,12 +136,18 @@ async fn an_answer_that_was_not_asked_for() {
         writer.count(7);
         writer.none();
     });
-    assert_eq!(said(To::Control, &bytes).await, "an answer to question 7, which it was not asked");
+    assert_eq!(
+        said(To::Control, &bytes).await,
+        "an answer to question 7, which it was not asked"
+    );
     let bytes = frame(1, |writer| {
         writer.tuple(1);
         writer.str("ready");
     });
-    assert_eq!(said(To::Control, &bytes).await, "that it has started, once more");
+    assert_eq!(
+        said(To::Control, &bytes).await,
+        "that it has started, once more"
+    );
 }
 
 #[tokio::test]
@@ -141,5 +159,8 @@ async fn more_read_than_was_sent() {
         writer.count(1);
         writer.count(1);
     });
-    assert_eq!(said(To::Control, &bytes).await, "something about call 1, which is none that it has");
+    assert_eq!(
+        said(To::Control, &bytes).await,
+        "something about call 1, which is none that it has"
+    );
 }

@@ -4,7 +4,9 @@ use std::future::poll_fn;
 use std::path::Path;
 use std::sync::Arc;
 
-use httpy_core::{Broken, Content, Fault, Outcome, Returned, STREAM_BYTES, Upload, UploadFault, stream};
+use httpy_core::{
+    Broken, Content, Fault, Outcome, Returned, STREAM_BYTES, Upload, UploadFault, stream,
+};
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 
@@ -35,13 +37,29 @@ async fn raise(folder: &Path) -> Raised {
         });
     }
     let boot = boot("httpy-process-1", &options, &[]);
-    let (newcomer, life) = welcome(spawned.control, &boot, Patience::default(), &|_| {}).await.unwrap();
-    Raised { newcomer, life, process: spawned.process }
+    let (newcomer, life) = welcome(spawned.control, &boot, Patience::default(), &|_| {})
+        .await
+        .unwrap();
+    Raised {
+        newcomer,
+        life,
+        process: spawned.process,
+    }
 }
 
 impl Raised {
-    fn started(self, id: WorkerId, ended: oneshot::Sender<Ended>, tally: Arc<Tally>) -> (Started, impl Sized) {
-        let Newcomer { control, rest, ends, facts } = self.newcomer;
+    fn started(
+        self,
+        id: WorkerId,
+        ended: oneshot::Sender<Ended>,
+        tally: Arc<Tally>,
+    ) -> (Started, impl Sized) {
+        let Newcomer {
+            control,
+            rest,
+            ends,
+            facts,
+        } = self.newcomer;
         let started = Started {
             id,
             name: "httpy-process-1".to_owned(),
@@ -150,7 +168,11 @@ async fn staffed() -> (Floor, Added, impl Sized) {
 
 /// All of a streamed body, or why it broke off.
 async fn streamed(outcome: Outcome) -> Result<Vec<u8>, Broken<Fault>> {
-    let Outcome::Returned(Returned { body: Content::Stream(mut chunks), .. }) = outcome else {
+    let Outcome::Returned(Returned {
+        body: Content::Stream(mut chunks),
+        ..
+    }) = outcome
+    else {
         panic!("no stream: {outcome:?}")
     };
     let mut body = Vec::new();
@@ -165,12 +187,16 @@ async fn a_streamed_reply_comes_chunk_by_chunk_and_breaks_off_with_its_iterator(
     let (floor, added, _kept) = staffed().await;
     let stream = floor.load("app:stream").await.unwrap().id;
     for chunks in [0, 1, 2000] {
-        let outcome = floor.call(Asked::target(stream).body(chunks.to_string())).await;
+        let outcome = floor
+            .call(Asked::target(stream).body(chunks.to_string()))
+            .await;
         assert_eq!(streamed(outcome).await.unwrap().len(), chunks * 1000);
     }
     let breaks = floor.load("app:breaks").await.unwrap().id;
     let broken = streamed(floor.call(Asked::target(breaks)).await).await;
-    assert!(matches!(broken, Err(Broken::Failed(Fault::Raised(exception))) if exception.message() == "broken"));
+    assert!(
+        matches!(broken, Err(Broken::Failed(Fault::Raised(exception))) if exception.message() == "broken")
+    );
     assert_eq!(added.tally.answered(), 4);
 }
 
@@ -192,7 +218,12 @@ async fn a_client_that_leaves_closes_the_iterator_of_its_reply() {
 #[tokio::test]
 async fn a_streamed_request_is_read_as_it_comes() {
     let (floor, _added, _kept) = staffed().await;
-    for (name, chunks) in [("app:upload", 0), ("app:upload", 1000), ("app:read", 0), ("app:read", 1000)] {
+    for (name, chunks) in [
+        ("app:upload", 0),
+        ("app:upload", 1000),
+        ("app:read", 0),
+        ("app:read", 1000),
+    ] {
         let handler = floor.load(name).await.unwrap();
         assert!(handler.reads_stream);
         let (mut writer, reader) = stream(STREAM_BYTES);
@@ -214,9 +245,15 @@ async fn a_streamed_request_that_breaks_off_is_the_answer_of_whoever_lets_that_p
         let handler = floor.load(name).await.unwrap();
         let (writer, reader) = stream(STREAM_BYTES);
         let question = floor.push(Asked::target(handler.id).upload(Upload::Stream(reader)));
-        writer.fail(UploadFault { status: 413, text: "too large".to_owned() });
+        writer.fail(UploadFault {
+            status: 413,
+            text: "too large".to_owned(),
+        });
         let failed = outcome(&question).await.unwrap();
-        assert!(matches!(&failed, Outcome::Upload(fault) if fault.status == 413), "{name}: {failed:?}");
+        assert!(
+            matches!(&failed, Outcome::Upload(fault) if fault.status == 413),
+            "{name}: {failed:?}"
+        );
     }
 }
 
@@ -225,9 +262,14 @@ async fn coroutines_are_under_way_side_by_side_and_are_cancelled() {
     let (floor, added, _kept) = staffed().await;
     let wait = floor.load("app:wait").await.unwrap().id;
     let long = floor.push(Asked::target(wait).body("1000"));
-    let questions: Vec<_> = (0..50).map(|_| floor.push(Asked::target(wait).body("0.001"))).collect();
+    let questions: Vec<_> = (0..50)
+        .map(|_| floor.push(Asked::target(wait).body("0.001")))
+        .collect();
     for question in &questions {
-        assert_eq!(reply(outcome(question).await.unwrap()).unwrap(), (200, "0.001".into()));
+        assert_eq!(
+            reply(outcome(question).await.unwrap()).unwrap(),
+            (200, "0.001".into())
+        );
     }
     floor.enforce(&long, wait, false);
     drop(long);
@@ -238,9 +280,14 @@ async fn coroutines_are_under_way_side_by_side_and_are_cancelled() {
 #[tokio::test]
 async fn a_handler_that_sleeps_keeps_nobody_else() {
     let (floor, _added, _kept) = staffed().await;
-    let (slow, handle) = (floor.load("app:slow").await.unwrap().id, floor.load("app:handle").await.unwrap().id);
+    let (slow, handle) = (
+        floor.load("app:slow").await.unwrap().id,
+        floor.load("app:handle").await.unwrap().id,
+    );
     let long = floor.push(Asked::target(slow).body("0.5"));
-    let questions: Vec<_> = (0..100).map(|_| floor.push(Asked::target(handle))).collect();
+    let questions: Vec<_> = (0..100)
+        .map(|_| floor.push(Asked::target(handle)))
+        .collect();
     for question in &questions {
         assert_eq!(reply(outcome(question).await.unwrap()).unwrap().0, 200);
     }
@@ -251,7 +298,10 @@ async fn a_handler_that_sleeps_keeps_nobody_else() {
 #[tokio::test]
 async fn a_handler_that_does_not_end_is_interrupted_and_told_of_with_its_stack() {
     let (floor, added, _kept) = staffed().await;
-    let (spin, handle) = (floor.load("app:spin").await.unwrap().id, floor.load("app:handle").await.unwrap().id);
+    let (spin, handle) = (
+        floor.load("app:spin").await.unwrap().id,
+        floor.load("app:handle").await.unwrap().id,
+    );
     let folder = tempfile::tempdir().unwrap();
     let begun = folder.path().join("begun");
     let question = floor.push(Asked::target(spin).body(begun.to_str().unwrap().to_owned()));
@@ -260,9 +310,15 @@ async fn a_handler_that_does_not_end_is_interrupted_and_told_of_with_its_stack()
     }
     floor.enforce(&question, spin, true);
     added.tally.reaches(1).await;
-    assert_eq!(reply(floor.call(Asked::target(handle)).await).unwrap().0, 200);
+    assert_eq!(
+        reply(floor.call(Asked::target(handle)).await).unwrap().0,
+        200
+    );
     let told = told("app:spin did not answer").await;
-    assert!(told.contains("it is interrupted") && told.contains("in spin"), "{told}");
+    assert!(
+        told.contains("it is interrupted") && told.contains("in spin"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -273,9 +329,14 @@ async fn calls_come_back_from_a_real_worker() {
     assert_eq!(floor.load("app:handle").await.unwrap(), handle);
     for _ in 0..100 {
         let (status, body) = reply(floor.call(Asked::target(handle.id).body("b")).await).unwrap();
-        assert_eq!((status, &body[..]), (200, &b"POST /path {'a': ['1', '2']} b"[..]));
+        assert_eq!(
+            (status, &body[..]),
+            (200, &b"POST /path {'a': ['1', '2']} b"[..])
+        );
     }
-    let questions: Vec<_> = (0..200).map(|_| floor.push(Asked::target(handle.id).timed())).collect();
+    let questions: Vec<_> = (0..200)
+        .map(|_| floor.push(Asked::target(handle.id).timed()))
+        .collect();
     for question in questions {
         assert_eq!(reply(outcome(&question).await.unwrap()).unwrap().0, 200);
         let timings = question.ticket().timings(std::time::Instant::now());
@@ -288,16 +349,25 @@ async fn calls_come_back_from_a_real_worker() {
     }
     let fail = floor.load("app:fail").await.unwrap();
     let failed = reply(floor.call(Asked::target(fail.id)).await).unwrap_err();
-    assert!(failed.starts_with("Raised") && failed.contains("ValueError"), "{failed}");
+    assert!(
+        failed.starts_with("Raised") && failed.contains("ValueError"),
+        "{failed}"
+    );
     let odd = floor.load("app:odd").await.unwrap();
     let failed = reply(floor.call(Asked::target(odd.id)).await).unwrap_err();
-    assert!(failed.contains("status 99: expected 200 to 999"), "{failed}");
+    assert!(
+        failed.contains("status 99: expected 200 to 999"),
+        "{failed}"
+    );
     let missing = floor.load("app:missing").await.unwrap_err();
     assert_eq!(missing.kind, httpy_core::LoadErrorKind::AttributeNotFound);
     assert_eq!(added.tally.answered(), 308);
     let die = floor.load("app:die").await.unwrap();
     let died = reply(floor.call(Asked::target(die.id)).await).unwrap_err();
-    assert!(died.starts_with("Crashed") && died.contains("httpy-process-1 ("), "{died}");
+    assert!(
+        died.starts_with("Crashed") && died.contains("httpy-process-1 ("),
+        "{died}"
+    );
     let ended = added.ended.await.unwrap();
     assert_eq!(ended.running[0].target, "app:die");
 }

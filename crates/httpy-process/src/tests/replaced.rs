@@ -25,21 +25,31 @@ impl App {
     fn new(change: impl FnOnce(&mut ProcessOptions)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = options();
-        (options.python, options.paths, options.processes) = (Some(python()), vec![folder.path().to_owned()], 2);
+        (options.python, options.paths, options.processes) =
+            (Some(python()), vec![folder.path().to_owned()], 2);
         (options.threads, options.replacements) = (THREADS, 1000);
         change(&mut options);
         write(&folder, "one");
         let executor = Processes::start(options, Listener { late, notice }).unwrap();
         let handle = executor.load_handler("app:handle").unwrap();
-        Self { executor, folder, handle }
+        Self {
+            executor,
+            folder,
+            handle,
+        }
     }
 
     /// A reload whose routes are accepted, and what they are.
     async fn reload(&self, init: Option<&str>) -> Result<Vec<(String, Vec<String>)>, LoadError> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let accept = move |routes| sender.send(routes).map_err(|error| error.to_string());
-        self.executor.reload(init.map(str::to_owned), Box::new(accept)).await.unwrap()?;
-        Ok(receiver.try_recv().expect("nobody was asked about the routes"))
+        self.executor
+            .reload(init.map(str::to_owned), Box::new(accept))
+            .await
+            .unwrap()?;
+        Ok(receiver
+            .try_recv()
+            .expect("nobody was asked about the routes"))
     }
 
     fn push(&self) -> Question {
@@ -77,7 +87,10 @@ fn write(folder: &TempDir, version: &str) {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 #[test]

@@ -11,7 +11,10 @@ async fn worker(floor: &mut Floor) -> (Fake, Added) {
     (fake, floor.add(started).await)
 }
 
-const TEXT: TargetId = TargetId { index: 0, lane: httpy_core::Lane::Worker };
+const TEXT: TargetId = TargetId {
+    index: 0,
+    lane: httpy_core::Lane::Worker,
+};
 
 #[tokio::test]
 async fn jobs_go_to_the_worker_with_the_fewest() {
@@ -25,7 +28,10 @@ async fn jobs_go_to_the_worker_with_the_fewest() {
         two.sync.answer(id, "two").await;
     }
     for (question, body) in questions.iter().zip(["one", "two", "one", "two"]) {
-        assert_eq!(reply(outcome(question).await.unwrap()).unwrap(), (200, body.into()));
+        assert_eq!(
+            reply(outcome(question).await.unwrap()).unwrap(),
+            (200, body.into())
+        );
     }
 }
 
@@ -44,7 +50,10 @@ async fn a_job_is_sent_as_the_handler_wants_it() {
             "{job}"
         );
     }
-    assert_eq!(fake.control.next().await, "(\"upload\", \"sync\", 3, 1 bytes)");
+    assert_eq!(
+        fake.control.next().await,
+        "(\"upload\", \"sync\", 3, 1 bytes)"
+    );
     assert_eq!(fake.control.next().await, "(\"upload\", \"sync\", 3, None)");
     let _question = floor.push(Asked::of(3));
     assert!(fake.asynchronous.next().await.starts_with("(1, 3, "));
@@ -55,7 +64,10 @@ async fn a_large_body_goes_ahead_in_parts_and_lets_small_jobs_pass() {
     let mut floor = Floor::new();
     let (mut fake, _) = worker(&mut floor).await;
     let size = 1024 * 1024;
-    let (_large, _small) = (floor.push(Asked::of(1).body(vec![0; size])), floor.push(Asked::of(0)));
+    let (_large, _small) = (
+        floor.push(Asked::of(1).body(vec![0; size])),
+        floor.push(Asked::of(0)),
+    );
     let (mut parts, mut passed) = (0, false);
     let job = loop {
         let message = fake.sync.next().await;
@@ -65,7 +77,10 @@ async fn a_large_body_goes_ahead_in_parts_and_lets_small_jobs_pass() {
             _ => break message,
         }
     };
-    assert!(job.starts_with("(1, 1, ") && job.contains(", None, ("), "{job}");
+    assert!(
+        job.starts_with("(1, 1, ") && job.contains(", None, ("),
+        "{job}"
+    );
     assert!(passed && parts == size / 65536);
 }
 
@@ -82,10 +97,22 @@ async fn what_had_begun_when_a_worker_dies_is_answered_and_the_rest_goes_to_othe
     drop(one);
     let ended = added.ended.await.unwrap();
     assert!(matches!(ended.reason, Reason::Closed));
-    assert_eq!(ended.running.iter().map(|running| &running.target[..]).collect::<Vec<_>>(), ["app:text"]);
-    assert_eq!(reply(outcome(&questions[0]).await.unwrap()).unwrap().1, "before");
+    assert_eq!(
+        ended
+            .running
+            .iter()
+            .map(|running| &running.target[..])
+            .collect::<Vec<_>>(),
+        ["app:text"]
+    );
+    assert_eq!(
+        reply(outcome(&questions[0]).await.unwrap()).unwrap().1,
+        "before"
+    );
     let died = outcome(&questions[1]).await.unwrap();
-    assert!(matches!(&died, Outcome::Crashed(text) if text == "its worker process, httpy-process-1 (1), died"));
+    assert!(
+        matches!(&died, Outcome::Crashed(text) if text == "its worker process, httpy-process-1 (1), died")
+    );
     let (mut two, _) = worker(&mut floor).await;
     for (id, question) in [(1, &questions[2]), (2, &questions[3])] {
         assert_eq!(two.sync.job().await, id);
@@ -95,7 +122,8 @@ async fn what_had_begun_when_a_worker_dies_is_answered_and_the_rest_goes_to_othe
 }
 
 #[tokio::test]
-async fn jobs_behind_a_handler_that_takes_long_get_another_thread_and_come_back_when_there_is_none() {
+async fn jobs_behind_a_handler_that_takes_long_get_another_thread_and_come_back_when_there_is_none()
+{
     let mut floor = Floor::new();
     let (mut one, _) = worker(&mut floor).await;
     let questions: Vec<_> = (0..3).map(|_| floor.push(Asked::of(0))).collect();
@@ -116,7 +144,10 @@ async fn jobs_behind_a_handler_that_takes_long_get_another_thread_and_come_back_
         .await;
     assert_eq!(two.sync.job().await, 1);
     two.sync.answer(1, "two").await;
-    assert_eq!(reply(outcome(&questions[2]).await.unwrap()).unwrap().1, "two");
+    assert_eq!(
+        reply(outcome(&questions[2]).await.unwrap()).unwrap().1,
+        "two"
+    );
 }
 
 #[tokio::test]
@@ -155,7 +186,11 @@ async fn an_outcome_that_nobody_waits_for_is_told() {
             writer.str("nobody waits for this");
         })
         .await;
-    assert!(told("nobody waits for this").await.starts_with("app:text: Upload"));
+    assert!(
+        told("nobody waits for this")
+            .await
+            .starts_with("app:text: Upload")
+    );
 }
 
 #[tokio::test]

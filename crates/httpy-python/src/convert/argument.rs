@@ -42,8 +42,16 @@ pub(crate) fn arguments<'py>(
 /// # Errors
 ///
 /// What CPython raises when it has no memory left.
-pub(crate) fn body<'py>(py: Python<'py>, body: &[u8], as_bytes: bool) -> PyResult<Bound<'py, PyAny>> {
-    Ok(if as_bytes { text::bytes(py, body)?.into_any() } else { text::utf8(py, body)?.into_any() })
+pub(crate) fn body<'py>(
+    py: Python<'py>,
+    body: &[u8],
+    as_bytes: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    Ok(if as_bytes {
+        text::bytes(py, body)?.into_any()
+    } else {
+        text::utf8(py, body)?.into_any()
+    })
 }
 
 /// Names to the lists of their values, in the order in which each name came first.

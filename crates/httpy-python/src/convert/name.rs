@@ -29,7 +29,10 @@ impl Names {
         ];
         let string = |text: &str| PyString::new(py, text).unbind();
         Self {
-            methods: methods.into_iter().map(|method| (method.clone(), string(method.as_str()))).collect(),
+            methods: methods
+                .into_iter()
+                .map(|method| (method.clone(), string(method.as_str())))
+                .collect(),
             headers: KNOWN.iter().map(|name| string(name)).collect(),
         }
     }
@@ -42,10 +45,17 @@ impl Names {
     }
 
     /// The string of a header's name; `None` for [`Name::Same`].
-    pub(super) fn header<'py>(&self, py: Python<'py>, name: Name<'_>) -> PyResult<Option<Bound<'py, PyString>>> {
+    pub(super) fn header<'py>(
+        &self,
+        py: Python<'py>,
+        name: Name<'_>,
+    ) -> PyResult<Option<Bound<'py, PyString>>> {
         Ok(match name {
             Name::Same => None,
-            Name::Known(index) => self.headers.get(index).map(|string| string.bind(py).clone()),
+            Name::Known(index) => self
+                .headers
+                .get(index)
+                .map(|string| string.bind(py).clone()),
             Name::Other(name) => Some(text::latin1(py, name)?),
         })
     }

@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::list::BoundListIterator;
 use pyo3::types::tuple::BoundTupleIterator;
 use pyo3::types::{
-    PyAnyMethods, PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyIterator, PyList, PyMemoryView, PyString, PyTuple,
-    PyType,
+    PyAnyMethods, PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyIterator, PyList, PyMemoryView,
+    PyString, PyTuple, PyType,
 };
 
 use super::text;
@@ -34,8 +34,14 @@ pub(crate) enum Found<'py> {
 /// What CPython raised on the way: out of memory, or an exception that belongs to another thread's interruption.
 pub(crate) fn returned<'py>(result: &Bound<'py, PyAny>, on_loop: bool) -> PyResult<Found<'py>> {
     match view::read(&Object(result.clone()), on_loop) {
-        Ok(Read { returned, iterator: None }) => Ok(Found::Outcome(Outcome::Returned(returned))),
-        Ok(Read { returned, iterator: Some(iterator) }) => Ok(Found::Stream(returned, iterator.0)),
+        Ok(Read {
+            returned,
+            iterator: None,
+        }) => Ok(Found::Outcome(Outcome::Returned(returned))),
+        Ok(Read {
+            returned,
+            iterator: Some(iterator),
+        }) => Ok(Found::Stream(returned, iterator.0)),
         Err(Refusal::Contract(failure)) => Ok(match iterator(result) {
             Some(iterator) => Found::Refused(failure, iterator),
             None => Found::Outcome(Outcome::Contract(failure)),
@@ -46,8 +52,14 @@ pub(crate) fn returned<'py>(result: &Bound<'py, PyAny>, on_loop: bool) -> PyResu
 
 /// The iterator that stands as body in what a handler returned, whatever else is wrong with that.
 fn iterator<'py>(result: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    let tuple = result.cast::<PyTuple>().ok().filter(|tuple| tuple.len() == 3)?;
-    tuple.get_item(1).ok().filter(|body| body.cast::<PyIterator>().is_ok())
+    let tuple = result
+        .cast::<PyTuple>()
+        .ok()
+        .filter(|tuple| tuple.len() == 3)?;
+    tuple
+        .get_item(1)
+        .ok()
+        .filter(|body| body.cast::<PyIterator>().is_ok())
 }
 
 /// The bytes of a chunk, the `number`th of its body.
@@ -55,7 +67,10 @@ fn iterator<'py>(result: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
 /// # Errors
 ///
 /// What CPython raised on the way, and inside of that what is wrong with the chunk.
-pub(crate) fn chunk(chunk: &Bound<'_, PyAny>, number: u64) -> PyResult<Result<Bytes, ContractFailure>> {
+pub(crate) fn chunk(
+    chunk: &Bound<'_, PyAny>,
+    number: u64,
+) -> PyResult<Result<Bytes, ContractFailure>> {
     match view::read_chunk(&Object(chunk.clone()), number) {
         Ok(bytes) => Ok(Ok(bytes)),
         Err(Refusal::Contract(failure)) => Ok(Err(failure)),
@@ -76,7 +91,9 @@ impl View for Object<'_> {
 
     #[inline]
     fn triple(&self) -> PyResult<Triple<Self>> {
-        let Ok(tuple) = self.0.cast::<PyTuple>() else { return Ok(Triple::NoTuple) };
+        let Ok(tuple) = self.0.cast::<PyTuple>() else {
+            return Ok(Triple::NoTuple);
+        };
         Ok(match tuple.len() {
             3 => {
                 let item = |index| tuple.get_item(index).map(Object);
@@ -101,15 +118,18 @@ impl View for Object<'_> {
 
     fn type_names(&self) -> Vec<String> {
         let tuple = self.0.cast::<PyTuple>();
-        tuple.map_or_else(|_| Vec::new(), |tuple| tuple.iter().take(8).map(|item| type_name(&item)).collect())
+        tuple.map_or_else(
+            |_| Vec::new(),
+            |tuple| tuple.iter().take(8).map(|item| type_name(&item)).collect(),
+        )
     }
 
     #[inline]
     fn integer(&self) -> PyResult<Integer> {
         Ok(match self.0.cast::<PyInt>() {
-            Ok(number) if !number.is_instance_of::<PyBool>() => {
-                number.extract::<i64>().map_or(Integer::Beyond, Integer::Number)
-            }
+            Ok(number) if !number.is_instance_of::<PyBool>() => number
+                .extract::<i64>()
+                .map_or(Integer::Beyond, Integer::Number),
             _ => Integer::NoInt,
         })
     }
@@ -126,18 +146,20 @@ impl View for Object<'_> {
                 },
             };
         }
-        Ok(Octets::Binary(if let Ok(bytes) = object.cast::<PyBytes>() {
-            text::copy_bytes(bytes)
-        } else if let Ok(array) = object.cast::<PyByteArray>() {
-            // Copied by CPython first: another thread may write into the array or resize it. Through a view, since `bytes`
-            // would ask a subclass for its `__bytes__`.
-            let copy = PyMemoryView::from(array)?.call_method0("tobytes")?;
-            text::copy_bytes(copy.cast::<PyBytes>()?)
-        } else if object.is_instance_of::<PyMemoryView>() {
-            text::copy_bytes(object.call_method0("tobytes")?.cast::<PyBytes>()?)
-        } else {
-            return Ok(Octets::NoBytes);
-        }))
+        Ok(Octets::Binary(
+            if let Ok(bytes) = object.cast::<PyBytes>() {
+                text::copy_bytes(bytes)
+            } else if let Ok(array) = object.cast::<PyByteArray>() {
+                // Copied by CPython first: another thread may write into the array or resize it. Through a view, since `bytes`
+                // would ask a subclass for its `__bytes__`.
+                let copy = PyMemoryView::from(array)?.call_method0("tobytes")?;
+                text::copy_bytes(copy.cast::<PyBytes>()?)
+            } else if object.is_instance_of::<PyMemoryView>() {
+                text::copy_bytes(object.call_method0("tobytes")?.cast::<PyBytes>()?)
+            } else {
+                return Ok(Octets::NoBytes);
+            },
+        ))
     }
 
     #[inline]
@@ -155,9 +177,15 @@ impl View for Object<'_> {
 
     #[inline]
     fn pairs(&self) -> PyResult<Option<impl Iterator<Item = PyResult<(Self, Self)>>>> {
-        let Ok(dict) = self.0.cast::<PyDict>() else { return Ok(None) };
+        let Ok(dict) = self.0.cast::<PyDict>() else {
+            return Ok(None);
+        };
         // Over a copy of its items: nothing that runs in between can change what is being walked.
-        let items = if dict.is_empty() { None } else { Some(dict.items().into_iter()) };
+        let items = if dict.is_empty() {
+            None
+        } else {
+            Some(dict.items().into_iter())
+        };
         Ok(Some(Pairs(items)))
     }
 
@@ -172,15 +200,22 @@ impl View for Object<'_> {
     }
 
     #[inline]
-    fn with_utf8<R>(&self, take: impl FnOnce(&[u8]) -> Result<R, Refusal<PyErr>>) -> Result<Option<R>, Refusal<PyErr>> {
-        let Ok(text) = self.0.cast::<PyString>() else { return Ok(None) };
+    fn with_utf8<R>(
+        &self,
+        take: impl FnOnce(&[u8]) -> Result<R, Refusal<PyErr>>,
+    ) -> Result<Option<R>, Refusal<PyErr>> {
+        let Ok(text) = self.0.cast::<PyString>() else {
+            return Ok(None);
+        };
         let utf8 = Utf8::new(text).map_err(Refusal::Unread)?;
         take(utf8.as_bytes()).map(Some)
     }
 
     #[inline]
     fn with_latin1<R>(&self, take: impl FnOnce(&[u8]) -> R) -> PyResult<Latin1<R>> {
-        let Ok(text) = self.0.cast::<PyString>() else { return Ok(Latin1::NoStr) };
+        let Ok(text) = self.0.cast::<PyString>() else {
+            return Ok(Latin1::NoStr);
+        };
         match text::with_latin1(text.as_borrowed(), take) {
             Ok(taken) => Ok(Latin1::Text(taken)),
             Err(error) => match text::unencodable(text.py(), &error) {
@@ -205,7 +240,9 @@ impl<'py> Iterator for Pairs<'py> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.as_ref().map_or((0, Some(0)), BoundListIterator::size_hint)
+        self.0
+            .as_ref()
+            .map_or((0, Some(0)), BoundListIterator::size_hint)
     }
 }
 
@@ -253,9 +290,16 @@ impl<'a, 'py> Utf8<'a, 'py> {
 fn type_name(object: &Bound<'_, PyAny>) -> String {
     let kind = object.get_type();
     // By `type`'s own descriptor: a metaclass may have replaced `__name__`, and before Python 3.11 PyO3 would ask it.
-    let descriptor = kind.py().get_type::<PyType>().getattr("__dict__").and_then(|names| names.get_item("__name__"));
+    let descriptor = kind
+        .py()
+        .get_type::<PyType>()
+        .getattr("__dict__")
+        .and_then(|names| names.get_item("__name__"));
     let name = descriptor.and_then(|descriptor| descriptor.call_method1("__get__", (&kind,)));
     let name = name.and_then(|name| name.cast_into::<PyString>().map_err(PyErr::from));
     // It may hold surrogates.
-    name.map_or_else(|_| "<unnamed type>".to_owned(), |name| name.to_string_lossy().into_owned())
+    name.map_or_else(
+        |_| "<unnamed type>".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }

@@ -46,7 +46,10 @@ pub(crate) fn bytes<'py>(py: Python<'py>, from: &[u8]) -> PyResult<Bound<'py, Py
     // SAFETY: 1. With a null pointer the call makes a `bytes` of that length whose content is ours to write. 2. `object` keeps
     // it alive, and nobody else has seen it yet. 3. Its buffer has room for `length` bytes.
     unsafe {
-        let object = Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), length))?;
+        let object = Bound::from_owned_ptr_or_err(
+            py,
+            ffi::PyBytes_FromStringAndSize(std::ptr::null(), length),
+        )?;
         fill(py, from, ffi::PyBytes_AsString(object.as_ptr()).cast());
         Ok(object.cast_into_unchecked())
     }
@@ -113,7 +116,8 @@ fn encoded<'py>(text: &Bound<'py, PyString>, errors: &CStr) -> PyResult<Bound<'p
     // SAFETY: 1. `text` is a `str`. 2. Both names end with NUL. 3. The borrowed `text` shows that this thread is attached.
     // 4. The call gives a new reference to a `bytes`, or null with an exception set.
     unsafe {
-        let object = ffi::PyUnicode_AsEncodedString(text.as_ptr(), c"utf-8".as_ptr(), errors.as_ptr());
+        let object =
+            ffi::PyUnicode_AsEncodedString(text.as_ptr(), c"utf-8".as_ptr(), errors.as_ptr());
         Ok(Bound::from_owned_ptr_or_err(text.py(), object)?.cast_into_unchecked())
     }
 }
@@ -124,7 +128,10 @@ fn encoded<'py>(text: &Bound<'py, PyString>, errors: &CStr) -> PyResult<Bound<'p
 ///
 /// `UnicodeEncodeError` for text beyond latin-1.
 #[inline]
-pub(super) fn with_latin1<R>(text: Borrowed<'_, '_, PyString>, take: impl FnOnce(&[u8]) -> R) -> PyResult<R> {
+pub(super) fn with_latin1<R>(
+    text: Borrowed<'_, '_, PyString>,
+    take: impl FnOnce(&[u8]) -> R,
+) -> PyResult<R> {
     if let Ok(utf8) = text.to_str()
         && utf8.is_ascii()
     {
@@ -143,7 +150,11 @@ pub(super) fn with_latin1<R>(text: Borrowed<'_, '_, PyString>, take: impl FnOnce
 pub(super) fn unencodable(py: Python<'_>, error: &PyErr) -> Option<(u32, usize)> {
     let exception = error.value(py).cast::<PyUnicodeEncodeError>().ok()?;
     let index = exception.getattr("start").ok()?.extract::<usize>().ok()?;
-    let text = exception.getattr("object").ok()?.cast_into::<PyString>().ok()?;
+    let text = exception
+        .getattr("object")
+        .ok()?
+        .cast_into::<PyString>()
+        .ok()?;
     // SAFETY: 1. `text` is a `str`, and the call reads it past what a subclass overrides. 2. Its `Bound` shows that this thread
     // is attached. 3. An index beyond its end gives `u32::MAX` with an exception set, which is taken.
     let code_point = unsafe { ffi::PyUnicode_ReadChar(text.as_ptr(), index.try_into().ok()?) };
@@ -155,7 +166,11 @@ pub(super) fn unencodable(py: Python<'_>, error: &PyErr) -> Option<(u32, usize)>
 }
 
 fn copy(py: Python<'_>, from: &[u8]) -> Bytes {
-    if from.len() < LARGE { Bytes::copy_from_slice(from) } else { py.detach(|| Bytes::copy_from_slice(from)) }
+    if from.len() < LARGE {
+        Bytes::copy_from_slice(from)
+    } else {
+        py.detach(|| Bytes::copy_from_slice(from))
+    }
 }
 
 fn parts(bytes: &[u8]) -> (*const std::ffi::c_char, ffi::Py_ssize_t) {

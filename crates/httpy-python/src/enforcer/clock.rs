@@ -55,19 +55,31 @@ fn lose(crew: &Arc<Crew>, stuck: &Stuck) {
         Crew::start_or_log(crew, seat);
     }
     let call = overdue(crew, stuck.target, &stuck.ticket);
-    crew.notify(&Notice::Lost { worker: stuck.seat.number(), call, left });
+    crew.notify(&Notice::Lost {
+        worker: stuck.seat.number(),
+        call,
+        left,
+    });
     if left.is_none_or(|left| left == 0) {
-        crew.notify(&Notice::Spent { replacements, lost: gone });
+        crew.notify(&Notice::Spent {
+            replacements,
+            lost: gone,
+        });
     }
 }
 
 fn tell_held(crew: &Crew, held_for: Duration, stuck: &[Stuck]) {
     let calls = stuck.iter().map(|stuck| {
         let dump = crew.interpreter.dump();
-        let stack = dump.and_then(|dump| dump.read(|ask| crew.threads.with(stuck.seat, ask).unwrap_or_default()));
+        let stack = dump.and_then(|dump| {
+            dump.read(|ask| crew.threads.with(stuck.seat, ask).unwrap_or_default())
+        });
         (overdue(crew, stuck.target, &stuck.ticket), stack)
     });
-    let notice = Notice::Held { held_for, calls: calls.collect() };
+    let notice = Notice::Held {
+        held_for,
+        calls: calls.collect(),
+    };
     crew.notify(&notice);
 }
 
@@ -91,10 +103,16 @@ impl Enforcer {
             }
             state.wakes = state.next_look(self.lost_after);
             state = match state.wakes {
-                None => self.clock.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .clock
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(wakes) => {
                     let left = wakes.saturating_duration_since(now);
-                    self.clock.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                    self.clock
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
                 }
             };
         }
@@ -113,8 +131,16 @@ impl State {
                 actions.extend(place.take().and_then(Watched::ended).map(Action::Tell));
                 continue;
             };
-            if free && watched.lost(lost_after, had).is_some_and(|lost| lost <= now) {
-                actions.push(Action::Lose(Stuck { seat: Seat(seat), target: watched.target, ticket }));
+            if free
+                && watched
+                    .lost(lost_after, had)
+                    .is_some_and(|lost| lost <= now)
+            {
+                actions.push(Action::Lose(Stuck {
+                    seat: Seat(seat),
+                    target: watched.target,
+                    ticket,
+                }));
                 *place = None;
             } else if watched.next <= now && !watched.asked {
                 watched.asked = true;
@@ -129,28 +155,50 @@ impl State {
 
     /// When it is to be told that the interpreter cannot be had, while there is anything to tell.
     fn held_next(&self) -> Option<Instant> {
-        let anything = self.watched.iter().flatten().any(|watched| watched.asked && !watched.held_told);
+        let anything = self
+            .watched
+            .iter()
+            .flatten()
+            .any(|watched| watched.asked && !watched.held_told);
         let first = self.asked.filter(|_| anything)? + HELD;
-        Some(self.held_told.map_or(first, |told| first.max(told + HELD_AGAIN)))
+        Some(
+            self.held_told
+                .map_or(first, |told| first.max(told + HELD_AGAIN)),
+        )
     }
 
     fn tell_held(&mut self, now: Instant) -> Option<Action> {
         let held_for = now.saturating_duration_since(self.asked?);
         self.held_told = Some(now);
-        let untold = self.watched.iter_mut().enumerate().filter_map(|(seat, place)| {
-            let watched = place.as_mut().filter(|watched| watched.asked && !watched.held_told)?;
-            let ticket = watched.running()?;
-            watched.held_told = true;
-            Some(Stuck { seat: Seat(seat), target: watched.target, ticket })
-        });
+        let untold = self
+            .watched
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(seat, place)| {
+                let watched = place
+                    .as_mut()
+                    .filter(|watched| watched.asked && !watched.held_told)?;
+                let ticket = watched.running()?;
+                watched.held_told = true;
+                Some(Stuck {
+                    seat: Seat(seat),
+                    target: watched.target,
+                    ticket,
+                })
+            });
         Some(Action::Held(held_for, untold.take(HELD_CALLS).collect()))
     }
 
     /// When to look again.
     fn next_look(&self, lost_after: Duration) -> Option<Instant> {
         let places = self.watched.iter().flatten();
-        let lost = |watched: &Watched| watched.lost(lost_after, self.had).filter(|_| self.asked.is_none());
-        let places = places.flat_map(|watched| [(!watched.asked).then_some(watched.next), lost(watched)]);
+        let lost = |watched: &Watched| {
+            watched
+                .lost(lost_after, self.had)
+                .filter(|_| self.asked.is_none())
+        };
+        let places =
+            places.flat_map(|watched| [(!watched.asked).then_some(watched.next), lost(watched)]);
         places.flatten().chain(self.held_next()).min()
     }
 }

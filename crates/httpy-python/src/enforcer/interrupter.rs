@@ -34,8 +34,12 @@ pub(super) fn run(crew: &Arc<Crew>) {
 
 fn interrupt(py: Python<'_>, crew: &Crew) -> Vec<Notice> {
     let asked = crew.enforcer.take_asked();
-    let struck: Vec<_> = asked.iter().filter_map(|asked| Some((asked, strike(py, crew, asked)?))).collect();
-    crew.enforcer.interrupted(struck.iter().map(|(asked, _)| *asked));
+    let struck: Vec<_> = asked
+        .iter()
+        .filter_map(|asked| Some((asked, strike(py, crew, asked)?)))
+        .collect();
+    crew.enforcer
+        .interrupted(struck.iter().map(|(asked, _)| *asked));
     let told = struck.into_iter().filter(|(asked, _)| asked.first);
     told.map(|(asked, (shielded, frames))| Notice::Overdue {
         call: overdue(crew, asked.target, &asked.ticket),
@@ -46,7 +50,11 @@ fn interrupt(py: Python<'_>, crew: &Crew) -> Vec<Notice> {
 }
 
 /// Interrupts one call: whether it is in a shield, and its frames. None when it is over.
-fn strike<'py>(py: Python<'py>, crew: &Crew, asked: &Asked) -> Option<(bool, Option<PyResult<Bound<'py, PyAny>>>)> {
+fn strike<'py>(
+    py: Python<'py>,
+    crew: &Crew,
+    asked: &Asked,
+) -> Option<(bool, Option<PyResult<Bound<'py, PyAny>>>)> {
     let deadline = &crew.shared.deadline;
     let thread = crew.threads.with(asked.seat, |thread| thread)?;
     // Before the interruption, which changes them; they are this call's if it can still be interrupted after that.
@@ -66,7 +74,9 @@ fn strike<'py>(py: Python<'py>, crew: &Crew, asked: &Asked) -> Option<(bool, Opt
 impl Enforcer {
     /// Sleeps, detached, until there is something to do. False when there never will be.
     fn wait_until_asked(&self) -> bool {
-        let asked = self.interrupter.wait_while(self.lock(), |state| state.asked.is_none() && !state.ended);
+        let asked = self
+            .interrupter
+            .wait_while(self.lock(), |state| state.asked.is_none() && !state.ended);
         !asked.unwrap_or_else(PoisonError::into_inner).ended
     }
 
@@ -83,7 +93,12 @@ impl Enforcer {
             watched.asked = false;
             watched.next = now + AGAIN;
             let ticket = watched.running()?;
-            Some(Asked { seat: Seat(seat), target: watched.target, ticket, first: watched.interrupted.is_none() })
+            Some(Asked {
+                seat: Seat(seat),
+                target: watched.target,
+                ticket,
+                first: watched.interrupted.is_none(),
+            })
         });
         let asked = asked.collect();
         // It sleeps with another `next` in mind, and has to learn of calls that are over.

@@ -85,7 +85,12 @@ impl Enforcer {
             closed: false,
             ended: false,
         };
-        Self { state: Mutex::new(state), clock: Condvar::new(), interrupter: Condvar::new(), lost_after }
+        Self {
+            state: Mutex::new(state),
+            clock: Condvar::new(),
+            interrupter: Condvar::new(),
+            lost_after,
+        }
     }
 
     /// Starts the two threads.
@@ -95,24 +100,43 @@ impl Enforcer {
     /// When the operating system gives none.
     pub(crate) fn start(crew: &Arc<Crew>, stack_size: usize) -> io::Result<()> {
         let also = Arc::clone(crew);
-        thread::Builder::new().name("httpy-enforcer".to_owned()).spawn(move || clock::run(&also))?;
+        thread::Builder::new()
+            .name("httpy-enforcer".to_owned())
+            .spawn(move || clock::run(&also))?;
         let also = Arc::clone(crew);
-        let builder = thread::Builder::new().name("httpy-interrupter".to_owned()).stack_size(stack_size);
+        let builder = thread::Builder::new()
+            .name("httpy-interrupter".to_owned())
+            .stack_size(stack_size);
         builder.spawn(move || interrupter::run(&also))?;
         Ok(())
     }
 
     /// Watches a call that nobody waits for. False when it does not run any more. Where it takes the place of another one
     /// that is over, of which the log has still to hear, that comes back.
-    pub(crate) fn watch(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> (bool, Option<Ended>) {
+    pub(crate) fn watch(
+        &self,
+        target: TargetId,
+        ticket: &Arc<Ticket>,
+        answered: bool,
+    ) -> (bool, Option<Ended>) {
         // A body that may take as long as it likes for a chunk may have said so again while its client left: now it has as
         // long as any other.
         let due = ticket.due().filter(|_| !answered);
-        let from = due.unwrap_or_else(|| Instant::now() + if answered { Duration::ZERO } else { ticket.chunk_timeout });
+        let from = due.unwrap_or_else(|| {
+            Instant::now()
+                + if answered {
+                    Duration::ZERO
+                } else {
+                    ticket.chunk_timeout
+                }
+        });
         let watched = Watched {
             ticket: Arc::downgrade(ticket),
             target,
-            limit: Limit { time: ticket.limit(), streaming: ticket.is_streaming() },
+            limit: Limit {
+                time: ticket.limit(),
+                streaming: ticket.is_streaming(),
+            },
             answered,
             from,
             next: from,
@@ -122,8 +146,12 @@ impl Enforcer {
         };
         let mut state = self.lock();
         // Asked under the lock: a later call of the same worker cannot be here yet while this one runs.
-        let Some(seat) = ticket.seat() else { return (false, None) };
-        let Some(place) = state.watched.get_mut(seat.0) else { return (false, None) };
+        let Some(seat) = ticket.seat() else {
+            return (false, None);
+        };
+        let Some(place) = state.watched.get_mut(seat.0) else {
+            return (false, None);
+        };
         let before = place.replace(watched);
         if state.wakes.is_none_or(|wakes| from < wakes) {
             state.wakes = Some(from);
@@ -166,14 +194,20 @@ struct Limit {
 impl Ended {
     pub(crate) fn notice(self, target: String) -> Notice {
         let Limit { time, streaming } = self.limit;
-        Notice::Late { target, limit: time, streaming }
+        Notice::Late {
+            target,
+            limit: time,
+            streaming,
+        }
     }
 }
 
 impl Watched {
     /// The call, while it runs.
     fn running(&self) -> Option<Arc<Ticket>> {
-        self.ticket.upgrade().filter(|ticket| ticket.seat().is_some())
+        self.ticket
+            .upgrade()
+            .filter(|ticket| ticket.seat().is_some())
     }
 
     fn is(&self, ticket: &Arc<Ticket>) -> bool {
@@ -182,7 +216,10 @@ impl Watched {
 
     /// What the log has still to hear of a call that is over.
     fn ended(self) -> Option<Ended> {
-        (self.answered && self.interrupted.is_none()).then_some(Ended { target: self.target, limit: self.limit })
+        (self.answered && self.interrupted.is_none()).then_some(Ended {
+            target: self.target,
+            limit: self.limit,
+        })
     }
 
     /// When its worker counts as lost. Not before it has had a chance to hear of the interruption: it may have waited for
@@ -211,16 +248,29 @@ mod tests {
 
     #[test]
     fn a_body_without_a_limit_whose_client_has_left_has_as_long_as_any_other_chunk() {
-        let (ticket, enforcer) = (ticket(Duration::from_secs(60)), Enforcer::new(1, Duration::ZERO));
-        let target = TargetId { index: 0, lane: httpy_core::Lane::Worker };
+        let (ticket, enforcer) = (
+            ticket(Duration::from_secs(60)),
+            Enforcer::new(1, Duration::ZERO),
+        );
+        let target = TargetId {
+            index: 0,
+            lane: httpy_core::Lane::Worker,
+        };
         assert!(ticket.take(httpy_core::Seat(0)));
         ticket.begin_chunks();
         ticket.set_due(None);
         let begin = Instant::now();
         assert!(enforcer.watch(target, &ticket, false).0);
-        let from = |enforcer: &Enforcer| enforcer.lock().watched[0].as_ref().map(|watched| watched.from);
+        let from = |enforcer: &Enforcer| {
+            enforcer.lock().watched[0]
+                .as_ref()
+                .map(|watched| watched.from)
+        };
         assert!(from(&enforcer).is_some_and(|from| from >= begin + ticket.chunk_timeout));
         assert!(enforcer.watch(target, &ticket, true).0);
-        assert!(from(&enforcer).is_some_and(|from| from < begin + ticket.chunk_timeout), "its client has its answer");
+        assert!(
+            from(&enforcer).is_some_and(|from| from < begin + ticket.chunk_timeout),
+            "its client has its answer"
+        );
     }
 }

@@ -18,8 +18,9 @@ impl Allowance {
 
     fn take_at(&self, now: Instant) -> bool {
         let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (begun, taken) =
-            place.filter(|(begun, _)| now.saturating_duration_since(*begun) < SPAN).unwrap_or((now, 0));
+        let (begun, taken) = place
+            .filter(|(begun, _)| now.saturating_duration_since(*begun) < SPAN)
+            .unwrap_or((now, 0));
         *place = Some((begun, taken + 1));
         taken < LIMIT
     }

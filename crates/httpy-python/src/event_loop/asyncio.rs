@@ -66,10 +66,17 @@ type Step = (Py<PyAny>, Option<Py<PyAny>>);
 
 impl Asyncio {
     /// A loop of this thread's and what belongs to it. `is_in_first_step` tells whether a call is in its first step.
-    pub(super) fn new(py: Python<'_>, prefer_uvloop: bool, is_in_first_step: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(super) fn new(
+        py: Python<'_>,
+        prefer_uvloop: bool,
+        is_in_first_step: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
         let ours = py.import("httpy_rs._event_loop")?;
         let asyncio = py.import("asyncio")?;
-        let event_loop = ours.getattr("new_loop")?.call1((prefer_uvloop, is_in_first_step))?.unbind();
+        let event_loop = ours
+            .getattr("new_loop")?
+            .call1((prefer_uvloop, is_in_first_step))?
+            .unbind();
         let string = |text: &str| PyString::intern(py, text).unbind();
         Ok(Self {
             event_loop,
@@ -92,7 +99,10 @@ impl Asyncio {
     }
 
     /// What is to be awaited for `result` of a handler; none where that is the reply itself.
-    pub(super) fn coroutine<'py>(&self, result: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    pub(super) fn coroutine<'py>(
+        &self,
+        result: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         if is_coroutine(result) {
             return Ok(Some(result.clone()));
         }
@@ -119,15 +129,30 @@ impl Asyncio {
         match &self.first_step {
             FirstStep::Eager { keywords } => {
                 let eager = PyBool::new(py, true);
-                let arguments = [coroutine, event_loop, name, context.as_any(), eager.as_any()];
+                let arguments = [
+                    coroutine,
+                    event_loop,
+                    name,
+                    context.as_any(),
+                    eager.as_any(),
+                ];
                 Ok((keyword::call(task, arguments, keywords.bind(py))?, context))
             }
-            FirstStep::Kept { keywords, takes_context, keep, kept } => {
+            FirstStep::Kept {
+                keywords,
+                takes_context,
+                keep,
+                kept,
+            } => {
                 let call_soon = self.names.call_soon.bind(py);
                 event_loop.setattr(call_soon, keep.bind(py))?;
                 let keywords = keywords.bind(py);
                 let made = if *takes_context {
-                    keyword::call(task, [coroutine, event_loop, name, context.as_any()], keywords)
+                    keyword::call(
+                        task,
+                        [coroutine, event_loop, name, context.as_any()],
+                        keywords,
+                    )
                 } else {
                     context.run(|| keyword::call(task, [coroutine, event_loop, name], keywords))
                 };
@@ -135,10 +160,14 @@ impl Asyncio {
                 let step = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let task = made?;
                 let Some((step, its_context)) = step else {
-                    return Err(PyRuntimeError::new_err("asyncio.Task did not ask for its first step"));
+                    return Err(PyRuntimeError::new_err(
+                        "asyncio.Task did not ask for its first step",
+                    ));
                 };
                 // What it raises is the task's as well, and found there.
-                let context = its_context.map_or(context, |its_context| Context::of(its_context.into_bound(py)));
+                let context = its_context.map_or(context, |its_context| {
+                    Context::of(its_context.into_bound(py))
+                });
                 drop(context.run(|| Ok(step.bind(py).call0()))?);
                 Ok((task, context))
             }
@@ -153,16 +182,24 @@ impl Asyncio {
         allowed: bool,
         limit: Duration,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.send.bind(body.py()).call1((body, write, allowed, limit.as_secs_f64()))
+        self.send
+            .bind(body.py())
+            .call1((body, write, allowed, limit.as_secs_f64()))
     }
 
     /// A future of the loop's.
     pub(super) fn future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.event_loop.bind(py).call_method0(self.names.create_future.bind(py))
+        self.event_loop
+            .bind(py)
+            .call_method0(self.names.create_future.bind(py))
     }
 
     /// Gives a future its result, unless it has one or was cancelled.
-    pub(super) fn resolve(&self, future: &Bound<'_, PyAny>, result: PyResult<Py<PyAny>>) -> PyResult<()> {
+    pub(super) fn resolve(
+        &self,
+        future: &Bound<'_, PyAny>,
+        result: PyResult<Py<PyAny>>,
+    ) -> PyResult<()> {
         let py = future.py();
         if self.is_done(future)? {
             return Ok(());
@@ -176,7 +213,8 @@ impl Asyncio {
 
     /// Whether a task or future has ended.
     pub(super) fn is_done(&self, task: &Bound<'_, PyAny>) -> PyResult<bool> {
-        task.call_method0(self.names.done.bind(task.py()))?.is_truthy()
+        task.call_method0(self.names.done.bind(task.py()))?
+            .is_truthy()
     }
 
     /// What a task that has ended gave.
@@ -189,8 +227,13 @@ impl Asyncio {
     }
 
     /// Has `done` called with the task when it has ended; not in its context, which what comes then enters anew.
-    pub(super) fn when_done(&self, task: &Bound<'_, PyAny>, done: &Bound<'_, PyAny>) -> PyResult<()> {
-        task.call_method1(self.names.add_done_callback.bind(task.py()), (done,)).map(drop)
+    pub(super) fn when_done(
+        &self,
+        task: &Bound<'_, PyAny>,
+        done: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        task.call_method1(self.names.add_done_callback.bind(task.py()), (done,))
+            .map(drop)
     }
 
     /// Where a task that does not run just now waits, for `Deadline::show`.
@@ -204,7 +247,10 @@ impl Asyncio {
         py: Python<'py>,
         thread: std::ffi::c_ulong,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        self.current_call.bind(py).call1((self.event_loop.bind(py), thread))?.extract()
+        self.current_call
+            .bind(py)
+            .call1((self.event_loop.bind(py), thread))?
+            .extract()
     }
 }
 
@@ -217,21 +263,38 @@ impl FirstStep {
             });
         }
         let takes_context = version >= (3, 11);
-        let names: &[&str] = if takes_context { &["loop", "name", "context"] } else { &["loop", "name"] };
+        let names: &[&str] = if takes_context {
+            &["loop", "name", "context"]
+        } else {
+            &["loop", "name"]
+        };
         let kept = Arc::new(Mutex::new(None));
         let place = Arc::clone(&kept);
         let keep = PyCFunction::new_closure(
             py,
             Some(c"call_soon"),
             None,
-            move |arguments: &Bound<'_, PyTuple>, keywords: Option<&Bound<'_, PyDict>>| -> PyResult<()> {
-                let context = keywords.map(|keywords| keywords.get_item("context")).transpose()?.flatten();
+            move |arguments: &Bound<'_, PyTuple>,
+                  keywords: Option<&Bound<'_, PyDict>>|
+                  -> PyResult<()> {
+                let context = keywords
+                    .map(|keywords| keywords.get_item("context"))
+                    .transpose()?
+                    .flatten();
                 let step = (arguments.get_item(0)?.unbind(), context.map(Bound::unbind));
-                place.lock().unwrap_or_else(PoisonError::into_inner).replace(step);
+                place
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .replace(step);
                 Ok(())
             },
         )?;
         let keywords = PyTuple::new(py, names)?.unbind();
-        Ok(Self::Kept { keywords, takes_context, keep: keep.into_any().unbind(), kept })
+        Ok(Self::Kept {
+            keywords,
+            takes_context,
+            keep: keep.into_any().unbind(),
+            kept,
+        })
     }
 }

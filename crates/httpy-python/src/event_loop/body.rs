@@ -31,7 +31,13 @@ pub(super) struct Sending {
 
 impl Sending {
     pub(super) fn new(limited: bool, turn: Turn) -> Self {
-        Self { limited, chunks: 0, turn, waits: None, fault: None }
+        Self {
+            limited,
+            chunks: 0,
+            turn,
+            waits: None,
+            fault: None,
+        }
     }
 
     /// From now on Python has its time for one more chunk, or as long as it likes.
@@ -59,14 +65,24 @@ impl Driver {
         ticket: &Arc<Ticket>,
     ) -> PyResult<Bound<'py, PyCFunction>> {
         let (driver, ticket) = (Arc::downgrade(self), Arc::downgrade(ticket));
-        PyCFunction::new_closure(py, Some(c"write"), None, move |arguments, _| -> PyResult<Py<PyAny>> {
-            let (driver, ticket) = of_call(&driver, &ticket)?;
-            driver.write(arguments, number, &ticket)
-        })
+        PyCFunction::new_closure(
+            py,
+            Some(c"write"),
+            None,
+            move |arguments, _| -> PyResult<Py<PyAny>> {
+                let (driver, ticket) = of_call(&driver, &ticket)?;
+                driver.write(arguments, number, &ticket)
+            },
+        )
     }
 
     /// Takes a chunk: whether to go on, or what to wait for to know it.
-    fn write(&self, arguments: &Bound<'_, PyTuple>, number: usize, ticket: &Arc<Ticket>) -> PyResult<Py<PyAny>> {
+    fn write(
+        &self,
+        arguments: &Bound<'_, PyTuple>,
+        number: usize,
+        ticket: &Arc<Ticket>,
+    ) -> PyResult<Py<PyAny>> {
         let py = arguments.py();
         // Also in a process that the body has forked, which ends here.
         drop(self.unforked(py, Ok(py.None().into_bound(py))));
@@ -82,12 +98,16 @@ impl Driver {
         let chunk = match convert::chunk(&arguments.get_item(0)?, chunks.unwrap_or_default())? {
             Ok(chunk) => chunk,
             Err(failure) => {
-                self.with_sending(number, ticket, |_, sending| sending.fault = Some(Fault::Contract(failure)));
+                self.with_sending(number, ticket, |_, sending| {
+                    sending.fault = Some(Fault::Contract(failure))
+                });
                 return Ok(truth(py, false));
             }
         };
         let written = self.with_sending(number, ticket, |answer, sending| {
-            let Answer::Streaming(writer) = answer else { return Written::Gone };
+            let Answer::Streaming(writer) = answer else {
+                return Written::Gone;
+            };
             sending.begin_chunk(ticket);
             match writer.write(chunk) {
                 Err(Gone) => Written::Gone,
@@ -103,7 +123,11 @@ impl Driver {
                 let future = self.asyncio.future(py)?;
                 let waits = future.clone().unbind();
                 self.with_sending(number, ticket, |_, sending| sending.waits = Some(waits));
-                self.event_loop.inbox.wake(Woken { number, kind: Kind::Room, ticket: Arc::downgrade(ticket) });
+                self.event_loop.inbox.wake(Woken {
+                    number,
+                    kind: Kind::Room,
+                    ticket: Arc::downgrade(ticket),
+                });
                 Ok(future.unbind())
             }
             Some(Written::Full) => {
@@ -122,21 +146,41 @@ impl Driver {
     }
 
     /// There may be room for a body that has waited for it: its future, and whether to go on.
-    pub(super) fn room(&self, py: Python<'_>, number: usize, ticket: &Arc<Ticket>) -> Option<(Py<PyAny>, Py<PyAny>)> {
+    pub(super) fn room(
+        &self,
+        py: Python<'_>,
+        number: usize,
+        ticket: &Arc<Ticket>,
+    ) -> Option<(Py<PyAny>, Py<PyAny>)> {
         let found = self.with_sending(number, ticket, |answer, sending| {
-            let Poll::Ready(room) = self.poll_room(number, ticket, answer) else { return None };
+            let Poll::Ready(room) = self.poll_room(number, ticket, answer) else {
+                return None;
+            };
             sending.turn = Turn::new(sending.turn.interval);
             sending.begin_chunk(ticket);
             Some((sending.waits.take()?, room))
         });
-        found.flatten().map(|(future, room)| (future, truth(py, room)))
+        found
+            .flatten()
+            .map(|(future, room)| (future, truth(py, room)))
     }
 
     /// Whether there is room, or nobody wants any more.
     fn poll_room(&self, number: usize, ticket: &Arc<Ticket>, answer: &mut Answer) -> Poll<bool> {
-        let Answer::Streaming(writer) = answer else { return Poll::Ready(false) };
-        let waker = waker(&self.event_loop, Woken { number, kind: Kind::Room, ticket: Arc::downgrade(ticket) });
-        writer.poll_ready(&mut Context::from_waker(&waker)).map(|room| room.is_ok())
+        let Answer::Streaming(writer) = answer else {
+            return Poll::Ready(false);
+        };
+        let waker = waker(
+            &self.event_loop,
+            Woken {
+                number,
+                kind: Kind::Room,
+                ticket: Arc::downgrade(ticket),
+            },
+        );
+        writer
+            .poll_ready(&mut Context::from_waker(&waker))
+            .map(|room| room.is_ok())
     }
 
     /// What `work` gives of a call whose body is being sent; none of one that has ended.

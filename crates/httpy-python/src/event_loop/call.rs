@@ -32,9 +32,23 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(target: TargetId, ticket: Arc<Ticket>, answer: Answer, permits: Permits) -> Self {
+    pub(super) fn new(
+        target: TargetId,
+        ticket: Arc<Ticket>,
+        answer: Answer,
+        permits: Permits,
+    ) -> Self {
         let (task, cancelled, sending, receiving) = (None, None, None, None);
-        Self { target, ticket, answer, permits, task, cancelled, sending, receiving }
+        Self {
+            target,
+            ticket,
+            answer,
+            permits,
+            task,
+            cancelled,
+            sending,
+            receiving,
+        }
     }
 }
 
@@ -94,7 +108,9 @@ impl Calls {
         context: &Bound<'_, PyAny>,
     ) -> Option<(Py<PyAny>, Py<PyAny>)> {
         let call = self.places.get_mut(number)?.as_mut()?;
-        let before = call.task.replace((task.clone().unbind(), context.clone().unbind()));
+        let before = call
+            .task
+            .replace((task.clone().unbind(), context.clone().unbind()));
         if let Some((before, _)) = &before {
             self.by_task.remove(&(before.as_ptr() as usize));
         }
@@ -115,7 +131,9 @@ impl Calls {
 
     /// All that are left.
     pub(super) fn end_all(&mut self) -> Vec<Call> {
-        (0..self.places.len()).filter_map(|number| self.end(number)).collect()
+        (0..self.places.len())
+            .filter_map(|number| self.end(number))
+            .collect()
     }
 
     /// The number of the call of this task.
@@ -130,7 +148,8 @@ impl Calls {
 
     /// The call of this number, if it is that of `ticket`.
     pub(super) fn of_ticket(&mut self, number: usize, ticket: &Arc<Ticket>) -> Option<&mut Call> {
-        self.get(number).filter(|call| Arc::ptr_eq(&call.ticket, ticket))
+        self.get(number)
+            .filter(|call| Arc::ptr_eq(&call.ticket, ticket))
     }
 
     /// Notes that a call is cancelled.
@@ -138,7 +157,11 @@ impl Calls {
         if let Some(Some(call)) = self.places.get_mut(number)
             && call.cancelled.is_none()
         {
-            call.cancelled = Some(Cancelled { answered, at: Instant::now(), told: false });
+            call.cancelled = Some(Cancelled {
+                answered,
+                at: Instant::now(),
+                told: false,
+            });
             self.cancelled += 1;
         }
     }
@@ -179,7 +202,10 @@ impl Calls {
     pub(super) fn interrupt(&mut self, number: usize) -> Option<bool> {
         let call = self.places.get(number)?.as_ref()?;
         let ticket = Arc::downgrade(&call.ticket);
-        let first = !self.interrupted.as_ref().is_some_and(|before| before.ptr_eq(&ticket));
+        let first = !self
+            .interrupted
+            .as_ref()
+            .is_some_and(|before| before.ptr_eq(&ticket));
         self.interrupted = Some(ticket);
         self.cancel(number, true);
         Some(first)
@@ -187,17 +213,25 @@ impl Calls {
 
     /// Whether this call was interrupted, which the log has then, and no other one since.
     pub(super) fn was_interrupted(&self, ticket: &Arc<Ticket>) -> bool {
-        self.interrupted.as_ref().is_some_and(|interrupted| std::ptr::eq(interrupted.as_ptr(), Arc::as_ptr(ticket)))
+        self.interrupted
+            .as_ref()
+            .is_some_and(|interrupted| std::ptr::eq(interrupted.as_ptr(), Arc::as_ptr(ticket)))
     }
 
     /// The calls that were cancelled before `before` and go on, once each; and when to look for others.
-    pub(super) fn swallowed(&mut self, before: Instant) -> (Vec<(TargetId, Arc<Ticket>)>, Option<Instant>) {
+    pub(super) fn swallowed(
+        &mut self,
+        before: Instant,
+    ) -> (Vec<(TargetId, Arc<Ticket>)>, Option<Instant>) {
         let (mut found, mut next) = (Vec::new(), None);
         if self.cancelled == 0 {
             return (found, next);
         }
         for call in self.places.iter_mut().flatten() {
-            let Some(cancelled) = call.cancelled.as_mut().filter(|cancelled| !cancelled.told) else { continue };
+            let Some(cancelled) = call.cancelled.as_mut().filter(|cancelled| !cancelled.told)
+            else {
+                continue;
+            };
             if cancelled.at <= before {
                 cancelled.told = true;
                 found.push((call.target, Arc::clone(&call.ticket)));
@@ -230,6 +264,8 @@ impl Hasher for Address {
 
     fn write_usize(&mut self, address: usize) {
         // An odd number whose bits are well mixed; the table reads the highest and the lowest ones.
-        self.0 = (self.0 ^ (address as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+        self.0 = (self.0 ^ (address as u64))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(26);
     }
 }

@@ -45,7 +45,14 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(crew: Arc<Crew>, event_loop: Arc<EventLoop>, asyncio: Asyncio) -> Self {
         let (done, ready) = (OnceLock::new(), Mutex::default());
-        Self { crew, event_loop, asyncio, done, ready, stacks: Allowance::default() }
+        Self {
+            crew,
+            event_loop,
+            asyncio,
+            done,
+            ready,
+            stacks: Allowance::default(),
+        }
     }
 
     /// Sees to what was rung for. False when the loop is to end.
@@ -59,7 +66,11 @@ impl Driver {
                 Look::Closed => return false,
                 Look::Nothing if self.ready().is_empty() => return true,
                 Look::Nothing => {}
-                Look::Some { jobs, cancels, woken } => {
+                Look::Some {
+                    jobs,
+                    cancels,
+                    woken,
+                } => {
                     self.ready().extend(jobs);
                     for cancel in &cancels {
                         self.cancel(py, cancel);
@@ -101,7 +112,11 @@ impl Driver {
     }
 
     fn start(self: &Arc<Self>, py: Python<'_>, job: Admitted) {
-        let Admitted { target, ticket, answer } = job;
+        let Admitted {
+            target,
+            ticket,
+            answer,
+        } = job;
         let (number, around, body) = {
             let mut calls = self.event_loop.calls();
             let number = calls.next();
@@ -113,12 +128,24 @@ impl Driver {
             let now = Instant::now();
             ticket.stamp_taken(now, now, now);
             let Freight { body, permits } = ticket.unload();
-            calls.add(Call::new(target, Arc::clone(&ticket), Answer::Open(answer), permits));
+            calls.add(Call::new(
+                target,
+                Arc::clone(&ticket),
+                Answer::Open(answer),
+                permits,
+            ));
             (number, calls.start(number), body)
         };
-        let next = catch_unwind(AssertUnwindSafe(|| self.first_step(py, number, target, &ticket, body)));
+        let next = catch_unwind(AssertUnwindSafe(|| {
+            self.first_step(py, number, target, &ticket, body)
+        }));
         self.event_loop.calls().started(around);
-        self.proceed(py, number, &ticket, next.unwrap_or_else(|payload| Next::Ended(panicked(payload.as_ref()))));
+        self.proceed(
+            py,
+            number,
+            &ticket,
+            next.unwrap_or_else(|payload| Next::Ended(panicked(payload.as_ref()))),
+        );
     }
 
     fn first_step<'py>(
@@ -170,7 +197,9 @@ impl Driver {
         let Some(coroutine) = self.asyncio.coroutine(&result)? else {
             return self.returned(py, number, ticket, &result, context);
         };
-        let (task, context) = self.asyncio.start(&coroutine, target.label.bind(py), context)?;
+        let (task, context) = self
+            .asyncio
+            .start(&coroutine, target.label.bind(py), context)?;
         if !self.asyncio.is_done(&task)? {
             return Ok(Next::GoesOn(task, context));
         }
@@ -180,7 +209,11 @@ impl Driver {
 
     /// Cancels a call, if it still runs. Python code runs in it: what the task waits for may be cancelled in turn.
     fn cancel(&self, py: Python<'_>, cancel: &Cancel) {
-        let Cancel { target, ticket, answered } = cancel;
+        let Cancel {
+            target,
+            ticket,
+            answered,
+        } = cancel;
         let task = ticket.seat().and_then(|seat| {
             let (number, mut calls) = (EventLoop::number_of(seat), self.event_loop.calls());
             let call = calls.of_ticket(number, ticket)?;
@@ -209,7 +242,12 @@ impl Driver {
 
     fn stack(&self, py: Python<'_>, task: Option<&Py<PyAny>>) -> Option<String> {
         let task = task.filter(|_| self.stacks.take())?;
-        Some(self.crew.shared.deadline.show(py, self.asyncio.frames(task.bind(py))))
+        Some(
+            self.crew
+                .shared
+                .deadline
+                .show(py, self.asyncio.frames(task.bind(py))),
+        )
     }
 
     fn ready(&self) -> MutexGuard<'_, VecDeque<Admitted>> {

@@ -38,10 +38,17 @@ impl Driver {
             calls.of_task(task).and_then(|number| {
                 let call = calls.get(number)?;
                 let context = Context::of(call.task.as_ref()?.1.bind(py).clone());
-                Some((number, Arc::clone(&call.ticket), call.sending.is_some(), context))
+                Some((
+                    number,
+                    Arc::clone(&call.ticket),
+                    call.sending.is_some(),
+                    context,
+                ))
             })
         };
-        let Some((number, ticket, sends, context)) = found else { return };
+        let Some((number, ticket, sends, context)) = found else {
+            return;
+        };
         let next = catch_unwind(AssertUnwindSafe(|| {
             let result = self.unforked(py, self.asyncio.result(task));
             let next = match result {
@@ -50,21 +57,43 @@ impl Driver {
                 Err(error) => Err(error),
             };
             next.unwrap_or_else(|error| {
-                Next::Ended(if sends { self.broken(py, &error) } else { self.raised(py, number, &error) })
+                Next::Ended(if sends {
+                    self.broken(py, &error)
+                } else {
+                    self.raised(py, number, &error)
+                })
             })
         }));
-        self.proceed(py, number, &ticket, next.unwrap_or_else(|payload| Next::Ended(panicked(payload.as_ref()))));
+        self.proceed(
+            py,
+            number,
+            &ticket,
+            next.unwrap_or_else(|payload| Next::Ended(panicked(payload.as_ref()))),
+        );
     }
 
     /// Goes on as `next` says.
-    pub(super) fn proceed(&self, py: Python<'_>, number: usize, ticket: &Arc<Ticket>, next: Next<'_>) {
+    pub(super) fn proceed(
+        &self,
+        py: Python<'_>,
+        number: usize,
+        ticket: &Arc<Ticket>,
+        next: Next<'_>,
+    ) {
         let ended = match next {
             Next::Ended(ended) => ended,
             Next::GoesOn(task, context) => {
-                let before = self.event_loop.calls().go_on(number, &task, context.as_any());
+                let before = self
+                    .event_loop
+                    .calls()
+                    .go_on(number, &task, context.as_any());
                 drop(before);
-                let done = self.done.get().ok_or_else(|| PyRuntimeError::new_err("the loop has ended"));
-                let Err(error) = done.and_then(|done| self.asyncio.when_done(&task, done.bind(py))) else {
+                let done = self
+                    .done
+                    .get()
+                    .ok_or_else(|| PyRuntimeError::new_err("the loop has ended"));
+                let Err(error) = done.and_then(|done| self.asyncio.when_done(&task, done.bind(py)))
+                else {
                     return;
                 };
                 // Out of memory: it would run on with nobody to hear of its end.
@@ -91,10 +120,13 @@ impl Driver {
             Found::Outcome(outcome) => Ok(Next::Ended(Ended::Whole(outcome))),
             Found::Refused(failure, body) => {
                 // As of a destructor, since this call has something else to tell.
-                stream::close(&body).unwrap_or_else(|error| error.write_unraisable(py, Some(&body)));
+                stream::close(&body)
+                    .unwrap_or_else(|error| error.write_unraisable(py, Some(&body)));
                 Ok(Next::Ended(Ended::Whole(Outcome::Contract(failure))))
             }
-            Found::Stream(returned, body) => self.begin_body(py, number, ticket, returned, &body, context),
+            Found::Stream(returned, body) => {
+                self.begin_body(py, number, ticket, returned, &body, context)
+            }
         }
     }
 
@@ -119,8 +151,12 @@ impl Driver {
         });
         let around = self.event_loop.calls().start(number);
         let next = (|| {
-            let send = self.asyncio.send(body, write.as_any(), allowed && begun, ticket.chunk_timeout)?;
-            let (task, context) = self.asyncio.start(&send, PyString::new(py, "httpy body").as_any(), context)?;
+            let send =
+                self.asyncio
+                    .send(body, write.as_any(), allowed && begun, ticket.chunk_timeout)?;
+            let (task, context) =
+                self.asyncio
+                    .start(&send, PyString::new(py, "httpy body").as_any(), context)?;
             if !self.asyncio.is_done(&task)? {
                 return Ok(Next::GoesOn(task, context));
             }
@@ -134,7 +170,10 @@ impl Driver {
     /// How a call ends whose head is answered, and whose body could not be sent.
     fn broken(&self, py: Python<'_>, error: &PyErr) -> Ended {
         let fault = Fault::Raised(self.crew.shared.describe.describe(py, error));
-        Ended::Streamed(Streamed { fault: Some(fault), closing: None })
+        Ended::Streamed(Streamed {
+            fault: Some(fault),
+            closing: None,
+        })
     }
 
     /// How the sending of a body ended.
@@ -143,16 +182,25 @@ impl Driver {
         let (stalled, raised, closing): (bool, Raised<'_>, Raised<'_>) = result.extract()?;
         let known = {
             let mut calls = self.event_loop.calls();
-            calls.get(number).and_then(|call| call.sending.as_mut()?.fault.take())
+            calls
+                .get(number)
+                .and_then(|call| call.sending.as_mut()?.fault.take())
         };
-        let closing = closing.map(|closing| self.crew.shared.describe.describe(py, &PyErr::from_value(closing)));
-        let fault = known.or_else(|| stalled.then_some(Fault::Stalled)).or_else(|| {
-            let error = PyErr::from_value(raised?);
-            Some(match self.raised(py, number, &error) {
-                Ended::Whole(Outcome::Upload(fault)) => Fault::Upload(fault),
-                _ => Fault::Raised(self.crew.shared.describe.describe(py, &error)),
-            })
+        let closing = closing.map(|closing| {
+            self.crew
+                .shared
+                .describe
+                .describe(py, &PyErr::from_value(closing))
         });
+        let fault = known
+            .or_else(|| stalled.then_some(Fault::Stalled))
+            .or_else(|| {
+                let error = PyErr::from_value(raised?);
+                Some(match self.raised(py, number, &error) {
+                    Ended::Whole(Outcome::Upload(fault)) => Fault::Upload(fault),
+                    _ => Fault::Raised(self.crew.shared.describe.describe(py, &error)),
+                })
+            });
         Ok(Ended::Streamed(Streamed { fault, closing }))
     }
 
@@ -160,7 +208,9 @@ impl Driver {
     pub(super) fn raised(&self, py: Python<'_>, number: usize, error: &PyErr) -> Ended {
         let fault = self.crew.shared.uploads.is_error(py, error).then(|| {
             let mut calls = self.event_loop.calls();
-            calls.get(number).and_then(|call| call.receiving.as_ref()?.fault())
+            calls
+                .get(number)
+                .and_then(|call| call.receiving.as_ref()?.fault())
         });
         Ended::Whole(match fault.flatten() {
             Some(fault) => Outcome::Upload(fault),
@@ -183,10 +233,23 @@ impl Driver {
     fn end(&self, py: Python<'_>, number: usize, ticket: &Arc<Ticket>, ended: Ended) {
         let ended_call = {
             let mut calls = self.event_loop.calls();
-            calls.of_ticket(number, ticket).is_some().then(|| calls.end(number)).flatten()
+            calls
+                .of_ticket(number, ticket)
+                .is_some()
+                .then(|| calls.end(number))
+                .flatten()
         };
         let Some(call) = ended_call else { return };
-        let Call { target, ticket: own, answer, permits, task, cancelled, sending, receiving } = call;
+        let Call {
+            target,
+            ticket: own,
+            answer,
+            permits,
+            task,
+            cancelled,
+            sending,
+            receiving,
+        } = call;
         self.leave();
         loop {
             match own.finish() {
@@ -199,8 +262,17 @@ impl Driver {
             }
         }
         drop((task, sending, receiving));
-        if matches!(&ended, Ended::Streamed(Streamed { fault: Some(Fault::Stalled), .. })) {
-            self.crew.notify_later(Notice::Stalled { target: self.crew.name(target), limit: own.limit() });
+        if matches!(
+            &ended,
+            Ended::Streamed(Streamed {
+                fault: Some(Fault::Stalled),
+                ..
+            })
+        ) {
+            self.crew.notify_later(Notice::Stalled {
+                target: self.crew.name(target),
+                limit: own.limit(),
+            });
         }
         // Both before the end of the answer: a client that has its answer finds the bytes of its body, and its service's
         // limit, given back.
@@ -224,10 +296,18 @@ impl Driver {
 /// A body that broke off because its call was cancelled broke off for no other reason.
 fn unless_cancelled(ended: Ended, cancelled: Option<Cancelled>) -> Ended {
     match ended {
-        Ended::Streamed(Streamed { fault: Some(fault), closing })
-            if cancelled.is_some() && fault.outcome().is_some_and(|outcome| is_cancellation(&outcome)) =>
+        Ended::Streamed(Streamed {
+            fault: Some(fault),
+            closing,
+        }) if cancelled.is_some()
+            && fault
+                .outcome()
+                .is_some_and(|outcome| is_cancellation(&outcome)) =>
         {
-            Ended::Streamed(Streamed { fault: Some(Fault::Interrupted), closing })
+            Ended::Streamed(Streamed {
+                fault: Some(Fault::Interrupted),
+                closing,
+            })
         }
         ended => ended,
     }

@@ -64,7 +64,11 @@ struct State {
 #[derive(Debug)]
 pub(super) enum Look {
     /// This, and perhaps more: look again.
-    Some { jobs: Vec<Admitted>, cancels: Vec<Cancel>, woken: Vec<Woken> },
+    Some {
+        jobs: Vec<Admitted>,
+        cancels: Vec<Cancel>,
+        woken: Vec<Woken>,
+    },
     /// Nothing, and the next one rings.
     Nothing,
     /// The pool is closed.
@@ -78,7 +82,11 @@ impl Inbox {
     ///
     /// When the process has too many files open.
     pub(super) fn new(in_flight: usize) -> io::Result<Self> {
-        Ok(Self { state: Mutex::default(), wake: Wake::new()?, in_flight })
+        Ok(Self {
+            state: Mutex::default(),
+            wake: Wake::new()?,
+            in_flight,
+        })
     }
 
     /// What the loop is to watch for reading.
@@ -147,7 +155,11 @@ impl Inbox {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let given_up = (mem::take(&mut state.jobs), mem::take(&mut state.waiting), mem::take(&mut state.cancels));
+        let given_up = (
+            mem::take(&mut state.jobs),
+            mem::take(&mut state.waiting),
+            mem::take(&mut state.cancels),
+        );
         self.ring(state);
         drop(given_up);
     }
@@ -171,8 +183,17 @@ impl Inbox {
             state.is_awake = false;
             return Look::Nothing;
         }
-        let State { jobs, cancels, woken, .. } = &mut *state;
-        Look::Some { jobs: mem::take(jobs), cancels: mem::take(cancels), woken: mem::take(woken) }
+        let State {
+            jobs,
+            cancels,
+            woken,
+            ..
+        } = &mut *state;
+        Look::Some {
+            jobs: mem::take(jobs),
+            cancels: mem::take(cancels),
+            woken: mem::take(woken),
+        }
     }
 
     /// The loop's side: it stops in the middle of its work, to go on in its next round.
@@ -198,8 +219,17 @@ impl Inbox {
 impl State {
     /// Hands a job to the loop; its place in the queue, to be given back without the lock.
     fn admit(&mut self, job: Job) -> OwnedSemaphorePermit {
-        let Job { target, ticket, answer, slot } = job;
-        self.jobs.push(Admitted { target, ticket, answer });
+        let Job {
+            target,
+            ticket,
+            answer,
+            slot,
+        } = job;
+        self.jobs.push(Admitted {
+            target,
+            ticket,
+            answer,
+        });
         slot
     }
 }

@@ -24,12 +24,21 @@ pub(super) fn call<'py, const N: usize>(
     // to `positional` arguments with those of `keywords` behind them, N in all. 3. `keywords` is a tuple of `str`. 4. The call
     // gives a new reference, or null with an exception set.
     unsafe {
-        let result = ffi::PyObject_Vectorcall(callable.as_ptr(), pointers.as_ptr(), positional, keywords.as_ptr());
+        let result = ffi::PyObject_Vectorcall(
+            callable.as_ptr(),
+            pointers.as_ptr(),
+            positional,
+            keywords.as_ptr(),
+        );
         Bound::from_owned_ptr_or_err(callable.py(), result)
     }
 }
 
 fn positional(count: usize, keywords: &Bound<'_, PyTuple>) -> usize {
-    assert!(keywords.len() <= count, "{} names for {count} arguments", keywords.len());
+    assert!(
+        keywords.len() <= count,
+        "{} names for {count} arguments",
+        keywords.len()
+    );
     count - keywords.len()
 }

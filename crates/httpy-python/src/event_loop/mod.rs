@@ -97,7 +97,8 @@ impl EventLoops {
         let count = crew.options().event_loops.min(MOST);
         let mut started: Vec<Arc<EventLoop>> = Vec::with_capacity(count);
         let result = (0..count).try_for_each(|index| {
-            let event_loop = Arc::new(EventLoop::new(index, crew.options().in_flight).map_err(words)?);
+            let event_loop =
+                Arc::new(EventLoop::new(index, crew.options().in_flight).map_err(words)?);
             started.push(Arc::clone(&event_loop));
             EventLoop::start(&event_loop, crew)
         });
@@ -119,8 +120,13 @@ impl EventLoops {
     ///
     /// The job, when the pool is closed.
     pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
-        let loads = self.all().iter().map(|event_loop| (event_loop.load.load(Ordering::Relaxed), event_loop));
-        let Some((_, event_loop)) = loads.min_by_key(|(load, _)| *load) else { return Err(job) };
+        let loads = self
+            .all()
+            .iter()
+            .map(|event_loop| (event_loop.load.load(Ordering::Relaxed), event_loop));
+        let Some((_, event_loop)) = loads.min_by_key(|(load, _)| *load) else {
+            return Err(job);
+        };
         event_loop.load.fetch_add(1, Ordering::SeqCst);
         if let Err(job) = event_loop.inbox.push(job) {
             event_loop.load.fetch_sub(1, Ordering::SeqCst);
@@ -132,7 +138,11 @@ impl EventLoops {
 
     /// Where a call is that runs on a loop: its task's frames, or those of the loop's thread where it is just that call which
     /// keeps it.
-    pub(crate) fn frames<'py>(&self, py: Python<'py>, ticket: &Arc<Ticket>) -> Option<PyResult<Bound<'py, PyAny>>> {
+    pub(crate) fn frames<'py>(
+        &self,
+        py: Python<'py>,
+        ticket: &Arc<Ticket>,
+    ) -> Option<PyResult<Bound<'py, PyAny>>> {
         let seat = ticket.seat()?;
         let event_loop = self.all().get(EventLoop::index_of(seat))?;
         let (thread, driver) = event_loop.driver()?;
@@ -143,22 +153,36 @@ impl EventLoops {
         let number = EventLoop::number_of(seat);
         let task = {
             let mut calls = event_loop.calls();
-            let keeps = calls.current((!current.is_none()).then_some(&current)).is_some_and(|(it, _)| it == number);
+            let keeps = calls
+                .current((!current.is_none()).then_some(&current))
+                .is_some_and(|(it, _)| it == number);
             let call = calls.of_ticket(number, ticket)?;
-            if keeps { None } else { call.task.as_ref().map(|(task, _)| task.clone_ref(py)) }
+            if keeps {
+                None
+            } else {
+                call.task.as_ref().map(|(task, _)| task.clone_ref(py))
+            }
         };
         Some(task.map_or(Ok(of_thread), |task| driver.asyncio.frames(task.bind(py))))
     }
 
     /// Has a call cancelled that nobody waits for any more. False when it does not run any more. Never blocks.
     pub(crate) fn cancel(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
-        let Some(seat) = ticket.seat() else { return false };
-        let Some(event_loop) = self.all().get(EventLoop::index_of(seat)) else { return false };
+        let Some(seat) = ticket.seat() else {
+            return false;
+        };
+        let Some(event_loop) = self.all().get(EventLoop::index_of(seat)) else {
+            return false;
+        };
         if answered {
             // By the caller's clock its time is up.
             ticket.set_due(Some(Instant::now()));
         }
-        event_loop.inbox.cancel(Cancel { target, ticket: Arc::clone(ticket), answered });
+        event_loop.inbox.cancel(Cancel {
+            target,
+            ticket: Arc::clone(ticket),
+            answered,
+        });
         self.watch.hurry(answered);
         true
     }
@@ -187,7 +211,11 @@ impl EventLoops {
     pub(crate) fn wait(&self, until: Instant) {
         for event_loop in self.all() {
             let left = until.saturating_duration_since(Instant::now());
-            drop(event_loop.ended.wait_timeout_while(event_loop.life(), left, |life| !life.ended));
+            drop(
+                event_loop
+                    .ended
+                    .wait_timeout_while(event_loop.life(), left, |life| !life.ended),
+            );
         }
     }
 
@@ -215,9 +243,15 @@ impl EventLoop {
     fn start(event_loop: &Arc<Self>, crew: &Arc<Crew>) -> Result<(), String> {
         let (sender, receiver) = mpsc::sync_channel(1);
         let (event_loop, crew) = (Arc::clone(event_loop), Arc::clone(crew));
-        let builder = std::thread::Builder::new().name(event_loop.name()).stack_size(crew.options().stack_size);
-        builder.spawn(move || thread::run(&crew, &event_loop, &sender)).map_err(|error| error.to_string())?;
-        receiver.recv().unwrap_or_else(|_| Err("its thread panicked as it started".to_owned()))
+        let builder = std::thread::Builder::new()
+            .name(event_loop.name())
+            .stack_size(crew.options().stack_size);
+        builder
+            .spawn(move || thread::run(&crew, &event_loop, &sender))
+            .map_err(|error| error.to_string())?;
+        receiver
+            .recv()
+            .unwrap_or_else(|_| Err("its thread panicked as it started".to_owned()))
     }
 
     /// The name of its thread, for the system and for Python.

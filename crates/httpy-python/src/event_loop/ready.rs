@@ -43,7 +43,10 @@ impl Wake for Bell {
 
 /// Wakes a call on `event_loop`.
 pub(super) fn waker(event_loop: &Arc<EventLoop>, woken: Woken) -> Waker {
-    Waker::from(Arc::new(Bell { event_loop: Arc::downgrade(event_loop), woken }))
+    Waker::from(Arc::new(Bell {
+        event_loop: Arc::downgrade(event_loop),
+        woken,
+    }))
 }
 
 /// What a function that Python code keeps works with, while its call runs.
@@ -51,18 +54,29 @@ pub(super) fn waker(event_loop: &Arc<EventLoop>, woken: Woken) -> Waker {
 /// # Errors
 ///
 /// `RuntimeError` afterwards.
-pub(super) fn of_call(driver: &Weak<Driver>, ticket: &Weak<Ticket>) -> PyResult<(Arc<Driver>, Arc<Ticket>)> {
-    let both = driver.upgrade().zip(ticket.upgrade().filter(|ticket| ticket.seat().is_some()));
-    both.ok_or_else(|| PyRuntimeError::new_err("the request's body was read after its call had ended"))
+pub(super) fn of_call(
+    driver: &Weak<Driver>,
+    ticket: &Weak<Ticket>,
+) -> PyResult<(Arc<Driver>, Arc<Ticket>)> {
+    let both = driver
+        .upgrade()
+        .zip(ticket.upgrade().filter(|ticket| ticket.seat().is_some()));
+    both.ok_or_else(|| {
+        PyRuntimeError::new_err("the request's body was read after its call had ended")
+    })
 }
 
 impl Driver {
     /// There may be what a call has waited for.
     pub(super) fn wake(&self, py: Python<'_>, woken: &Woken) {
         // Its number may be another one's by now.
-        let Some(ticket) = woken.ticket.upgrade() else { return };
+        let Some(ticket) = woken.ticket.upgrade() else {
+            return;
+        };
         let found = match woken.kind {
-            Kind::Room => self.room(py, woken.number, &ticket).map(|(future, room)| (future, Ok(room))),
+            Kind::Room => self
+                .room(py, woken.number, &ticket)
+                .map(|(future, room)| (future, Ok(room))),
             Kind::Chunk => self.chunk(py, woken.number, &ticket),
         };
         if let Some((future, result)) = found {

@@ -16,7 +16,11 @@ use crate::deadline::ThreadId;
 use crate::pool::Crew;
 
 /// Runs `event_loop` until its inbox is closed. `started` hears once whether it runs.
-pub(super) fn run(crew: &Arc<Crew>, event_loop: &Arc<EventLoop>, started: &mpsc::SyncSender<Result<(), String>>) {
+pub(super) fn run(
+    crew: &Arc<Crew>,
+    event_loop: &Arc<EventLoop>,
+    started: &mpsc::SyncSender<Result<(), String>>,
+) {
     let notice = attach(|py| {
         // App code may have broken `threading`; a loop without a name still works.
         drop(crew.interpreter.name_thread(py, &event_loop.name()));
@@ -40,7 +44,10 @@ pub(super) fn run(crew: &Arc<Crew>, event_loop: &Arc<EventLoop>, started: &mpsc:
             Ok(tasks) => (!tasks.is_empty()).then_some(Notice::Left { tasks }),
             Err(error) => {
                 let exception = crew.shared.describe.describe(py, &error);
-                Some(Notice::LoopFailed { name: event_loop.name(), exception })
+                Some(Notice::LoopFailed {
+                    name: event_loop.name(),
+                    exception,
+                })
             }
         }
     });
@@ -53,18 +60,29 @@ pub(super) fn run(crew: &Arc<Crew>, event_loop: &Arc<EventLoop>, started: &mpsc:
 
 fn begin(py: Python<'_>, crew: &Arc<Crew>, event_loop: &Arc<EventLoop>) -> PyResult<Arc<Driver>> {
     let also = Arc::downgrade(event_loop);
-    let is_in_first_step = PyCFunction::new_closure(py, Some(c"is_in_first_step"), None, move |_, _| {
-        also.upgrade().is_some_and(|event_loop| event_loop.calls().is_starting())
-    })?;
+    let is_in_first_step =
+        PyCFunction::new_closure(py, Some(c"is_in_first_step"), None, move |_, _| {
+            also.upgrade()
+                .is_some_and(|event_loop| event_loop.calls().is_starting())
+        })?;
     let asyncio = Asyncio::new(py, crew.options().uvloop, is_in_first_step.as_any())?;
-    let driver = Arc::new(Driver::new(Arc::clone(crew), Arc::clone(event_loop), asyncio));
+    let driver = Arc::new(Driver::new(
+        Arc::clone(crew),
+        Arc::clone(event_loop),
+        asyncio,
+    ));
     let also = Arc::downgrade(&driver);
-    let done = PyCFunction::new_closure(py, Some(c"done"), None, move |arguments, _| -> PyResult<()> {
-        if let Some(driver) = also.upgrade() {
-            driver.end_task(&arguments.get_item(0)?);
-        }
-        Ok(())
-    })?;
+    let done = PyCFunction::new_closure(
+        py,
+        Some(c"done"),
+        None,
+        move |arguments, _| -> PyResult<()> {
+            if let Some(driver) = also.upgrade() {
+                driver.end_task(&arguments.get_item(0)?);
+            }
+            Ok(())
+        },
+    )?;
     // It was just made, and has none yet.
     drop(driver.done.set(done.into_any().unbind()));
     Ok(driver)
@@ -77,26 +95,50 @@ fn serve(py: Python<'_>, driver: &Arc<Driver>) -> PyResult<Vec<String>> {
     let drain = drain(py, Arc::downgrade(driver))?;
     let also = Arc::downgrade(driver);
     let is_closed = PyCFunction::new_closure(py, Some(c"is_closed"), None, move |_, _| {
-        also.upgrade().is_none_or(|driver| driver.event_loop.inbox.is_closed())
+        also.upgrade()
+            .is_none_or(|driver| driver.event_loop.inbox.is_closed())
     })?;
-    let ran = ours.getattr("run")?.call1((event_loop, driver.event_loop.inbox.descriptor(), drain, is_closed));
+    let ran = ours.getattr("run")?.call1((
+        event_loop,
+        driver.event_loop.inbox.descriptor(),
+        drain,
+        is_closed,
+    ));
     // From here on it is not looked at from elsewhere any more.
     driver.event_loop.retire();
-    let ends = driver.event_loop.ends().unwrap_or_else(|| Instant::now() + END);
+    let ends = driver
+        .event_loop
+        .ends()
+        .unwrap_or_else(|| Instant::now() + END);
     let seconds = ends.saturating_duration_since(Instant::now()).as_secs_f64();
-    let left = ours.getattr("close")?.call1((event_loop, seconds)).and_then(|left| left.extract());
+    let left = ours
+        .getattr("close")?
+        .call1((event_loop, seconds))
+        .and_then(|left| left.extract());
     ran.and(left)
 }
 
 /// What the loop calls when it is rung.
 fn drain(py: Python<'_>, driver: Weak<Driver>) -> PyResult<Bound<'_, PyCFunction>> {
-    PyCFunction::new_closure(py, Some(c"drain"), None, move |arguments, _| -> PyResult<()> {
-        let py = arguments.py();
-        let Some(driver) = driver.upgrade() else { return Ok(()) };
-        // A panic of our own must not end the loop; the call that it was in has its answer.
-        if catch_unwind(AssertUnwindSafe(|| driver.take(py))).unwrap_or(true) {
-            return Ok(());
-        }
-        driver.asyncio.event_loop.bind(py).call_method0("stop").map(drop)
-    })
+    PyCFunction::new_closure(
+        py,
+        Some(c"drain"),
+        None,
+        move |arguments, _| -> PyResult<()> {
+            let py = arguments.py();
+            let Some(driver) = driver.upgrade() else {
+                return Ok(());
+            };
+            // A panic of our own must not end the loop; the call that it was in has its answer.
+            if catch_unwind(AssertUnwindSafe(|| driver.take(py))).unwrap_or(true) {
+                return Ok(());
+            }
+            driver
+                .asyncio
+                .event_loop
+                .bind(py)
+                .call_method0("stop")
+                .map(drop)
+        },
+    )
 }

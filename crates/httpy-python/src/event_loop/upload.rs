@@ -34,7 +34,11 @@ type Next = Result<Option<Bytes>, UploadFault>;
 
 impl Receiving {
     pub(super) fn new(body: Upload, turn: Turn) -> Self {
-        Self { state: State::Open(body.into_reader()), turn, waits: None }
+        Self {
+            state: State::Open(body.into_reader()),
+            turn,
+            waits: None,
+        }
     }
 
     /// Why there is no more.
@@ -68,7 +72,11 @@ impl Driver {
         number: usize,
         ticket: &Arc<Ticket>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (driver, ticket, thread) = (Arc::downgrade(self), Arc::downgrade(ticket), ThreadId::current());
+        let (driver, ticket, thread) = (
+            Arc::downgrade(self),
+            Arc::downgrade(ticket),
+            ThreadId::current(),
+        );
         let next = PyCFunction::new_closure(py, Some(c"next_chunk"), None, move |arguments, _| {
             if ThreadId::current() != thread {
                 return Err(PyRuntimeError::new_err(
@@ -82,17 +90,30 @@ impl Driver {
     }
 
     /// A future of the next chunk.
-    fn next_chunk(&self, py: Python<'_>, number: usize, ticket: &Arc<Ticket>) -> PyResult<Py<PyAny>> {
-        let waiting = self.with_receiving(number, ticket, |receiving| receiving.waits.take()).flatten();
+    fn next_chunk(
+        &self,
+        py: Python<'_>,
+        number: usize,
+        ticket: &Arc<Ticket>,
+    ) -> PyResult<Py<PyAny>> {
+        let waiting = self
+            .with_receiving(number, ticket, |receiving| receiving.waits.take())
+            .flatten();
         if let Some(waiting) = waiting
             && !self.asyncio.is_done(waiting.bind(py))?
         {
             self.with_receiving(number, ticket, |receiving| receiving.waits = Some(waiting));
-            return Err(PyRuntimeError::new_err("the request's body is being read by another task"));
+            return Err(PyRuntimeError::new_err(
+                "the request's body is being read by another task",
+            ));
         }
         let future = self.asyncio.future(py)?;
         let waits = future.clone().unbind();
-        let woken = Woken { number, kind: Kind::Chunk, ticket: Arc::downgrade(ticket) };
+        let woken = Woken {
+            number,
+            kind: Kind::Chunk,
+            ticket: Arc::downgrade(ticket),
+        };
         let polled = self.with_receiving(number, ticket, |receiving| {
             if receiving.turn.is_over(Instant::now()) {
                 // Others come first: it is woken in the loop's next round.
@@ -107,7 +128,9 @@ impl Driver {
             polled
         });
         match polled {
-            None => Err(PyRuntimeError::new_err("the request's body was read after its call had ended")),
+            None => Err(PyRuntimeError::new_err(
+                "the request's body was read after its call had ended",
+            )),
             Some(Poll::Pending) => Ok(future.unbind()),
             Some(Poll::Ready(next)) => {
                 self.asyncio.resolve(&future, self.object(py, next))?;
@@ -124,11 +147,17 @@ impl Driver {
         ticket: &Arc<Ticket>,
     ) -> Option<(Py<PyAny>, PyResult<Py<PyAny>>)> {
         // One that was cancelled must not take a chunk with it.
-        let future = self.with_receiving(number, ticket, |receiving| receiving.waits.take()).flatten()?;
+        let future = self
+            .with_receiving(number, ticket, |receiving| receiving.waits.take())
+            .flatten()?;
         if self.asyncio.is_done(future.bind(py)).unwrap_or(true) {
             return None;
         }
-        let woken = Woken { number, kind: Kind::Chunk, ticket: Arc::downgrade(ticket) };
+        let woken = Woken {
+            number,
+            kind: Kind::Chunk,
+            ticket: Arc::downgrade(ticket),
+        };
         let found = self.with_receiving(number, ticket, |receiving| {
             receiving.turn = Turn::new(receiving.turn.interval);
             match receiving.poll(&mut Context::from_waker(&waker(&self.event_loop, woken))) {
@@ -139,7 +168,9 @@ impl Driver {
                 }
             }
         });
-        found.flatten().map(|(future, next)| (future, self.object(py, next)))
+        found
+            .flatten()
+            .map(|(future, next)| (future, self.object(py, next)))
     }
 
     fn object(&self, py: Python<'_>, next: Next) -> PyResult<Py<PyAny>> {

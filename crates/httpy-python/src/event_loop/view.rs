@@ -19,7 +19,10 @@ type Frames<'py> = PyResult<Bound<'py, PyAny>>;
 impl EventLoops {
     /// What each of them does now; has each rung, so that its lag is known the next time. Never waits for the interpreter.
     pub(crate) fn members(&self, crew: &Crew) -> Vec<LoopMember> {
-        self.all().iter().map(|event_loop| event_loop.member(crew)).collect()
+        self.all()
+            .iter()
+            .map(|event_loop| event_loop.member(crew))
+            .collect()
     }
 
     /// The frames of the calls that are shown, and of the threads of loops that are blocked.
@@ -29,7 +32,10 @@ impl EventLoops {
             if event_loop.silent_since().is_some()
                 && let Some((thread, driver)) = event_loop.driver()
             {
-                let frames = driver.asyncio.current(py, thread.0).map(|(_, frames)| frames);
+                let frames = driver
+                    .asyncio
+                    .current(py, thread.0)
+                    .map(|(_, frames)| frames);
                 // Asked afterwards: where it came round, that is not what has kept it.
                 if event_loop.silent_since().is_some() {
                     found.push((StackOf::EventLoop(event_loop.name()), frames));
@@ -51,20 +57,37 @@ impl EventLoop {
         if rings {
             self.inbox.call();
         }
-        let work = |(target, ticket)| Work { target: crew.name(target), ticket };
-        let silent_for = self.silent_since().map(|since| Instant::now().saturating_duration_since(since));
-        let blocked_for = silent_for.filter(|silent_for| *silent_for >= crew.options().loop_blocked_after);
+        let work = |(target, ticket)| Work {
+            target: crew.name(target),
+            ticket,
+        };
+        let silent_for = self
+            .silent_since()
+            .map(|since| Instant::now().saturating_duration_since(since));
+        let blocked_for =
+            silent_for.filter(|silent_for| *silent_for >= crew.options().loop_blocked_after);
         // Read first: what ends meanwhile must not make it less than those that were taken.
         let calls = self.load.load(Ordering::SeqCst);
         let waiting = calls.saturating_sub(self.calls().count());
         let blocked_by = blocked_for.and_then(|_| self.kept_by()).map(work);
         let oldest = self.oldest().into_iter().map(work).collect();
-        LoopMember { name: self.name(), calls, waiting, lag, blocked_for, blocked_by, oldest }
+        LoopMember {
+            name: self.name(),
+            calls,
+            waiting,
+            lag,
+            blocked_for,
+            blocked_by,
+            oldest,
+        }
     }
 
     /// The call whose first step runs, or the one that the watch has found when it could look.
     fn kept_by(&self) -> Option<(TargetId, Arc<Ticket>)> {
-        let starting = self.calls().starting().map(|call| (call.target, Arc::clone(&call.ticket)));
+        let starting = self
+            .calls()
+            .starting()
+            .map(|call| (call.target, Arc::clone(&call.ticket)));
         starting.or_else(|| {
             let (target, ticket) = self.rung().as_ref()?.keeps.clone()?;
             Some((target, ticket.upgrade()?))
@@ -73,6 +96,10 @@ impl EventLoop {
 
     fn oldest(&self) -> Vec<(TargetId, Arc<Ticket>)> {
         let calls = self.calls();
-        calls.oldest(SHOWN).into_iter().map(|call| (call.target, Arc::clone(&call.ticket))).collect()
+        calls
+            .oldest(SHOWN)
+            .into_iter()
+            .map(|call| (call.target, Arc::clone(&call.ticket)))
+            .collect()
     }
 }

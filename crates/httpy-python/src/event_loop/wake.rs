@@ -19,7 +19,10 @@ impl Wake {
     /// When the process has too many files open.
     pub(super) fn new() -> io::Result<Self> {
         let (read, write) = ends()?;
-        Ok(Self { read: read.into(), write: write.map(File::from) })
+        Ok(Self {
+            read: read.into(),
+            write: write.map(File::from),
+        })
     }
 
     /// What is to be watched for reading.
@@ -29,14 +32,23 @@ impl Wake {
 
     /// Makes it readable. Never blocks: where there is no room for one more ring, enough were rung.
     pub(super) fn ring(&self) {
-        drop(self.write.as_ref().unwrap_or(&self.read).write(&1_u64.to_ne_bytes()));
+        drop(
+            self.write
+                .as_ref()
+                .unwrap_or(&self.read)
+                .write(&1_u64.to_ne_bytes()),
+        );
     }
 
     /// Makes it unreadable until it is rung again.
     pub(super) fn clear(&self) {
         let mut rung = [0; 1024];
         // Nothing there is as good; what a pipe holds beyond that rings once more.
-        drop((&self.read).read(if self.write.is_some() { &mut rung } else { &mut rung[..8] }));
+        drop((&self.read).read(if self.write.is_some() {
+            &mut rung
+        } else {
+            &mut rung[..8]
+        }));
     }
 }
 
@@ -58,7 +70,13 @@ fn ends() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
     let (read, write) = io::pipe()?;
     for end in [read.as_raw_fd(), write.as_raw_fd()] {
         // SAFETY: 1. The descriptor is open. 2. Both calls take numbers only.
-        let changed = unsafe { libc::fcntl(end, libc::F_SETFL, libc::fcntl(end, libc::F_GETFL) | libc::O_NONBLOCK) };
+        let changed = unsafe {
+            libc::fcntl(
+                end,
+                libc::F_SETFL,
+                libc::fcntl(end, libc::F_GETFL) | libc::O_NONBLOCK,
+            )
+        };
         if changed < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -71,7 +89,11 @@ mod tests {
     use super::*;
 
     fn is_readable(wake: &Wake) -> bool {
-        let mut asked = libc::pollfd { fd: wake.descriptor(), events: libc::POLLIN, revents: 0 };
+        let mut asked = libc::pollfd {
+            fd: wake.descriptor(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
         // SAFETY: 1. The pointer is to one `pollfd`, as the count says.
         unsafe { libc::poll(&raw mut asked, 1, 0) == 1 }
     }

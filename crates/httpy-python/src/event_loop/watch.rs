@@ -70,7 +70,9 @@ impl Watch {
     /// When the operating system gives no thread.
     pub(super) fn start(crew: &Arc<Crew>) -> io::Result<()> {
         let also = Arc::clone(crew);
-        let builder = thread::Builder::new().name("httpy-loop-watch".to_owned()).stack_size(crew.options().stack_size);
+        let builder = thread::Builder::new()
+            .name("httpy-loop-watch".to_owned())
+            .stack_size(crew.options().stack_size);
         builder.spawn(move || run(&also)).map(drop)
     }
 
@@ -107,14 +109,21 @@ impl Watch {
                 if self.is_awake.load(Ordering::SeqCst) {
                     break;
                 }
-                state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .bell
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            state = self.bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .bell
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         (!state.closed).then(|| std::mem::take(&mut state.hurry))
     }
@@ -144,25 +153,43 @@ fn run(crew: &Arc<Crew>) {
             }
             look(crew, event_loop, known, threshold, now);
             let swallowed = tell_swallowed(crew, event_loop, now);
-            next = [next, Some(now + pause), known.next, swallowed].into_iter().flatten().min();
+            next = [next, Some(now + pause), known.next, swallowed]
+                .into_iter()
+                .flatten()
+                .min();
         }
         until = next;
         if until.is_none() {
             // Says that it sleeps first and counts second: between the two nothing is missed.
             watch.is_awake.store(false, Ordering::SeqCst);
-            if crew.event_loops.all().iter().any(|event_loop| event_loop.load.load(Ordering::SeqCst) > 0) {
+            if crew
+                .event_loops
+                .all()
+                .iter()
+                .any(|event_loop| event_loop.load.load(Ordering::SeqCst) > 0)
+            {
                 watch.is_awake.store(true, Ordering::SeqCst);
             }
         }
     }
 }
 
-fn look(crew: &Crew, event_loop: &Arc<EventLoop>, known: &mut Known, threshold: Duration, now: Instant) {
+fn look(
+    crew: &Crew,
+    event_loop: &Arc<EventLoop>,
+    known: &mut Known,
+    threshold: Duration,
+    now: Instant,
+) {
     let rounds = event_loop.rounds.load(Ordering::Relaxed);
     let Some(since) = event_loop.silent_since() else {
         let next = known.next.filter(|next| *next > now);
         *known = Known { told: false, next };
-        *event_loop.rung() = Some(Rung { rounds, at: now, keeps: None });
+        *event_loop.rung() = Some(Rung {
+            rounds,
+            at: now,
+            keeps: None,
+        });
         event_loop.inbox.call();
         return;
     };
@@ -176,7 +203,8 @@ fn look(crew: &Crew, event_loop: &Arc<EventLoop>, known: &mut Known, threshold: 
         return;
     }
     // Attached only now, and perhaps for long: whoever holds the interpreter may be the one.
-    let (next, notices) = attach(|py| examine(py, crew, event_loop, rounds, tells.then_some(since)));
+    let (next, notices) =
+        attach(|py| examine(py, crew, event_loop, rounds, tells.then_some(since)));
     known.told |= tells;
     known.next = next;
     for notice in &notices {
@@ -188,7 +216,10 @@ impl EventLoop {
     /// When it was rung that has not come round since.
     pub(super) fn silent_since(&self) -> Option<Instant> {
         let rounds = self.rounds.load(Ordering::Relaxed);
-        self.rung().as_ref().filter(|rung| rung.rounds == rounds).map(|rung| rung.at)
+        self.rung()
+            .as_ref()
+            .filter(|rung| rung.rounds == rounds)
+            .map(|rung| rung.at)
     }
 
     /// Notes which call keeps it in this round.
@@ -209,9 +240,13 @@ fn examine(
     tells: Option<Instant>,
 ) -> (Option<Instant>, Vec<Notice>) {
     let mut notices = Vec::new();
-    let Some((thread, driver)) = event_loop.driver() else { return (None, notices) };
+    let Some((thread, driver)) = event_loop.driver() else {
+        return (None, notices);
+    };
     // App code can break `asyncio`, and with it all that could be said.
-    let Ok((task, frames)) = driver.asyncio.current(py, thread.0) else { return (None, notices) };
+    let Ok((task, frames)) = driver.asyncio.current(py, thread.0) else {
+        return (None, notices);
+    };
     if event_loop.rounds.load(Ordering::Relaxed) != rounds {
         return (None, notices);
     }
@@ -223,7 +258,11 @@ fn examine(
             let (target, ticket) = (current.target, Arc::clone(&current.ticket));
             let due = ticket.due();
             let overdue = due.is_some_and(|due| due <= now) && current.answer.is_closed();
-            next = if overdue { Some(now + AGAIN) } else { due.map(|due| due.max(now + GRACE)) };
+            next = if overdue {
+                Some(now + AGAIN)
+            } else {
+                due.map(|due| due.max(now + GRACE))
+            };
             if overdue && ticket.begin_interruption() == Interruption::Begun {
                 crew.shared.deadline.send(py, thread);
                 ticket.end_interruption();
@@ -237,11 +276,20 @@ fn examine(
     let stack = || crew.shared.deadline.show(py, Ok(frames));
     match (interrupted, call) {
         // Its deadline was told of where it was interrupted before; this says no more.
-        (Some(true), Some(call)) => notices.push(Notice::Overdue { call, stack: stack(), shielded: false }),
+        (Some(true), Some(call)) => notices.push(Notice::Overdue {
+            call,
+            stack: stack(),
+            shielded: false,
+        }),
         (_, call) => {
             if let Some(since) = tells {
                 let blocked_for = now.saturating_duration_since(since);
-                notices.push(Notice::Blocked { name: event_loop.name(), blocked_for, call, stack: stack() });
+                notices.push(Notice::Blocked {
+                    name: event_loop.name(),
+                    blocked_for,
+                    call,
+                    stack: stack(),
+                });
             }
         }
     }
@@ -253,7 +301,9 @@ fn tell_swallowed(crew: &Crew, event_loop: &EventLoop, now: Instant) -> Option<I
     let lost_after = crew.options().lost_after;
     let (swallowed, next) = event_loop.calls().swallowed(now.checked_sub(lost_after)?);
     for (target, ticket) in swallowed {
-        crew.notify(&Notice::Uncancelled { call: enforcer::overdue(crew, target, &ticket) });
+        crew.notify(&Notice::Uncancelled {
+            call: enforcer::overdue(crew, target, &ticket),
+        });
     }
     next.map(|next| next + lost_after)
 }

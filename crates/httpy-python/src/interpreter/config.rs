@@ -22,8 +22,10 @@ pub(super) fn initialize(program: Option<&Path>) -> Result<(), StartError> {
         // CPython would take `argv[0]` otherwise, which is the host.
         None => c"python3".to_owned(),
     };
-    let first_argument =
-        env::args_os().next().filter(|argument| !argument.is_empty()).unwrap_or_else(|| OsString::from("httpy"));
+    let first_argument = env::args_os()
+        .next()
+        .filter(|argument| !argument.is_empty())
+        .unwrap_or_else(|| OsString::from("httpy"));
     let arguments = [c_string(first_argument.into_vec())?];
 
     preinitialize()?;
@@ -88,7 +90,8 @@ impl Config {
         };
         check(status)?;
 
-        let mut pointers: Vec<*const c_char> = arguments.iter().map(|argument| argument.as_ptr()).collect();
+        let mut pointers: Vec<*const c_char> =
+            arguments.iter().map(|argument| argument.as_ptr()).collect();
         let count = ffi::Py_ssize_t::try_from(pointers.len()).unwrap_or(0);
         // SAFETY:
         // 1. `pointers` holds `count` or more NUL-terminated strings that outlive the call, and CPython copies them.
@@ -137,6 +140,7 @@ fn text(pointer: *const c_char) -> Option<String> {
 }
 
 fn c_string(bytes: Vec<u8>) -> Result<CString, StartError> {
-    CString::new(bytes)
-        .map_err(|error| StartError::Interpreter { message: format!("a path with a NUL byte ({error})") })
+    CString::new(bytes).map_err(|error| StartError::Interpreter {
+        message: format!("a path with a NUL byte ({error})"),
+    })
 }

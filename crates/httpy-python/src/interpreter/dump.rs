@@ -59,10 +59,15 @@ mod linux {
     impl StackDump {
         /// None where it cannot be had; everything works without.
         pub(in crate::interpreter) fn install(py: Python<'_>, embed: &Embed) -> Option<Self> {
-            let signal = (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev().find(|signal| signal::is_default(*signal))?;
+            let signal = (libc::SIGRTMIN()..=libc::SIGRTMAX())
+                .rev()
+                .find(|signal| signal::is_default(*signal))?;
             let file = memory_file().ok()?;
             embed.register_dump(py, signal, file.as_raw_fd()).ok()?;
-            Some(Self { signal, file: Mutex::new(Some(file)) })
+            Some(Self {
+                signal,
+                file: Mutex::new(Some(file)),
+            })
         }
 
         /// The frames of the thread that `ask` hands to the function it is given, the outermost first; none when it does
@@ -86,7 +91,9 @@ mod linux {
                 let now = file.metadata().ok()?.len();
                 if now > 0 && now == length {
                     let mut text = Vec::new();
-                    file.rewind().and_then(|()| file.take(TEXT_LIMIT).read_to_end(&mut text)).ok()?;
+                    file.rewind()
+                        .and_then(|()| file.take(TEXT_LIMIT).read_to_end(&mut text))
+                        .ok()?;
                     return Some(outermost_first(&String::from_utf8_lossy(&text)));
                 }
                 length = now;
@@ -116,8 +123,7 @@ mod linux {
     mod tests {
         #[test]
         fn frames_come_in_the_order_of_a_traceback() {
-            let written =
-                "Stack (most recent call first):\n  File \"a\", line 2 in inner\n  File \"a\", line 9 in outer\n";
+            let written = "Stack (most recent call first):\n  File \"a\", line 2 in inner\n  File \"a\", line 9 in outer\n";
             let expected = "  File \"a\", line 9 in outer\n  File \"a\", line 2 in inner";
             assert_eq!(super::outermost_first(written), expected);
         }

@@ -37,19 +37,31 @@ impl Embed {
         forked: Arc<AtomicBool>,
         executables: Option<&Executables<'_>>,
     ) -> PyResult<Self> {
-        let module =
-            PyModule::from_code(py, &CString::new(source::EMBED)?, c"<httpy_rs>/_embed.py", c"httpy_rs._embed")?;
+        let module = PyModule::from_code(
+            py,
+            &CString::new(source::EMBED)?,
+            c"<httpy_rs>/_embed.py",
+            c"httpy_rs._embed",
+        )?;
         let sources = PyDict::new(py);
         for (name, text) in source::FILES {
             sources.set_item(name, text)?;
         }
-        let mark_forked = PyCFunction::new_closure(py, Some(c"mark_forked"), None, move |_, _| -> PyResult<()> {
-            forked.store(true, Ordering::Relaxed);
-            Ok(())
-        })?;
-        let executables = executables.map(|known| (known.program.as_os_str(), known.base.as_os_str()));
+        let mark_forked = PyCFunction::new_closure(
+            py,
+            Some(c"mark_forked"),
+            None,
+            move |_, _| -> PyResult<()> {
+                forked.store(true, Ordering::Relaxed);
+                Ok(())
+            },
+        )?;
+        let executables =
+            executables.map(|known| (known.program.as_os_str(), known.base.as_os_str()));
         module.call_method1("install", (sources, mark_forked, executables))?;
-        Ok(Self { module: module.unbind() })
+        Ok(Self {
+            module: module.unbind(),
+        })
     }
 
     pub(super) fn other_copy(&self, py: Python<'_>) -> PyResult<Option<String>> {
@@ -67,23 +79,43 @@ impl Embed {
     }
 
     pub(super) fn is_gil_enabled(&self, py: Python<'_>) -> PyResult<bool> {
-        self.module.bind(py).call_method0("is_gil_enabled")?.extract()
+        self.module
+            .bind(py)
+            .call_method0("is_gil_enabled")?
+            .extract()
     }
 
     /// Has `faulthandler` write a thread's frames into `descriptor` when the thread gets `signal`.
     #[cfg(target_os = "linux")]
-    pub(super) fn register_dump(&self, py: Python<'_>, signal: c_int, descriptor: c_int) -> PyResult<()> {
-        self.module.bind(py).call_method1("register_dump", (signal, descriptor))?;
+    pub(super) fn register_dump(
+        &self,
+        py: Python<'_>,
+        signal: c_int,
+        descriptor: c_int,
+    ) -> PyResult<()> {
+        self.module
+            .bind(py)
+            .call_method1("register_dump", (signal, descriptor))?;
         Ok(())
     }
 
     /// Takes at most `limit` for the threads; what `atexit` runs takes what it takes.
     pub(super) fn shut_down(&self, py: Python<'_>, limit: Duration) -> ExitReport {
-        let result =
-            self.module.bind(py).call_method1("shut_down", (limit.as_secs_f64(),)).and_then(|report| report.extract());
+        let result = self
+            .module
+            .bind(py)
+            .call_method1("shut_down", (limit.as_secs_f64(),))
+            .and_then(|report| report.extract());
         match result {
-            Ok((threads, errors)) => ExitReport { threads, errors, shutdown: None },
-            Err(error) => ExitReport { errors: vec![error.to_string()], ..ExitReport::default() },
+            Ok((threads, errors)) => ExitReport {
+                threads,
+                errors,
+                shutdown: None,
+            },
+            Err(error) => ExitReport {
+                errors: vec![error.to_string()],
+                ..ExitReport::default()
+            },
         }
     }
 }

@@ -20,7 +20,9 @@ impl fmt::Display for MainError {
             Self::Panicked(message) => {
                 write!(f, "a panic on the interpreter's main thread: {message}")
             }
-            Self::OnMain => f.write_str("the interpreter's main thread cannot wait for work of its own"),
+            Self::OnMain => {
+                f.write_str("the interpreter's main thread cannot wait for work of its own")
+            }
             Self::Gone => f.write_str("the interpreter's main thread has ended"),
         }
     }

@@ -56,7 +56,10 @@ impl Inbox {
             if let Some(work) = line.pop_front() {
                 return work;
             }
-            line = self.filled.wait(line).unwrap_or_else(PoisonError::into_inner);
+            line = self
+                .filled
+                .wait(line)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 

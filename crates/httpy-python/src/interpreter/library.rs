@@ -13,12 +13,19 @@ use pyo3::ffi;
 
 /// The version of the linked libpython, for example `3.11.7`.
 pub fn version() -> String {
-    full_version().split_whitespace().next().unwrap_or_default().to_owned()
+    full_version()
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// The first two numbers of a version: `3.11` of `3.11.7` and of `3.11.7.final.0`.
 pub(super) fn minor(version: &str) -> &str {
-    let end = version.match_indices('.').nth(1).map_or(version.len(), |(at, _)| at);
+    let end = version
+        .match_indices('.')
+        .nth(1)
+        .map_or(version.len(), |(at, _)| at);
     version[..end].trim()
 }
 
@@ -63,7 +70,9 @@ pub fn path() -> Option<PathBuf> {
     // 1. It is not null, and a NUL-terminated string that lives as long as the library is loaded.
     // 2. libpython is linked, so it is never unloaded.
     let name = unsafe { CStr::from_ptr(info.dli_fname) };
-    Path::new(OsStr::from_bytes(name.to_bytes())).canonicalize().ok()
+    Path::new(OsStr::from_bytes(name.to_bytes()))
+        .canonicalize()
+        .ok()
 }
 
 /// For example `3.11.7 (main, Dec  5 2023, 10:00:00) [GCC 12.2.0]`.
@@ -81,9 +90,13 @@ mod tests {
 
     #[test]
     fn the_minor_version_is_the_first_two_numbers() {
-        for (text, expected) in
-            [("3.11.7", "3.11"), ("3.13.0.final.0", "3.13"), ("3.9", "3.9"), ("3.14.0rc1", "3.14"), ("", "")]
-        {
+        for (text, expected) in [
+            ("3.11.7", "3.11"),
+            ("3.13.0.final.0", "3.13"),
+            ("3.9", "3.9"),
+            ("3.14.0rc1", "3.14"),
+            ("", ""),
+        ] {
             assert_eq!(minor(text), expected, "{text}");
         }
     }

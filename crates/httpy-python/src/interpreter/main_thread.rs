@@ -49,7 +49,11 @@ pub(super) struct Started {
 }
 
 /// Spawns the thread and waits until it has the interpreter running.
-pub(super) fn spawn(options: &Options, inbox: Arc<Inbox>, forked: Arc<AtomicBool>) -> Result<Started, StartError> {
+pub(super) fn spawn(
+    options: &Options,
+    inbox: Arc<Inbox>,
+    forked: Arc<AtomicBool>,
+) -> Result<Started, StartError> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let options = options.clone();
     thread::Builder::new()
@@ -75,10 +79,17 @@ pub(super) fn spawn(options: &Options, inbox: Arc<Inbox>, forked: Arc<AtomicBool
             });
         })
         .map_err(StartError::Thread)?;
-    receiver.recv().unwrap_or_else(|_| Err(interpreter_error("its main thread panicked while it started")))
+    receiver.recv().unwrap_or_else(|_| {
+        Err(interpreter_error(
+            "its main thread panicked while it started",
+        ))
+    })
 }
 
-fn send(sender: &mpsc::SyncSender<Result<Started, StartError>>, result: Result<Started, StartError>) {
+fn send(
+    sender: &mpsc::SyncSender<Result<Started, StartError>>,
+    result: Result<Started, StartError>,
+) {
     // The starter waits for exactly this, so there is room and someone to take it.
     drop(sender.send(result));
 }
@@ -110,14 +121,19 @@ fn set_up(
     let mut warnings = Vec::new();
     let executables = chosen.map(|chosen| Executables {
         program: chosen.program.as_deref().unwrap_or(Path::new("")),
-        base: chosen.base.as_deref().or(chosen.program.as_deref()).unwrap_or(Path::new("")),
+        base: chosen
+            .base
+            .as_deref()
+            .or(chosen.program.as_deref())
+            .unwrap_or(Path::new("")),
     });
     let sys = py.import("sys").map_err(words)?;
     // An interpreter that ran already keeps its own, unless another one is asked for.
     let interval = options.switch_interval.or(chosen.map(|_| SWITCH_INTERVAL));
     if let Some(interval) = interval {
         // Before `install`, from which on Python code may not change it any more.
-        sys.call_method1("setswitchinterval", (interval.as_secs_f64(),)).map_err(words)?;
+        sys.call_method1("setswitchinterval", (interval.as_secs_f64(),))
+            .map_err(words)?;
     }
     let embed = Embed::install(py, forked, executables.as_ref()).map_err(words)?;
     match chosen {
@@ -142,14 +158,18 @@ fn set_up(
         .and_then(|value| value.extract::<Option<PathBuf>>())
         .map_err(words)?
         .unwrap_or_default();
-    let switch_interval = sys.call_method0("getswitchinterval").and_then(|value| value.extract()).map_err(words)?;
+    let switch_interval = sys
+        .call_method0("getswitchinterval")
+        .and_then(|value| value.extract())
+        .map_err(words)?;
     // Signals of an interpreter that ran already are its owner's.
     let dump = chosen.and_then(|_| StackDump::install(py, &embed));
     Ok(Started {
         embed,
         dump,
         thread: thread::current().id(),
-        switch_interval: interval.unwrap_or(Duration::try_from_secs_f64(switch_interval).unwrap_or_default()),
+        switch_interval: interval
+            .unwrap_or(Duration::try_from_secs_f64(switch_interval).unwrap_or_default()),
         venv,
         executable,
         warnings,
@@ -211,5 +231,7 @@ fn is_running() -> bool {
 }
 
 fn interpreter_error(message: &str) -> StartError {
-    StartError::Interpreter { message: message.to_owned() }
+    StartError::Interpreter {
+        message: message.to_owned(),
+    }
 }

@@ -152,8 +152,9 @@ impl Interpreter {
         }
         let (sender, receiver) = mpsc::sync_channel(1);
         self.inbox.push(Work::Attached(Box::new(move |py| {
-            let result = catch_unwind(AssertUnwindSafe(|| work(py)))
-                .map_err(|payload| MainError::Panicked(main_thread::panic_message(payload.as_ref())));
+            let result = catch_unwind(AssertUnwindSafe(|| work(py))).map_err(|payload| {
+                MainError::Panicked(main_thread::panic_message(payload.as_ref()))
+            });
             // Fails only when the caller is gone, which waits.
             drop(sender.send(result));
         })));
@@ -186,7 +187,11 @@ impl Interpreter {
         drop(process);
         let embed = Arc::clone(&self.embed);
         self.inbox.push(Work::Attached(Box::new(move |py| {
-            let report = if first { embed.shut_down(py, limit) } else { ExitReport::default() };
+            let report = if first {
+                embed.shut_down(py, limit)
+            } else {
+                ExitReport::default()
+            };
             py.detach(|| done(report));
         })));
     }

@@ -16,21 +16,29 @@ use super::library;
 /// because CPython finds the environment by where its python stands.
 pub(super) fn choose_python(asked: Option<&Path>) -> Result<Option<PathBuf>, StartError> {
     let named = || env::var_os("VIRTUAL_ENV").filter(|dir| !dir.is_empty());
-    match asked.map(PathBuf::from).or_else(|| named().map(PathBuf::from)) {
+    match asked
+        .map(PathBuf::from)
+        .or_else(|| named().map(PathBuf::from))
+    {
         Some(dir) => python_in(&dir, &library::version()).map(Some),
         None => Ok(None),
     }
 }
 
 fn python_in(dir: &Path, linked: &str) -> Result<PathBuf, StartError> {
-    let refuse = |problem: String| StartError::Venv { dir: dir.to_owned(), problem };
+    let refuse = |problem: String| StartError::Venv {
+        dir: dir.to_owned(),
+        problem,
+    };
     let linked = library::minor(linked);
     let remake = format!(
         "make it anew with `python{linked} -m venv {}`, or build against its Python (set PYO3_PYTHON)",
         dir.display()
     );
     let settings = fs::read_to_string(dir.join("pyvenv.cfg")).map_err(|error| {
-        refuse(format!("expected a folder with a pyvenv.cfg, as `python{linked} -m venv` makes it ({error})"))
+        refuse(format!(
+            "expected a folder with a pyvenv.cfg, as `python{linked} -m venv` makes it ({error})"
+        ))
     })?;
     match made_by(&settings) {
         Some(version) if library::minor(version) != linked => {
@@ -39,15 +47,22 @@ fn python_in(dir: &Path, linked: &str) -> Result<PathBuf, StartError> {
             )));
         }
         None if !dir.join("lib").join(format!("python{linked}")).is_dir() => {
-            return Err(refuse(format!("no version in its pyvenv.cfg and no lib/python{linked}: {remake}")));
+            return Err(refuse(format!(
+                "no version in its pyvenv.cfg and no lib/python{linked}: {remake}"
+            )));
         }
         _ => {}
     }
-    let python = std::path::absolute(dir).map_err(|error| refuse(error.to_string()))?.join("bin").join("python");
+    let python = std::path::absolute(dir)
+        .map_err(|error| refuse(error.to_string()))?
+        .join("bin")
+        .join("python");
     if python.is_file() {
         Ok(python)
     } else {
-        Err(refuse(format!("its bin/python is missing or links to nothing: {remake}")))
+        Err(refuse(format!(
+            "its bin/python is missing or links to nothing: {remake}"
+        )))
     }
 }
 
@@ -102,7 +117,11 @@ mod tests {
     fn an_environment_of_another_version_is_refused_with_both_versions() {
         let dir = environment(Some("version = 3.12.1\n"));
         let message = python_in(dir.path(), "3.11.7").unwrap_err().to_string();
-        for part in ["made by Python 3.12.1", "linked to Python 3.11", "python3.11 -m venv"] {
+        for part in [
+            "made by Python 3.12.1",
+            "linked to Python 3.11",
+            "python3.11 -m venv",
+        ] {
             assert!(message.contains(part), "{message}");
         }
     }
@@ -112,7 +131,10 @@ mod tests {
         let dir = environment(None);
         let message = python_in(dir.path(), "3.11.7").unwrap_err().to_string();
         assert!(message.contains("pyvenv.cfg"), "{message}");
-        assert!(message.contains(&dir.path().display().to_string()), "{message}");
+        assert!(
+            message.contains(&dir.path().display().to_string()),
+            "{message}"
+        );
     }
 
     #[test]

@@ -48,10 +48,17 @@ impl Entry {
         match self {
             Self::Over(kept) => drop(kept),
             Self::Line { stream, text, span } => {
-                let (parent, text) = (span.map(Id::from_non_zero_u64), tidy(text.trim_end_matches('\r')));
+                let (parent, text) = (
+                    span.map(Id::from_non_zero_u64),
+                    tidy(text.trim_end_matches('\r')),
+                );
                 match stream {
-                    Stream::Stdout => tracing::event!(target: "python.stdout", parent: parent, Level::INFO, "{text}"),
-                    Stream::Stderr => tracing::event!(target: "python.stderr", parent: parent, Level::INFO, "{text}"),
+                    Stream::Stdout => {
+                        tracing::event!(target: "python.stdout", parent: parent, Level::INFO, "{text}")
+                    }
+                    Stream::Stderr => {
+                        tracing::event!(target: "python.stderr", parent: parent, Level::INFO, "{text}")
+                    }
                 }
             }
             Self::Record { record, span } => record.emit(span),

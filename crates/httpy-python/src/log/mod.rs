@@ -43,26 +43,41 @@ impl Log {
     /// # Errors
     ///
     /// When there is no thread, and when `logging` cannot be imported.
-    pub(crate) fn start(interpreter: &Arc<Interpreter>, options: &Options) -> Result<Self, StartError> {
+    pub(crate) fn start(
+        interpreter: &Arc<Interpreter>,
+        options: &Options,
+    ) -> Result<Self, StartError> {
         let chosen = Chosen {
             records: options.python_logging.unwrap_or(true),
             streams: options.capture_stdout.unwrap_or(false),
         };
         let line = Arc::new(Line::default());
-        if chosen != (Chosen { records: false, streams: false }) {
+        if chosen
+            != (Chosen {
+                records: false,
+                streams: false,
+            })
+        {
             Line::empty_on_a_thread(&line).map_err(StartError::Thread)?;
             // Detached, as it asks the host's subscriber.
             line.watch(log::watch({
                 let line = Arc::downgrade(&line);
-                move || line.upgrade().into_iter().for_each(|line| line.note_filter())
+                move || {
+                    line.upgrade()
+                        .into_iter()
+                        .for_each(|line| line.note_filter())
+                }
             }));
             let level = log::python_level();
             let always = options.python_logging == Some(true);
             let (target, on_main) = (Arc::clone(&line), Arc::clone(interpreter));
-            let words = |error: String| StartError::Interpreter { message: format!("its log: {error}") };
+            let words = |error: String| StartError::Interpreter {
+                message: format!("its log: {error}"),
+            };
             let set_level = interpreter
                 .on_main(move |py| {
-                    bridge::install(py, &target, chosen, level, always).map_err(|error| error.to_string())
+                    bridge::install(py, &target, chosen, level, always)
+                        .map_err(|error| error.to_string())
                 })
                 .unwrap_or_else(|error| Err(error.to_string()))
                 .map_err(words)?;
@@ -78,12 +93,24 @@ impl Log {
     /// [`StartError::Differs`] where `options` ask for something else than what is in force.
     pub(crate) fn check(&self, options: &Options) -> Result<(), StartError> {
         let pairs = [
-            ("python_logging", self.chosen.records, options.python_logging),
-            ("capture_stdout", self.chosen.streams, options.capture_stdout),
+            (
+                "python_logging",
+                self.chosen.records,
+                options.python_logging,
+            ),
+            (
+                "capture_stdout",
+                self.chosen.streams,
+                options.capture_stdout,
+            ),
         ];
         for (what, first, asked) in pairs {
             if let Some(second) = asked.filter(|asked| *asked != first) {
-                return Err(StartError::Differs { what, first: first.to_string(), second: second.to_string() });
+                return Err(StartError::Differs {
+                    what,
+                    first: first.to_string(),
+                    second: second.to_string(),
+                });
             }
         }
         Ok(())
@@ -164,7 +191,10 @@ impl Line {
 
     fn empty_on_a_thread(line: &Arc<Self>) -> io::Result<()> {
         let line = Arc::clone(line);
-        thread::Builder::new().name("httpy-log".to_owned()).spawn(move || line.empty()).map(drop)
+        thread::Builder::new()
+            .name("httpy-log".to_owned())
+            .spawn(move || line.empty())
+            .map(drop)
     }
 
     /// For as long as the process lives.
@@ -172,9 +202,14 @@ impl Line {
         let mut state = self.lock();
         loop {
             while state.entries.is_empty() && state.dropped == 0 && !state.filter_changed {
-                state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .filled
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
-            let on_filter = mem::take(&mut state.filter_changed).then(|| state.on_filter.clone()).flatten();
+            let on_filter = mem::take(&mut state.filter_changed)
+                .then(|| state.on_filter.clone())
+                .flatten();
             let (entries, dropped) = (mem::take(&mut state.entries), mem::take(&mut state.dropped));
             state.bytes = 0;
             drop(state);
@@ -198,7 +233,9 @@ impl Line {
     fn flush(&self, limit: Duration) {
         let state = self.lock();
         let pushed = state.pushed;
-        let waited = self.emptied.wait_timeout_while(state, limit, |state| state.done < pushed);
+        let waited = self
+            .emptied
+            .wait_timeout_while(state, limit, |state| state.done < pushed);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -210,7 +247,9 @@ impl Line {
 
 impl std::fmt::Debug for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Line").field("entries", &self.lock().entries.len()).finish_non_exhaustive()
+        f.debug_struct("Line")
+            .field("entries", &self.lock().entries.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -220,7 +259,11 @@ mod tests {
     use super::*;
 
     fn line_of(bytes: usize) -> Entry {
-        Entry::Line { stream: Stream::Stdout, text: "x".repeat(bytes), span: None }
+        Entry::Line {
+            stream: Stream::Stdout,
+            text: "x".repeat(bytes),
+            span: None,
+        }
     }
 
     #[test]
@@ -228,7 +271,10 @@ mod tests {
         let line = Line::default();
         (0..MOST_WAITING + 3).for_each(|_| line.push(line_of(1)));
         let state = line.lock();
-        assert_eq!((state.entries.len(), state.dropped, state.pushed), (MOST_WAITING, 3, MOST_WAITING as u64));
+        assert_eq!(
+            (state.entries.len(), state.dropped, state.pushed),
+            (MOST_WAITING, 3, MOST_WAITING as u64)
+        );
 
         let line = Line::default();
         // What an entry takes up besides its text counts too.

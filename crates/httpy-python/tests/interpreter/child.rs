@@ -11,7 +11,9 @@ pub(crate) fn in_child<B: FnOnce()>(variables: &[(&str, &Path)], body: B) {
         return body();
     }
     // `interpreter::start::the_test::{{closure}}`
-    let test = any::type_name::<B>().trim_start_matches("interpreter::").trim_end_matches("::{{closure}}");
+    let test = any::type_name::<B>()
+        .trim_start_matches("interpreter::")
+        .trim_end_matches("::{{closure}}");
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", "--nocapture", test])
         .env("HTTPY_TEST_CHILD", "1")
@@ -21,7 +23,11 @@ pub(crate) fn in_child<B: FnOnce()>(variables: &[(&str, &Path)], body: B) {
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     let ran = output.status.success() && printed.contains("1 passed");
-    assert!(ran, "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        ran,
+        "{printed}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 pub(crate) fn start() -> Arc<Interpreter> {
@@ -43,8 +49,11 @@ pub(crate) fn python(interpreter: &Interpreter, code: &'static str) -> String {
 /// An environment of the linked Python's version.
 pub(crate) fn environment() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let status =
-        Command::new(base_python().unwrap()).args(["-m", "venv", "--without-pip"]).arg(dir.path()).status().unwrap();
+    let status = Command::new(base_python().unwrap())
+        .args(["-m", "venv", "--without-pip"])
+        .arg(dir.path())
+        .status()
+        .unwrap();
     assert!(status.success());
     dir
 }

@@ -20,7 +20,10 @@ fn exit_waits_for_threads_runs_atexit_and_refuses_another_start() {
         let interpreter = start();
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("order").display().to_string();
-        interpreter.on_main(move |py| py.import("os")?.getattr("environ")?.set_item("ORDER", file)).unwrap().unwrap();
+        interpreter
+            .on_main(move |py| py.import("os")?.getattr("environ")?.set_item("ORDER", file))
+            .unwrap()
+            .unwrap();
         python(
             &interpreter,
             "import atexit, os, threading\n\
@@ -40,9 +43,19 @@ fn exit_waits_for_threads_runs_atexit_and_refuses_another_start() {
         let report = exit(&interpreter, Duration::from_secs(60));
         assert_eq!(report.threads, [] as [&str; 0]);
         assert_eq!(report.errors.len(), 1);
-        assert!(report.errors[0].contains("ValueError: at the end"), "{:?}", report.errors);
-        assert_eq!(std::fs::read_to_string(dir.path().join("order")).unwrap(), "pool thread atexit ");
-        assert!(matches!(Interpreter::start(&Options::default()), Err(StartError::ShutDown)));
+        assert!(
+            report.errors[0].contains("ValueError: at the end"),
+            "{:?}",
+            report.errors
+        );
+        assert_eq!(
+            std::fs::read_to_string(dir.path().join("order")).unwrap(),
+            "pool thread atexit "
+        );
+        assert!(matches!(
+            Interpreter::start(&Options::default()),
+            Err(StartError::ShutDown)
+        ));
         assert_eq!(exit(&interpreter, Duration::ZERO), ExitReport::default());
     });
 }

@@ -74,7 +74,12 @@ fn multiprocessing_spawns_pythons_that_know_the_package() {
         let interpreter = start();
         let folder = dir.path().display().to_string();
         interpreter
-            .on_main(move |py| py.import("sys")?.getattr("path")?.call_method1("append", (folder,)).map(drop))
+            .on_main(move |py| {
+                py.import("sys")?
+                    .getattr("path")?
+                    .call_method1("append", (folder,))
+                    .map(drop)
+            })
             .unwrap()
             .unwrap();
         let seen = python(
@@ -86,15 +91,20 @@ fn multiprocessing_spawns_pythons_that_know_the_package() {
              result = found",
         );
         let executable = interpreter.executable().display();
-        assert_eq!(seen, format!("[[('<httpy_rs>/__init__.py', 'spawn', '{executable}')]]"));
+        assert_eq!(
+            seen,
+            format!("[[('<httpy_rs>/__init__.py', 'spawn', '{executable}')]]")
+        );
     });
 }
 
 #[test]
 fn an_app_may_choose_its_own_start_method() {
     in_child(&[], || {
-        let seen =
-            python(&start(), "import multiprocessing as m\nm.set_start_method('fork')\nresult = m.get_start_method()");
+        let seen = python(
+            &start(),
+            "import multiprocessing as m\nm.set_start_method('fork')\nresult = m.get_start_method()",
+        );
         assert_eq!(seen, "fork");
     });
 }
@@ -127,15 +137,23 @@ fn an_installed_copy_of_another_version_loses_and_is_told_of() {
         let (before, after) = interpreter
             .on_main(move |py| -> PyResult<(Option<String>, Option<String>)> {
                 let before = also.installed_copy_warning(py)?;
-                py.import("sys")?.getattr("path")?.call_method1("insert", (0, folder))?;
+                py.import("sys")?
+                    .getattr("path")?
+                    .call_method1("insert", (0, folder))?;
                 Ok((before, also.installed_copy_warning(py)?))
             })
             .unwrap()
             .unwrap();
         assert_eq!(before, None);
         let after = after.unwrap();
-        assert!(after.contains("99.1") && after.contains(&package.display().to_string()), "{after}");
-        assert_eq!(python(&interpreter, "import httpy_rs\nresult = httpy_rs.__file__"), "<httpy_rs>/__init__.py");
+        assert!(
+            after.contains("99.1") && after.contains(&package.display().to_string()),
+            "{after}"
+        );
+        assert_eq!(
+            python(&interpreter, "import httpy_rs\nresult = httpy_rs.__file__"),
+            "<httpy_rs>/__init__.py"
+        );
     });
 }
 
@@ -150,7 +168,12 @@ fn a_named_thread_appears_in_threading_until_it_is_forgotten() {
                 let names = || -> PyResult<String> {
                     let names = PyDict::new(py);
                     names.set_item("threading", &threading)?;
-                    py.eval(c"','.join(t.name for t in threading.enumerate())", Some(&names), None)?.extract()
+                    py.eval(
+                        c"','.join(t.name for t in threading.enumerate())",
+                        Some(&names),
+                        None,
+                    )?
+                    .extract()
                 };
                 also.name_thread(py, "httpy-worker-3")?;
                 let before = names()?;

@@ -6,7 +6,9 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use http::{Method, Uri};
-use httpy_core::{Call, Freight, Health, Job, Listener, Notice, Outcome, Question, TargetId, Ticket};
+use httpy_core::{
+    Call, Freight, Health, Job, Listener, Notice, Outcome, Question, TargetId, Ticket,
+};
 use httpy_python::interpreter::Options;
 use httpy_python::{Pool, PoolOptions, Runtime};
 use tokio::sync::Semaphore;
@@ -18,7 +20,11 @@ static NOTICED: Condvar = Condvar::new();
 
 /// Waits for a notice that begins like this.
 fn wait_for(text: &str) {
-    let none = |notices: &mut Vec<Notice>| !notices.iter().any(|notice| notice.to_string().starts_with(text));
+    let none = |notices: &mut Vec<Notice>| {
+        !notices
+            .iter()
+            .any(|notice| notice.to_string().starts_with(text))
+    };
     drop(NOTICED.wait_while(NOTICES.lock().unwrap(), none).unwrap());
 }
 
@@ -66,22 +72,43 @@ impl Running {
             in_flight: 1,
             loop_blocked_after: lost_after,
         };
-        let pool = runtime.pool(options, Listener { late: |_, _| {}, notice }).unwrap();
+        let pool = runtime
+            .pool(
+                options,
+                Listener {
+                    late: |_, _| {},
+                    notice,
+                },
+            )
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("pool_app.py"), source).unwrap();
         let paths = vec![folder.path().to_owned()];
         runtime.add_paths(paths.clone()).unwrap();
-        let target = runtime.load_handler("pool_app:handle".to_owned(), paths).unwrap();
-        Self { runtime, pool, target, _folder: folder }
+        let target = runtime
+            .load_handler("pool_app:handle".to_owned(), paths)
+            .unwrap();
+        Self {
+            runtime,
+            pool,
+            target,
+            _folder: folder,
+        }
     }
 
     /// Puts a call into the queue whose time is up.
     fn push(&self, path: &'static str) -> (Arc<Ticket>, Question) {
         let call = Call::new(Method::GET, Uri::from_static(path));
         let now = Instant::now();
-        let (ticket, answer, question) = Ticket::issue(call, now, now, Duration::from_secs(30), Freight::default());
+        let (ticket, answer, question) =
+            Ticket::issue(call, now, now, Duration::from_secs(30), Freight::default());
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let job = Job { target: self.target, ticket: Arc::clone(&ticket), answer, slot };
+        let job = Job {
+            target: self.target,
+            ticket: Arc::clone(&ticket),
+            answer,
+            slot,
+        };
         assert!(self.pool.push(job).is_ok());
         (ticket, question)
     }
@@ -105,10 +132,20 @@ fn a_lost_worker_is_counted_until_it_comes_back() {
                  with httpy_rs.shield():\n        arrived.set(); gate.wait()\n    \
                  return 200, '', {}\n",
         );
-        let health = Health { workers_max: 1, lost: 0, replacements: 1, held_for: None };
+        let health = Health {
+            workers_max: 1,
+            lost: 0,
+            replacements: 1,
+            held_for: None,
+        };
         assert_eq!(running.pool.health(), health);
         let interpreter = running.runtime.interpreter();
-        running.begin_overdue("/", || drop(python(interpreter, "import pool_app\nresult = pool_app.arrived.wait()")));
+        running.begin_overdue("/", || {
+            drop(python(
+                interpreter,
+                "import pool_app\nresult = pool_app.arrived.wait()",
+            ))
+        });
         wait_for("worker 1 is lost");
         assert_eq!(running.pool.health().lost, 1);
         python(interpreter, "import pool_app\nresult = pool_app.gate.set()");
@@ -119,7 +156,10 @@ fn a_lost_worker_is_counted_until_it_comes_back() {
         }
         let (ticket, question) = running.push("/");
         assert!(matches!(wait(&question), Some(Outcome::Returned(_))));
-        assert!(!running.pool.enforce(running.target, &ticket, true), "it is over");
+        assert!(
+            !running.pool.enforce(running.target, &ticket, true),
+            "it is over"
+        );
     });
 }
 
@@ -150,7 +190,12 @@ fn the_pool_tells_for_how_long_the_interpreter_could_not_be_had() {
         });
         wait_for("the interpreter could not be had for ");
         let health = running.pool.health();
-        assert!(health.held_for.is_some_and(|held_for| held_for >= Duration::from_secs(1)), "{health:?}");
+        assert!(
+            health
+                .held_for
+                .is_some_and(|held_for| held_for >= Duration::from_secs(1)),
+            "{health:?}"
+        );
         assert_eq!(health.lost, 0, "nobody could run in its place");
         AT_GATE.wait();
         wait_for("pool_app:handle did not answer within 0ns");

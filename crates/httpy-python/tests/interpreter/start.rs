@@ -21,7 +21,10 @@ fn executable_argv_and_modes_are_those_of_a_guest() {
              result = (sys.flags.utf8_mode, len(sys.argv), sys.argv[0] != '', threading.current_thread() is threading.main_thread(),\
               sys.executable == sys._base_executable, '%d.%d.%d' % sys.version_info[:3])",
         );
-        assert_eq!(seen, format!("(1, 1, True, True, True, '{}')", interpreter.version()));
+        assert_eq!(
+            seen,
+            format!("(1, 1, True, True, True, '{}')", interpreter.version())
+        );
     });
 }
 
@@ -30,7 +33,10 @@ fn a_virtual_environment_is_honoured() {
     let dir = environment();
     in_child(&[("HTTPY_TEST_VENV", dir.path())], || {
         let dir = env::var("HTTPY_TEST_VENV").unwrap();
-        let options = Options { venv: Some(dir.clone().into()), ..Options::default() };
+        let options = Options {
+            venv: Some(dir.clone().into()),
+            ..Options::default()
+        };
         let interpreter = Interpreter::start(&options).unwrap();
         assert_eq!(interpreter.executable(), Path::new(&dir).join("bin/python"));
         let seen = python(
@@ -39,18 +45,28 @@ fn a_virtual_environment_is_honoured() {
         );
         assert_eq!(seen, format!("{dir} True"));
         Interpreter::start(&options).unwrap();
-        let other = Options { venv: Some("/nowhere".into()), ..Options::default() };
+        let other = Options {
+            venv: Some("/nowhere".into()),
+            ..Options::default()
+        };
         let error = Interpreter::start(&other).unwrap_err();
         assert!(matches!(error, StartError::Differs { .. }), "{error}");
         let message = error.to_string();
-        assert!(message.contains(&dir) && message.contains("/nowhere"), "{message}");
+        assert!(
+            message.contains(&dir) && message.contains("/nowhere"),
+            "{message}"
+        );
     });
 }
 
 #[test]
 fn the_activated_environment_of_another_version_is_refused() {
     let dir = environment();
-    std::fs::write(dir.path().join("pyvenv.cfg"), "home = /usr/bin\nversion = 3.4.1\n").unwrap();
+    std::fs::write(
+        dir.path().join("pyvenv.cfg"),
+        "home = /usr/bin\nversion = 3.4.1\n",
+    )
+    .unwrap();
     in_child(&[("VIRTUAL_ENV", dir.path())], || {
         let error = Interpreter::start(&Options::default()).unwrap_err();
         assert!(matches!(error, StartError::Venv { .. }), "{error}");
@@ -61,13 +77,21 @@ fn the_activated_environment_of_another_version_is_refused() {
 #[test]
 fn another_switch_interval_is_refused_with_both_values() {
     in_child(&[], || {
-        let asking =
-            |milliseconds| Options { switch_interval: Some(Duration::from_millis(milliseconds)), ..Options::default() };
+        let asking = |milliseconds| Options {
+            switch_interval: Some(Duration::from_millis(milliseconds)),
+            ..Options::default()
+        };
         let interpreter = Interpreter::start(&asking(1)).unwrap();
-        assert_eq!(python(&interpreter, "import sys\nresult = sys.getswitchinterval()"), "0.001");
+        assert_eq!(
+            python(&interpreter, "import sys\nresult = sys.getswitchinterval()"),
+            "0.001"
+        );
         assert!(Arc::ptr_eq(&interpreter, &start()));
         let message = Interpreter::start(&asking(7)).unwrap_err().to_string();
-        assert!(message.contains("1ms") && message.contains("7ms"), "{message}");
+        assert!(
+            message.contains("1ms") && message.contains("7ms"),
+            "{message}"
+        );
     });
 }
 
@@ -76,7 +100,10 @@ fn a_panic_on_the_main_thread_is_told_and_the_thread_lives_on() {
     in_child(&[], || {
         let interpreter = start();
         let result = interpreter.on_main(|_| panic!("for the test"));
-        assert_eq!(result, Err::<(), _>(MainError::Panicked("for the test".to_owned())));
+        assert_eq!(
+            result,
+            Err::<(), _>(MainError::Panicked("for the test".to_owned()))
+        );
         assert!(interpreter.later(|| panic!("for the test, too")));
         let also = Arc::clone(&interpreter);
         let nested = interpreter.on_main(move |_| also.on_main(|_| ())).unwrap();
@@ -96,7 +123,13 @@ fn a_python_that_ran_already_is_used_as_it_is() {
              result = (threading.current_thread().name, signal.signal.__name__, httpy_rs.__file__)",
         );
         assert_eq!(seen, "('httpy-main', 'signal', '<httpy_rs>/__init__.py')");
-        let other = Options { venv: Some("/nowhere".into()), ..Options::default() };
-        assert!(matches!(Interpreter::start(&other), Err(StartError::Differs { .. })));
+        let other = Options {
+            venv: Some("/nowhere".into()),
+            ..Options::default()
+        };
+        assert!(matches!(
+            Interpreter::start(&other),
+            Err(StartError::Differs { .. })
+        ));
     });
 }

@@ -33,7 +33,12 @@ pub struct PyAppBuilder {
 
 impl From<Config> for PyAppBuilder {
     fn from(config: Config) -> Self {
-        Self { config, extras: Vec::new(), trace_context: None, failure_response: None }
+        Self {
+            config,
+            extras: Vec::new(),
+            trace_context: None,
+            failure_response: None,
+        }
     }
 }
 
@@ -229,7 +234,8 @@ impl PyAppBuilder {
         F: Fn(&Parts) -> T + Send + Sync + 'static,
         T: Serialize,
     {
-        self.extras.push(Box::new(move |parts| serde_json::to_value(extra(parts))));
+        self.extras
+            .push(Box::new(move |parts| serde_json::to_value(extra(parts))));
         self
     }
 
@@ -306,23 +312,35 @@ impl PyAppBuilder {
     /// Every way in which a start fails, told apart by the predicates of [`Error`], with Python's traceback where there is
     /// one.
     pub fn build(self) -> Result<PyApp, Error> {
-        let Self { config, extras, trace_context, failure_response } = self;
+        let Self {
+            config,
+            extras,
+            trace_context,
+            failure_response,
+        } = self;
         config.check()?;
         let paths = absolute(&config.path)?;
-        let listener = Listener { late: log::late, notice: log::notice };
+        let listener = Listener {
+            late: log::late,
+            notice: log::notice,
+        };
         #[cfg(feature = "processes")]
         let folders = paths.clone();
         let executor = executor::start(&config, paths, listener)?;
         for warning in executor.facts().warnings {
             tracing::warn!(target: "httpy", "{warning}");
         }
-        let loaded = executor.load_handler(&config.target).map_err(Error::not_loaded)?;
+        let loaded = executor
+            .load_handler(&config.target)
+            .map_err(Error::not_loaded)?;
         let routes = match &config.init {
             Some(init) => executor.run_init(init).map_err(Error::not_loaded)?,
             None => Vec::new(),
         };
         if let Some(function) = &config.shutdown_function {
-            executor.load_shutdown(function).map_err(Error::not_loaded)?;
+            executor
+                .load_shutdown(function)
+                .map_err(Error::not_loaded)?;
         }
         if config.debug {
             executor.show_source();
@@ -347,7 +365,12 @@ impl PyAppBuilder {
             },
             extras,
             trace_context,
-            failure_response: failure_response.map_or(Choice::Default { debug: config.debug }, Choice::Own),
+            failure_response: failure_response.map_or(
+                Choice::Default {
+                    debug: config.debug,
+                },
+                Choice::Own,
+            ),
             recorder: Recorder::new(config.slow_call),
             metrics: metric::is_recorded(),
         });
@@ -395,6 +418,8 @@ fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
 
 impl fmt::Debug for PyAppBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PyAppBuilder").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("PyAppBuilder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }

@@ -16,7 +16,9 @@ use crate::error::Kind;
 const QUIET: Duration = Duration::from_millis(200);
 
 /// Watches until it is dropped, on a thread of its own.
-pub(super) struct FileWatch(#[expect(dead_code, reason = "it ends when it is dropped")] Debouncer<RecommendedWatcher>);
+pub(super) struct FileWatch(
+    #[expect(dead_code, reason = "it ends when it is dropped")] Debouncer<RecommendedWatcher>,
+);
 
 impl FileWatch {
     /// Watches `folders` for the app.
@@ -24,11 +26,15 @@ impl FileWatch {
         let failed = |what: String| move |error| Error::with_source(Kind::Config, what, error);
         let app = Arc::downgrade(app);
         let changed = move |events: DebounceEventResult| changed(&app, events);
-        let mut watcher =
-            new_debouncer(QUIET, changed).map_err(failed("reload_on_change: files cannot be watched".to_owned()))?;
+        let mut watcher = new_debouncer(QUIET, changed).map_err(failed(
+            "reload_on_change: files cannot be watched".to_owned(),
+        ))?;
         for folder in folders {
             let what = format!("reload_on_change: {} cannot be watched", folder.display());
-            watcher.watcher().watch(folder, RecursiveMode::Recursive).map_err(failed(what))?;
+            watcher
+                .watcher()
+                .watch(folder, RecursiveMode::Recursive)
+                .map_err(failed(what))?;
         }
         Ok(Self(watcher))
     }
@@ -42,7 +48,9 @@ fn changed(app: &Weak<Inner>, events: DebounceEventResult) {
             return;
         }
     };
-    let Some(event) = events.iter().find(|event| is_source(&event.path)) else { return };
+    let Some(event) = events.iter().find(|event| is_source(&event.path)) else {
+        return;
+    };
     let Some(inner) = app.upgrade() else { return };
     tracing::info!(target: "httpy", "{} has changed: the app is loaded anew", event.path.display());
     // What changes meanwhile is seen afterwards.
@@ -58,7 +66,10 @@ fn changed(app: &Weak<Inner>, events: DebounceEventResult) {
 
 /// Whether the app may be another one when this file is: not what Python and editors write beside it.
 fn is_source(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
     let is_cache = path.iter().any(|part| part == "__pycache__");
     !(is_cache || name.ends_with(".pyc") || name.ends_with('~') || name.starts_with('.'))
 }
@@ -78,7 +89,12 @@ mod tests {
         for path in ["/a/worker.py", "/a/b/rules.json", "/a.b/template.html"] {
             assert!(is_source(Path::new(path)), "{path}");
         }
-        for path in ["/a/__pycache__/worker.cpython-311.pyc", "/a/.worker.py.swp", "/a/worker.py~", "/a/old.pyc"] {
+        for path in [
+            "/a/__pycache__/worker.cpython-311.pyc",
+            "/a/.worker.py.swp",
+            "/a/worker.py~",
+            "/a/old.pyc",
+        ] {
             assert!(!is_source(Path::new(path)), "{path}");
         }
     }

@@ -121,7 +121,10 @@ impl PyApp {
     pub fn handler(&self, target: impl Into<String>) -> Result<PyService, Error> {
         let target = target.into();
         let shared = &self.inner.shared;
-        let loaded = shared.executor.load_handler(&target).map_err(Error::not_loaded)?;
+        let loaded = shared
+            .executor
+            .load_handler(&target)
+            .map_err(Error::not_loaded)?;
         Ok(PyService::new(Arc::clone(shared), loaded, target))
     }
 

@@ -55,7 +55,10 @@ impl PyApp {
     }
 
     fn probe(&self, question: Question) -> Probe {
-        Probe { app: Arc::clone(&self.inner.shared), question }
+        Probe {
+            app: Arc::clone(&self.inner.shared),
+            question,
+        }
     }
 }
 
@@ -63,32 +66,52 @@ impl Probe {
     fn response(&self, method: &Method) -> Response<ResponseBody> {
         let is_head = method == Method::HEAD;
         if !is_head && method != Method::GET {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n".to_owned(), is_head);
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
+            let mut response = text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method not allowed\n".to_owned(),
+                is_head,
+            );
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
             return response;
         }
         let health = self.app.executor.health();
         let (yes, reasons) = match self.question {
-            Question::Ready => ("ready\n", against_readiness(self.app.gate.is_closed(), &health)),
-            Question::Alive => ("alive\n", against_liveness(self.app.limits.deadline, &health)),
+            Question::Ready => (
+                "ready\n",
+                against_readiness(self.app.gate.is_closed(), &health),
+            ),
+            Question::Alive => (
+                "alive\n",
+                against_liveness(self.app.limits.deadline, &health),
+            ),
         };
         if reasons.is_empty() {
             text(StatusCode::OK, yes.to_owned(), is_head)
         } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n", is_head)
+            text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                reasons.join("\n") + "\n",
+                is_head,
+            )
         }
     }
 }
 
 /// Why nothing should be sent here.
 pub(super) fn against_readiness(is_closed: bool, health: &Health) -> Vec<String> {
-    let Health { lost, replacements, .. } = *health;
+    let Health {
+        lost, replacements, ..
+    } = *health;
     let mut reasons = Vec::new();
     if is_closed {
         reasons.push("shutting down".to_owned());
     }
     if lost > 0 && lost >= replacements {
-        reasons.push(format!("{replacements} of {replacements} replacements for lost workers are spent"));
+        reasons.push(format!(
+            "{replacements} of {replacements} replacements for lost workers are spent"
+        ));
     }
     reasons.extend(held_longer_than(HELD, health));
     reasons
@@ -96,26 +119,46 @@ pub(super) fn against_readiness(is_closed: bool, health: &Health) -> Vec<String>
 
 /// Why this process cannot recover.
 fn against_liveness(deadline: Duration, health: &Health) -> Vec<String> {
-    let Health { lost, replacements, workers_max, .. } = *health;
+    let Health {
+        lost,
+        replacements,
+        workers_max,
+        ..
+    } = *health;
     let mut reasons = Vec::new();
     if lost >= workers_max.saturating_add(replacements) {
-        reasons.push(format!("all workers are lost, and {replacements} of {replacements} replacements are spent"));
+        reasons.push(format!(
+            "all workers are lost, and {replacements} of {replacements} replacements are spent"
+        ));
     }
-    reasons.extend(held_longer_than(deadline.saturating_add(HELD_FOR_GOOD), health));
+    reasons.extend(held_longer_than(
+        deadline.saturating_add(HELD_FOR_GOOD),
+        health,
+    ));
     reasons
 }
 
 fn held_longer_than(limit: Duration, health: &Health) -> Option<String> {
     let held_for = health.held_for.filter(|held_for| *held_for > limit)?;
-    Some(format!("Python code has held the interpreter for {} s", held_for.as_secs()))
+    Some(format!(
+        "Python code has held the interpreter for {} s",
+        held_for.as_secs()
+    ))
 }
 
 fn text(status: StatusCode, text: String, is_head: bool) -> Response<ResponseBody> {
     let length = HeaderValue::from(text.len());
-    let mut response = Response::new(if is_head { ResponseBody::default() } else { text.into() });
+    let mut response = Response::new(if is_head {
+        ResponseBody::default()
+    } else {
+        text.into()
+    });
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     headers.insert(CONTENT_LENGTH, length);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -137,7 +180,9 @@ impl<B> Service<Request<B>> for Probe {
 
 impl fmt::Debug for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Probe").field("question", &self.question).finish_non_exhaustive()
+        f.debug_struct("Probe")
+            .field("question", &self.question)
+            .finish_non_exhaustive()
     }
 }
 
@@ -145,7 +190,12 @@ impl fmt::Debug for Probe {
 mod tests {
     use super::*;
 
-    const HEALTHY: Health = Health { workers_max: 4, lost: 0, replacements: 16, held_for: None };
+    const HEALTHY: Health = Health {
+        workers_max: 4,
+        lost: 0,
+        replacements: 16,
+        held_for: None,
+    };
     const DEADLINE: Duration = Duration::from_secs(30);
 
     fn lost(lost: usize) -> Health {
@@ -153,12 +203,21 @@ mod tests {
     }
 
     fn held(seconds: u64) -> Health {
-        Health { held_for: Some(Duration::from_secs(seconds)), ..HEALTHY }
+        Health {
+            held_for: Some(Duration::from_secs(seconds)),
+            ..HEALTHY
+        }
     }
 
     #[test]
     fn a_healthy_app_is_ready_and_alive_also_where_nothing_would_be_replaced() {
-        for health in [HEALTHY, Health { replacements: 0, ..HEALTHY }] {
+        for health in [
+            HEALTHY,
+            Health {
+                replacements: 0,
+                ..HEALTHY
+            },
+        ] {
             assert!(against_readiness(false, &health).is_empty());
             assert!(against_liveness(DEADLINE, &health).is_empty());
         }
@@ -168,7 +227,10 @@ mod tests {
     fn it_is_not_ready_once_the_last_replacement_is_spent() {
         assert!(against_readiness(false, &lost(15)).is_empty());
         for health in [lost(16), lost(18)] {
-            assert_eq!(against_readiness(false, &health), ["16 of 16 replacements for lost workers are spent"]);
+            assert_eq!(
+                against_readiness(false, &health),
+                ["16 of 16 replacements for lost workers are spent"]
+            );
         }
     }
 
@@ -184,14 +246,23 @@ mod tests {
     #[test]
     fn a_held_interpreter_makes_it_unready_after_1_s_and_dead_60_s_after_the_deadline() {
         assert!(against_readiness(false, &held(1)).is_empty());
-        assert_eq!(against_readiness(false, &held(12)), ["Python code has held the interpreter for 12 s"]);
+        assert_eq!(
+            against_readiness(false, &held(12)),
+            ["Python code has held the interpreter for 12 s"]
+        );
         assert!(against_liveness(DEADLINE, &held(90)).is_empty());
-        assert_eq!(against_liveness(DEADLINE, &held(91)), ["Python code has held the interpreter for 91 s"]);
+        assert_eq!(
+            against_liveness(DEADLINE, &held(91)),
+            ["Python code has held the interpreter for 91 s"]
+        );
     }
 
     #[test]
     fn all_reasons_are_given() {
-        let health = Health { lost: 16, ..held(2) };
+        let health = Health {
+            lost: 16,
+            ..held(2)
+        };
         assert_eq!(against_readiness(true, &health).len(), 3);
     }
 }

@@ -47,7 +47,11 @@ impl fmt::Debug for Swap {
 
 impl LiveRoutes {
     pub(super) fn new(map: RouteMap) -> Self {
-        Self(Mutex::new(State { map, matched: None, fixed: false }))
+        Self(Mutex::new(State {
+            map,
+            matched: None,
+            fixed: false,
+        }))
     }
 
     /// From now on they must stay as they are.
@@ -96,12 +100,25 @@ impl LiveRoutes {
 /// What is in one map and not as such in the other.
 fn difference(before: &RouteMap, after: &RouteMap) -> String {
     let show = |sign: char, map: &RouteMap, other: &RouteMap| {
-        let differs = |pattern: &str, methods: &[String]| !other.iter().any(|entry| entry == (pattern, methods));
-        let entries = map.iter().filter(|(pattern, methods)| differs(pattern, methods));
-        entries.map(|(pattern, methods)| format!("{sign}{pattern} [{}]", methods.join(", "))).collect::<Vec<_>>()
+        let differs = |pattern: &str, methods: &[String]| {
+            !other.iter().any(|entry| entry == (pattern, methods))
+        };
+        let entries = map
+            .iter()
+            .filter(|(pattern, methods)| differs(pattern, methods));
+        entries
+            .map(|(pattern, methods)| format!("{sign}{pattern} [{}]", methods.join(", ")))
+            .collect::<Vec<_>>()
     };
-    let all: Vec<String> = show('-', before, after).into_iter().chain(show('+', after, before)).collect();
-    if all.is_empty() { "in another order".to_owned() } else { all.join(", ") }
+    let all: Vec<String> = show('-', before, after)
+        .into_iter()
+        .chain(show('+', after, before))
+        .collect();
+    if all.is_empty() {
+        "in another order".to_owned()
+    } else {
+        all.join(", ")
+    }
 }
 
 impl PyApp {
@@ -125,8 +142,15 @@ impl PyApp {
     ///
     /// [`Executor::threads()`]: crate::Executor::threads
     pub async fn reload(&self) -> Result<(), Error> {
-        let gone = |_| Err(Error::new(Kind::Reload, "the app ended before its code was loaded anew"));
-        self.begin_reload().await.map_or_else(gone, |done| done.map_err(Error::not_loaded))
+        let gone = |_| {
+            Err(Error::new(
+                Kind::Reload,
+                "the app ended before its code was loaded anew",
+            ))
+        };
+        self.begin_reload()
+            .await
+            .map_or_else(gone, |done| done.map_err(Error::not_loaded))
     }
 
     /// The receiver hears when it is done, and nothing when the app ends before that.
@@ -136,7 +160,10 @@ impl PyApp {
             Some(inner) => inner.live.take_over(RouteMap::new(routes)),
             None => Err("the app has ended".to_owned()),
         };
-        self.inner.shared.executor.reload(self.inner.config.init.clone(), Box::new(accept))
+        self.inner
+            .shared
+            .executor
+            .reload(self.inner.config.init.clone(), Box::new(accept))
     }
 }
 
@@ -148,7 +175,10 @@ mod tests {
     use crate::route::Match;
 
     fn map(entries: &[(&str, &str)]) -> RouteMap {
-        entries.iter().map(|(pattern, method)| ((*pattern).to_owned(), vec![(*method).to_owned()])).collect()
+        entries
+            .iter()
+            .map(|(pattern, method)| ((*pattern).to_owned(), vec![(*method).to_owned()]))
+            .collect()
     }
 
     fn finds(swap: &Swap, path: &str) -> bool {
@@ -161,16 +191,25 @@ mod tests {
         let matched = live.matched().unwrap();
         live.take_over(map(&[("/new", "GET")])).unwrap();
         assert!(finds(&matched, "/new") && !finds(&matched, "/old"));
-        assert!(finds(&live.matched().unwrap(), "/new"), "later ones see the same");
+        assert!(
+            finds(&live.matched().unwrap(), "/new"),
+            "later ones see the same"
+        );
     }
 
     #[test]
     fn routes_that_are_mounted_stay_and_the_error_says_which_would_not() {
         let live = LiveRoutes::new(map(&[("/same", "GET"), ("/old", "GET"), ("/more", "GET")]));
         live.fix();
-        live.take_over(map(&[("/same", "GET"), ("/old", "GET"), ("/more", "GET")])).unwrap();
-        let error = live.take_over(map(&[("/same", "GET"), ("/more", "POST"), ("/new", "PUT")])).unwrap_err();
-        assert!(error.contains("-/old [GET], -/more [GET], +/more [POST], +/new [PUT]"), "{error}");
+        live.take_over(map(&[("/same", "GET"), ("/old", "GET"), ("/more", "GET")]))
+            .unwrap();
+        let error = live
+            .take_over(map(&[("/same", "GET"), ("/more", "POST"), ("/new", "PUT")]))
+            .unwrap_err();
+        assert!(
+            error.contains("-/old [GET], -/more [GET], +/more [POST], +/new [PUT]"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -43,7 +43,11 @@ impl PyApp {
     /// The future must run on a tokio runtime with its timer.
     ///
     /// [`with_graceful_shutdown`]: https://docs.rs/axum/0.8/axum/serve/struct.Serve.html#method.with_graceful_shutdown
-    pub fn stop_on<F>(&self, signal: F, grace: Duration) -> impl Future<Output = ()> + Send + 'static
+    pub fn stop_on<F>(
+        &self,
+        signal: F,
+        grace: Duration,
+    ) -> impl Future<Output = ()> + Send + 'static
     where
         F: Future + Send + 'static,
     {
@@ -110,7 +114,10 @@ impl PyApp {
         shared.gate.close();
         shared.gate.force();
         let mut ended = self.inner.ended.get_or_init(|| self.end()).clone();
-        if !matches!(timeout(EXIT, ended.wait_for(|ended| *ended)).await, Ok(Ok(_))) {
+        if !matches!(
+            timeout(EXIT, ended.wait_for(|ended| *ended)).await,
+            Ok(Ok(_))
+        ) {
             tracing::warn!(target: "httpy", "Python did not end within {EXIT:?}: the process goes on without it");
         }
     }
@@ -119,12 +126,20 @@ impl PyApp {
     fn end(&self) -> watch::Receiver<bool> {
         let (sender, receiver) = watch::channel(false);
         let sender = Arc::new(sender);
-        let (name, done) = (self.inner.config.shutdown_function.clone(), Arc::clone(&sender));
+        let (name, done) = (
+            self.inner.config.shutdown_function.clone(),
+            Arc::clone(&sender),
+        );
         let report = move |report| {
             log(name.as_deref().unwrap_or_default(), report);
             done.send_replace(true);
         };
-        if !self.inner.shared.executor.shut_down(THREADS, Box::new(report)) {
+        if !self
+            .inner
+            .shared
+            .executor
+            .shut_down(THREADS, Box::new(report))
+        {
             sender.send_replace(true);
         }
         receiver
@@ -171,7 +186,10 @@ pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
 }
 
 fn watch_signals() -> io::Result<(Signal, Signal)> {
-    let watched = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let watched = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // Actions run in the order of their registration, in the signal handler itself: the first signal passes by the

@@ -169,16 +169,50 @@ impl PyApp {
 
 impl Versions {
     fn of(shared: &Shared, gil: bool) -> Self {
-        let Facts { version, venv, executable, switch_interval, .. } = shared.executor.facts();
-        Self { httpy: env!("CARGO_PKG_VERSION"), python: version, gil, venv, executable, switch_interval }
+        let Facts {
+            version,
+            venv,
+            executable,
+            switch_interval,
+            ..
+        } = shared.executor.facts();
+        Self {
+            httpy: env!("CARGO_PKG_VERSION"),
+            python: version,
+            gil,
+            venv,
+            executable,
+            switch_interval,
+        }
     }
 }
 
 impl WorkerHealth {
     fn new(health: &Health, roster: Roster, stacks: &[Stack]) -> Self {
-        let Health { workers_max, lost, replacements, held_for } = *health;
-        let each = roster.members.into_iter().map(|member| Worker::new(member, stacks)).collect();
-        let loops = roster.loops.into_iter().map(|member| EventLoop::new(member, stacks)).collect();
-        Self { max: workers_max, lost, replacements, held_for, jobs: roster.jobs, each, loops }
+        let Health {
+            workers_max,
+            lost,
+            replacements,
+            held_for,
+        } = *health;
+        let each = roster
+            .members
+            .into_iter()
+            .map(|member| Worker::new(member, stacks))
+            .collect();
+        let loops = roster
+            .loops
+            .into_iter()
+            .map(|member| EventLoop::new(member, stacks))
+            .collect();
+        Self {
+            max: workers_max,
+            lost,
+            replacements,
+            held_for,
+            jobs: roster.jobs,
+            each,
+            loops,
+        }
     }
 }

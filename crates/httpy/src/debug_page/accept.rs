@@ -12,8 +12,9 @@ pub(super) fn wants_html(headers: &HeaderMap) -> bool {
         for range in line.to_str().unwrap_or_default().split(',') {
             let mut parts = range.split(';').map(str::trim);
             let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let weight =
-                parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q="))).map_or(1000, weight);
+            let weight = parts
+                .find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")))
+                .map_or(1000, weight);
             match kind.as_str() {
                 "text/html" | "application/xhtml+xml" => html = html.max(weight),
                 "text/plain" => text = text.max(weight),
@@ -29,7 +30,13 @@ fn weight(text: &str) -> u32 {
     let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
     match whole {
         "1" => 1000,
-        "0" => digits.chars().chain(iter::repeat('0')).take(3).collect::<String>().parse().unwrap_or(0),
+        "0" => digits
+            .chars()
+            .chain(iter::repeat('0'))
+            .take(3)
+            .collect::<String>()
+            .parse()
+            .unwrap_or(0),
         _ => 0,
     }
 }
@@ -43,7 +50,10 @@ mod tests {
     #[test]
     fn only_who_names_html_gets_a_page() {
         for (accept, expected) in [
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                true,
+            ),
             ("TEXT/HTML", true),
             ("application/json, text/html;q=0.1", true),
             ("*/*", false),

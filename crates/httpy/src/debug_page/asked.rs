@@ -41,10 +41,17 @@ impl Asked {
         let (params, route) = found.unwrap_or_default();
         let path = head.uri.path();
         let query = head.uri.query().map_or_else(Fields::new, route::query);
-        let headers = head.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        let headers = head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
         Self {
             method: head.method.to_string(),
-            path: shown(route::decode_path(path).as_deref().unwrap_or(path.as_bytes())),
+            path: shown(
+                route::decode_path(path)
+                    .as_deref()
+                    .unwrap_or(path.as_bytes()),
+            ),
             version: format!("{:?}", head.version),
             route,
             groups: [
@@ -79,7 +86,9 @@ impl Asked {
         // A character may have been cut in two at the end.
         let text = match str::from_utf8(&passed.first) {
             Ok(text) => text.to_owned(),
-            Err(error) if error.error_len().is_none() => String::from_utf8_lossy(&passed.first).into_owned(),
+            Err(error) if error.error_len().is_none() => {
+                String::from_utf8_lossy(&passed.first).into_owned()
+            }
             Err(_) => dump(&passed.first),
         };
         Some((title, text))
@@ -87,40 +96,69 @@ impl Asked {
 }
 
 impl Group {
-    fn new<'a>(title: &'static str, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, count: usize) -> Self {
+    fn new<'a>(
+        title: &'static str,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        count: usize,
+    ) -> Self {
         let field = |(name, value): (&[u8], &[u8])| {
             let name = shown(name);
-            let value = if is_secret(&name) { format!("(hidden, {} bytes)", value.len()) } else { shown(value) };
+            let value = if is_secret(&name) {
+                format!("(hidden, {} bytes)", value.len())
+            } else {
+                shown(value)
+            };
             (name, value)
         };
         let fields: Vec<(String, String)> = fields.take(FIELDS).map(field).collect();
-        Self { title, left_out: count - fields.len(), fields }
+        Self {
+            title,
+            left_out: count - fields.len(),
+            fields,
+        }
     }
 }
 
 /// Whether a field of this name is nobody's business, not even in a page for developers: it ends up in screenshots.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace(['-', '_'], "");
-    ["authorization", "cookie", "token", "secret", "password", "passwd", "apikey", "session", "signature"]
-        .iter()
-        .any(|secret| name.contains(secret))
+    [
+        "authorization",
+        "cookie",
+        "token",
+        "secret",
+        "password",
+        "passwd",
+        "apikey",
+        "session",
+        "signature",
+    ]
+    .iter()
+    .any(|secret| name.contains(secret))
 }
 
 fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(BYTES)]);
-    if bytes.len() > BYTES { format!("{text}... ({} bytes)", bytes.len()) } else { Cow::into_owned(text) }
+    if bytes.len() > BYTES {
+        format!("{text}... ({} bytes)", bytes.len())
+    } else {
+        Cow::into_owned(text)
+    }
 }
 
 /// The first bytes in hexadecimal, sixteen to a line.
 fn dump(bytes: &[u8]) -> String {
-    bytes.chunks(16).take(16).fold(String::new(), |mut dump, line| {
-        for byte in line {
-            // Writing into a string cannot fail.
-            write!(dump, "{byte:02x} ").unwrap_or_default();
-        }
-        dump.push('\n');
-        dump
-    })
+    bytes
+        .chunks(16)
+        .take(16)
+        .fold(String::new(), |mut dump, line| {
+            for byte in line {
+                // Writing into a string cannot fail.
+                write!(dump, "{byte:02x} ").unwrap_or_default();
+            }
+            dump.push('\n');
+            dump
+        })
 }
 
 #[cfg(test)]
@@ -141,21 +179,46 @@ mod tests {
     fn what_is_secret_is_hidden_with_its_length() {
         let asked = asked(
             "/?user=ada&access_token=abc&Password=x",
-            &[("authorization", "Bearer abc"), ("cookie", "session=1"), ("x-api-key", "k"), ("accept", "*/*")],
+            &[
+                ("authorization", "Bearer abc"),
+                ("cookie", "session=1"),
+                ("x-api-key", "k"),
+                ("accept", "*/*"),
+            ],
         );
-        let values =
-            |group: usize| asked.groups[group].fields.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>();
+        let values = |group: usize| {
+            asked.groups[group]
+                .fields
+                .iter()
+                .map(|(_, value)| value.as_str())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(values(1), ["ada", "(hidden, 3 bytes)", "(hidden, 1 bytes)"]);
-        assert_eq!(values(2), ["(hidden, 10 bytes)", "(hidden, 9 bytes)", "(hidden, 1 bytes)", "*/*"]);
+        assert_eq!(
+            values(2),
+            [
+                "(hidden, 10 bytes)",
+                "(hidden, 9 bytes)",
+                "(hidden, 1 bytes)",
+                "*/*"
+            ]
+        );
     }
 
     #[test]
     fn more_than_can_be_shown_is_counted_and_cut() {
-        let asked = asked(&format!("/?{}a={}", "x&".repeat(200), "y".repeat(5000)), &[]);
+        let asked = asked(
+            &format!("/?{}a={}", "x&".repeat(200), "y".repeat(5000)),
+            &[],
+        );
         let query = &asked.groups[1];
         assert_eq!((query.fields.len(), query.left_out), (FIELDS, 101));
         let long = shown("z".repeat(5000).as_bytes());
-        assert!(long.len() < 2100 && long.ends_with("... (5000 bytes)"), "{}", long.len());
+        assert!(
+            long.len() < 2100 && long.ends_with("... (5000 bytes)"),
+            "{}",
+            long.len()
+        );
     }
 
     #[test]

@@ -26,7 +26,9 @@ impl Display for Html<'_> {
 
 impl Display for Plain<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|character| visible(f, character))
+        self.0
+            .chars()
+            .try_for_each(|character| visible(f, character))
     }
 }
 
@@ -55,7 +57,10 @@ mod tests {
 
     #[test]
     fn nothing_moves_the_cursor_or_turns_the_text_around() {
-        assert_eq!(Plain("a\x1b[2J\0\u{9b}\u{202e}b\n\tc").to_string(), "a\\u{1b}[2J\\u{0}\\u{9b}\\u{202e}b\n\tc");
+        assert_eq!(
+            Plain("a\x1b[2J\0\u{9b}\u{202e}b\n\tc").to_string(),
+            "a\\u{1b}[2J\\u{0}\\u{9b}\\u{202e}b\n\tc"
+        );
         assert_eq!(Html("é\r\u{7f}").to_string(), "é\\r\\u{7f}");
     }
 }

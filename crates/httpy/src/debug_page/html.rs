@@ -20,8 +20,15 @@ pub(super) fn page(error: &Error, status: StatusCode, asked: Option<&Asked>) -> 
     page
 }
 
-fn write(page: &mut String, error: &Error, status: StatusCode, asked: Option<&Asked>) -> fmt::Result {
-    let title = error.exception().map_or_else(|| error.to_string(), ToString::to_string);
+fn write(
+    page: &mut String,
+    error: &Error,
+    status: StatusCode,
+    asked: Option<&Asked>,
+) -> fmt::Result {
+    let title = error
+        .exception()
+        .map_or_else(|| error.to_string(), ToString::to_string);
     let short: String = title.chars().take(80).collect();
     write!(
         page,
@@ -51,7 +58,12 @@ fn write(page: &mut String, error: &Error, status: StatusCode, asked: Option<&As
     )
 }
 
-fn head(page: &mut String, error: &Error, status: StatusCode, asked: Option<&Asked>) -> fmt::Result {
+fn head(
+    page: &mut String,
+    error: &Error,
+    status: StatusCode,
+    asked: Option<&Asked>,
+) -> fmt::Result {
     write!(
         page,
         "<header>\n<p class=\"status\"><strong>{}</strong> {}",
@@ -59,23 +71,39 @@ fn head(page: &mut String, error: &Error, status: StatusCode, asked: Option<&Ask
         status.canonical_reason().unwrap_or_default()
     )?;
     if let Some(asked) = asked {
-        write!(page, " <span class=\"asked\">{} {}</span>", Html(&asked.method), Html(&asked.path))?;
+        write!(
+            page,
+            " <span class=\"asked\">{} {}</span>",
+            Html(&asked.method),
+            Html(&asked.path)
+        )?;
     }
     page.push_str("</p>\n");
     match error.exception() {
         Some(exception) => {
             writeln!(page, "<h1>{}</h1>", Html(exception.type_name()))?;
             if !exception.message().is_empty() {
-                writeln!(page, "<p class=\"message\">{}</p>", Html(exception.message()))?;
+                writeln!(
+                    page,
+                    "<p class=\"message\">{}</p>",
+                    Html(exception.message())
+                )?;
             }
             if !exception.place().is_empty() {
                 writeln!(page, "<p class=\"place\">{}</p>", Html(exception.place()))?;
             }
         }
         None => {
-            let kind =
-                if error.is_contract() { "Contract failure" } else { status.canonical_reason().unwrap_or("Failure") };
-            writeln!(page, "<h1>{kind}</h1>\n<p class=\"message\">{}</p>", Html(&error.to_string()))?;
+            let kind = if error.is_contract() {
+                "Contract failure"
+            } else {
+                status.canonical_reason().unwrap_or("Failure")
+            };
+            writeln!(
+                page,
+                "<h1>{kind}</h1>\n<p class=\"message\">{}</p>",
+                Html(&error.to_string())
+            )?;
             if let Some(source) = std::error::Error::source(error) {
                 writeln!(page, "<p class=\"place\">{}</p>", Html(&source.to_string()))?;
             }
@@ -86,7 +114,11 @@ fn head(page: &mut String, error: &Error, status: StatusCode, asked: Option<&Ask
 }
 
 fn contract(page: &mut String, expected: &str) -> fmt::Result {
-    write!(page, "<section>\n<h2>What was expected</h2>\n<p class=\"expected\">{}</p>\n<dl>\n", Html(expected))?;
+    write!(
+        page,
+        "<section>\n<h2>What was expected</h2>\n<p class=\"expected\">{}</p>\n<dl>\n",
+        Html(expected)
+    )?;
     for (name, what) in CONTRACT {
         writeln!(page, "<div><dt>{name}</dt><dd>{}</dd></div>", Html(what))?;
     }
@@ -97,7 +129,10 @@ fn contract(page: &mut String, expected: &str) -> fmt::Result {
 fn traceback(page: &mut String, exception: &Exception) -> fmt::Result {
     if exception.chain().iter().any(|link| !link.frames.is_empty()) {
         page.push_str("<section>\n<h2>Traceback <small>most recent call first</small></h2>\n");
-        exception.chain().iter().try_for_each(|one| link(page, one))?;
+        exception
+            .chain()
+            .iter()
+            .try_for_each(|one| link(page, one))?;
         page.push_str("</section>\n");
     }
     writeln!(
@@ -114,7 +149,11 @@ fn link(page: &mut String, link: &Link) -> fmt::Result {
         _ => "",
     };
     if !relation.is_empty() {
-        writeln!(page, "<h3>{relation} <code>{}</code></h3>", Html(&link.title))?;
+        writeln!(
+            page,
+            "<h3>{relation} <code>{}</code></h3>",
+            Html(&link.title)
+        )?;
     }
     // The innermost frame of the app's own code is what one looks for.
     let open = link.frames.iter().rposition(|frame| frame.own);
@@ -125,8 +164,15 @@ fn link(page: &mut String, link: &Link) -> fmt::Result {
 }
 
 fn frame(page: &mut String, frame: &Frame, open: bool) -> fmt::Result {
-    let (folder, file) = frame.file.rsplit_once('/').map_or(("", frame.file.as_str()), |(folder, file)| (folder, file));
-    let slash = if folder.len() < frame.file.len() - file.len() { "/" } else { "" };
+    let (folder, file) = frame
+        .file
+        .rsplit_once('/')
+        .map_or(("", frame.file.as_str()), |(folder, file)| (folder, file));
+    let slash = if folder.len() < frame.file.len() - file.len() {
+        "/"
+    } else {
+        ""
+    };
     writeln!(
         page,
         "<details class=\"frame{}\"{}><summary><b>{}</b> <span class=\"file\"><span>{}{slash}</span>{}:{}</span></summary>",
@@ -142,8 +188,16 @@ fn frame(page: &mut String, frame: &Frame, open: bool) -> fmt::Result {
     } else {
         page.push_str("<ol>");
         for (number, line) in (frame.first..).zip(&frame.source) {
-            let class = if number == frame.line { " class=\"here\"" } else { "" };
-            write!(page, "<li{class}><i>{number}</i><code>{}</code></li>", Html(line))?;
+            let class = if number == frame.line {
+                " class=\"here\""
+            } else {
+                ""
+            };
+            write!(
+                page,
+                "<li{class}><i>{number}</i><code>{}</code></li>",
+                Html(line)
+            )?;
         }
         page.push_str("</ol>");
     }
@@ -163,7 +217,12 @@ fn request(page: &mut String, asked: &Asked) -> fmt::Result {
     for group in asked.groups.iter().filter(|group| !group.fields.is_empty()) {
         writeln!(page, "<h3>{}</h3>\n<dl>", group.title)?;
         for (name, value) in &group.fields {
-            writeln!(page, "<div><dt>{}</dt><dd>{}</dd></div>", Html(name), Html(value))?;
+            writeln!(
+                page,
+                "<div><dt>{}</dt><dd>{}</dd></div>",
+                Html(name),
+                Html(value)
+            )?;
         }
         page.push_str("</dl>\n");
         if group.left_out > 0 {

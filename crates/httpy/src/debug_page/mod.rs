@@ -10,7 +10,9 @@ mod peek;
 mod text;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, VARY};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+};
 use http::{HeaderMap, Response};
 
 pub(crate) use self::asked::Asked;
@@ -22,15 +24,25 @@ pub(crate) fn response(error: &Error, asked: Option<&Asked>) -> Response<Respons
     let mut response = default_response(error, false);
     let status = response.status();
     let wants_html = asked.is_some_and(Asked::wants_html);
-    let body = if wants_html { html::page(error, status, asked) } else { text::page(error, asked) };
+    let body = if wants_html {
+        html::page(error, status, asked)
+    } else {
+        text::page(error, asked)
+    };
     *response.body_mut() = ResponseBody::from(Bytes::from(body));
     let headers: &mut HeaderMap = response.headers_mut();
     if wants_html {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        );
     }
     for (name, value) in [
         // Nothing on the page runs or is fetched, whatever might get past the escaping.
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+        ),
         (HeaderName::from_static("x-content-type-options"), "nosniff"),
         (CACHE_CONTROL, "no-store"),
         (VARY, "accept"),
@@ -43,7 +55,14 @@ pub(crate) fn response(error: &Error, asked: Option<&Asked>) -> Response<Respons
 /// What a contract failure's message expects: what follows its last colon.
 fn expected(error: &Error) -> Option<String> {
     let message = error.to_string();
-    error.is_contract().then(|| message.find(": expected ").map(|at| message[at + 2..].to_owned())).flatten()
+    error
+        .is_contract()
+        .then(|| {
+            message
+                .find(": expected ")
+                .map(|at| message[at + 2..].to_owned())
+        })
+        .flatten()
 }
 
 /// What a handler may return, as the contract says it.
@@ -51,5 +70,8 @@ const CONTRACT: [(&str, &str); 4] = [
     ("the result", "a tuple of three: (status, body, headers)"),
     ("status", "int (http.HTTPStatus too), 200 to 999"),
     ("body", "str, bytes, bytearray, memoryview or None"),
-    ("headers", "a dict of str to str, or to a list or tuple of str; or None"),
+    (
+        "headers",
+        "a dict of str to str, or to a list or tuple of str; or None",
+    ),
 ];

@@ -53,7 +53,10 @@ impl<B: Body<Data = Bytes>> Body for Peek<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
         let frame = ready!(this.body.poll_frame(context));
         if let (Some(start), Some(Ok(frame))) = (this.start, &frame)
@@ -82,7 +85,10 @@ mod tests {
     #[tokio::test]
     async fn the_first_bytes_are_kept_and_all_are_counted() {
         let start = Start::default();
-        let body = Peek::new(Full::new(Bytes::from(vec![b'a'; 5000])), Some(start.clone()));
+        let body = Peek::new(
+            Full::new(Bytes::from(vec![b'a'; 5000])),
+            Some(start.clone()),
+        );
         assert_eq!(body.size_hint().exact(), Some(5000));
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 5000);
         let passed = start.lock();

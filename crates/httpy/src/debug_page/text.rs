@@ -15,13 +15,26 @@ pub(super) fn page(error: &Error, asked: Option<&Asked>) -> String {
 }
 
 fn write(page: &mut String, error: &Error, asked: Option<&Asked>) -> fmt::Result {
-    writeln!(page, "{}\n\n{}", failure::short(error), Plain(&format!("{error:?}")))?;
+    writeln!(
+        page,
+        "{}\n\n{}",
+        failure::short(error),
+        Plain(&format!("{error:?}"))
+    )?;
     if expected(error).is_some() {
         writeln!(page, "\nA handler returns")?;
-        CONTRACT.iter().try_for_each(|(name, what)| writeln!(page, "  {name:<10} {what}"))?;
+        CONTRACT
+            .iter()
+            .try_for_each(|(name, what)| writeln!(page, "  {name:<10} {what}"))?;
     }
     let Some(asked) = asked else { return Ok(()) };
-    writeln!(page, "\n{} {} {}", Plain(&asked.method), Plain(&asked.path), asked.version)?;
+    writeln!(
+        page,
+        "\n{} {} {}",
+        Plain(&asked.method),
+        Plain(&asked.path),
+        asked.version
+    )?;
     if let Some(route) = &asked.route {
         writeln!(page, "route {}", Plain(route))?;
     }

@@ -32,7 +32,10 @@ impl Gauges {
     ///
     /// When the operating system gives no thread.
     pub(crate) fn start(target: String, app: Weak<Shared>) -> io::Result<()> {
-        thread::Builder::new().name("httpy-metrics".to_owned()).spawn(move || run(target, &app)).map(drop)
+        thread::Builder::new()
+            .name("httpy-metrics".to_owned())
+            .spawn(move || run(target, &app))
+            .map(drop)
     }
 
     fn new(target: String) -> Self {
@@ -44,18 +47,29 @@ impl Gauges {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "counts of things that are here at once")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of things that are here at once"
+    )]
     fn set(&mut self, app: &Shared) {
         self.queue.set(app.slots.taken() as f64);
         let Roster { members, loops, .. } = app.executor.roster();
         for (state, gauge) in WorkerState::ALL.iter().zip(&self.workers) {
-            gauge.set(members.iter().filter(|member| WorkerState::from(member.standing) == *state).count() as f64);
+            gauge.set(
+                members
+                    .iter()
+                    .filter(|member| WorkerState::from(member.standing) == *state)
+                    .count() as f64,
+            );
         }
-        for LoopMember { name, calls, lag, .. } in loops {
-            let [gauge_of_calls, gauge_of_lag] = self
-                .loops
-                .entry(name)
-                .or_insert_with_key(|name| [LOOP_CALLS, LOOP_LAG].map(|metric| gauge!(metric, "loop" => name.clone())));
+        for LoopMember {
+            name, calls, lag, ..
+        } in loops
+        {
+            let [gauge_of_calls, gauge_of_lag] =
+                self.loops.entry(name).or_insert_with_key(|name| {
+                    [LOOP_CALLS, LOOP_LAG].map(|metric| gauge!(metric, "loop" => name.clone()))
+                });
             gauge_of_calls.set(calls as f64);
             if let Some(lag) = lag {
                 gauge_of_lag.set(lag);
@@ -63,7 +77,10 @@ impl Gauges {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 blocks there are other worries")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "beyond 2^53 blocks there are other worries"
+    )]
     fn set_figures(&self, figures: &Figures) {
         self.blocks.set(figures.allocated_blocks as f64);
         for (generation, pause) in &figures.gc_pauses {
@@ -80,7 +97,9 @@ fn run(target: String, app: &Weak<Shared>) {
         let next = Instant::now() + EVERY;
         gauges.set(&shared);
         // One question at a time: while the interpreter is held, the next round waits for the same answer.
-        let receiver = asked.take().unwrap_or_else(|| shared.executor.ask_figures());
+        let receiver = asked
+            .take()
+            .unwrap_or_else(|| shared.executor.ask_figures());
         drop(shared);
         match receiver.recv_timeout(EVERY) {
             Ok(figures) => gauges.set_figures(&figures),

@@ -44,20 +44,55 @@ fn describe() {
             QUEUE_WAIT,
             "From the push into the queue until a worker or an event loop took the call, without the wait below.",
         ),
-        (ATTACH_WAIT, "Of a call's wait, what the worker that took it spent in line for the interpreter."),
-        (CONVERSION, "Building a call's arguments and reading its result."),
-        (RUN, "In the handler; for an async one, from its first step to its end."),
-        (CALL, "From the push into the queue to the answer, or to the head of a streamed one."),
-        (GC_PAUSE, "How long a run of Python's cyclic garbage collector took, in which no other Python code runs."),
+        (
+            ATTACH_WAIT,
+            "Of a call's wait, what the worker that took it spent in line for the interpreter.",
+        ),
+        (
+            CONVERSION,
+            "Building a call's arguments and reading its result.",
+        ),
+        (
+            RUN,
+            "In the handler; for an async one, from its first step to its end.",
+        ),
+        (
+            CALL,
+            "From the push into the queue to the answer, or to the head of a streamed one.",
+        ),
+        (
+            GC_PAUSE,
+            "How long a run of Python's cyclic garbage collector took, in which no other Python code runs.",
+        ),
     ];
     for (name, text) in seconds {
         describe_histogram!(name, Unit::Seconds, text);
     }
-    describe_gauge!(QUEUE_LENGTH, Unit::Count, "Places of the app's queue that are taken.");
-    describe_gauge!(WORKERS, Unit::Count, "Workers of the process, by what they do.");
-    describe_gauge!(LOOP_CALLS, Unit::Count, "Calls that are on the event loop, or wait for it.");
-    describe_gauge!(LOOP_LAG, Unit::Seconds, "How long the event loop last took to come round when it was rung.");
-    describe_gauge!(BLOCKS, Unit::Count, "Memory blocks that Python's allocator has given out.");
+    describe_gauge!(
+        QUEUE_LENGTH,
+        Unit::Count,
+        "Places of the app's queue that are taken."
+    );
+    describe_gauge!(
+        WORKERS,
+        Unit::Count,
+        "Workers of the process, by what they do."
+    );
+    describe_gauge!(
+        LOOP_CALLS,
+        Unit::Count,
+        "Calls that are on the event loop, or wait for it."
+    );
+    describe_gauge!(
+        LOOP_LAG,
+        Unit::Seconds,
+        "How long the event loop last took to come round when it was rung."
+    );
+    describe_gauge!(
+        BLOCKS,
+        Unit::Count,
+        "Memory blocks that Python's allocator has given out."
+    );
 }
 
 /// Zero, and notes that it was asked for.

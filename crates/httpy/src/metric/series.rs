@@ -26,13 +26,24 @@ pub(crate) struct TargetSeries {
 impl TargetSeries {
     pub(crate) fn new(target: &str) -> Self {
         let bare = Arc::new(Series::new(target, ""));
-        Self { target: target.to_owned(), bare, routes: RwLock::default() }
+        Self {
+            target: target.to_owned(),
+            bare,
+            routes: RwLock::default(),
+        }
     }
 
     /// Those of a route; made where it is new.
     pub(crate) fn of(&self, route: Option<&str>) -> Arc<Series> {
-        let Some(route) = route else { return Arc::clone(&self.bare) };
-        if let Some(series) = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(route) {
+        let Some(route) = route else {
+            return Arc::clone(&self.bare);
+        };
+        if let Some(series) = self
+            .routes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(route)
+        {
             return Arc::clone(series);
         }
         // Before the lock: it is the recorder's code. Who comes second finds the same handles behind his.
@@ -47,7 +58,9 @@ impl TargetSeries {
 
 impl fmt::Debug for TargetSeries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TargetSeries").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("TargetSeries")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,8 +79,11 @@ impl Series {
     fn new(target: &str, route: &str) -> Self {
         let seconds = |name: &'static str| histogram!(name, "target" => target.to_owned(), "route" => route.to_owned());
         let endings = Ending::ALL.map(|ending| {
-            let labels =
-                [("target", target.to_owned()), ("route", route.to_owned()), ("outcome", ending.name().to_owned())];
+            let labels = [
+                ("target", target.to_owned()),
+                ("route", route.to_owned()),
+                ("outcome", ending.name().to_owned()),
+            ];
             counter!(CALLS, &labels)
         });
         Self {

@@ -46,7 +46,10 @@ impl Routes {
     /// conflict with each other.
     pub(crate) fn read(map: &RouteMap) -> Result<Self, RouteError> {
         let mut reading = Reading {
-            routes: Routes { routes: Vec::with_capacity(map.len()), tree: matchit::Router::new() },
+            routes: Routes {
+                routes: Vec::with_capacity(map.len()),
+                tree: matchit::Router::new(),
+            },
             known: HashMap::with_capacity(map.len()),
             given: HashMap::with_capacity(map.len()),
             problems: Vec::new(),
@@ -54,7 +57,11 @@ impl Routes {
         for (pattern, methods) in map.iter() {
             reading.add(pattern, methods);
         }
-        if reading.problems.is_empty() { Ok(reading.routes) } else { Err(RouteError::new(reading.problems)) }
+        if reading.problems.is_empty() {
+            Ok(reading.routes)
+        } else {
+            Err(RouteError::new(reading.problems))
+        }
     }
 
     /// The routes in the order of the map.
@@ -91,18 +98,35 @@ impl<'a> Reading<'a> {
             Ok(pattern) => pattern,
             Err(problem) => return self.problem(given, &problem),
         };
-        if let Some(route) = self.known.get(pattern.canonical()).and_then(|&index| self.routes.routes.get_mut(index)) {
+        if let Some(route) = self
+            .known
+            .get(pattern.canonical())
+            .and_then(|&index| self.routes.routes.get_mut(index))
+        {
             route.methods.merge(&methods);
             return;
         }
-        self.known.insert(pattern.canonical().to_owned(), self.routes.routes.len());
-        self.insert(given, Route { paths: pattern.into_paths(), methods });
+        self.known
+            .insert(pattern.canonical().to_owned(), self.routes.routes.len());
+        self.insert(
+            given,
+            Route {
+                paths: pattern.into_paths(),
+                methods,
+            },
+        );
     }
 
     fn methods(&mut self, given: &str, names: &[String]) -> Methods {
         let mut methods = Methods::default();
         if names.is_empty() {
-            self.problem(given, &format!("it has no methods: give at least one of {}", KnownMethod::names()));
+            self.problem(
+                given,
+                &format!(
+                    "it has no methods: give at least one of {}",
+                    KnownMethod::names()
+                ),
+            );
         }
         for name in names {
             if let Some(known) = KnownMethod::find(name) {
@@ -113,7 +137,10 @@ impl<'a> Reading<'a> {
                     "CONNECT asks a proxy for a tunnel and is answered with 405: a route cannot have it",
                 );
             } else {
-                self.problem(given, &format!("{} is not one of {}", show(name), KnownMethod::names()));
+                self.problem(
+                    given,
+                    &format!("{} is not one of {}", show(name), KnownMethod::names()),
+                );
             }
         }
         methods
@@ -123,13 +150,22 @@ impl<'a> Reading<'a> {
     fn insert(&mut self, given: &'a str, route: Route) {
         let index = self.routes.routes.len();
         for (number, path) in route.paths.iter().enumerate() {
-            match self.routes.tree.insert(path, Place { route: index, path: number }) {
+            match self.routes.tree.insert(
+                path,
+                Place {
+                    route: index,
+                    path: number,
+                },
+            ) {
                 Ok(()) => {
                     self.given.insert(unescape(path), given);
                 }
                 Err(InsertError::Conflict { with }) => {
                     let other = self.given.get(&with).map_or(with.as_str(), |&other| other);
-                    let problem = format!("it conflicts with {}: some paths would match both alike", show(other));
+                    let problem = format!(
+                        "it conflicts with {}: some paths would match both alike",
+                        show(other)
+                    );
                     self.problem(given, &problem);
                     break;
                 }
@@ -167,7 +203,12 @@ mod tests {
 
     fn read(entries: &[(&str, &[&str])]) -> Result<Routes, RouteError> {
         let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
-        Routes::read(&entries.iter().map(|&(pattern, methods)| (pattern.to_owned(), owned(methods))).collect())
+        Routes::read(
+            &entries
+                .iter()
+                .map(|&(pattern, methods)| (pattern.to_owned(), owned(methods)))
+                .collect(),
+        )
     }
 
     #[test]
@@ -180,7 +221,10 @@ mod tests {
             ("/café", &["PUT"]),
         ])
         .unwrap();
-        let found: Vec<_> = routes.iter().map(|route| (route.paths[0].as_str(), route.methods.allow())).collect();
+        let found: Vec<_> = routes
+            .iter()
+            .map(|route| (route.paths[0].as_str(), route.methods.allow()))
+            .collect();
         assert_eq!(
             found,
             [
@@ -208,17 +252,34 @@ mod tests {
             ("/{{a}}/:id", "/%7Ba%7D/:name"),
             ("/user_:id", "/user_{*rest}"),
         ] {
-            let error = read(&[("/free", &["GET"]), (first, &["GET"]), (second, &["PUT"])]).unwrap_err();
-            let expected = format!("{second:?}: it conflicts with {first:?}: some paths would match both alike");
+            let error =
+                read(&[("/free", &["GET"]), (first, &["GET"]), (second, &["PUT"])]).unwrap_err();
+            let expected = format!(
+                "{second:?}: it conflicts with {first:?}: some paths would match both alike"
+            );
             assert_eq!(error.problems(), [expected]);
         }
     }
 
     #[test]
     fn patterns_that_axum_tells_apart_are_no_conflict() {
-        let patterns =
-            ["/", "/a", "/:id", "/:id/", "/user_:name", "/a/:x", "/:id/edit", "/b/*rest", "/%2F", "/a%40", "/a@"];
-        let entries: Vec<(&str, &[&str])> = patterns.iter().map(|&pattern| (pattern, &["GET"][..])).collect();
+        let patterns = [
+            "/",
+            "/a",
+            "/:id",
+            "/:id/",
+            "/user_:name",
+            "/a/:x",
+            "/:id/edit",
+            "/b/*rest",
+            "/%2F",
+            "/a%40",
+            "/a@",
+        ];
+        let entries: Vec<(&str, &[&str])> = patterns
+            .iter()
+            .map(|&pattern| (pattern, &["GET"][..]))
+            .collect();
         assert_eq!(read(&entries).unwrap().iter().count(), patterns.len());
     }
 
@@ -265,8 +326,16 @@ mod tests {
             ("", None),
             ("*", None),
         ] {
-            assert_eq!(routes.at(raw_path).map(|(_, path)| path), expected, "{raw_path}");
+            assert_eq!(
+                routes.at(raw_path).map(|(_, path)| path),
+                expected,
+                "{raw_path}"
+            );
         }
-        assert!(routes.at("/x").is_some_and(|(route, _)| route.methods.allows(&Method::PUT)));
+        assert!(
+            routes
+                .at("/x")
+                .is_some_and(|(route, _)| route.methods.allows(&Method::PUT))
+        );
     }
 }

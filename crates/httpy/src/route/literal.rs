@@ -31,14 +31,22 @@ impl Literal {
         let mut buffer = [0; 4];
         let plain = is_unreserved(character) || is_reserved(character);
         for &byte in character.encode_utf8(&mut buffer).as_bytes() {
-            self.bytes.push(if plain { Byte::Plain(byte) } else { Byte::Escaped(byte) });
+            self.bytes.push(if plain {
+                Byte::Plain(byte)
+            } else {
+                Byte::Escaped(byte)
+            });
         }
     }
 
     /// Adds a byte that was written as a percent-escape. One that needed no escape is the same as without it.
     pub(super) fn push_escape(&mut self, byte: u8) {
         let plain = is_unreserved(char::from(byte));
-        self.bytes.push(if plain { Byte::Plain(byte) } else { Byte::Escaped(byte) });
+        self.bytes.push(if plain {
+            Byte::Plain(byte)
+        } else {
+            Byte::Escaped(byte)
+        });
     }
 
     /// Writes the form with upper-case escapes (`caf%C3%A9`), the same for all spellings of one literal.
@@ -57,7 +65,11 @@ impl Literal {
             match byte {
                 Byte::Plain(byte) => path.push(char::from(byte)),
                 Byte::Escaped(byte) => {
-                    path.extend(percent_encode_byte(byte).chars().map(|digit| digit.to_ascii_lowercase()));
+                    path.extend(
+                        percent_encode_byte(byte)
+                            .chars()
+                            .map(|digit| digit.to_ascii_lowercase()),
+                    );
                 }
             }
         }
@@ -76,8 +88,11 @@ impl Literal {
                 Byte::Escaped(b'{') => path.push_str("{{"),
                 Byte::Escaped(b'}') => path.push_str("}}"),
                 // axum panics on a segment that begins with one of these.
-                Byte::Escaped(byte @ (b':' | b'*')) if index == 0 => path.push_str(percent_encode_byte(byte)),
-                Byte::Plain(byte) | Byte::Escaped(byte @ (b':' | b'*' | b'"' | b'[' | b']' | b'\\' | b'^' | b'|')) => {
+                Byte::Escaped(byte @ (b':' | b'*')) if index == 0 => {
+                    path.push_str(percent_encode_byte(byte))
+                }
+                Byte::Plain(byte)
+                | Byte::Escaped(byte @ (b':' | b'*' | b'"' | b'[' | b']' | b'\\' | b'^' | b'|')) => {
                     path.push(char::from(byte));
                 }
                 Byte::Escaped(byte) => path.push_str(percent_encode_byte(byte)),
@@ -106,7 +121,10 @@ fn is_unreserved(character: char) -> bool {
 
 /// Characters that may stand raw in a path, and whose escape is a different text (RFC 3986, `pchar`).
 fn is_reserved(character: char) -> bool {
-    matches!(character, '!' | '$' | '&' | '\'' | '(' | ')' | '*' | '+' | ',' | ';' | '=' | ':' | '@')
+    matches!(
+        character,
+        '!' | '$' | '&' | '\'' | '(' | ')' | '*' | '+' | ',' | ';' | '=' | ':' | '@'
+    )
 }
 
 #[cfg(test)]
@@ -149,7 +167,12 @@ mod tests {
             (b"?#%", "%3F%23%25", "%3f%23%25", "%3F%23%25"),
             (b"\0\x7f", "%00%7F", "%00%7f", "%00%7F"),
             (b"\xff", "%FF", "%ff", "%FF"),
-            (b"\xc3\xa9\xff\xc3", "%C3%A9%FF%C3", "%c3%a9%ff%c3", "é%FF%C3"),
+            (
+                b"\xc3\xa9\xff\xc3",
+                "%C3%A9%FF%C3",
+                "%c3%a9%ff%c3",
+                "é%FF%C3",
+            ),
             (b"a:*", "a%3A%2A", "a%3a%2a", "a:*"),
             (b":a", "%3Aa", "%3aa", "%3Aa"),
         ] {

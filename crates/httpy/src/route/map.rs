@@ -36,7 +36,10 @@ impl RouteMap {
         let mut places: HashMap<String, usize> = HashMap::with_capacity(entries.len());
         for (pattern, methods) in entries {
             let place = *places.entry(pattern).or_insert_with_key(|pattern| {
-                map.entries.push(Entry { pattern: pattern.clone(), methods: Vec::new() });
+                map.entries.push(Entry {
+                    pattern: pattern.clone(),
+                    methods: Vec::new(),
+                });
                 map.entries.len() - 1
             });
             map.entries[place].methods.extend(methods);
@@ -46,7 +49,9 @@ impl RouteMap {
 
     /// The entries in order: each pattern with its methods.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.entries.iter().map(|entry| (entry.pattern.as_str(), entry.methods.as_slice()))
+        self.entries
+            .iter()
+            .map(|entry| (entry.pattern.as_str(), entry.methods.as_slice()))
     }
 
     /// How many patterns there are.
@@ -61,12 +66,16 @@ impl RouteMap {
 
     /// Keeps the entries for which `keep` returns true; it is given each pattern with its methods, in order.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &[String]) -> bool) {
-        self.entries.retain(|entry| keep(&entry.pattern, &entry.methods));
+        self.entries
+            .retain(|entry| keep(&entry.pattern, &entry.methods));
     }
 
     /// Takes the entry with exactly this text out and returns its methods; `None` when there is no such entry.
     pub fn remove(&mut self, pattern: &str) -> Option<Vec<String>> {
-        let place = self.entries.iter().position(|entry| entry.pattern == pattern)?;
+        let place = self
+            .entries
+            .iter()
+            .position(|entry| entry.pattern == pattern)?;
         Some(self.entries.remove(place).methods)
     }
 
@@ -83,7 +92,11 @@ impl RouteMap {
             (None, "/") => prefix.to_owned(),
             (None, _) => format!("{prefix}{pattern}"),
         };
-        Self::new(self.iter().map(|(pattern, methods)| (nested(pattern), methods.to_vec())).collect())
+        Self::new(
+            self.iter()
+                .map(|(pattern, methods)| (nested(pattern), methods.to_vec()))
+                .collect(),
+        )
     }
 
     /// A new map turned round: `{"METHOD": ["route"]}` becomes `{"route": ["METHOD"]}`, and the other way about.
@@ -143,15 +156,35 @@ mod tests {
 
     fn map(entries: &[(&str, &[&str])]) -> RouteMap {
         let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
-        entries.iter().map(|&(pattern, methods)| (pattern.to_owned(), owned(methods))).collect()
+        entries
+            .iter()
+            .map(|&(pattern, methods)| (pattern.to_owned(), owned(methods)))
+            .collect()
     }
 
     #[test]
     fn entries_come_back_as_given_and_in_order() {
         let given = map(&[("/z", &["get", "GET"]), ("/a", &[]), ("nonsense", &["?"])]);
-        let entries: Vec<_> = given.iter().map(|(pattern, methods)| (pattern, methods.join(","))).collect();
-        assert_eq!(entries, [("/z", "get,GET".to_owned()), ("/a", String::new()), ("nonsense", "?".to_owned())]);
-        assert_eq!((given.len(), given.is_empty(), RouteMap::default().is_empty()), (3, false, true));
+        let entries: Vec<_> = given
+            .iter()
+            .map(|(pattern, methods)| (pattern, methods.join(",")))
+            .collect();
+        assert_eq!(
+            entries,
+            [
+                ("/z", "get,GET".to_owned()),
+                ("/a", String::new()),
+                ("nonsense", "?".to_owned())
+            ]
+        );
+        assert_eq!(
+            (
+                given.len(),
+                given.is_empty(),
+                RouteMap::default().is_empty()
+            ),
+            (3, false, true)
+        );
     }
 
     #[test]
@@ -167,7 +200,10 @@ mod tests {
         let mut routes = map(&[("/a", &["GET"]), ("/b", &["PUT", "GET"]), ("/c", &["PUT"])]);
         routes.retain(|pattern, methods| pattern != "/c" || methods.contains(&"GET".to_owned()));
         assert_eq!(routes, map(&[("/a", &["GET"]), ("/b", &["PUT", "GET"])]));
-        assert_eq!(routes.remove("/b"), Some(vec!["PUT".to_owned(), "GET".to_owned()]));
+        assert_eq!(
+            routes.remove("/b"),
+            Some(vec!["PUT".to_owned(), "GET".to_owned()])
+        );
         assert_eq!(routes.remove("/b"), None);
         assert_eq!(routes.remove("/A"), None);
         assert_eq!(routes, map(&[("/a", &["GET"])]));
@@ -189,7 +225,11 @@ mod tests {
             ("/api", "a", "a"),
             ("/api", "", ""),
         ] {
-            assert_eq!(map(&[(pattern, &["GET"])]).nest(prefix), map(&[(expected, &["GET"])]), "{prefix} {pattern}");
+            assert_eq!(
+                map(&[(pattern, &["GET"])]).nest(prefix),
+                map(&[(expected, &["GET"])]),
+                "{prefix} {pattern}"
+            );
         }
     }
 
@@ -209,7 +249,12 @@ mod tests {
         assert_eq!(read, map(&[("/z", &["GET"]), ("/a", &["POST", "put"])]));
         assert_eq!(serde_json::to_string(&read).unwrap(), text);
         let refused = serde_json::from_str::<RouteMap>("[]").unwrap_err();
-        assert!(refused.to_string().contains("a map of routes to lists of methods"), "{refused}");
+        assert!(
+            refused
+                .to_string()
+                .contains("a map of routes to lists of methods"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -28,7 +28,9 @@ impl Routes {
         match self.at(raw_path) {
             None => Match::NotFound,
             Some((route, template)) if route.methods.allows(method) => Match::Found { template },
-            Some((route, _)) => Match::MethodNotAllowed { allow: route.methods.allow() },
+            Some((route, _)) => Match::MethodNotAllowed {
+                allow: route.methods.allow(),
+            },
         }
     }
 }
@@ -41,13 +43,20 @@ mod tests {
     #[test]
     fn method_and_path_decide() {
         let map = RouteMap::new(vec![
-            ("/a/:id".to_owned(), vec!["GET".to_owned(), "POST".to_owned()]),
+            (
+                "/a/:id".to_owned(),
+                vec!["GET".to_owned(), "POST".to_owned()],
+            ),
             ("/%FF".to_owned(), vec!["HEAD".to_owned()]),
         ]);
         let routes = Routes::read(&map).unwrap();
         let purge = Method::from_bytes(b"PURGE").unwrap();
-        let get_post = || Match::MethodNotAllowed { allow: HeaderValue::from_static("GET,HEAD,POST") };
-        let found = || Match::Found { template: "/a/{id}" };
+        let get_post = || Match::MethodNotAllowed {
+            allow: HeaderValue::from_static("GET,HEAD,POST"),
+        };
+        let found = || Match::Found {
+            template: "/a/{id}",
+        };
         for (method, raw_path, expected) in [
             (&Method::GET, "/a/1", found()),
             (&Method::HEAD, "/a/1", found()),
@@ -57,12 +66,22 @@ mod tests {
             (&Method::CONNECT, "/a/1", get_post()),
             (&purge, "/a/1", get_post()),
             (&Method::HEAD, "/%ff", Match::Found { template: "/%ff" }),
-            (&Method::GET, "/%FF", Match::MethodNotAllowed { allow: HeaderValue::from_static("HEAD") }),
+            (
+                &Method::GET,
+                "/%FF",
+                Match::MethodNotAllowed {
+                    allow: HeaderValue::from_static("HEAD"),
+                },
+            ),
             (&Method::GET, "/a/", Match::NotFound),
             (&Method::CONNECT, "", Match::NotFound),
             (&Method::OPTIONS, "*", Match::NotFound),
         ] {
-            assert_eq!(routes.find(method, raw_path), expected, "{method} {raw_path}");
+            assert_eq!(
+                routes.find(method, raw_path),
+                expected,
+                "{method} {raw_path}"
+            );
         }
     }
 }

@@ -39,12 +39,18 @@ static KNOWN: [KnownMethod; 8] = [
 impl KnownMethod {
     /// The method of this name, in any case.
     pub(super) fn find(name: &str) -> Option<&'static Self> {
-        KNOWN.iter().find(|known| known.name.eq_ignore_ascii_case(name))
+        KNOWN
+            .iter()
+            .find(|known| known.name.eq_ignore_ascii_case(name))
     }
 
     /// All names, for messages.
     pub(super) fn names() -> String {
-        KNOWN.iter().map(|known| known.name).collect::<Vec<_>>().join(", ")
+        KNOWN
+            .iter()
+            .map(|known| known.name)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -57,7 +63,11 @@ pub(crate) struct Methods {
 impl Methods {
     /// Adds a method that is not there yet.
     pub(super) fn insert(&mut self, known: &'static KnownMethod) {
-        if !self.known.iter().any(|present| present.method == known.method) {
+        if !self
+            .known
+            .iter()
+            .any(|present| present.method == known.method)
+        {
             self.known.push(known);
         }
     }
@@ -85,7 +95,11 @@ impl Methods {
     pub(super) fn allow(&self) -> HeaderValue {
         let mut names: Vec<&str> = Vec::with_capacity(self.known.len() + 1);
         for known in &self.known {
-            let with_head = if known.method == Method::GET { "HEAD" } else { known.name };
+            let with_head = if known.method == Method::GET {
+                "HEAD"
+            } else {
+                known.name
+            };
             for name in [known.name, with_head] {
                 if !names.contains(&name) {
                     names.push(name);

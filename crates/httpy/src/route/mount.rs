@@ -49,16 +49,27 @@ mod tests {
     async fn echo(request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let mut params = Fields::new();
         let extensions = request.extensions();
-        if let (Some(template), Some(uri)) = (extensions.get::<MatchedPath>(), extensions.get::<OriginalUri>()) {
+        if let (Some(template), Some(uri)) = (
+            extensions.get::<MatchedPath>(),
+            extensions.get::<OriginalUri>(),
+        ) {
             captures(template.as_str(), uri.path(), &mut params);
         }
-        Ok(Response::new(Body::from(format!("{} {params:?}", request.method()))))
+        Ok(Response::new(Body::from(format!(
+            "{} {params:?}",
+            request.method()
+        ))))
     }
 
     fn routes(entries: &[(&str, &str)]) -> Routes {
         let map: RouteMap = entries
             .iter()
-            .map(|&(pattern, methods)| (pattern.to_owned(), methods.split(' ').map(str::to_owned).collect()))
+            .map(|&(pattern, methods)| {
+                (
+                    pattern.to_owned(),
+                    methods.split(' ').map(str::to_owned).collect(),
+                )
+            })
             .collect();
         Routes::read(&map).unwrap()
     }
@@ -68,24 +79,43 @@ mod tests {
     }
 
     async fn answer(app: &Router, method: &str, target: &str) -> (u16, String, String) {
-        let request = Request::builder().method(method).uri(target).body(Body::empty()).unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
+            .body(Body::empty())
+            .unwrap();
         let Ok(response) = app.clone().oneshot(request).await;
-        let allow = response.headers().get(header::ALLOW).map(|value| value.to_str().unwrap().to_owned());
+        let allow = response
+            .headers()
+            .get(header::ALLOW)
+            .map(|value| value.to_str().unwrap().to_owned());
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, allow.unwrap_or_default(), String::from_utf8(body.to_vec()).unwrap())
+        (
+            status,
+            allow.unwrap_or_default(),
+            String::from_utf8(body.to_vec()).unwrap(),
+        )
     }
 
     async fn check(app: &Router, table: &[(&str, u16, &str)]) {
         for &(target, status, body) in table {
-            assert_eq!(answer(app, "GET", target).await, (status, String::new(), body.to_owned()), "{target}");
+            assert_eq!(
+                answer(app, "GET", target).await,
+                (status, String::new(), body.to_owned()),
+                "{target}"
+            );
         }
     }
 
     #[tokio::test]
     async fn both_syntaxes_capture_decoded_bytes() {
-        let app =
-            router(&[("/", "GET"), ("/hello/:target", "get"), ("/user_{name}/edit", "GET"), ("/files/*rest", "GET")]);
+        let app = router(&[
+            ("/", "GET"),
+            ("/hello/:target", "get"),
+            ("/user_{name}/edit", "GET"),
+            ("/files/*rest", "GET"),
+        ]);
         let table = [
             ("/", 200, "GET []"),
             ("/hello/world?x=1", 200, r#"GET [("target", "world")]"#),
@@ -107,12 +137,20 @@ mod tests {
         for pattern in ["/café/:id", "/caf%C3%A9/{id}", "/caf%c3%a9/{id}"] {
             let app = router(&[(pattern, "GET")]);
             for target in ["/café/1", "/caf%C3%A9/1", "/caf%c3%a9/1"] {
-                assert_eq!(answer(&app, "GET", target).await.2, r#"GET [("id", "1")]"#, "{pattern} {target}");
+                assert_eq!(
+                    answer(&app, "GET", target).await.2,
+                    r#"GET [("id", "1")]"#,
+                    "{pattern} {target}"
+                );
             }
             assert_eq!(answer(&app, "GET", "/cafe/1").await.0, 404);
         }
-        let app =
-            router(&[("/a%2Fb", "GET"), ("/{{x}}/:id", "GET"), ("/two words", "GET"), ("/things%3Abatch", "GET")]);
+        let app = router(&[
+            ("/a%2Fb", "GET"),
+            ("/{{x}}/:id", "GET"),
+            ("/two words", "GET"),
+            ("/things%3Abatch", "GET"),
+        ]);
         let table = [
             ("/a%2Fb", 200, "GET []"),
             ("/a%2fb", 200, "GET []"),
@@ -134,23 +172,43 @@ mod tests {
         for (app, prefix) in [(&nested, ""), (&twice, "/x"), (&as_service, "")] {
             for (target, body) in [
                 ("/t%2F/api", r#"GET [("tenant", "t/")]"#),
-                ("/t/api/caf%C3%A9/1", r#"GET [("tenant", "t"), ("id", "1")]"#),
-                ("/t/api/files/a/b", r#"GET [("tenant", "t"), ("rest", "a/b")]"#),
+                (
+                    "/t/api/caf%C3%A9/1",
+                    r#"GET [("tenant", "t"), ("id", "1")]"#,
+                ),
+                (
+                    "/t/api/files/a/b",
+                    r#"GET [("tenant", "t"), ("rest", "a/b")]"#,
+                ),
             ] {
                 let target = format!("{prefix}{target}");
-                assert_eq!(answer(app, "GET", &target).await, (200, String::new(), body.to_owned()), "{target}");
+                assert_eq!(
+                    answer(app, "GET", &target).await,
+                    (200, String::new(), body.to_owned()),
+                    "{target}"
+                );
             }
         }
     }
 
     #[tokio::test]
     async fn a_native_and_a_python_method_share_a_path() {
-        let native =
-            Router::new().route("/item/{id}", get(|| async { "native" })).route("/other", post(|| async { "native" }));
+        let native = Router::new()
+            .route("/item/{id}", get(|| async { "native" }))
+            .route("/other", post(|| async { "native" }));
         let app = native.merge(router(&[("/item/:id", "POST"), ("/other", "GET")]));
-        assert_eq!(answer(&app, "GET", "/item/1").await, (200, String::new(), "native".to_owned()));
-        assert_eq!(answer(&app, "POST", "/item/1").await, (200, String::new(), r#"POST [("id", "1")]"#.to_owned()));
-        assert_eq!(answer(&app, "PUT", "/item/1").await, (405, "GET,HEAD,POST".to_owned(), String::new()));
+        assert_eq!(
+            answer(&app, "GET", "/item/1").await,
+            (200, String::new(), "native".to_owned())
+        );
+        assert_eq!(
+            answer(&app, "POST", "/item/1").await,
+            (200, String::new(), r#"POST [("id", "1")]"#.to_owned())
+        );
+        assert_eq!(
+            answer(&app, "PUT", "/item/1").await,
+            (405, "GET,HEAD,POST".to_owned(), String::new())
+        );
         assert_eq!(answer(&app, "GET", "/other").await.2, "GET []");
         assert_eq!(answer(&app, "POST", "/other").await.2, "native");
     }
@@ -164,8 +222,18 @@ mod tests {
 
     #[tokio::test]
     async fn other_methods_get_405_with_the_same_allow_as_without_axum() {
-        let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PURGE"];
-        for given in ["GET", "HEAD", "HEAD GET", "GET HEAD", "post get", "DELETE PATCH OPTIONS TRACE PUT", "PUT GET"] {
+        let methods = [
+            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PURGE",
+        ];
+        for given in [
+            "GET",
+            "HEAD",
+            "HEAD GET",
+            "GET HEAD",
+            "post get",
+            "DELETE PATCH OPTIONS TRACE PUT",
+            "PUT GET",
+        ] {
             let routes = routes(&[("/a", given)]);
             let app: Router = mount(&routes, &service_fn(echo));
             let (mut allowed, mut refused) = (0, 0);
@@ -173,17 +241,28 @@ mod tests {
                 let (status, allow, _) = answer(&app, method, "/a").await;
                 match routes.find(&method.parse::<Method>().unwrap(), "/a") {
                     Match::Found { template } => {
-                        assert_eq!((status, allow.as_str(), template), (200, "", "/a"), "{given} {method}");
+                        assert_eq!(
+                            (status, allow.as_str(), template),
+                            (200, "", "/a"),
+                            "{given} {method}"
+                        );
                         allowed += 1;
                     }
                     Match::MethodNotAllowed { allow: expected } => {
-                        assert_eq!((status, allow.as_bytes()), (405, expected.as_bytes()), "{given} {method}");
+                        assert_eq!(
+                            (status, allow.as_bytes()),
+                            (405, expected.as_bytes()),
+                            "{given} {method}"
+                        );
                         refused += 1;
                     }
                     Match::NotFound => panic!("{given} {method}"),
                 }
             }
-            assert!(allowed >= given.split(' ').count() && refused >= 2, "{given}");
+            assert!(
+                allowed >= given.split(' ').count() && refused >= 2,
+                "{given}"
+            );
         }
     }
 
@@ -191,15 +270,18 @@ mod tests {
     async fn a_connect_request_has_no_path_and_no_route() {
         let app = router(&[("/", "GET"), ("/*rest", "GET")]);
         assert_eq!(answer(&app, "CONNECT", "/").await.0, 405);
-        assert_eq!(answer(&app, "CONNECT", "example.com:443").await.0, StatusCode::NOT_FOUND.as_u16());
+        assert_eq!(
+            answer(&app, "CONNECT", "example.com:443").await.0,
+            StatusCode::NOT_FOUND.as_u16()
+        );
     }
 
     /// Patterns made of the pieces that mean something to a parser, ours, axum's or the router's underneath.
     fn any_pattern() -> impl Strategy<Value = String> {
         let pieces = prop::sample::select(vec![
-            "/", "/", "/", "/a", "/{a}", "/{b}", "/:a", "/:b", "/*a", "/{*a}", "/{*b}", "a", "b", "x_", "{", "}", "{{",
-            "}}", "{{a}}", "{a}", ":", "*", ":a", "é", "è", "%C3%A9", "%c3", "%2F", "%3A", "%2A", "%7B", "%7D", "%FF",
-            "%", "<a>", "?", "@", " ",
+            "/", "/", "/", "/a", "/{a}", "/{b}", "/:a", "/:b", "/*a", "/{*a}", "/{*b}", "a", "b",
+            "x_", "{", "}", "{{", "}}", "{{a}}", "{a}", ":", "*", ":a", "é", "è", "%C3%A9", "%c3",
+            "%2F", "%3A", "%2A", "%7B", "%7D", "%FF", "%", "<a>", "?", "@", " ",
         ]);
         prop::collection::vec(pieces, 0..7).prop_map(|pieces| format!("/{}", pieces.concat()))
     }
@@ -207,15 +289,21 @@ mod tests {
     /// Paths made of the pieces that patterns are made of, as a client may spell them.
     fn any_path() -> impl Strategy<Value = String> {
         let pieces = prop::sample::select(vec![
-            "/", "/", "/", "/a", "a", "b", "x_", "{", "}", "{a}", ":", ":a", "*", "é", "è", "%C3%A9", "%c3%a9", "%c3",
-            "%2F", "%2f", "%3A", "%2A", "%7B", "%7d", "%FF", "%", "@", "%20",
+            "/", "/", "/", "/a", "a", "b", "x_", "{", "}", "{a}", ":", ":a", "*", "é", "è",
+            "%C3%A9", "%c3%a9", "%c3", "%2F", "%2f", "%3A", "%2A", "%7B", "%7d", "%FF", "%", "@",
+            "%20",
         ]);
         prop::collection::vec(pieces, 0..7).prop_map(|pieces| format!("/{}", pieces.concat()))
     }
 
     fn any_methods() -> impl Strategy<Value = Vec<String>> {
-        let names = ["GET", "get", "Head", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
-        prop::collection::vec(prop::sample::select(names.map(str::to_owned).to_vec()), 1..4)
+        let names = [
+            "GET", "get", "Head", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
+        ];
+        prop::collection::vec(
+            prop::sample::select(names.map(str::to_owned).to_vec()),
+            1..4,
+        )
     }
 
     proptest! {

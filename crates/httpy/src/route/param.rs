@@ -23,7 +23,9 @@ pub(crate) fn captures(template: &str, raw_path: &str, into: &mut Fields) {
                 brace
             }
             [b'{', rest @ ..] => {
-                let Some(end) = rest.iter().position(|&byte| byte == b'}') else { return };
+                let Some(end) = rest.iter().position(|&byte| byte == b'}') else {
+                    return;
+                };
                 let name = &rest[..end];
                 template = &rest[end + 1..];
                 if let [b'*', name @ ..] = name {
@@ -33,7 +35,10 @@ pub(crate) fn captures(template: &str, raw_path: &str, into: &mut Fields) {
                     }
                     return;
                 }
-                let end = path.iter().position(|&byte| byte == b'/').unwrap_or(path.len());
+                let end = path
+                    .iter()
+                    .position(|&byte| byte == b'/')
+                    .unwrap_or(path.len());
                 push(name, &path[..end], into);
                 path = &path[end..];
                 continue;
@@ -70,7 +75,10 @@ mod tests {
     fn pairs(template: &str, raw_path: &str) -> Vec<(String, Vec<u8>)> {
         let mut fields = Fields::new();
         captures(template, raw_path, &mut fields);
-        fields.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect()
+        fields
+            .iter()
+            .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
+            .collect()
     }
 
     #[test]
@@ -78,7 +86,11 @@ mod tests {
         for (template, raw_path, expected) in [
             ("/", "/", &[][..]),
             ("/a/b", "/a/b", &[]),
-            ("/hello/{target}", "/hello/world", &[("target", &b"world"[..])]),
+            (
+                "/hello/{target}",
+                "/hello/world",
+                &[("target", &b"world"[..])],
+            ),
             ("/{a}/x/{b}", "/1/x/2", &[("a", b"1"), ("b", b"2")]),
             ("/user_{name}/edit", "/user_ada/edit", &[("name", b"ada")]),
             ("/{*rest}", "/a/b%2Fc/", &[("rest", b"a/b/c/")]),
@@ -94,7 +106,10 @@ mod tests {
             ("/caf%C3%A9/{a}", "/caf%C3%A9/1", &[("a", b"1")]),
             ("/{größe}", "/1", &[("größe", b"1")]),
         ] {
-            let expected: Vec<_> = expected.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.to_vec()))
+                .collect();
             assert_eq!(pairs(template, raw_path), expected, "{template} {raw_path}");
         }
     }
@@ -111,7 +126,14 @@ mod tests {
             ("/x{a}", "/", &[]),
         ] {
             let found = pairs(template, raw_path);
-            assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names, "{template} {raw_path}");
+            assert_eq!(
+                found
+                    .iter()
+                    .map(|(name, _)| name.as_str())
+                    .collect::<Vec<_>>(),
+                names,
+                "{template} {raw_path}"
+            );
         }
     }
 

@@ -34,19 +34,31 @@ impl Pattern {
     /// Reads a pattern. The error says what is wrong and how it should be written, without repeating the pattern.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_LENGTH {
-            return Err(format!("the pattern has {} bytes, more than {MAX_LENGTH}", text.len()));
+            return Err(format!(
+                "the pattern has {} bytes, more than {MAX_LENGTH}",
+                text.len()
+            ));
         }
         if let Some(control) = text.chars().find(|character| character.is_control()) {
-            return Err(format!("the control character {control:?} cannot stand in a path"));
+            return Err(format!(
+                "the control character {control:?} cannot stand in a path"
+            ));
         }
         let Some(inner) = text.strip_prefix('/') else {
             return Err("a pattern must begin with `/`".to_owned());
         };
-        let segments = inner.split('/').map(Segment::parse).collect::<Result<Vec<_>, _>>()?;
+        let segments = inner
+            .split('/')
+            .map(Segment::parse)
+            .collect::<Result<Vec<_>, _>>()?;
         check_captures(&segments)?;
 
         let mut paths = Vec::with_capacity(3);
-        for write in [Literal::write_upper, Literal::write_lower, Literal::write_raw] {
+        for write in [
+            Literal::write_upper,
+            Literal::write_lower,
+            Literal::write_raw,
+        ] {
             let path = join(&segments, write);
             if !paths.contains(&path) {
                 paths.push(path);
@@ -84,16 +96,24 @@ fn join(segments: &[Segment<'_>], write: fn(&Literal, &mut String)) -> String {
 fn check_captures(segments: &[Segment<'_>]) -> Result<(), String> {
     let mut names = HashSet::new();
     for (index, segment) in segments.iter().enumerate() {
-        let Some(capture) = &segment.capture else { continue };
+        let Some(capture) = &segment.capture else {
+            continue;
+        };
         if capture.rest && index + 1 < segments.len() {
-            return Err(format!("the catch-all `{{*{}}}` must be the end of the pattern", capture.name));
+            return Err(format!(
+                "the catch-all `{{*{}}}` must be the end of the pattern",
+                capture.name
+            ));
         }
         if !names.insert(capture.name) {
             return Err(format!("two captures are named `{}`", capture.name));
         }
     }
     if names.len() > MAX_CAPTURES {
-        return Err(format!("the pattern has {} captures, more than {MAX_CAPTURES}", names.len()));
+        return Err(format!(
+            "the pattern has {} captures, more than {MAX_CAPTURES}",
+            names.len()
+        ));
     }
     Ok(())
 }
@@ -109,17 +129,39 @@ impl<'a> Segment<'a> {
                     literal.push(character);
                     rest.next();
                 }
-                '{' => return Ok(Self { literal, capture: Some(Capture::braced(after)?) }),
-                '}' => return Err("a `}` closes nothing (a literal brace is written `}}`)".to_owned()),
-                ':' => return Ok(Self { literal, capture: Some(Capture::bare(after, false)?) }),
-                '*' if literal.is_empty() => return Ok(Self { literal, capture: Some(Capture::bare(after, true)?) }),
+                '{' => {
+                    return Ok(Self {
+                        literal,
+                        capture: Some(Capture::braced(after)?),
+                    });
+                }
+                '}' => {
+                    return Err("a `}` closes nothing (a literal brace is written `}}`)".to_owned());
+                }
+                ':' => {
+                    return Ok(Self {
+                        literal,
+                        capture: Some(Capture::bare(after, false)?),
+                    });
+                }
+                '*' if literal.is_empty() => {
+                    return Ok(Self {
+                        literal,
+                        capture: Some(Capture::bare(after, true)?),
+                    });
+                }
                 '*' => {
                     return Err(
                         "a `*` begins a catch-all only after `/`: write `{*name}` (a literal one is written `%2A`)"
                             .to_owned(),
                     );
                 }
-                '<' => return Err(Capture::angled(&text[..text.len() - after.len() - 1], after)),
+                '<' => {
+                    return Err(Capture::angled(
+                        &text[..text.len() - after.len() - 1],
+                        after,
+                    ));
+                }
                 '%' => {
                     literal.push_escape(escape(after)?);
                     rest.next();
@@ -131,7 +173,11 @@ impl<'a> Segment<'a> {
                             .to_owned(),
                     );
                 }
-                '#' => return Err("a `#` never reaches a server (a literal one is written `%23`)".to_owned()),
+                '#' => {
+                    return Err(
+                        "a `#` never reaches a server (a literal one is written `%23`)".to_owned(),
+                    );
+                }
                 '>' | '[' | ']' | '\\' | '^' | '|' => {
                     return Err(format!(
                         "`{character}` cannot stand raw in a path, and a pattern is no regular expression (a literal one is \
@@ -142,7 +188,10 @@ impl<'a> Segment<'a> {
                 _ => literal.push(character),
             }
         }
-        Ok(Self { literal, capture: None })
+        Ok(Self {
+            literal,
+            capture: None,
+        })
     }
 }
 
@@ -152,7 +201,9 @@ fn escape(after: &str) -> Result<u8, String> {
         .get(..2)
         .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
         .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-        .ok_or_else(|| "a `%` must be followed by two hex digits (a literal one is written `%25`)".to_owned())
+        .ok_or_else(|| {
+            "a `%` must be followed by two hex digits (a literal one is written `%25`)".to_owned()
+        })
 }
 
 impl<'a> Capture<'a> {
@@ -162,9 +213,13 @@ impl<'a> Capture<'a> {
             Some(parts) => parts,
             // A regular expression with a slash in it is cut off here: name that, not its brace.
             None if text.contains(':') => (text, ""),
-            None => return Err("a `{` is never closed (a literal brace is written `{{`)".to_owned()),
+            None => {
+                return Err("a `{` is never closed (a literal brace is written `{{`)".to_owned());
+            }
         };
-        let (name, rest) = inner.strip_prefix('*').map_or((inner, false), |name| (name, true));
+        let (name, rest) = inner
+            .strip_prefix('*')
+            .map_or((inner, false), |name| (name, true));
         check_name(name)?;
         if after.is_empty() {
             Ok(Self { name, rest })
@@ -206,17 +261,25 @@ impl<'a> Capture<'a> {
 }
 
 fn text_after(name: &str, after: &str) -> String {
-    format!("a capture must end its segment: write `{{{name}}}` and take `{after}` off in the handler")
+    format!(
+        "a capture must end its segment: write `{{{name}}}` and take `{after}` off in the handler"
+    )
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    let allowed = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.');
+    let allowed =
+        |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.');
     if name.is_empty() {
-        return Err("a capture has no name: write `{name}` or `:name`, for the rest of a path `{*name}`".to_owned());
+        return Err(
+            "a capture has no name: write `{name}` or `:name`, for the rest of a path `{*name}`"
+                .to_owned(),
+        );
     }
     match name.split_once(':') {
         Some((name, "path")) => {
-            return Err(format!("a capture has no type: write `{{*{name}}}` for the rest of the path"));
+            return Err(format!(
+                "a capture has no type: write `{{*{name}}}` for the rest of the path"
+            ));
         }
         Some((name, _)) => {
             return Err(format!(
@@ -226,13 +289,19 @@ fn check_name(name: &str) -> Result<(), String> {
         None => {}
     }
     if let Some(name) = name.strip_suffix('?') {
-        return Err(format!("a capture cannot be optional: write one pattern with `{{{name}}}` and one without"));
+        return Err(format!(
+            "a capture cannot be optional: write one pattern with `{{{name}}}` and one without"
+        ));
     }
     if let Some(found) = name.chars().find(|&character| !allowed(character)) {
-        return Err(format!("the name of a capture has letters, digits, `_`, `-` and `.` only, found `{found}`"));
+        return Err(format!(
+            "the name of a capture has letters, digits, `_`, `-` and `.` only, found `{found}`"
+        ));
     }
     if name.starts_with(AXUM_PRIVATE) {
-        return Err(format!("names that begin with `{AXUM_PRIVATE}` belong to axum"));
+        return Err(format!(
+            "names that begin with `{AXUM_PRIVATE}` belong to axum"
+        ));
     }
     Ok(())
 }
@@ -253,19 +322,34 @@ mod tests {
             ("/{*rest}", &["/{*rest}"]),
             ("/*rest", &["/{*rest}"]),
             ("/src{*rest}", &["/src{*rest}"]),
-            ("/{user.name}/{größe}/{a-b}", &["/{user.name}/{größe}/{a-b}"]),
+            (
+                "/{user.name}/{größe}/{a-b}",
+                &["/{user.name}/{größe}/{a-b}"],
+            ),
             ("/%41%7E%2e", &["/A~."]),
             ("/a@b;c=1", &["/a@b;c=1"]),
             ("/a%40b", &["/a%40b"]),
             ("/two words", &["/two%20words"]),
             ("/a%2fb", &["/a%2Fb", "/a%2fb"]),
-            ("/café/:id", &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"]),
-            ("/caf%C3%A9/{id}", &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"]),
-            ("/caf%c3%a9/{id}", &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"]),
+            (
+                "/café/:id",
+                &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"],
+            ),
+            (
+                "/caf%C3%A9/{id}",
+                &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"],
+            ),
+            (
+                "/caf%c3%a9/{id}",
+                &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"],
+            ),
             ("/%FF", &["/%FF", "/%ff"]),
             ("/{{a}}", &["/%7Ba%7D", "/%7ba%7d", "/{{a}}"]),
             ("/{{{id}", &["/%7B{id}", "/%7b{id}", "/{{{id}"]),
-            ("/things%3Abatch", &["/things%3Abatch", "/things%3abatch", "/things:batch"]),
+            (
+                "/things%3Abatch",
+                &["/things%3Abatch", "/things%3abatch", "/things:batch"],
+            ),
             ("/%3Aa", &["/%3Aa", "/%3aa"]),
         ] {
             match Pattern::parse(text) {
@@ -277,7 +361,9 @@ mod tests {
 
     #[test]
     fn a_bad_pattern_is_refused_with_the_right_spelling() {
-        let too_many: Vec<_> = (0..=MAX_CAPTURES).map(|number| format!("/{{c{number}}}")).collect();
+        let too_many: Vec<_> = (0..=MAX_CAPTURES)
+            .map(|number| format!("/{{c{number}}}"))
+            .collect();
         let too_many = too_many.concat();
         let too_long = format!("/{}", "a".repeat(MAX_LENGTH));
         for (text, expected) in [

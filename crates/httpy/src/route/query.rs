@@ -19,7 +19,12 @@ pub(crate) fn query(raw: &str) -> Fields {
 
 fn decode(text: &str) -> impl Iterator<Item = u8> {
     let parts = text.split('+').enumerate();
-    parts.flat_map(|(index, part)| (index > 0).then_some(b' ').into_iter().chain(percent_decode_str(part)))
+    parts.flat_map(|(index, part)| {
+        (index > 0)
+            .then_some(b' ')
+            .into_iter()
+            .chain(percent_decode_str(part))
+    })
 }
 
 #[cfg(test)]

@@ -25,7 +25,10 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(bytes)), all: bytes }
+        Self {
+            free: Arc::new(Semaphore::new(bytes)),
+            all: bytes,
+        }
     }
 
     /// How much there is.
@@ -39,7 +42,9 @@ impl Budget {
     }
 
     fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.free).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+        Arc::clone(&self.free)
+            .try_acquire_many_owned(u32::try_from(bytes).ok()?)
+            .ok()
     }
 }
 
@@ -69,7 +74,14 @@ where
         if body.size_hint().lower() > limit as u64 {
             return Err(too_large(limit));
         }
-        Ok(Self { body, first: Bytes::new(), rest: BytesMut::new(), limit, budget, held: None })
+        Ok(Self {
+            body,
+            first: Bytes::new(),
+            rest: BytesMut::new(),
+            limit,
+            budget,
+            held: None,
+        })
     }
 
     /// The body and its share of the budget. Trailers are dropped.
@@ -83,7 +95,11 @@ where
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => return Poll::Ready(Err(broken(error.into()))),
                 None => {
-                    let body = if this.rest.is_empty() { this.first.split_off(0) } else { this.rest.split().freeze() };
+                    let body = if this.rest.is_empty() {
+                        this.first.split_off(0)
+                    } else {
+                        this.rest.split().freeze()
+                    };
                     return Poll::Ready(Ok((body, this.held.take())));
                 }
             };
@@ -116,18 +132,31 @@ where
 
 /// A small frame is a piece of a large buffer of the server's, which it would keep alive.
 pub(super) fn compact(data: Bytes) -> Bytes {
-    if data.len() < SMALL { Bytes::copy_from_slice(&data) } else { data }
+    if data.len() < SMALL {
+        Bytes::copy_from_slice(&data)
+    } else {
+        data
+    }
 }
 
 pub(super) fn too_large(limit: usize) -> Error {
-    Error::new(Kind::BodyTooLarge, format!("the request's body is over the limit of {limit} bytes"))
+    Error::new(
+        Kind::BodyTooLarge,
+        format!("the request's body is over the limit of {limit} bytes"),
+    )
 }
 
 /// A body that ended with an error: the client's connection, or a limit that a layer around us set.
 pub(super) fn broken(error: BoxError) -> Error {
-    let mut causes = std::iter::successors(Some(&*error as &(dyn std::error::Error + 'static)), |error| error.source());
+    let mut causes = std::iter::successors(
+        Some(&*error as &(dyn std::error::Error + 'static)),
+        |error| error.source(),
+    );
     if causes.any(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
-        return Error::new(Kind::BodyTooLarge, "the request's body is over the limit that a layer set");
+        return Error::new(
+            Kind::BodyTooLarge,
+            "the request's body is over the limit that a layer set",
+        );
     }
     Error::with_source(Kind::BodyBroken, "the request's body broke off", error)
 }
@@ -139,33 +168,65 @@ mod tests {
     use std::convert::Infallible;
 
     fn frames(frames: &[&'static [u8]]) -> BoxBody<Bytes, Infallible> {
-        let frames: Vec<_> = frames.iter().map(|data| Ok(http_body::Frame::data(Bytes::from_static(data)))).collect();
+        let frames: Vec<_> = frames
+            .iter()
+            .map(|data| Ok(http_body::Frame::data(Bytes::from_static(data))))
+            .collect();
         BodyExt::boxed(StreamBody::new(futures_util::stream::iter(frames)))
     }
 
-    async fn collect(body: BoxBody<Bytes, Infallible>, limit: usize, budget: &Budget) -> Result<Bytes, Error> {
+    async fn collect(
+        body: BoxBody<Bytes, Infallible>,
+        limit: usize,
+        budget: &Budget,
+    ) -> Result<Bytes, Error> {
         let mut collect = std::pin::pin!(Collect::new(body, limit, budget.clone())?);
-        std::future::poll_fn(|context| collect.as_mut().poll(context)).await.map(|(body, _)| body)
+        std::future::poll_fn(|context| collect.as_mut().poll(context))
+            .await
+            .map(|(body, _)| body)
     }
 
     #[tokio::test]
     async fn frames_are_joined_up_to_the_limit() {
         let budget = Budget::new(100);
-        assert_eq!(collect(frames(&[b"ab", b"", b"c", b"de"]), 5, &budget).await.unwrap(), "abcde");
+        assert_eq!(
+            collect(frames(&[b"ab", b"", b"c", b"de"]), 5, &budget)
+                .await
+                .unwrap(),
+            "abcde"
+        );
         assert_eq!(collect(frames(&[]), 5, &budget).await.unwrap(), "");
-        assert!(collect(frames(&[b"abc", b"def"]), 5, &budget).await.unwrap_err().is_body_too_large());
+        assert!(
+            collect(frames(&[b"abc", b"def"]), 5, &budget)
+                .await
+                .unwrap_err()
+                .is_body_too_large()
+        );
     }
 
     #[tokio::test]
     async fn a_body_that_says_it_is_too_long_is_not_read() {
         let body = BodyExt::boxed(Full::new(Bytes::from_static(b"abcdef")));
-        assert!(collect(body, 5, &Budget::new(100)).await.unwrap_err().is_body_too_large());
+        assert!(
+            collect(body, 5, &Budget::new(100))
+                .await
+                .unwrap_err()
+                .is_body_too_large()
+        );
     }
 
     #[tokio::test]
     async fn a_spent_budget_is_an_overload_and_comes_back() {
         let budget = Budget::new(4);
-        assert!(collect(frames(&[b"abc", b"de"]), 10, &budget).await.unwrap_err().is_overloaded());
-        assert_eq!(collect(frames(&[b"ab", b"cd"]), 10, &budget).await.unwrap(), "abcd");
+        assert!(
+            collect(frames(&[b"abc", b"de"]), 10, &budget)
+                .await
+                .unwrap_err()
+                .is_overloaded()
+        );
+        assert_eq!(
+            collect(frames(&[b"ab", b"cd"]), 10, &budget).await.unwrap(),
+            "abcd"
+        );
     }
 }

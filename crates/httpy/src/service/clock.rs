@@ -32,8 +32,14 @@ impl Clocks {
         let runtime = Handle::current();
         let mut all = lock(&self.all);
         let known = all.iter().find(|(id, _)| *id == runtime.id());
-        if let Some((clock, place)) = known.and_then(|(_, clock)| Some((clock, clock.enter(at, waker)?))) {
-            return Registered { clock: Arc::clone(clock), place, at };
+        if let Some((clock, place)) =
+            known.and_then(|(_, clock)| Some((clock, clock.enter(at, waker)?)))
+        {
+            return Registered {
+                clock: Arc::clone(clock),
+                place,
+                at,
+            };
         }
         // Panics here, where it is of use, and not in the task.
         let sleep = Box::pin(sleep_until(at));
@@ -42,13 +48,19 @@ impl Clocks {
         all.retain(|(_, clock)| !lock(&clock.state).ended);
         all.push((runtime.id(), Arc::clone(&clock)));
         drop(all);
-        runtime.spawn(Driver { clock: Arc::downgrade(&clock), sleep });
+        runtime.spawn(Driver {
+            clock: Arc::downgrade(&clock),
+            sleep,
+        });
         Registered { clock, place, at }
     }
 
     /// Wakes everyone who waits.
     pub(crate) fn ring(&self) {
-        let clocks: Vec<_> = lock(&self.all).iter().map(|(_, clock)| Arc::clone(clock)).collect();
+        let clocks: Vec<_> = lock(&self.all)
+            .iter()
+            .map(|(_, clock)| Arc::clone(clock))
+            .collect();
         for clock in clocks {
             clock.ring();
         }
@@ -144,7 +156,12 @@ impl Clock {
     }
 
     fn ring(&self) {
-        let wakers: Vec<_> = lock(&self.state).places.iter().flatten().map(|(_, waker)| waker.clone()).collect();
+        let wakers: Vec<_> = lock(&self.state)
+            .places
+            .iter()
+            .flatten()
+            .map(|(_, waker)| waker.clone())
+            .collect();
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -152,9 +169,20 @@ impl Clock {
     fn look(&self, driver: &Waker) -> Option<Instant> {
         let now = Instant::now();
         let mut state = lock(&self.state);
-        let due: Vec<_> =
-            state.places.iter().flatten().filter(|(at, _)| *at <= now).map(|(_, waker)| waker.clone()).collect();
-        state.wakes = state.places.iter().flatten().map(|(at, _)| *at).filter(|at| *at > now).min();
+        let due: Vec<_> = state
+            .places
+            .iter()
+            .flatten()
+            .filter(|(at, _)| *at <= now)
+            .map(|(_, waker)| waker.clone())
+            .collect();
+        state.wakes = state
+            .places
+            .iter()
+            .flatten()
+            .map(|(at, _)| *at)
+            .filter(|at| *at > now)
+            .min();
         state.driver = Some(driver.clone());
         let wakes = state.wakes;
         drop(state);
@@ -173,7 +201,9 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(clock) = self.clock.upgrade() else { return Poll::Ready(()) };
+        let Some(clock) = self.clock.upgrade() else {
+            return Poll::Ready(());
+        };
         while let Some(wakes) = clock.look(context.waker()) {
             self.sleep.as_mut().reset(wakes);
             ready!(self.sleep.as_mut().poll(context));
@@ -245,7 +275,11 @@ mod tests {
 
     /// A runtime whose time passes when nothing else can be done.
     fn runtime() -> Runtime {
-        Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+        Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,7 +31,11 @@ pub(super) fn record(
 ) {
     let (status, ending, error) = match result {
         Ok(response) => (response.status().as_u16(), Ending::Ok, None),
-        Err(error) => (status(error.kind()).0.as_u16(), Ending::from(error.kind()), Some(error)),
+        Err(error) => (
+            status(error.kind()).0.as_u16(),
+            Ending::from(error.kind()),
+            Some(error),
+        ),
     };
     // Tokio's clock, which is the one of the ticket.
     let now = tokio::time::Instant::now().into_std();

@@ -63,7 +63,9 @@ where
         let mut call = this.call;
         let result = ready!(call.as_mut().poll(context));
         let choice = &call.service.inner.app.failure_response;
-        Poll::Ready(Ok(result.unwrap_or_else(|error| choice.response(error, this.asked.as_deref()))))
+        Poll::Ready(Ok(result.unwrap_or_else(|error| {
+            choice.response(error, this.asked.as_deref())
+        })))
     }
 }
 
@@ -132,7 +134,13 @@ where
             State::new(&service.inner, slot, request, &mut pump, &mut observed)
         });
         let state = state.unwrap_or_else(|error| State::Refused { error: Some(error) });
-        Self { service, state, timer: Timer::default(), pump, observed }
+        Self {
+            service,
+            state,
+            timer: Timer::default(),
+            pump,
+            observed,
+        }
     }
 }
 
@@ -163,7 +171,12 @@ where
             return Self::push(service, observed, call, slot, Upload::default(), None);
         }
         let body = Collect::new(body, service.body_limit, service.app.budget.clone())?;
-        Ok(Self::Reading { body, call: Some(Box::new(call)), waits: slot.is_some(), slot })
+        Ok(Self::Reading {
+            body,
+            call: Some(Box::new(call)),
+            waits: slot.is_some(),
+            slot,
+        })
     }
 
     /// Hands the call to the pool.
@@ -179,20 +192,39 @@ where
         if service.app.gate.is_forced() {
             return Err(Error::shutting_down());
         }
-        let limit = service.limit.as_ref().map(|limit| limit.take(&service.target)).transpose()?;
+        let limit = service
+            .limit
+            .as_ref()
+            .map(|limit| limit.take(&service.target))
+            .transpose()?;
         let Some(slot) = slot.or_else(|| service.app.slots.take()) else {
-            return Err(Error::new(Kind::Overloaded, format!("{}: the queue is full", service.target)));
+            return Err(Error::new(
+                Kind::Overloaded,
+                format!("{}: the queue is full", service.target),
+            ));
         };
         // Tokio's clock, which is the one of the timer.
         let pushed = Instant::now().into_std();
         let deadline = pushed + service.deadline;
-        let freight = Freight { body, permits: Permits { bytes, limit } };
+        let freight = Freight {
+            body,
+            permits: Permits { bytes, limit },
+        };
         let chunk_timeout = service.app.limits.chunk_timeout;
-        let (ticket, answer, question) = Ticket::issue(call, pushed, deadline, chunk_timeout, freight);
+        let (ticket, answer, question) =
+            Ticket::issue(call, pushed, deadline, chunk_timeout, freight);
         observed.pushes(service, &ticket);
-        let job = Job { target: service.id, ticket, answer, slot };
+        let job = Job {
+            target: service.id,
+            ticket,
+            answer,
+            slot,
+        };
         match service.app.executor.push(job) {
-            Ok(()) => Ok(Self::Waiting { question, is_slow: false }),
+            Ok(()) => Ok(Self::Waiting {
+                question,
+                is_slow: false,
+            }),
             Err(_) => Err(Error::shutting_down()),
         }
     }
@@ -209,14 +241,28 @@ where
         let mut this = self.project();
         let observed = &*this.observed;
         let _entered = observed.span.enter();
-        let result = ready!(poll(this.service, observed, this.state.as_mut(), this.timer, this.pump, context));
+        let result = ready!(poll(
+            this.service,
+            observed,
+            this.state.as_mut(),
+            this.timer,
+            this.pump,
+            context
+        ));
         match this.state.as_ref().get_ref() {
             // Recorded with its answer.
             State::Done => {}
             State::Waiting { question, .. } => {
-                end::record(this.service, observed, Come::Queued(question.ticket()), &result);
+                end::record(
+                    this.service,
+                    observed,
+                    Come::Queued(question.ticket()),
+                    &result,
+                );
             }
-            State::Reading { call: Some(call), .. } => {
+            State::Reading {
+                call: Some(call), ..
+            } => {
                 end::record(this.service, observed, Come::Reading(call), &result);
             }
             _ => end::record(this.service, observed, Come::Nowhere, &result),
@@ -224,7 +270,9 @@ where
         let late = matches!(&result, Err(error) if error.is_deadline());
         // An app that is forced to stop answers without having asked whether the call still waits.
         let enforced = match this.state.as_ref().get_ref() {
-            State::Waiting { question, .. } => matches!(Left::leave(this.service, question, late), Left::Running),
+            State::Waiting { question, .. } => {
+                matches!(Left::leave(this.service, question, late), Left::Running)
+            }
             _ => false,
         };
         this.state.set(State::Done);
@@ -255,31 +303,71 @@ where
             StateProject::Refused { error } => {
                 return Poll::Ready(Err(error.take().unwrap_or_else(ended)));
             }
-            StateProject::Reading { body, call, slot, waits } => {
+            StateProject::Reading {
+                body,
+                call,
+                slot,
+                waits,
+            } => {
                 if let Poll::Ready(read) = body.poll(context) {
                     let (body, bytes) = read?;
-                    let (call, slot) = (call.take().ok_or_else(ended)?, slot.take().or_else(|| app.slots.take()));
+                    let (call, slot) = (
+                        call.take().ok_or_else(ended)?,
+                        slot.take().or_else(|| app.slots.take()),
+                    );
                     timer.clear();
                     if slot.is_none() && *waits {
                         let slot = slot::wait(Arc::clone(&service.inner));
-                        state.set(State::Queueing { slot, call: Some(call), body, bytes });
+                        state.set(State::Queueing {
+                            slot,
+                            call: Some(call),
+                            body,
+                            bytes,
+                        });
                     } else {
-                        state.set(State::push(&service.inner, observed, *call, slot, Upload::Whole(body), bytes)?);
+                        state.set(State::push(
+                            &service.inner,
+                            observed,
+                            *call,
+                            slot,
+                            Upload::Whole(body),
+                            bytes,
+                        )?);
                     }
                     continue;
                 }
                 // Clients that are slow to send must not keep the queue from those who are not.
                 *slot = None;
-                ready!(timer.poll(&app.gate, context, || Instant::now() + app.limits.body_timeout))?;
+                ready!(timer.poll(&app.gate, context, || Instant::now()
+                    + app.limits.body_timeout))?;
                 return Poll::Ready(Err(Error::new(
                     Kind::BodyTimeout,
-                    format!("the request's body took longer than {:?}", app.limits.body_timeout),
+                    format!(
+                        "the request's body took longer than {:?}",
+                        app.limits.body_timeout
+                    ),
                 )));
             }
-            StateProject::Queueing { slot, call, body, bytes } => {
+            StateProject::Queueing {
+                slot,
+                call,
+                body,
+                bytes,
+            } => {
                 let slot = ready!(slot.as_mut().poll(context))?;
-                let (call, body, bytes) = (*call.take().ok_or_else(ended)?, mem::take(body), bytes.take());
-                state.set(State::push(&service.inner, observed, call, Some(slot), Upload::Whole(body), bytes)?);
+                let (call, body, bytes) = (
+                    *call.take().ok_or_else(ended)?,
+                    mem::take(body),
+                    bytes.take(),
+                );
+                state.set(State::push(
+                    &service.inner,
+                    observed,
+                    call,
+                    Some(slot),
+                    Upload::Whole(body),
+                    bytes,
+                )?);
             }
             StateProject::Waiting { question, is_slow } => {
                 let ticket = question.ticket();
@@ -307,13 +395,19 @@ where
                     slow::tell(&service.inner, ticket, now);
                 }
                 if now >= pushed + service.inner.max_wait && ticket.withdraw() {
-                    let Inner { target, max_wait, .. } = &*service.inner;
-                    let text = format!("{target} was not called: no worker was free within {max_wait:?}");
+                    let Inner {
+                        target, max_wait, ..
+                    } = &*service.inner;
+                    let text =
+                        format!("{target} was not called: no worker was free within {max_wait:?}");
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
                 }
                 let deadline = Instant::from_std(ticket.deadline);
                 if now >= deadline {
-                    let text = format!("{} did not answer within {:?}", service.inner.target, service.inner.deadline);
+                    let text = format!(
+                        "{} did not answer within {:?}",
+                        service.inner.target, service.inner.deadline
+                    );
                     return Poll::Ready(Err(Error::new(Kind::Deadline, text)));
                 }
                 // It goes on, and looks again at its longest wait, and at the deadline.
@@ -335,10 +429,24 @@ fn answered(
 ) -> Result<Response<ResponseBody>, Error> {
     let streams = matches!(&outcome, Outcome::Returned(returned) if matches!(returned.body, Content::Stream(_)));
     // Before the head is judged: where it is refused, the handler hears that nobody wants the rest.
-    let open = streams.then(|| Open::new(Arc::clone(&service.inner), Arc::clone(ticket), observed.span.clone()));
-    let Reply { status, headers, body, length, .. } = judge(&service.inner.target, &ticket.call.method, outcome)?;
+    let open = streams.then(|| {
+        Open::new(
+            Arc::clone(&service.inner),
+            Arc::clone(ticket),
+            observed.span.clone(),
+        )
+    });
+    let Reply {
+        status,
+        headers,
+        body,
+        length,
+        ..
+    } = judge(&service.inner.target, &ticket.call.method, outcome)?;
     let body = match (body, open) {
-        (Content::Stream(chunks), Some(open)) => ResponseBody::stream(Streamed::new(chunks, length, open, pump.take())),
+        (Content::Stream(chunks), Some(open)) => {
+            ResponseBody::stream(Streamed::new(chunks, length, open, pump.take()))
+        }
         (Content::Whole(whole), _) => whole.into(),
         (Content::Stream(_), None) => ResponseBody::default(),
     };
@@ -351,23 +459,33 @@ fn answered(
 /// The job ended without an outcome.
 fn lost(target: &str, ticket: &Ticket) -> Error {
     if ticket.is_taken() {
-        return Error::new(Kind::Internal, format!("the worker that called {target} was lost"));
+        return Error::new(
+            Kind::Internal,
+            format!("the worker that called {target} was lost"),
+        );
     }
     Error::shutting_down()
 }
 
 fn ended() -> Error {
-    Error::new(Kind::Internal, "a call's future was polled after it had ended")
+    Error::new(
+        Kind::Internal,
+        "a call's future was polled after it had ended",
+    )
 }
 
 impl<B> fmt::Debug for ResponseFuture<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").field("service", &self.call.service).finish_non_exhaustive()
+        f.debug_struct("ResponseFuture")
+            .field("service", &self.call.service)
+            .finish_non_exhaustive()
     }
 }
 
 impl<B> fmt::Debug for CallFuture<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallFuture").field("service", &self.service).finish_non_exhaustive()
+        f.debug_struct("CallFuture")
+            .field("service", &self.service)
+            .finish_non_exhaustive()
     }
 }

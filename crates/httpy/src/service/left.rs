@@ -32,7 +32,11 @@ impl Left {
             return Self::Waiting;
         }
         ticket.set_gone();
-        let runs = service.inner.app.executor.enforce(service.inner.id, ticket, answered);
+        let runs = service
+            .inner
+            .app
+            .executor
+            .enforce(service.inner.id, ticket, answered);
         if runs { Self::Running } else { Self::Over }
     }
 }

@@ -17,7 +17,10 @@ pub(super) struct Limit {
 impl Limit {
     pub(super) fn new(jobs: usize) -> Self {
         let all = jobs.min(Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(all)), all }
+        Self {
+            free: Arc::new(Semaphore::new(all)),
+            all,
+        }
     }
 
     /// # Errors
@@ -25,7 +28,10 @@ impl Limit {
     /// An overload, when that many jobs wait or run.
     pub(super) fn take(&self, target: &str) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.free).try_acquire_owned().map_err(|_| {
-            let text = format!("{target}: the limit of {} calls in the queue and at work is reached", self.all);
+            let text = format!(
+                "{target}: the limit of {} calls in the queue and at work is reached",
+                self.all
+            );
             Error::new(Kind::Overloaded, text)
         })
     }

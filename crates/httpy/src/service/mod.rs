@@ -10,7 +10,10 @@ mod observed;
 mod prepare;
 mod response;
 mod server;
-#[expect(clippy::module_inception, reason = "the file of `PyService` is called as in every tower crate")]
+#[expect(
+    clippy::module_inception,
+    reason = "the file of `PyService` is called as in every tower crate"
+)]
 mod service;
 mod slot;
 mod slow;
@@ -29,6 +32,9 @@ pub(crate) use slot::Slots;
 
 /// The call for a request's head; see `prepare`.
 #[cfg(feature = "bench")]
-pub(crate) fn prepare(service: &PyService, parts: http::request::Parts) -> Result<httpy_core::Call, crate::Error> {
+pub(crate) fn prepare(
+    service: &PyService,
+    parts: http::request::Parts,
+) -> Result<httpy_core::Call, crate::Error> {
     prepare::call(&service.inner, parts)
 }

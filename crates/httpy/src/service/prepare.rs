@@ -26,15 +26,33 @@ pub(crate) type TraceContext = Box<dyn Fn(&Parts) -> Option<String> + Send + Syn
 /// `CONNECT`, a path that the service's own routes do not have, extras that cannot be serialised.
 pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
     if parts.method == Method::CONNECT {
-        return Err(method_not_allowed(&parts.method, HeaderValue::from_static("")));
+        return Err(method_not_allowed(
+            &parts.method,
+            HeaderValue::from_static(""),
+        ));
     }
     let (params, route) = route(service, &parts)?;
     let extras = extras(&service.app.extras, &parts)?;
-    let trace = service.app.trace_context.as_ref().and_then(|trace_context| trace_context(&parts));
-    let Parts { method, uri, version, headers, mut extensions, .. } = parts;
+    let trace = service
+        .app
+        .trace_context
+        .as_ref()
+        .and_then(|trace_context| trace_context(&parts));
+    let Parts {
+        method,
+        uri,
+        version,
+        headers,
+        mut extensions,
+        ..
+    } = parts;
     let target = server::take_original(&mut extensions).unwrap_or_else(|| uri.clone());
     // Without a `Host` line the authority tells the host: always over HTTP/2, and over HTTP/1.0 in an absolute target.
-    let authority = if headers.contains_key(HOST) { None } else { target.authority().or(uri.authority()) };
+    let authority = if headers.contains_key(HOST) {
+        None
+    } else {
+        target.authority().or(uri.authority())
+    };
     Ok(Call {
         decoded_path: decode_path(uri.path()),
         params,
@@ -43,7 +61,11 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
         details: Details {
             route,
             client: server::client(&extensions),
-            scheme: if target.scheme() == Some(&Scheme::HTTPS) { "https" } else { "http" },
+            scheme: if target.scheme() == Some(&Scheme::HTTPS) {
+                "https"
+            } else {
+                "http"
+            },
             version,
             extras,
             trace,
@@ -64,9 +86,14 @@ pub(super) fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<St
                 captures(template, parts.uri.path(), &mut params);
                 template.to_owned()
             }
-            Match::MethodNotAllowed { allow } => return Err(method_not_allowed(&parts.method, allow)),
+            Match::MethodNotAllowed { allow } => {
+                return Err(method_not_allowed(&parts.method, allow));
+            }
             Match::NotFound => {
-                return Err(Error::new(Kind::NotFound, format!("no route matches {}", parts.uri.path())));
+                return Err(Error::new(
+                    Kind::NotFound,
+                    format!("no route matches {}", parts.uri.path()),
+                ));
             }
         },
         None => match server::matched(&parts.extensions) {
@@ -83,7 +110,10 @@ pub(super) fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<St
 }
 
 fn method_not_allowed(method: &Method, allow: HeaderValue) -> Error {
-    Error::new(Kind::MethodNotAllowed(allow), format!("method {method} is not allowed here"))
+    Error::new(
+        Kind::MethodNotAllowed(allow),
+        format!("method {method} is not allowed here"),
+    )
 }
 
 /// All extras as one JSON object; of two with one name the later wins.
@@ -100,7 +130,13 @@ fn extras(extras: &[Extra], parts: &Parts) -> Result<Option<String>, Error> {
                 let text = format!("an extra gave {other}: expected a struct or a map");
                 return Err(Error::new(Kind::Extra, text));
             }
-            Err(error) => return Err(Error::with_source(Kind::Extra, "an extra could not be serialised", error)),
+            Err(error) => {
+                return Err(Error::with_source(
+                    Kind::Extra,
+                    "an extra could not be serialised",
+                    error,
+                ));
+            }
         }
     }
     Ok(Some(Value::Object(all).to_string()))

@@ -48,14 +48,18 @@ impl Default for Outgoing {
 
 impl ResponseBody {
     pub(super) fn stream(streamed: Streamed) -> Self {
-        Self { content: Outgoing::Stream(Box::new(streamed)) }
+        Self {
+            content: Outgoing::Stream(Box::new(streamed)),
+        }
     }
 }
 
 impl<T: Into<Bytes>> From<T> for ResponseBody {
     /// A whole body.
     fn from(whole: T) -> Self {
-        Self { content: Outgoing::Whole(whole.into()) }
+        Self {
+            content: Outgoing::Whole(whole.into()),
+        }
     }
 }
 
@@ -63,15 +67,18 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.content {
             Outgoing::Whole(whole) => {
                 let whole = std::mem::take(whole);
                 Poll::Ready((!whole.is_empty()).then(|| Ok(Frame::data(whole))))
             }
-            Outgoing::Stream(streamed) => {
-                streamed.poll_chunk(context).map(|next| Some(next?.map(Frame::data).map_err(BoxError::from)))
-            }
+            Outgoing::Stream(streamed) => streamed
+                .poll_chunk(context)
+                .map(|next| Some(next?.map(Frame::data).map_err(BoxError::from))),
         }
     }
 
@@ -97,7 +104,9 @@ impl Body for ResponseBody {
 /// Everything but a reply that keeps the contract.
 pub(crate) fn judge(target: &str, method: &Method, outcome: Outcome) -> Result<Reply, Error> {
     let reply = match outcome {
-        Outcome::Returned(returned) => returned.check(method).map_err(|failure| Error::contract(target, &failure))?,
+        Outcome::Returned(returned) => returned
+            .check(method)
+            .map_err(|failure| Error::contract(target, &failure))?,
         Outcome::Contract(failure) => return Err(Error::contract(target, &failure)),
         Outcome::Raised(exception) => return Err(Error::raised(target, exception)),
         Outcome::Upload(fault) => return Err(upload::error(fault)),

@@ -16,13 +16,17 @@ pub(super) fn original(extensions: &Extensions) -> Option<&Uri> {
 /// [`original`], taken out.
 #[cfg(feature = "axum")]
 pub(super) fn take_original(extensions: &mut Extensions) -> Option<Uri> {
-    extensions.remove::<OriginalUri>().map(|OriginalUri(uri)| uri)
+    extensions
+        .remove::<OriginalUri>()
+        .map(|OriginalUri(uri)| uri)
 }
 
 /// The client's address, where the server was told to pass it on.
 #[cfg(feature = "axum")]
 pub(super) fn client(extensions: &Extensions) -> Option<SocketAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(client)| *client)
+    extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|ConnectInfo(client)| *client)
 }
 
 /// The pattern of the route that matched.

@@ -69,15 +69,31 @@ pub(super) struct Inner {
 impl PyService {
     pub(crate) fn new(app: Arc<Shared>, loaded: Loaded, target: String) -> Self {
         let Loaded { id, reads_stream } = loaded;
-        let (deadline, max_wait, body_limit) = (app.limits.deadline, app.limits.max_wait, app.limits.body);
+        let (deadline, max_wait, body_limit) =
+            (app.limits.deadline, app.limits.max_wait, app.limits.body);
         let series = app.metrics.then(|| Arc::new(TargetSeries::new(&target)));
-        Inner { app, id, target, reads_stream, routes: None, deadline, max_wait, body_limit, limit: None, series }
-            .into()
+        Inner {
+            app,
+            id,
+            target,
+            reads_stream,
+            routes: None,
+            deadline,
+            max_wait,
+            body_limit,
+            limit: None,
+            series,
+        }
+        .into()
     }
 
     /// A service of the same handler that matches routes by itself.
     pub(crate) fn matching(&self, routes: Arc<Swap>) -> Self {
-        Inner { routes: Some(routes), ..Inner::clone(&self.inner) }.into()
+        Inner {
+            routes: Some(routes),
+            ..Inner::clone(&self.inner)
+        }
+        .into()
     }
 
     pub(crate) fn target(&self) -> &str {
@@ -102,7 +118,11 @@ impl PyService {
     /// are the limit.
     #[must_use = "the limit is that of the service which is returned"]
     pub fn with_limit(self, jobs: usize) -> Self {
-        Inner { limit: Some(Limit::new(jobs)), ..Inner::clone(&self.inner) }.into()
+        Inner {
+            limit: Some(Limit::new(jobs)),
+            ..Inner::clone(&self.inner)
+        }
+        .into()
     }
 
     /// This service with a deadline of its own instead of [the app's](crate::PyAppBuilder::deadline); the longest wait for a
@@ -112,7 +132,12 @@ impl PyService {
     pub fn with_deadline(self, deadline: Duration) -> Self {
         let deadline = deadline.min(LONGEST);
         let max_wait = self.inner.app.limits.max_wait.min(deadline);
-        Inner { deadline, max_wait, ..Inner::clone(&self.inner) }.into()
+        Inner {
+            deadline,
+            max_wait,
+            ..Inner::clone(&self.inner)
+        }
+        .into()
     }
 
     /// This service with a limit of its own for the bytes of a request's body, instead of
@@ -122,7 +147,11 @@ impl PyService {
     /// stays shared with the service that this one was made of. Defaults to the app's limit.
     #[must_use = "the limit is that of the service which is returned"]
     pub fn with_body_limit(self, bytes: usize) -> Self {
-        Inner { body_limit: bytes, ..Inner::clone(&self.inner) }.into()
+        Inner {
+            body_limit: bytes,
+            ..Inner::clone(&self.inner)
+        }
+        .into()
     }
 
     /// Calls the handler like [`Service::call`], but gives the failure as it is instead of a response. It is logged all the
@@ -143,13 +172,19 @@ impl PyService {
 
 impl From<Inner> for PyService {
     fn from(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner), readiness: Readiness::Unasked }
+        Self {
+            inner: Arc::new(inner),
+            readiness: Readiness::Unasked,
+        }
     }
 }
 
 impl Clone for PyService {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), readiness: Readiness::Unasked }
+        Self {
+            inner: Arc::clone(&self.inner),
+            readiness: Readiness::Unasked,
+        }
     }
 }
 
@@ -170,7 +205,8 @@ where
         let slot = self.readiness.take();
         let (head, body) = request.into_parts();
         let is_debug = self.inner.app.failure_response.is_debug();
-        let asked = is_debug.then(|| Box::new(Asked::new(&head, prepare::route(&self.inner, &head).ok())));
+        let asked =
+            is_debug.then(|| Box::new(Asked::new(&head, prepare::route(&self.inner, &head).ok())));
         let request = Request::from_parts(head, Asked::watch(asked.as_deref(), body));
         ResponseFuture::new(CallFuture::new(self.clone(), slot, request), asked)
     }
@@ -178,12 +214,16 @@ where
 
 impl fmt::Debug for PyService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PyService").field("target", &self.inner.target).finish_non_exhaustive()
+        f.debug_struct("PyService")
+            .field("target", &self.inner.target)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }

@@ -24,7 +24,12 @@ pub(crate) struct Slots {
 
 impl Slots {
     pub(crate) fn new(all: usize, on_full: OnFull) -> Self {
-        Self { free: Arc::new(Semaphore::new(all)), free_to_wait: Semaphore::new(all), all, on_full }
+        Self {
+            free: Arc::new(Semaphore::new(all)),
+            free_to_wait: Semaphore::new(all),
+            all,
+            on_full,
+        }
     }
 
     /// A slot, where one is free and nobody waits for it.
@@ -49,7 +54,8 @@ impl Slots {
 }
 
 /// Until there is a slot, or none in time.
-pub(super) type Wait = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, Error>> + Send + Sync>>;
+pub(super) type Wait =
+    Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, Error>> + Send + Sync>>;
 
 /// How far one clone of a service is on its way to a call.
 #[derive(Default)]
@@ -98,9 +104,16 @@ impl Readiness {
 /// Waits for a slot on behalf of `service`. Gives up after its `max_wait` and when the app stops; at once when too many wait.
 pub(super) fn wait(service: Arc<Inner>) -> Wait {
     Box::pin(async move {
-        let Inner { app, target, max_wait, .. } = &*service;
+        let Inner {
+            app,
+            target,
+            max_wait,
+            ..
+        } = &*service;
         let Ok(_waiting) = app.slots.free_to_wait.try_acquire() else {
-            let text = format!("{target}: the queue is full, and as many calls as it is long wait for a place in it");
+            let text = format!(
+                "{target}: the queue is full, and as many calls as it is long wait for a place in it"
+            );
             return Err(Error::new(Kind::Overloaded, text));
         };
         tokio::select! {

@@ -14,7 +14,10 @@ pub(super) fn next_look(service: &Inner, ticket: &Ticket, is_told: bool, now: In
     let slow = (!is_told).then(|| pushed + service.app.limits.slow_call);
     let given_up = Some(pushed + service.max_wait).filter(|given_up| *given_up > now);
     let deadline = Instant::from_std(ticket.deadline);
-    [slow, given_up].into_iter().flatten().fold(deadline, Instant::min)
+    [slow, given_up]
+        .into_iter()
+        .flatten()
+        .fold(deadline, Instant::min)
 }
 
 /// Whether the call takes long at `now`.
@@ -26,7 +29,9 @@ pub(super) fn is_slow(service: &Inner, ticket: &Ticket, now: Instant) -> bool {
 /// taken yet.
 pub(super) fn tell(service: &Inner, ticket: &Arc<Ticket>, now: Instant) {
     let route = ticket.call.details.route.as_deref();
-    let Some(left_out) = log::admits_slow(&service.target, route) else { return };
+    let Some(left_out) = log::admits_slow(&service.target, route) else {
+        return;
+    };
     let now = now.into_std();
     let slow = Slow {
         target: service.target.clone(),
@@ -40,6 +45,9 @@ pub(super) fn tell(service: &Inner, ticket: &Arc<Ticket>, now: Instant) {
     if slow.taken {
         service.app.executor.tell_slow(service.id, ticket, slow);
     } else {
-        log::notice(&Notice::Slow { call: slow, stack: None });
+        log::notice(&Notice::Slow {
+            call: slow,
+            stack: None,
+        });
     }
 }

@@ -29,19 +29,33 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(service: Arc<Inner>, ticket: Arc<Ticket>, span: Span) -> Self {
-        Self { service, ticket, span, interrupted: false }
+        Self {
+            service,
+            ticket,
+            span,
+            interrupted: false,
+        }
     }
 
     /// Has the handler interrupted at once; false when it has ended.
     fn interrupt(&mut self) -> bool {
-        self.interrupted = self.service.app.executor.enforce(self.service.id, &self.ticket, true);
+        self.interrupted = self
+            .service
+            .app
+            .executor
+            .enforce(self.service.id, &self.ticket, true);
         self.interrupted
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let Self { service, ticket, span, interrupted } = self;
+        let Self {
+            service,
+            ticket,
+            span,
+            interrupted,
+        } = self;
         service.app.release(span, ticket);
         if ticket.is_done() {
             return;
@@ -84,7 +98,18 @@ impl Streamed {
         // One more byte would be one too many.
         let heartbeat = heartbeat.filter(|_| length.is_none());
         let timer = Timer::default();
-        Self { open, reader, heartbeat, length, bytes: 0, last: None, pump, timer, fault: None, ended: false }
+        Self {
+            open,
+            reader,
+            heartbeat,
+            length,
+            bytes: 0,
+            last: None,
+            pump,
+            timer,
+            fault: None,
+            ended: false,
+        }
     }
 
     pub(super) fn is_end(&self) -> bool {
@@ -94,10 +119,15 @@ impl Streamed {
 
     pub(super) fn size_hint(&self) -> SizeHint {
         let sent = self.bytes - self.last.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        self.length.map_or_else(SizeHint::default, |length| SizeHint::with_exact(length.saturating_sub(sent)))
+        self.length.map_or_else(SizeHint::default, |length| {
+            SizeHint::with_exact(length.saturating_sub(sent))
+        })
     }
 
-    pub(super) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    pub(super) fn poll_chunk(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
         if self.ended {
             return Poll::Ready(None);
         }
@@ -142,7 +172,9 @@ impl Streamed {
                 }
                 Poll::Ready(None) => {
                     let last = self.last.take();
-                    return Poll::Ready(self.check(self.length.is_some_and(|length| self.bytes < length), last));
+                    return Poll::Ready(
+                        self.check(self.length.is_some_and(|length| self.bytes < length), last),
+                    );
                 }
                 Poll::Ready(Some(Err(broken))) => return Poll::Ready(Err(self.broken(broken))),
                 Poll::Pending => {}
@@ -164,13 +196,16 @@ impl Streamed {
     /// Ready when no chunk came for as long as may be.
     fn poll_wait(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let (open, heartbeat) = (&self.open, self.heartbeat.as_ref());
-        let until = || Instant::now() + heartbeat.map_or(open.ticket.chunk_timeout, |beat| beat.every);
+        let until =
+            || Instant::now() + heartbeat.map_or(open.ticket.chunk_timeout, |beat| beat.every);
         self.timer.poll(&open.service.app.gate, context, until)
     }
 
     /// `next`, unless the body is not as long as it has to be.
     fn check(&self, wrong: bool, next: Option<Bytes>) -> Result<Option<Bytes>, Error> {
-        let Some(length) = self.length.filter(|_| wrong) else { return Ok(next) };
+        let Some(length) = self.length.filter(|_| wrong) else {
+            return Ok(next);
+        };
         let failure = match next {
             Some(_) => ContractFailure::stream_too_long(length),
             None => ContractFailure::stream_too_short(length, self.bytes),
@@ -185,7 +220,10 @@ impl Streamed {
     fn broken(&self, broken: Broken<Fault>) -> Error {
         let target = &self.open.service.target;
         let Broken::Failed(fault) = broken else {
-            return Error::new(Kind::Internal, format!("the worker that ran {target} was lost"));
+            return Error::new(
+                Kind::Internal,
+                format!("the worker that ran {target} was lost"),
+            );
         };
         match fault {
             Fault::Raised(exception) => Error::raised(target, exception),
@@ -196,7 +234,10 @@ impl Streamed {
             Fault::Interrupted => Error::new(Kind::Deadline, format!("{target} was interrupted")),
             Fault::Stalled => {
                 let limit = self.open.ticket.chunk_timeout;
-                Error::new(Kind::Stalled, format!("the client of {target} took nothing for {limit:?}"))
+                Error::new(
+                    Kind::Stalled,
+                    format!("the client of {target} took nothing for {limit:?}"),
+                )
             }
         }
     }

@@ -33,7 +33,11 @@ impl Timer {
         if gate.is_forced() {
             return Poll::Ready(Err(Error::shutting_down()));
         }
-        if rung { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if rung {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Sets it anew: the task of `context` is woken at this time.

@@ -37,7 +37,10 @@ impl Pump {
     /// # Errors
     ///
     /// A body that says of itself that it is over the limit: none of it is read.
-    pub(super) fn new<B>(service: &Inner, body: B) -> Result<(Option<Self>, Reader<UploadFault>), Error>
+    pub(super) fn new<B>(
+        service: &Inner,
+        body: B,
+    ) -> Result<(Option<Self>, Reader<UploadFault>), Error>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -52,7 +55,12 @@ impl Pump {
             return Ok((None, reader));
         }
         let work: Work = Box::pin(run(body, writer, limit, between));
-        Ok((Some(Self { work: Mutex::new(Some(work)) }), reader))
+        Ok((
+            Some(Self {
+                work: Mutex::new(Some(work)),
+            }),
+            reader,
+        ))
     }
 
     /// Goes on for as long as there is something to read and room for it.
@@ -88,7 +96,9 @@ where
                 break Error::new(Kind::BodyTimeout, text);
             }
         };
-        let Some(rest) = left.checked_sub(data.len()) else { break too_large(limit) };
+        let Some(rest) = left.checked_sub(data.len()) else {
+            break too_large(limit);
+        };
         left = rest;
         if writer.write(compact(data)).is_err() {
             return;
@@ -103,7 +113,10 @@ fn fault(error: &Error) -> UploadFault {
         Kind::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
         _ => StatusCode::BAD_REQUEST,
     };
-    UploadFault { status: status.as_u16(), text: error.to_string() }
+    UploadFault {
+        status: status.as_u16(),
+        text: error.to_string(),
+    }
 }
 
 /// The error of a call whose handler has no other answer to `fault`.

@@ -49,11 +49,33 @@ pub struct LoopCall {
 impl EventLoop {
     /// `stacks` are those that were read a moment ago.
     pub(crate) fn new(member: LoopMember, stacks: &[Stack]) -> Self {
-        let LoopMember { name, calls, waiting, lag, blocked_for, blocked_by, oldest } = member;
-        let stack = stacks.iter().find(|stack| matches!(&stack.of, StackOf::EventLoop(of) if *of == name));
+        let LoopMember {
+            name,
+            calls,
+            waiting,
+            lag,
+            blocked_for,
+            blocked_by,
+            oldest,
+        } = member;
+        let stack = stacks
+            .iter()
+            .find(|stack| matches!(&stack.of, StackOf::EventLoop(of) if *of == name));
         let stack = stack.map(|stack| stack.text.clone());
-        let call = |work: &Work| LoopCall { call: work.into(), stack: stack_of(work, stacks) };
+        let call = |work: &Work| LoopCall {
+            call: work.into(),
+            stack: stack_of(work, stacks),
+        };
         let oldest = oldest.iter().map(call).collect();
-        Self { name, calls, waiting, lag, blocked_for, blocked_by: blocked_by.as_ref().map(Into::into), stack, oldest }
+        Self {
+            name,
+            calls,
+            waiting,
+            lag,
+            blocked_for,
+            blocked_by: blocked_by.as_ref().map(Into::into),
+            stack,
+            oldest,
+        }
     }
 }

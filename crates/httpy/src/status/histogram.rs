@@ -54,12 +54,19 @@ impl Histogram {
 }
 
 fn units(duration: Duration) -> u64 {
-    let duration = if duration.as_secs() < LONGEST.as_secs() { duration } else { LONGEST };
+    let duration = if duration.as_secs() < LONGEST.as_secs() {
+        duration
+    } else {
+        LONGEST
+    };
     (duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())) >> UNIT_BITS
 }
 
 /// Each power of two has `PARTS` buckets.
-#[expect(clippy::cast_possible_truncation, reason = "below BUCKETS, as no more than LONGEST is asked")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "below BUCKETS, as no more than LONGEST is asked"
+)]
 const fn bucket(units: u64) -> usize {
     let units = units + PARTS;
     let shift = units.ilog2() - PART_BITS;
@@ -106,7 +113,8 @@ mod tests {
     #[test]
     fn each_percentile_is_that_of_the_sorted_durations() {
         assert_eq!(Histogram::EMPTY.percentiles([50, 99]), [0, 0]);
-        let found = histogram(&[(50, 3), (40, 6), (9, 1024), (1, 1 << 20)]).percentiles([50, 51, 90, 99, 100]);
+        let found = histogram(&[(50, 3), (40, 6), (9, 1024), (1, 1 << 20)])
+            .percentiles([50, 51, 90, 99, 100]);
         for (found, micros) in found.into_iter().zip([3, 6, 6, 1024, 1 << 20]) {
             assert!(is_about(found, micros), "{found} is not {micros}");
         }
@@ -117,7 +125,10 @@ mod tests {
         let mut histogram = Histogram::EMPTY;
         histogram.add(Duration::ZERO);
         histogram.add(Duration::MAX);
-        assert_eq!(histogram.percentiles([50, 100]), [1, middle(bucket(units(LONGEST)))]);
+        assert_eq!(
+            histogram.percentiles([50, 100]),
+            [1, middle(bucket(units(LONGEST)))]
+        );
     }
 
     #[test]

@@ -89,7 +89,15 @@ struct Slot {
 impl Slot {
     const fn new(second: u64) -> Self {
         const EMPTY: Histogram = Histogram::EMPTY;
-        Self { second, count: 0, failed: 0, total: EMPTY, queue: EMPTY, attach: EMPTY, run: EMPTY }
+        Self {
+            second,
+            count: 0,
+            failed: 0,
+            total: EMPTY,
+            queue: EMPTY,
+            attach: EMPTY,
+            run: EMPTY,
+        }
     }
 
     fn add(&mut self, timings: &Timings, failed: bool) {
@@ -113,7 +121,11 @@ impl Slot {
 
 impl Seconds {
     pub(super) fn new() -> Self {
-        Self((0..KEPT as u64).map(|second| Mutex::new(Slot::new(second))).collect())
+        Self(
+            (0..KEPT as u64)
+                .map(|second| Mutex::new(Slot::new(second)))
+                .collect(),
+        )
     }
 
     /// Records what ended so long after the start.
@@ -147,9 +159,19 @@ impl Seconds {
             let is_it = slot.second == second;
             history.count.push(if is_it { slot.count } else { 0 });
             history.failed.push(if is_it { slot.failed } else { 0 });
-            let found =
-                slot.histograms().map(|histogram| if is_it { histogram.percentiles(PERCENTAGES) } else { [0; 3] });
-            let places = [&mut history.total, &mut history.queue, &mut history.attach, &mut history.run];
+            let found = slot.histograms().map(|histogram| {
+                if is_it {
+                    histogram.percentiles(PERCENTAGES)
+                } else {
+                    [0; 3]
+                }
+            });
+            let places = [
+                &mut history.total,
+                &mut history.queue,
+                &mut history.attach,
+                &mut history.run,
+            ];
             for (place, [p50, p90, p99]) in places.into_iter().zip(found) {
                 place.p50.push(p50);
                 place.p90.push(p90);
@@ -175,9 +197,19 @@ impl Seconds {
                 sum.run.merge(&slot.run);
             }
         }
-        let [total, queue, attach, run] = sum.histograms().map(|histogram| histogram.percentiles(PERCENTAGES));
+        let [total, queue, attach, run] = sum
+            .histograms()
+            .map(|histogram| histogram.percentiles(PERCENTAGES));
         let seconds = u32::try_from(now.min(RECENT)).unwrap_or_default();
-        Recent { seconds, count, failed, total, queue, attach, run }
+        Recent {
+            seconds,
+            count,
+            failed,
+            total,
+            queue,
+            attach,
+            run,
+        }
     }
 
     fn slot(&self, second: u64) -> MutexGuard<'_, Slot> {
@@ -195,7 +227,12 @@ mod tests {
 
     fn took(micros: u64) -> Timings {
         let total = Duration::from_micros(micros);
-        Timings { queue: total / 4, run: total / 2, total, ..Timings::default() }
+        Timings {
+            queue: total / 4,
+            run: total / 2,
+            total,
+            ..Timings::default()
+        }
     }
 
     /// What comes out of a histogram for that.
@@ -217,7 +254,10 @@ mod tests {
         seconds.add(at(999), &took(400), true);
         seconds.add(at(2000), &took(2000), false);
         let history = seconds.history(at(2500), START);
-        assert_eq!((history.begins, &*history.count, &*history.failed), (START, &[2, 0, 1][..], &[1, 0, 0][..]));
+        assert_eq!(
+            (history.begins, &*history.count, &*history.failed),
+            (START, &[2, 0, 1][..], &[1, 0, 0][..])
+        );
         assert_eq!(history.total.p50, [shown(400), 0, shown(2000)]);
         assert_eq!(history.total.p50, history.total.p99);
         assert_eq!(history.queue.p50, [shown(100), 0, shown(500)]);
@@ -233,10 +273,17 @@ mod tests {
         seconds.add(at(500), &took(600), false);
         let history = seconds.history(at(kept + 1500), START);
         assert_eq!(history.begins, START + Duration::from_secs(2));
-        assert_eq!((history.count.len(), history.count.iter().sum::<u32>()), (KEPT, 1));
+        assert_eq!(
+            (history.count.len(), history.count.iter().sum::<u32>()),
+            (KEPT, 1)
+        );
         assert_eq!(history.total.p50[KEPT - 2..], [shown(500), 0]);
         let later = seconds.history(at(kept * 3), START);
-        assert_eq!(later.count, vec![0; KEPT], "what nobody has passed on is old all the same");
+        assert_eq!(
+            later.count,
+            vec![0; KEPT],
+            "what nobody has passed on is old all the same"
+        );
     }
 
     #[test]
@@ -257,6 +304,9 @@ mod tests {
         seconds.add(at(0), &took(1000), false);
         (0..100).for_each(|_| seconds.add(at(0), &took(0), true));
         let history = seconds.history(at(0), START);
-        assert_eq!((history.count[0], history.failed[0], history.total.p50[0]), (101, 100, shown(1000)));
+        assert_eq!(
+            (history.count[0], history.failed[0], history.total.p50[0]),
+            (101, 100, shown(1000))
+        );
     }
 }

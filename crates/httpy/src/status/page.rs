@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode};
 use tower::Service;
@@ -96,38 +96,61 @@ impl StatusPage {
         let is_head = request.method() == Method::HEAD;
         if !is_head && request.method() != Method::GET {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
             return Answer::Now(Some(response));
         }
         let answer = move |content: Result<Response<ResponseBody>, serde_json::Error>| {
-            let response = content.unwrap_or_else(|error| text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()));
-            if is_head { without_body(response) } else { response }
+            let response = content.unwrap_or_else(|error| {
+                text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+            });
+            if is_head {
+                without_body(response)
+            } else {
+                response
+            }
         };
         // Wherever it is mounted, what it is asked for stands at the end.
         match request.uri().path().rsplit('/').next().unwrap_or_default() {
             "data.json" => Answer::Now(Some(answer(json(&self.app.snapshot())))),
             "stacks.json" => {
                 let app = self.app.clone();
-                Answer::Stacks(Box::pin(async move { answer(json(&app.snapshot_with_stacks().await)) }))
+                Answer::Stacks(Box::pin(async move {
+                    answer(json(&app.snapshot_with_stacks().await))
+                }))
             }
-            name if name.contains('.') => Answer::Now(Some(answer(Ok(text(StatusCode::NOT_FOUND, "not found\n"))))),
+            name if name.contains('.') => {
+                Answer::Now(Some(answer(Ok(text(StatusCode::NOT_FOUND, "not found\n")))))
+            }
             _ => Answer::Now(Some(answer(Ok(page())))),
         }
     }
 }
 
 fn page() -> Response<ResponseBody> {
-    let mut response = response("text/html; charset=utf-8", Bytes::from_static(HTML.as_bytes()));
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    let mut response = response(
+        "text/html; charset=utf-8",
+        Bytes::from_static(HTML.as_bytes()),
+    );
+    response
+        .headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     response
 }
 
 fn json(snapshot: &Snapshot) -> Result<Response<ResponseBody>, serde_json::Error> {
-    Ok(response("application/json", serde_json::to_vec(snapshot)?.into()))
+    Ok(response(
+        "application/json",
+        serde_json::to_vec(snapshot)?.into(),
+    ))
 }
 
 fn text(status: StatusCode, text: &str) -> Response<ResponseBody> {
-    let mut response = response("text/plain; charset=utf-8", Bytes::copy_from_slice(text.as_bytes()));
+    let mut response = response(
+        "text/plain; charset=utf-8",
+        Bytes::copy_from_slice(text.as_bytes()),
+    );
     *response.status_mut() = status;
     response
 }
@@ -200,8 +223,15 @@ mod tests {
         let (no_failures, _) = rest.split_once("];").unwrap();
         for ending in Ending::ALL {
             let name = ending.name();
-            assert!(words.contains(&format!(" {name}: \"")), "no words for {name}");
-            assert_eq!(no_failures.contains(&format!("\"{name}\"")), !ending.is_failure(), "{name}");
+            assert!(
+                words.contains(&format!(" {name}: \"")),
+                "no words for {name}"
+            );
+            assert_eq!(
+                no_failures.contains(&format!("\"{name}\"")),
+                !ending.is_failure(),
+                "{name}"
+            );
         }
     }
 }

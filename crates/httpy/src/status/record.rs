@@ -93,7 +93,10 @@ impl Ending {
     ];
 
     pub(crate) const fn is_failure(self) -> bool {
-        !matches!(self, Self::Ok | Self::NotFound | Self::Abandoned | Self::Gone)
+        !matches!(
+            self,
+            Self::Ok | Self::NotFound | Self::Abandoned | Self::Gone
+        )
     }
 
     /// As it is serialised, and in metrics and spans.

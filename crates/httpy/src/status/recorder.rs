@@ -74,7 +74,11 @@ impl Recorder {
     pub(crate) fn record(&self, ended: &Ended<'_>, now: Instant) {
         self.count(ended.ending);
         let failed = ended.has_failed();
-        self.seconds.add(now.saturating_duration_since(self.started), &ended.timings, failed);
+        self.seconds.add(
+            now.saturating_duration_since(self.started),
+            &ended.timings,
+            failed,
+        );
         if ended.timings.total > self.slow_after {
             add(&self.slow, ended);
         }
@@ -141,7 +145,9 @@ impl Recorder {
 
 fn add(ring: &Mutex<Ring>, ended: &Ended<'_>) {
     let now = SystemTime::now();
-    ring.lock().unwrap_or_else(PoisonError::into_inner).add(ended, now);
+    ring.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .add(ended, now);
 }
 
 fn calls(ring: &Mutex<Ring>) -> Vec<RecordedCall> {
@@ -154,8 +160,19 @@ mod tests {
     use crate::status::record::Timings;
 
     fn ended(ending: Ending, status: u16, total: Duration) -> Ended<'static> {
-        let timings = Timings { total, ..Timings::default() };
-        Ended { target: "w:h", route: None, method: None, status, ending, timings, message: None }
+        let timings = Timings {
+            total,
+            ..Timings::default()
+        };
+        Ended {
+            target: "w:h",
+            route: None,
+            method: None,
+            status,
+            ending,
+            timings,
+            message: None,
+        }
     }
 
     #[test]
@@ -166,10 +183,28 @@ mod tests {
         recorder.record(&ended(Ending::Ok, 201, Duration::from_millis(1001)), now);
         recorder.record(&ended(Ending::Exception, 500, Duration::ZERO), now);
         recorder.count(Ending::Abandoned);
-        assert_eq!(recorder.counts(), CallCounts { ok: 2, exception: 1, abandoned: 1, ..CallCounts::default() });
-        let status = |calls: Vec<RecordedCall>| calls.iter().map(|call| call.status).collect::<Vec<_>>();
-        assert_eq!((status(recorder.slow()), status(recorder.failed())), (vec![201], vec![500]));
+        assert_eq!(
+            recorder.counts(),
+            CallCounts {
+                ok: 2,
+                exception: 1,
+                abandoned: 1,
+                ..CallCounts::default()
+            }
+        );
+        let status =
+            |calls: Vec<RecordedCall>| calls.iter().map(|call| call.status).collect::<Vec<_>>();
+        assert_eq!(
+            (status(recorder.slow()), status(recorder.failed())),
+            (vec![201], vec![500])
+        );
         let history = recorder.history();
-        assert_eq!((history.count.iter().sum::<u32>(), history.failed.iter().sum::<u32>()), (3, 1));
+        assert_eq!(
+            (
+                history.count.iter().sum::<u32>(),
+                history.failed.iter().sum::<u32>()
+            ),
+            (3, 1)
+        );
     }
 }

@@ -60,11 +60,18 @@ pub(super) struct Ring {
 
 impl Ring {
     pub(super) const fn new(merges: bool) -> Self {
-        Self { places: Vec::new(), merges }
+        Self {
+            places: Vec::new(),
+            merges,
+        }
     }
 
     pub(super) fn add(&mut self, ended: &Ended<'_>, now: SystemTime) {
-        let same = if self.merges { self.places.iter_mut().find(|place| place.is_like(ended)) } else { None };
+        let same = if self.merges {
+            self.places.iter_mut().find(|place| place.is_like(ended))
+        } else {
+            None
+        };
         if let Some(place) = same {
             (place.time, place.times) = (now, place.times + 1);
             place.set_timings(ended.timings);
@@ -108,14 +115,24 @@ impl RecordedCall {
         (self.time, self.times, self.status, self.ending) = (now, 1, ended.status, ended.ending);
         replace(&mut self.target, shortened(ended.target));
         replace_option(&mut self.route, ended.route.map(shortened));
-        replace_option(&mut self.method, ended.method.map(|method| shortened(method.as_str())));
+        replace_option(
+            &mut self.method,
+            ended.method.map(|method| shortened(method.as_str())),
+        );
         replace_option(&mut self.message, ended.message.map(shortened));
         self.set_timings(ended.timings);
     }
 
     fn set_timings(&mut self, timings: Timings) {
-        let Timings { queue, attach, convert, run, total } = timings;
-        (self.queue, self.attach, self.convert, self.run, self.total) = (queue, attach, convert, run, total);
+        let Timings {
+            queue,
+            attach,
+            convert,
+            run,
+            total,
+        } = timings;
+        (self.queue, self.attach, self.convert, self.run, self.total) =
+            (queue, attach, convert, run, total);
     }
 
     fn is_like(&self, ended: &Ended<'_>) -> bool {
@@ -163,7 +180,10 @@ mod tests {
             method: Some(&Method::GET),
             status: 500,
             ending: Ending::Exception,
-            timings: Timings { total, ..Timings::default() },
+            timings: Timings {
+                total,
+                ..Timings::default()
+            },
             message: Some(message),
         }
     }
@@ -179,7 +199,11 @@ mod tests {
         for (second, message) in (0..).zip(&messages) {
             ring.add(&ended(message, Duration::ZERO), at(second));
         }
-        let kept: Vec<_> = ring.calls().into_iter().filter_map(|call| call.message).collect();
+        let kept: Vec<_> = ring
+            .calls()
+            .into_iter()
+            .filter_map(|call| call.message)
+            .collect();
         let expected: Vec<_> = messages.into_iter().rev().take(PLACES).collect();
         assert_eq!(kept, expected);
     }
@@ -194,8 +218,14 @@ mod tests {
         let calls = ring.calls();
         assert_eq!(calls.len(), 2);
         let often = &calls[0];
-        assert_eq!((often.times, often.time, often.total), (1000, at(1000), Duration::from_secs(1000)));
-        assert_eq!((calls[1].times, calls[1].message.as_deref()), (1, Some("rare")));
+        assert_eq!(
+            (often.times, often.time, often.total),
+            (1000, at(1000), Duration::from_secs(1000))
+        );
+        assert_eq!(
+            (calls[1].times, calls[1].message.as_deref()),
+            (1, Some("rare"))
+        );
     }
 
     #[test]

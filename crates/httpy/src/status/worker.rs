@@ -47,8 +47,14 @@ pub enum WorkerState {
 
 impl WorkerState {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Idle, Self::Lead, Self::Standby, Self::Working, Self::Computing, Self::Lost];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Idle,
+        Self::Lead,
+        Self::Standby,
+        Self::Working,
+        Self::Computing,
+        Self::Lost,
+    ];
 
     /// As it is serialised, and in metrics.
     pub(crate) const fn name(self) -> &'static str {
@@ -90,9 +96,20 @@ pub struct CurrentCall {
 impl Worker {
     /// `stacks` are those that were read a moment ago.
     pub(crate) fn new(member: Member, stacks: &[Stack]) -> Self {
-        let Member { number, name, standing, work } = member;
+        let Member {
+            number,
+            name,
+            standing,
+            work,
+        } = member;
         let stack = work.as_ref().and_then(|work| stack_of(work, stacks));
-        Self { number, name, state: standing.into(), call: work.as_ref().map(CurrentCall::from), stack }
+        Self {
+            number,
+            name,
+            state: standing.into(),
+            call: work.as_ref().map(CurrentCall::from),
+            stack,
+        }
     }
 }
 
@@ -109,7 +126,11 @@ impl From<&Work> for CurrentCall {
         Self {
             target: work.target.clone(),
             method: shortened(call.method.as_str()).to_owned(),
-            route: call.details.route.as_deref().map(|route| shortened(route).to_owned()),
+            route: call
+                .details
+                .route
+                .as_deref()
+                .map(|route| shortened(route).to_owned()),
             path: shortened(&String::from_utf8_lossy(call.path())).to_owned(),
             elapsed: ticket.pushed.elapsed(),
             limit: ticket.limit(),

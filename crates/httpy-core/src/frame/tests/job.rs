@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::{Py, dict, list, payload, tuple};
 use crate::frame::{
-    Batch, Command, Feed, JobBody, JobMessage, Order, PART, Question, TooLong, Value, Writer, cut, write_part,
+    Batch, Command, Feed, JobBody, JobMessage, Order, PART, Question, TooLong, Value, Writer, cut,
+    write_part,
 };
 use crate::{Call, Fields, Headers, Lane, UploadFault};
 
@@ -22,14 +23,20 @@ fn call() -> Call {
         ("x-empty", b""),
     ];
     for (name, value) in lines {
-        map.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
+        map.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(value).unwrap(),
+        );
     }
     let (mut params, mut query) = (Fields::new(), Fields::new());
     params.push("größe".as_bytes(), b"\xff");
     for (name, value) in [("a", "1"), ("b", ""), ("a", "2")] {
         query.push(name.as_bytes(), value.as_bytes());
     }
-    let mut call = Call::new(Method::from_bytes(b"PROPFIND").unwrap(), Uri::from_static("/caf%C3%A9/%ff"));
+    let mut call = Call::new(
+        Method::from_bytes(b"PROPFIND").unwrap(),
+        Uri::from_static("/caf%C3%A9/%ff"),
+    );
     call.decoded_path = Some(b"/caf\xc3\xa9/\xff".to_vec());
     (call.params, call.query) = (params, query);
     call.headers = Headers::new(&map, None);
@@ -106,34 +113,69 @@ fn the_body_is_what_the_handler_wants() {
 #[test]
 fn a_part_is_no_longer_than_a_part() {
     let mut batch = Batch::new();
-    assert_eq!(write_part(&mut batch, 1, &vec![0; PART + 1]), Err(TooLong { bytes: PART + 1 }));
+    assert_eq!(
+        write_part(&mut batch, 1, &vec![0; PART + 1]),
+        Err(TooLong { bytes: PART + 1 })
+    );
     write_part(&mut batch, 1, &vec![7; PART]).unwrap();
     let payload = cut(&mut batch.as_bytes().into()).unwrap().unwrap();
-    assert_eq!(Py::from(Value::read(payload.as_bytes()).unwrap()), list![tuple![1, Py::Bytes(vec![7; PART])]]);
+    assert_eq!(
+        Py::from(Value::read(payload.as_bytes()).unwrap()),
+        list![tuple![1, Py::Bytes(vec![7; PART])]]
+    );
 }
 
 #[test]
 fn every_command_has_its_word_and_what_belongs_to_it() {
-    let fault = UploadFault { status: 413, text: "too large".to_owned() };
+    let fault = UploadFault {
+        status: 413,
+        text: "too large".to_owned(),
+    };
     let ask = |question| Command::Ask { seq: 9, question };
-    let order = |order| Command::Job { lane: Lane::EventLoop, id: 5, order };
+    let order = |order| Command::Job {
+        lane: Lane::EventLoop,
+        id: 5,
+        order,
+    };
     let upload = |feed| order(Order::Upload(feed));
     let cases = [
         (ask(Question::Load("m:f")), tuple!["load", 9, "m:f"]),
         (ask(Question::Init("m:f")), tuple!["init", 9, "m:f"]),
-        (ask(Question::LoadShutdown("m:f")), tuple!["load_shutdown", 9, "m:f"]),
-        (ask(Question::ShutDown(Duration::from_millis(500))), tuple!["shut_down", 9, 0.5]),
+        (
+            ask(Question::LoadShutdown("m:f")),
+            tuple!["load_shutdown", 9, "m:f"],
+        ),
+        (
+            ask(Question::ShutDown(Duration::from_millis(500))),
+            tuple!["shut_down", 9, 0.5],
+        ),
         (ask(Question::Examine), tuple!["examine", 9]),
         (ask(Question::Stacks), tuple!["stacks", 9]),
         (ask(Question::Figures), tuple!["figures", 9]),
         (ask(Question::Recall), tuple!["recall", 9]),
         (order(Order::Cancel), tuple!["cancel", "async", 5]),
         (order(Order::Interrupt), tuple!["interrupt", "async", 5]),
-        (order(Order::Credit(1 << 40)), tuple!["credit", "async", 5, 1 << 40]),
-        (upload(Feed::Chunk(b"abc")), tuple!["upload", "async", 5, Py::bytes(*b"abc")]),
+        (
+            order(Order::Credit(1 << 40)),
+            tuple!["credit", "async", 5, 1 << 40],
+        ),
+        (
+            upload(Feed::Chunk(b"abc")),
+            tuple!["upload", "async", 5, Py::bytes(*b"abc")],
+        ),
         (upload(Feed::End), tuple!["upload", "async", 5, ()]),
-        (upload(Feed::Fault(&fault)), tuple!["upload", "async", 5, tuple![413, "too large"]]),
-        (Command::Job { lane: Lane::Worker, id: 1, order: Order::Cancel }, tuple!["cancel", "sync", 1]),
+        (
+            upload(Feed::Fault(&fault)),
+            tuple!["upload", "async", 5, tuple![413, "too large"]],
+        ),
+        (
+            Command::Job {
+                lane: Lane::Worker,
+                id: 1,
+                order: Order::Cancel,
+            },
+            tuple!["cancel", "sync", 1],
+        ),
         (Command::Relieve, tuple!["relieve"]),
         (Command::Stop, tuple!["stop"]),
         (Command::LogLevel(-1), tuple!["log_level", -1]),
@@ -148,7 +190,10 @@ fn every_command_has_its_word_and_what_belongs_to_it() {
 #[test]
 fn messages_of_a_batch_are_one_list() {
     let payload = payload(&[tuple![1], tuple![2]]);
-    assert_eq!(Py::from(Value::read(payload.as_bytes()).unwrap()), list![tuple![1], tuple![2]]);
+    assert_eq!(
+        Py::from(Value::read(payload.as_bytes()).unwrap()),
+        list![tuple![1], tuple![2]]
+    );
 }
 
 /// Names and their values, in the order in which each name came first.

@@ -44,17 +44,26 @@ impl Twin {
     fn start() -> Self {
         let python = env::var_os("PYO3_PYTHON").unwrap_or_else(|| "python3".into());
         let mut command = Command::new(python);
-        command.args(["-I", "-c", TWIN]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args(["-I", "-c", TWIN])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Self { child, stdin, stdout }
+        Self {
+            child,
+            stdin,
+            stdout,
+        }
     }
 
     /// What Python writes for its answer.
     fn ask(&mut self, question: &str, value: Py) -> Vec<u8> {
         let dumped = tuple![question, value].dump();
         let length = u32::try_from(dumped.len()).unwrap();
-        self.stdin.write_all(&[&length.to_le_bytes(), &dumped[..]].concat()).unwrap();
+        self.stdin
+            .write_all(&[&length.to_le_bytes(), &dumped[..]].concat())
+            .unwrap();
         let mut length = [0; 4];
         self.stdout.read_exact(&mut length).unwrap();
         let mut answer = vec![0; u32::from_le_bytes(length) as usize];
@@ -70,10 +79,18 @@ impl Drop for Twin {
     }
 }
 
-fn check<S: Strategy>(strategy: &S, test: impl Fn(&mut Twin, S::Value) -> Result<(), TestCaseError>) {
+fn check<S: Strategy>(
+    strategy: &S,
+    test: impl Fn(&mut Twin, S::Value) -> Result<(), TestCaseError>,
+) {
     let twin = std::cell::RefCell::new(Twin::start());
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
-    runner.run(strategy, |value| test(&mut twin.borrow_mut(), value)).unwrap();
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::default()
+    });
+    runner
+        .run(strategy, |value| test(&mut twin.borrow_mut(), value))
+        .unwrap();
 }
 
 /// Text as Python has it, surrogates included.
@@ -100,8 +117,14 @@ fn any_value() -> impl Strategy<Value = Py> {
         prop_oneof![
             vec(inner.clone(), 0..6).prop_map(Py::Tuple),
             vec(inner.clone(), 0..6).prop_map(Py::List),
-            btree_map(text(), inner, 0..6)
-                .prop_map(|pairs| { Py::Dict(pairs.into_iter().map(|(key, value)| (Py::Str(key), value)).collect()) }),
+            btree_map(text(), inner, 0..6).prop_map(|pairs| {
+                Py::Dict(
+                    pairs
+                        .into_iter()
+                        .map(|(key, value)| (Py::Str(key), value))
+                        .collect(),
+                )
+            }),
         ]
     })
 }
@@ -138,7 +161,9 @@ fn text_becomes_the_bytes_that_python_makes_of_it() {
 
         let expected = match Text::new(&text).encode() {
             Ok(bytes) => Py::bytes(bytes),
-            Err(Unencodable::At { code_point, index }) => tuple![i64::from(code_point), i64::try_from(index).unwrap()],
+            Err(Unencodable::At { code_point, index }) => {
+                tuple![i64::from(code_point), i64::try_from(index).unwrap()]
+            }
             Err(Unencodable::Malformed) => return Err(TestCaseError::fail("it is text")),
         };
         prop_assert_eq!(value(&twin.ask("bytes", Py::Str(text))), Ok(expected));
@@ -154,8 +179,16 @@ fn numbers_of_any_size_are_what_python_has() {
             let number = number.and_then(|number| i64::try_from(number).ok());
             number.map_or(Py::BigInt, Py::Int)
         };
-        let power = u32::try_from(bits).ok().filter(|bits| *bits < 100).map(|bits| 1_i128 << bits);
-        let numbers = [power, power.map(|power| -power), power.map(|power| power - 1)].map(expected);
+        let power = u32::try_from(bits)
+            .ok()
+            .filter(|bits| *bits < 100)
+            .map(|bits| 1_i128 << bits);
+        let numbers = [
+            power,
+            power.map(|power| -power),
+            power.map(|power| power - 1),
+        ]
+        .map(expected);
         let answer = twin.ask("power", Py::Int(bits));
         assert_eq!(value(&answer), Ok(Py::Tuple(numbers.to_vec())), "{bits}");
     }

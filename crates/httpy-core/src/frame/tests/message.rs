@@ -22,12 +22,20 @@ fn refused(message: Py) -> String {
     let payload = payload(&[message]);
     let mut messages = payload.messages().unwrap();
     let error = messages.next().unwrap().unwrap_err().to_string();
-    assert!(messages.next().is_none(), "after an error there are no more");
+    assert!(
+        messages.next().is_none(),
+        "after an error there are no more"
+    );
     error
 }
 
 fn raised(text: &str) -> Exception {
-    Exception::new("ValueError".to_owned(), text.to_owned(), "Traceback".to_owned(), "app.py:3".to_owned())
+    Exception::new(
+        "ValueError".to_owned(),
+        text.to_owned(),
+        "Traceback".to_owned(),
+        "app.py:3".to_owned(),
+    )
 }
 
 fn raised_tuple(text: &str) -> Py {
@@ -42,7 +50,11 @@ fn whole(returned: Returned) -> (u16, Bytes, BodyKind) {
 }
 
 /// What the reply in this message is, behind these parts.
-fn reply(message: Py, ahead: &'static str, on_loop: bool) -> Result<Result<(u16, Bytes, BodyKind), String>, String> {
+fn reply(
+    message: Py,
+    ahead: &'static str,
+    on_loop: bool,
+) -> Result<Result<(u16, Bytes, BodyKind), String>, String> {
     with(message, |message| match message.kind {
         Kind::Reply(reply) => match reply.read(&ahead.into(), on_loop) {
             Ok(read) => Ok(read.map(whole).map_err(|failure| failure.to_string())),
@@ -57,20 +69,41 @@ fn a_plain_reply_is_read_and_says_when_it_came_how_far() {
     let result = tuple![200, "hé", dict! { "X-A" => "1" }];
     let expected = Ok(Ok((200, Bytes::from("hé"), BodyKind::Text)));
     assert_eq!(reply(tuple![3, "r", result.clone()], "", false), expected);
-    with(tuple![3, "r", result.clone()], |message| assert_eq!((message.id, message.times), (3, None)));
+    with(tuple![3, "r", result.clone()], |message| {
+        assert_eq!((message.id, message.times), (3, None))
+    });
     let ms = Duration::from_millis;
-    let times = Times { called: ms(250), returned: ms(500), converted: ms(750) };
-    with(tuple![3, "r", result, 0.25, 0.5, 0.75], |message| assert_eq!(message.times, Some(times)));
+    let times = Times {
+        called: ms(250),
+        returned: ms(500),
+        converted: ms(750),
+    };
+    with(tuple![3, "r", result, 0.25, 0.5, 0.75], |message| {
+        assert_eq!(message.times, Some(times))
+    });
 }
 
 #[test]
 fn a_reply_whose_body_went_ahead_has_it() {
     for (kind, expected) in [("t", BodyKind::Text), ("b", BodyKind::Binary)] {
         let head = tuple![201, kind, ()];
-        assert_eq!(reply(tuple![1, "p", head], "body", false), Ok(Ok((201, "body".into(), expected))));
-        let described =
-            tuple!["tuple", list![tuple!["int", 201, "HTTPStatus"], tuple!["ahead", kind], tuple!["none"]], list![]];
-        assert_eq!(reply(tuple![1, "d", described], "body", false), Ok(Ok((201, "body".into(), expected))));
+        assert_eq!(
+            reply(tuple![1, "p", head], "body", false),
+            Ok(Ok((201, "body".into(), expected)))
+        );
+        let described = tuple![
+            "tuple",
+            list![
+                tuple!["int", 201, "HTTPStatus"],
+                tuple!["ahead", kind],
+                tuple!["none"]
+            ],
+            list![]
+        ];
+        assert_eq!(
+            reply(tuple![1, "d", described], "body", false),
+            Ok(Ok((201, "body".into(), expected)))
+        );
     }
 }
 
@@ -78,7 +111,9 @@ fn a_reply_whose_body_went_ahead_has_it() {
 fn a_reply_that_breaks_the_contract_is_told_from_a_message_that_is_none() {
     assert_eq!(
         reply(tuple![1, "r", tuple![true, "", dict! {}]], "", false),
-        Ok(Err("(bool, str, dict): expected status to be an int, found bool".to_owned()))
+        Ok(Err(
+            "(bool, str, dict): expected status to be an int, found bool".to_owned()
+        ))
     );
     assert_eq!(
         reply(tuple![1, "p", tuple![99, "t", ()]], "", false),
@@ -86,12 +121,22 @@ fn a_reply_that_breaks_the_contract_is_told_from_a_message_that_is_none() {
     );
     let malformed = tuple![200, Py::Str(b"\xff".to_vec()), ()];
     let words = "found a str that is no text at byte 0: expected UTF-8";
-    assert_eq!(reply(tuple![1, "r", malformed], "", false), Err(words.to_owned()));
+    assert_eq!(
+        reply(tuple![1, "r", malformed], "", false),
+        Err(words.to_owned())
+    );
     let words = "found None at byte 0: expected a described value";
     assert_eq!(reply(tuple![1, "d", ()], "", false), Err(words.to_owned()));
-    let streamed = tuple!["tuple", list![tuple!["int", 200], tuple!["iterator"], tuple!["none"]], list![]];
+    let streamed = tuple![
+        "tuple",
+        list![tuple!["int", 200], tuple!["iterator"], tuple!["none"]],
+        list![]
+    ];
     let words = "found an iterator at byte 0: expected a reply with all of its body";
-    assert_eq!(reply(tuple![1, "d", streamed], "", false), Err(words.to_owned()));
+    assert_eq!(
+        reply(tuple![1, "d", streamed], "", false),
+        Err(words.to_owned())
+    );
 }
 
 #[test]
@@ -102,7 +147,9 @@ fn the_head_of_a_streamed_reply_is_read_with_its_heartbeat() {
                 let every = head.heartbeat().map(|heartbeat| heartbeat.every);
                 let words = |error: crate::frame::FrameError| error.to_string();
                 (
-                    head.read(false).map(|read| read.map(whole).map_err(|failure| failure.to_string())).map_err(words),
+                    head.read(false)
+                        .map(|read| read.map(whole).map_err(|failure| failure.to_string()))
+                        .map_err(words),
                     every,
                 )
             }
@@ -110,56 +157,108 @@ fn the_head_of_a_streamed_reply_is_read_with_its_heartbeat() {
         })
     };
     let expected = || Ok(Ok((200, Bytes::new(), BodyKind::Iterator)));
-    assert_eq!(read(tuple![1, "s", tuple![200, dict! { "A" => list!["b"] }, ()]]), (expected(), None));
+    assert_eq!(
+        read(tuple![1, "s", tuple![200, dict! { "A" => list!["b"] }, ()]]),
+        (expected(), None)
+    );
     let every = Some(Duration::from_millis(100));
-    assert_eq!(read(tuple![1, "s", tuple![200, (), 0.0]]), (expected(), every), "at least so long");
-    assert_eq!(read(tuple![1, "s", tuple![200, (), f64::INFINITY]]), (expected(), None));
+    assert_eq!(
+        read(tuple![1, "s", tuple![200, (), 0.0]]),
+        (expected(), every),
+        "at least so long"
+    );
+    assert_eq!(
+        read(tuple![1, "s", tuple![200, (), f64::INFINITY]]),
+        (expected(), None)
+    );
 
-    let described =
-        |body: Py| tuple!["tuple", list![tuple!["int", 200], body, tuple!["none"]], list!["int", "agen", "NoneType"]];
-    assert_eq!(read(tuple![1, "sd", described(tuple!["iterator"]), 15.0]), (expected(), Some(Duration::from_secs(15))));
+    let described = |body: Py| {
+        tuple![
+            "tuple",
+            list![tuple!["int", 200], body, tuple!["none"]],
+            list!["int", "agen", "NoneType"]
+        ]
+    };
+    assert_eq!(
+        read(tuple![1, "sd", described(tuple!["iterator"]), 15.0]),
+        (expected(), Some(Duration::from_secs(15)))
+    );
     let words = "(int, agen, NoneType): expected a plain iterator as body, as the handler is no async def, found agen";
-    let refused = read(tuple![1, "sd", described(tuple!["async_iterator", "agen"]), ()]);
+    let refused = read(tuple![
+        1,
+        "sd",
+        described(tuple!["async_iterator", "agen"]),
+        ()
+    ]);
     assert_eq!(refused, (Ok(Err(words.to_owned())), None));
     let words = "found a reply with all of its body at byte 0: expected one with an iterator";
-    assert_eq!(read(tuple![1, "sd", described(tuple!["none"]), ()]), (Err(words.to_owned()), None));
+    assert_eq!(
+        read(tuple![1, "sd", described(tuple!["none"]), ()]),
+        (Err(words.to_owned()), None)
+    );
 }
 
 #[test]
 fn an_async_iterator_is_a_body_on_a_loop_only() {
-    let described =
-        tuple!["tuple", list![tuple!["int", 200], tuple!["async_iterator", "agen"], tuple!["none"]], list![]];
-    with(tuple![1, "sd", described, ()], |message| match message.kind {
-        Kind::Head(head) => assert!(head.read(true).unwrap().is_ok() && head.read(false).unwrap().is_err()),
-        other => panic!("{other:?}"),
+    let described = tuple![
+        "tuple",
+        list![
+            tuple!["int", 200],
+            tuple!["async_iterator", "agen"],
+            tuple!["none"]
+        ],
+        list![]
+    ];
+    with(tuple![1, "sd", described, ()], |message| {
+        match message.kind {
+            Kind::Head(head) => {
+                assert!(head.read(true).unwrap().is_ok() && head.read(false).unwrap().is_err())
+            }
+            other => panic!("{other:?}"),
+        }
     });
 }
 
 #[test]
 fn parts_are_at_most_64_kib_and_a_large_one_is_not_copied() {
-    let payload = payload(&[tuple![1, Py::bytes(*b"small")], tuple![2, Py::Bytes(vec![7; PART])]]);
+    let payload = payload(&[
+        tuple![1, Py::bytes(*b"small")],
+        tuple![2, Py::Bytes(vec![7; PART])],
+    ]);
     let parts: Vec<_> = payload
         .messages()
         .unwrap()
         .map(|message| match message.unwrap() {
-            Message { id, kind: Kind::Part(bytes), times: None } => (id, bytes),
+            Message {
+                id,
+                kind: Kind::Part(bytes),
+                times: None,
+            } => (id, bytes),
             other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(parts[0], (1, "small".into()));
     assert_eq!(parts[1], (2, vec![7; PART].into()));
     let inside = payload.as_bytes().as_ptr_range();
-    assert!(!inside.contains(&parts[0].1.as_ptr()), "a small one would keep all of the frame");
+    assert!(
+        !inside.contains(&parts[0].1.as_ptr()),
+        "a small one would keep all of the frame"
+    );
     assert!(inside.contains(&parts[1].1.as_ptr()));
     let words = refused(tuple![1, Py::Bytes(vec![0; PART + 1])]);
-    assert!(words.ends_with("expected what is said of a job, or 64 KiB of a body at most"), "{words}");
+    assert!(
+        words.ends_with("expected what is said of a job, or 64 KiB of a body at most"),
+        "{words}"
+    );
 }
 
 #[test]
 fn a_large_body_is_a_share_of_its_frame() {
     let body = "a".repeat(60_000);
     let payload = payload(&[tuple![1, "r", tuple![200, body.as_str(), ()]]]);
-    let Kind::Reply(reply) = payload.messages().unwrap().next().unwrap().unwrap().kind else { panic!("no reply") };
+    let Kind::Reply(reply) = payload.messages().unwrap().next().unwrap().unwrap().kind else {
+        panic!("no reply")
+    };
     let (_, bytes, _) = whole(reply.read(&Bytes::new(), false).unwrap().unwrap());
     assert_eq!(bytes, body);
     assert!(payload.as_bytes().as_ptr_range().contains(&bytes.as_ptr()));
@@ -167,7 +266,14 @@ fn a_large_body_is_a_share_of_its_frame() {
 
 #[test]
 fn exceptions_come_with_their_chain() {
-    let frame = tuple!["app.py", 3, "handle", true, 1, list!["def handle():", "    raise"]];
+    let frame = tuple![
+        "app.py",
+        3,
+        "handle",
+        true,
+        1,
+        list!["def handle():", "    raise"]
+    ];
     let chain = list![
         tuple!["", "ValueError: no", list![frame]],
         tuple!["cause", "KeyError", list![]],
@@ -180,7 +286,11 @@ fn exceptions_come_with_their_chain() {
         Link::new(Relation::Cause, "KeyError".to_owned(), Vec::new()),
         Link::new(Relation::Context, String::new(), Vec::new()),
     ];
-    let message = tuple![1, "e", tuple!["ValueError", "no", "Traceback", "app.py:3", chain]];
+    let message = tuple![
+        1,
+        "e",
+        tuple!["ValueError", "no", "Traceback", "app.py:3", chain]
+    ];
     with(message, |message| match message.kind {
         Kind::Raised(exception) => assert_eq!(exception, raised("no").with_chain(links)),
         other => panic!("{other:?}"),
@@ -189,31 +299,71 @@ fn exceptions_come_with_their_chain() {
 
 #[test]
 fn the_other_ways_to_answer_are_told_apart() {
-    with(tuple![1, "u", tuple![413, "too large"]], |message| match message.kind {
-        Kind::Upload(fault) => assert_eq!(fault, UploadFault { status: 413, text: "too large".to_owned() }),
-        other => panic!("{other:?}"),
+    with(
+        tuple![1, "u", tuple![413, "too large"]],
+        |message| match message.kind {
+            Kind::Upload(fault) => assert_eq!(
+                fault,
+                UploadFault {
+                    status: 413,
+                    text: "too large".to_owned()
+                }
+            ),
+            other => panic!("{other:?}"),
+        },
+    );
+    with(tuple![1, "x"], |message| {
+        assert!(matches!(message.kind, Kind::NotRun))
     });
-    with(tuple![1, "x"], |message| assert!(matches!(message.kind, Kind::NotRun)));
 }
 
 #[test]
 fn a_streamed_body_ends_in_one_of_six_ways() {
     let ending = |fault: Py, closing: Py| {
-        with(tuple![1, "end", fault, closing], |message| match message.kind {
-            Kind::End(ending) => ending,
-            other => panic!("{other:?}"),
+        with(tuple![1, "end", fault, closing], |message| {
+            match message.kind {
+                Kind::End(ending) => ending,
+                other => panic!("{other:?}"),
+            }
         })
     };
-    let fault = |fault| Ending { fault: Some(fault), closing: None };
-    assert_eq!(ending(().into(), ().into()), Ending { fault: None, closing: None });
-    let closed = Ending { fault: None, closing: Some(raised("closing")) };
+    let fault = |fault| Ending {
+        fault: Some(fault),
+        closing: None,
+    };
+    assert_eq!(
+        ending(().into(), ().into()),
+        Ending {
+            fault: None,
+            closing: None
+        }
+    );
+    let closed = Ending {
+        fault: None,
+        closing: Some(raised("closing")),
+    };
     assert_eq!(ending(().into(), raised_tuple("closing")), closed);
-    assert_eq!(ending(tuple!["e", raised_tuple("no")], ().into()), fault(Fault::Raised(raised("no"))));
-    assert_eq!(ending(tuple!["interrupted"], ().into()), fault(Fault::Interrupted));
-    let broken = UploadFault { status: 400, text: "gone".to_owned() };
-    assert_eq!(ending(tuple!["u", tuple![400, "gone"]], ().into()), fault(Fault::Upload(broken)));
+    assert_eq!(
+        ending(tuple!["e", raised_tuple("no")], ().into()),
+        fault(Fault::Raised(raised("no")))
+    );
+    assert_eq!(
+        ending(tuple!["interrupted"], ().into()),
+        fault(Fault::Interrupted)
+    );
+    let broken = UploadFault {
+        status: 400,
+        text: "gone".to_owned(),
+    };
+    assert_eq!(
+        ending(tuple!["u", tuple![400, "gone"]], ().into()),
+        fault(Fault::Upload(broken))
+    );
     for (chunk, words) in [
-        (tuple!["other", "set"], "set (chunk 3): expected str, bytes, bytearray or memoryview"),
+        (
+            tuple!["other", "set"],
+            "set (chunk 3): expected str, bytes, bytearray or memoryview",
+        ),
         (
             tuple!["badstr", 0xd800, 2],
             "a str with U+D800 at index 2 (chunk 3): expected text that encodes as UTF-8 (surrogates U+DC80 to U+DCFF \
@@ -230,24 +380,69 @@ fn a_streamed_body_ends_in_one_of_six_ways() {
 #[test]
 fn what_is_no_message_is_refused_by_what_it_is_and_where() {
     let cases = [
-        (tuple![], "the end of a tuple at byte 10: expected the id of a job"),
+        (
+            tuple![],
+            "the end of a tuple at byte 10: expected the id of a job",
+        ),
         (list![1], "a list of 1 at byte 5: expected a message"),
         (tuple![-1, "x"], "-1 at byte 10: expected the id of a job"),
-        (tuple![true, "x"], "True at byte 10: expected the id of a job"),
-        (tuple![1, ()], "None at byte 15: expected what is said of a job, or 64 KiB of a body at most"),
-        (tuple![1, "q"], "\"q\" at byte 15: expected one of r d p s sd end e u x"),
-        (tuple![1, "r"], "the end of a tuple at byte 21: expected a result"),
-        (tuple![1, Py::bytes(*b"a"), 0.5], "1 more items at byte 21: expected the end of a tuple"),
-        (tuple![1, "x", 0.5], "the end of a tuple at byte 30: expected seconds"),
-        (tuple![1, "x", 0.5, -0.5, 1.0], "-0.5 at byte 30: expected seconds"),
-        (tuple![1, "x", f64::NAN, 0.5, 1.0], "NaN at byte 21: expected seconds"),
-        (tuple![1, "x", 0.5, 0.5, 1.0, 1.0], "1 more items at byte 48: expected the end of a tuple"),
+        (
+            tuple![true, "x"],
+            "True at byte 10: expected the id of a job",
+        ),
+        (
+            tuple![1, ()],
+            "None at byte 15: expected what is said of a job, or 64 KiB of a body at most",
+        ),
+        (
+            tuple![1, "q"],
+            "\"q\" at byte 15: expected one of r d p s sd end e u x",
+        ),
+        (
+            tuple![1, "r"],
+            "the end of a tuple at byte 21: expected a result",
+        ),
+        (
+            tuple![1, Py::bytes(*b"a"), 0.5],
+            "1 more items at byte 21: expected the end of a tuple",
+        ),
+        (
+            tuple![1, "x", 0.5],
+            "the end of a tuple at byte 30: expected seconds",
+        ),
+        (
+            tuple![1, "x", 0.5, -0.5, 1.0],
+            "-0.5 at byte 30: expected seconds",
+        ),
+        (
+            tuple![1, "x", f64::NAN, 0.5, 1.0],
+            "NaN at byte 21: expected seconds",
+        ),
+        (
+            tuple![1, "x", 0.5, 0.5, 1.0, 1.0],
+            "1 more items at byte 48: expected the end of a tuple",
+        ),
         (tuple![1, "e", ()], "None at byte 21: expected an exception"),
-        (tuple![1, "e", tuple!["a", "b", "c", "d"]], "the end of a tuple at byte 50: expected an exception's chain"),
-        (tuple![1, "u", tuple![200, "a"]], "another number at byte 26: expected a status from 400 to 599"),
-        (tuple![1, "p", tuple![200, "x", ()]], "\"x\" at byte 31: expected t or b"),
-        (tuple![1, "s", tuple![200, (), 5]], "5 at byte 32: expected seconds, or None"),
-        (tuple![1, "end", tuple!["z"], ()], "\"z\" at byte 28: expected one of e u c interrupted"),
+        (
+            tuple![1, "e", tuple!["a", "b", "c", "d"]],
+            "the end of a tuple at byte 50: expected an exception's chain",
+        ),
+        (
+            tuple![1, "u", tuple![200, "a"]],
+            "another number at byte 26: expected a status from 400 to 599",
+        ),
+        (
+            tuple![1, "p", tuple![200, "x", ()]],
+            "\"x\" at byte 31: expected t or b",
+        ),
+        (
+            tuple![1, "s", tuple![200, (), 5]],
+            "5 at byte 32: expected seconds, or None",
+        ),
+        (
+            tuple![1, "end", tuple!["z"], ()],
+            "\"z\" at byte 28: expected one of e u c interrupted",
+        ),
         (
             tuple![1, "end", tuple!["c", tuple!["str", "fine"], 1], ()],
             "a chunk at byte 28: expected one that the contract does not allow",
@@ -263,7 +458,9 @@ fn a_payload_is_a_list_and_nothing_behind_it() {
     let words = |payload: &'static [u8]| {
         let payload = Payload::new(Bytes::from_static(payload));
         match payload.messages() {
-            Ok(mut messages) => messages.find_map(Result::err).map(|error| error.to_string()),
+            Ok(mut messages) => messages
+                .find_map(Result::err)
+                .map(|error| error.to_string()),
             Err(error) => Some(error.to_string()),
         }
     };
@@ -271,7 +468,16 @@ fn a_payload_is_a_list_and_nothing_behind_it() {
     let rest = Some("found 1 bytes at byte 5: expected the end of the frame".to_owned());
     assert_eq!(words(b"[\0\0\0\0N"), rest);
     let rest = Some("found 1 bytes at byte 21: expected the end of the frame".to_owned());
-    assert_eq!(words(b"[\x01\0\0\0(\x02\0\0\0i\x01\0\0\0u\x01\0\0\0xN"), rest);
-    assert_eq!(words(b"N"), Some("found something else at byte 0: expected a list of messages".to_owned()));
-    assert_eq!(words(b""), Some("found the end of the frame at byte 0: expected more of a value".to_owned()));
+    assert_eq!(
+        words(b"[\x01\0\0\0(\x02\0\0\0i\x01\0\0\0u\x01\0\0\0xN"),
+        rest
+    );
+    assert_eq!(
+        words(b"N"),
+        Some("found something else at byte 0: expected a list of messages".to_owned())
+    );
+    assert_eq!(
+        words(b""),
+        Some("found the end of the frame at byte 0: expected more of a value".to_owned())
+    );
 }

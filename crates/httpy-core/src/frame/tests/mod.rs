@@ -90,7 +90,11 @@ impl From<Value<'_>> for Py {
             Value::Text(text) => Self::Str(text.as_bytes().to_vec()),
             Value::Tuple(items) => Self::Tuple(items.map(Self::from).collect()),
             Value::List(items) => Self::List(items.map(Self::from).collect()),
-            Value::Dict(pairs) => Self::Dict(pairs.map(|(key, value)| (key.into(), value.into())).collect()),
+            Value::Dict(pairs) => Self::Dict(
+                pairs
+                    .map(|(key, value)| (key.into(), value.into()))
+                    .collect(),
+            ),
         }
     }
 }
@@ -160,7 +164,9 @@ pub(super) fn payload(messages: &[Py]) -> Payload {
 
 /// What stands in these bytes.
 pub(super) fn value(bytes: &[u8]) -> Result<Py, String> {
-    Value::read(bytes).map(Py::from).map_err(|error| error.to_string())
+    Value::read(bytes)
+        .map(Py::from)
+        .map_err(|error| error.to_string())
 }
 
 pub(super) fn frame(value: &Py) -> Bytes {

@@ -1,7 +1,9 @@
 //! What a worker says on its control socket.
 
 use super::{Py, dict, list, payload, tuple};
-use crate::frame::{Facts, FrameError, Loaded, LogRecord, Notification, Value, job_ids, routes, stacks};
+use crate::frame::{
+    Facts, FrameError, Loaded, LogRecord, Notification, Value, job_ids, routes, stacks,
+};
 use crate::log::Record;
 use crate::{Exception, Lane, Wants};
 
@@ -50,18 +52,30 @@ fn the_first_one_says_what_runs_the_worker() {
         prefix: "/venv".to_owned(),
         warning: Some("a copy".to_owned()),
     };
-    with(tuple!["hello", 1, Py::Dict(facts())], |notification| match notification {
-        Notification::Hello(facts) => assert_eq!(facts, expected),
-        other => panic!("{other:?}"),
-    });
+    with(
+        tuple!["hello", 1, Py::Dict(facts())],
+        |notification| match notification {
+            Notification::Hello(facts) => assert_eq!(facts, expected),
+            other => panic!("{other:?}"),
+        },
+    );
 }
 
 #[test]
 fn a_fact_that_is_missing_or_no_fact_is_named() {
     for (index, words) in [
-        (0, "found no pid at byte 25: expected facts with the process's pid"),
-        (1, "found None at byte 25: expected facts with Python's version"),
-        (3, "found None at byte 25: expected facts that tell of the GIL"),
+        (
+            0,
+            "found no pid at byte 25: expected facts with the process's pid",
+        ),
+        (
+            1,
+            "found None at byte 25: expected facts with Python's version",
+        ),
+        (
+            3,
+            "found None at byte 25: expected facts that tell of the GIL",
+        ),
     ] {
         let mut facts = facts();
         facts.remove(index);
@@ -69,33 +83,72 @@ fn a_fact_that_is_missing_or_no_fact_is_named() {
     }
     let mut odd = facts();
     odd[7].1 = 0.into();
-    assert_eq!(refused(tuple!["hello", 1, Py::Dict(odd)]), "found 0 at byte 25: expected a warning, or None");
+    assert_eq!(
+        refused(tuple!["hello", 1, Py::Dict(odd)]),
+        "found 0 at byte 25: expected a warning, or None"
+    );
     let mut zero = facts();
     zero[0].1 = 0.into();
     let words = "found no pid at byte 25: expected facts with the process's pid";
     assert_eq!(refused(tuple!["hello", 1, Py::Dict(zero)]), words);
-    assert_eq!(refused(tuple!["hello", 1, ()]), "found None at byte 25: expected a dict of facts");
+    assert_eq!(
+        refused(tuple!["hello", 1, ()]),
+        "found None at byte 25: expected a dict of facts"
+    );
 }
 
 #[test]
 fn answers_come_with_their_number() {
-    with(tuple!["ok", 4, list![1]], |notification| match notification {
-        Notification::Ok { seq: 4, value } => assert_eq!(Py::from(value), list![1]),
-        other => panic!("{other:?}"),
-    });
+    with(
+        tuple!["ok", 4, list![1]],
+        |notification| match notification {
+            Notification::Ok { seq: 4, value } => assert_eq!(Py::from(value), list![1]),
+            other => panic!("{other:?}"),
+        },
+    );
     let exception = tuple!["KeyError", "'a'", "Traceback", "a.py:1", tuple![]];
-    with(tuple!["error", 5, "import", "importing raised", exception], |notification| match notification {
-        Notification::Error { seq: 5, kind, message, exception: Some(exception) } => {
-            assert_eq!((kind.as_str(), message.as_str()), ("import", "importing raised"));
-            let text = |text: &str| text.to_owned();
-            assert_eq!(exception, Exception::new(text("KeyError"), text("'a'"), text("Traceback"), text("a.py:1")));
-        }
-        other => panic!("{other:?}"),
+    with(
+        tuple!["error", 5, "import", "importing raised", exception],
+        |notification| match notification {
+            Notification::Error {
+                seq: 5,
+                kind,
+                message,
+                exception: Some(exception),
+            } => {
+                assert_eq!(
+                    (kind.as_str(), message.as_str()),
+                    ("import", "importing raised")
+                );
+                let text = |text: &str| text.to_owned();
+                assert_eq!(
+                    exception,
+                    Exception::new(
+                        text("KeyError"),
+                        text("'a'"),
+                        text("Traceback"),
+                        text("a.py:1")
+                    )
+                );
+            }
+            other => panic!("{other:?}"),
+        },
+    );
+    with(
+        tuple!["error", 5, "target", "no target", ()],
+        |notification| {
+            assert!(matches!(
+                notification,
+                Notification::Error {
+                    exception: None,
+                    ..
+                }
+            ));
+        },
+    );
+    with(tuple!["ready"], |notification| {
+        assert!(matches!(notification, Notification::Ready))
     });
-    with(tuple!["error", 5, "target", "no target", ()], |notification| {
-        assert!(matches!(notification, Notification::Error { exception: None, .. }));
-    });
-    with(tuple!["ready"], |notification| assert!(matches!(notification, Notification::Ready)));
 }
 
 #[test]
@@ -114,7 +167,19 @@ fn what_is_logged_may_belong_to_a_job() {
         },
     };
     with(
-        tuple!["log", "sync", 7, 30, (), "app", "hello", "{}", (), (), "app.py:3"],
+        tuple![
+            "log",
+            "sync",
+            7,
+            30,
+            (),
+            "app",
+            "hello",
+            "{}",
+            (),
+            (),
+            "app.py:3"
+        ],
         |notification| match notification {
             Notification::Log(found) => assert_eq!(*found, record),
             other => panic!("{other:?}"),
@@ -122,53 +187,134 @@ fn what_is_logged_may_belong_to_a_job() {
     );
     let said = |text: &str| Some(text.to_owned());
     let (python_level, exception, stack) = (said("NOTICE"), said("Traceback"), said("Stack"));
-    let record = Record { python_level, extra: None, exception, stack, ..record.record };
+    let record = Record {
+        python_level,
+        extra: None,
+        exception,
+        stack,
+        ..record.record
+    };
     let record = LogRecord { job: None, record };
-    with(tuple!["log", (), (), 30, "NOTICE", "app", "hello", (), "Traceback", "Stack", "app.py:3"], |notification| {
-        match notification {
+    with(
+        tuple![
+            "log",
+            (),
+            (),
+            30,
+            "NOTICE",
+            "app",
+            "hello",
+            (),
+            "Traceback",
+            "Stack",
+            "app.py:3"
+        ],
+        |notification| match notification {
             Notification::Log(found) => assert_eq!(*found, record),
             other => panic!("{other:?}"),
-        }
-    });
-    let words = refused(tuple!["log", (), 7, 30, (), "app", "hello", (), (), (), "app.py:3"]);
-    assert_eq!(words, "found 7 at byte 19: expected None, as there is no lane");
+        },
+    );
+    let words = refused(tuple![
+        "log",
+        (),
+        7,
+        30,
+        (),
+        "app",
+        "hello",
+        (),
+        (),
+        (),
+        "app.py:3"
+    ]);
+    assert_eq!(
+        words,
+        "found 7 at byte 19: expected None, as there is no lane"
+    );
 }
 
 #[test]
 fn credit_for_an_upload_names_its_job() {
     with(tuple!["read", "async", 7, 4096], |notification| {
-        assert!(matches!(notification, Notification::Read { lane: Lane::EventLoop, id: 7, bytes: 4096 }));
+        assert!(matches!(
+            notification,
+            Notification::Read {
+                lane: Lane::EventLoop,
+                id: 7,
+                bytes: 4096
+            }
+        ));
     });
-    assert_eq!(refused(tuple!["read", "other", 7, 1]), "found another word at byte 19: expected sync or async");
-    assert_eq!(refused(tuple!["read", (), (), 1]), "found None at byte 10: expected a job");
-    assert_eq!(refused(tuple!["read", "sync", 7, -1]), "found -1 at byte 33: expected a number of bytes");
+    assert_eq!(
+        refused(tuple!["read", "other", 7, 1]),
+        "found another word at byte 19: expected sync or async"
+    );
+    assert_eq!(
+        refused(tuple!["read", (), (), 1]),
+        "found None at byte 10: expected a job"
+    );
+    assert_eq!(
+        refused(tuple!["read", "sync", 7, -1]),
+        "found -1 at byte 33: expected a number of bytes"
+    );
 }
 
 #[test]
 fn what_is_no_notification_is_refused() {
     let words = "found \"what\" at byte 10: expected one of hello ready ok error log read";
     assert_eq!(refused(tuple!["what"]), words);
-    assert_eq!(refused(tuple!["ready", 1]), "found 1 more items at byte 20: expected the end of a tuple");
+    assert_eq!(
+        refused(tuple!["ready", 1]),
+        "found 1 more items at byte 20: expected the end of a tuple"
+    );
     assert_eq!(refused(1.into()), "found 1 at byte 5: expected a message");
 }
 
 /// What an answer is, and the words for one that is none.
-fn answer<R>(answer: &Py, read: impl FnOnce(&Value<'_>) -> Result<R, FrameError>) -> Result<R, String> {
+fn answer<R>(
+    answer: &Py,
+    read: impl FnOnce(&Value<'_>) -> Result<R, FrameError>,
+) -> Result<R, String> {
     read(&Value::read(&answer.dump()).unwrap()).map_err(|error| error.to_string())
 }
 
 #[test]
 fn answers_are_read_as_what_was_asked() {
-    let loaded = Loaded { index: 2, wants: Wants::Bytes, lane: Lane::EventLoop };
+    let loaded = Loaded {
+        index: 2,
+        wants: Wants::Bytes,
+        lane: Lane::EventLoop,
+    };
     assert_eq!(answer(&tuple![2, "bytes", true], Loaded::read), Ok(loaded));
     let words = "found another word at byte 10: expected one of text bytes stream";
-    assert_eq!(answer(&tuple![2, "other", true], Loaded::read), Err(words.to_owned()));
-    let expected = vec![("/a".to_owned(), vec!["GET".to_owned(), "PUT".to_owned()]), ("/b".to_owned(), Vec::new())];
-    assert_eq!(answer(&list![tuple!["/a", list!["GET", "PUT"]], tuple!["/b", list![]]], routes), Ok(expected));
+    assert_eq!(
+        answer(&tuple![2, "other", true], Loaded::read),
+        Err(words.to_owned())
+    );
+    let expected = vec![
+        ("/a".to_owned(), vec!["GET".to_owned(), "PUT".to_owned()]),
+        ("/b".to_owned(), Vec::new()),
+    ];
+    assert_eq!(
+        answer(
+            &list![tuple!["/a", list!["GET", "PUT"]], tuple!["/b", list![]]],
+            routes
+        ),
+        Ok(expected)
+    );
     let words = "found 1 at byte 17: expected a route's methods";
-    assert_eq!(answer(&list![tuple!["/a", 1]], routes), Err(words.to_owned()));
+    assert_eq!(
+        answer(&list![tuple!["/a", 1]], routes),
+        Err(words.to_owned())
+    );
     let expected = vec![(Lane::EventLoop, 3, "app.py:1".to_owned())];
-    assert_eq!(answer(&list![tuple!["async", 3, "app.py:1"]], stacks), Ok(expected));
+    assert_eq!(
+        answer(&list![tuple!["async", 3, "app.py:1"]], stacks),
+        Ok(expected)
+    );
     assert_eq!(answer(&list![1, 2], job_ids), Ok(vec![1, 2]));
-    assert_eq!(answer(&().into(), job_ids), Err("found None at byte 0: expected ids of jobs".to_owned()));
+    assert_eq!(
+        answer(&().into(), job_ids),
+        Err("found None at byte 0: expected ids of jobs".to_owned())
+    );
 }

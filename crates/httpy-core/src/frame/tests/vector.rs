@@ -26,8 +26,12 @@ for vector in vectors:
 "#;
 
 /// What is said of a job, read.
-fn judged(mut messages: Messages<'_>, method: &Method) -> Result<Result<Reply, String>, FrameError> {
-    let (Some(ahead), Some(reply), None) = (messages.next(), messages.next(), messages.next()) else {
+fn judged(
+    mut messages: Messages<'_>,
+    method: &Method,
+) -> Result<Result<Reply, String>, FrameError> {
+    let (Some(ahead), Some(reply), None) = (messages.next(), messages.next(), messages.next())
+    else {
         panic!("two messages")
     };
     let ahead = match ahead?.kind {
@@ -37,12 +41,20 @@ fn judged(mut messages: Messages<'_>, method: &Method) -> Result<Result<Reply, S
     let read = match reply?.kind {
         Kind::Reply(reply) => reply.read(&ahead, false)?,
         Kind::Head(head) => head.read(false)?.map(|returned| {
-            let chunks = Chunks { reader: stream(1).1, heartbeat: None };
-            Returned { body: Content::Stream(chunks), ..returned }
+            let chunks = Chunks {
+                reader: stream(1).1,
+                heartbeat: None,
+            };
+            Returned {
+                body: Content::Stream(chunks),
+                ..returned
+            }
         }),
         other => panic!("{other:?}"),
     };
-    Ok(read.and_then(|returned| returned.check(method)).map_err(|failure| failure.to_string()))
+    Ok(read
+        .and_then(|returned| returned.check(method))
+        .map_err(|failure| failure.to_string()))
 }
 
 fn text(bytes: &[u8]) -> Py {
@@ -55,8 +67,16 @@ fn every_vector_has_the_same_outcome_through_a_frame() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let python = env::var_os("PYO3_PYTHON").unwrap_or_else(|| "python3".into());
     let mut command = Command::new(python);
-    command.args(["-W", "ignore", "-c", WORKER, &format!("{root}/tests/vectors/replies.json")]);
-    command.env("PYTHONPATH", format!("{root}/python")).stderr(Stdio::inherit());
+    command.args([
+        "-W",
+        "ignore",
+        "-c",
+        WORKER,
+        &format!("{root}/tests/vectors/replies.json"),
+    ]);
+    command
+        .env("PYTHONPATH", format!("{root}/python"))
+        .stderr(Stdio::inherit());
     let output = command.output().unwrap();
     assert!(output.status.success());
 
@@ -64,13 +84,27 @@ fn every_vector_has_the_same_outcome_through_a_frame() {
     let mut count = 0;
     while let Some(said) = cut(&mut arrived).unwrap() {
         let vector: Bytes = cut(&mut arrived).unwrap().unwrap().as_bytes().clone();
-        let Py::List(mut vector) = Value::read(&vector).unwrap().into() else { panic!("no list") };
-        let Some(Py::Tuple(vector)) = vector.pop() else { panic!("no tuple") };
-        let [Py::Str(name), Py::Str(method), Py::Bool(streamed), Py::List(expected)] = &vector[..] else {
+        let Py::List(mut vector) = Value::read(&vector).unwrap().into() else {
+            panic!("no list")
+        };
+        let Some(Py::Tuple(vector)) = vector.pop() else {
+            panic!("no tuple")
+        };
+        let [
+            Py::Str(name),
+            Py::Str(method),
+            Py::Bool(streamed),
+            Py::List(expected),
+        ] = &vector[..]
+        else {
             panic!("{vector:?}")
         };
         let name = String::from_utf8_lossy(name);
-        let found = judged(said.messages().unwrap(), &Method::from_bytes(method).unwrap()).unwrap();
+        let found = judged(
+            said.messages().unwrap(),
+            &Method::from_bytes(method).unwrap(),
+        )
+        .unwrap();
         match (found, &expected[..]) {
             (Err(failure), [words]) => assert_eq!(Py::from(failure.as_str()), *words, "{name}"),
             (Ok(reply), [status, Py::List(headers), body, warnings]) => {
@@ -88,7 +122,11 @@ fn every_vector_has_the_same_outcome_through_a_frame() {
                     Content::Whole(bytes) => assert_eq!(text(bytes), *body, "{name}"),
                     Content::Stream(_) => assert!(streamed, "{name}"),
                 }
-                let found = reply.warnings.iter().map(|warning| warning.text.as_str().into()).collect();
+                let found = reply
+                    .warnings
+                    .iter()
+                    .map(|warning| warning.text.as_str().into())
+                    .collect();
                 assert_eq!(Py::List(found), *warnings, "{name}");
             }
             (found, expected) => panic!("{name}: {found:?}, expected {expected:?}"),

@@ -5,7 +5,13 @@ use super::{MOST_STANDBYS, Place, State};
 impl<J> State<J> {
     /// What holds whenever the mutex is free.
     pub(in super::super) fn check(&self) {
-        let places = |place| self.places.all().iter().filter(|other| **other == place).count();
+        let places = |place| {
+            self.places
+                .all()
+                .iter()
+                .filter(|other| **other == place)
+                .count()
+        };
         assert_eq!(
             [
                 self.places.looking_on,
@@ -14,7 +20,14 @@ impl<J> State<J> {
                 self.places.computing,
                 self.places.lost
             ],
-            [Place::LookingOn, Place::HoldingOff, Place::Coming, Place::Computing, Place::Lost].map(places),
+            [
+                Place::LookingOn,
+                Place::HoldingOff,
+                Place::Coming,
+                Place::Computing,
+                Place::Lost
+            ]
+            .map(places),
             "{:?}",
             self.places
         );
@@ -26,12 +39,27 @@ impl<J> State<J> {
             self.idle,
             self.free
         );
-        assert!(!self.exclusive || self.places.coming <= MOST_STANDBYS, "{:?}", self.places);
+        assert!(
+            !self.exclusive || self.places.coming <= MOST_STANDBYS,
+            "{:?}",
+            self.places
+        );
         if let Some(lead) = self.lead {
-            assert!(matches!(self.places[lead], Place::Working | Place::Computing), "{lead:?} {:?}", self.places);
+            assert!(
+                matches!(self.places[lead], Place::Working | Place::Computing),
+                "{lead:?} {:?}",
+                self.places
+            );
         }
-        let forgotten =
-            !self.jobs.is_empty() && self.lead.is_none() && self.places.coming == 0 && !self.idle.is_empty();
-        assert!(!forgotten, "{} jobs wait, and nobody comes: {:?}", self.jobs.len(), self.places);
+        let forgotten = !self.jobs.is_empty()
+            && self.lead.is_none()
+            && self.places.coming == 0
+            && !self.idle.is_empty();
+        assert!(
+            !forgotten,
+            "{} jobs wait, and nobody comes: {:?}",
+            self.jobs.len(),
+            self.places
+        );
     }
 }

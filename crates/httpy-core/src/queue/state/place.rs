@@ -39,7 +39,14 @@ impl Places {
     /// So many free ones.
     pub(super) fn new(seats: usize) -> Self {
         let all = vec![Place::Free; seats].into();
-        Self { all, looking_on: 0, holding_off: 0, coming: 0, computing: 0, lost: 0 }
+        Self {
+            all,
+            looking_on: 0,
+            holding_off: 0,
+            coming: 0,
+            computing: 0,
+            lost: 0,
+        }
     }
 
     /// By seat.

@@ -10,14 +10,25 @@ const LINE: Duration = Duration::from_millis(20);
 /// A crowd, the last of which leads and has waited for `waited`; and a worker that idles.
 fn crowded(waited: Duration) -> (State<usize>, Seat, Seat) {
     let max = MANY + 2;
-    let mut state = State::new(Seats { min: max, max, spare: 0 }, true);
+    let mut state = State::new(
+        Seats {
+            min: max,
+            max,
+            spare: 0,
+        },
+        true,
+    );
     let mut seats = state.first_seats();
     let idle = seats.pop().unwrap();
     state.rest(idle);
     for (number, seat) in seats.iter().enumerate() {
         state.push(number).unwrap();
         state.places.put(*seat, Place::Coming);
-        state.attached(*seat, InLine::of(if number == MANY { waited } else { INTERVAL }), INTERVAL);
+        state.attached(
+            *seat,
+            InLine::of(if number == MANY { waited } else { INTERVAL }),
+            INTERVAL,
+        );
         assert_eq!(state.arrive(*seat), Arrival::GoesOn);
         assert_eq!(state.next_job(*seat), Some(number));
         state.check();
@@ -41,7 +52,10 @@ fn it_lines_up_after_a_multiple_of_what_the_last_one_has_waited() {
         assert!(matches!(state.look_up(idle), Rest::HoldOff(time) if time == held_off));
         state.has_held_off(idle);
         assert!(matches!(state.look_up(idle), Rest::Attach));
-        assert!(matches!(state.appoint(), Appointed::Nobody), "one is enough");
+        assert!(
+            matches!(state.appoint(), Appointed::Nobody),
+            "one is enough"
+        );
     }
 }
 
@@ -56,7 +70,11 @@ fn it_lines_up_at_once_where_the_line_is_short() {
     state.attached(lead, InLine::of(INTERVAL), INTERVAL);
     assert_eq!(state.arrive(lead), Arrival::GoesOn);
     state.push(100).unwrap();
-    assert_eq!(comes(&mut state, idle), Place::Coming, "what was long is short by now");
+    assert_eq!(
+        comes(&mut state, idle),
+        Place::Coming,
+        "what was long is short by now"
+    );
 }
 
 #[test]
@@ -65,14 +83,21 @@ fn it_lines_up_at_once_where_nobody_leads() {
     state.push(100).unwrap();
     assert_eq!(comes(&mut state, idle), Place::HoldingOff);
     state.lose(lead);
-    assert!(state.wants_another(), "who holds off is there for the lead only");
+    assert!(
+        state.wants_another(),
+        "who holds off is there for the lead only"
+    );
 
     let (mut state, lead, idle) = crowded(LINE);
     assert_eq!(state.arrive(lead), Arrival::GoesOn);
     assert_eq!(state.next_job(lead), None);
     state.push(100).unwrap();
     assert!(matches!(state.appoint(), Appointed::Idle(_)));
-    assert_eq!((state.places[lead], state.places[idle]), (Place::Coming, Place::Idle), "no job has waited");
+    assert_eq!(
+        (state.places[lead], state.places[idle]),
+        (Place::Coming, Place::Idle),
+        "no job has waited"
+    );
 }
 
 #[test]
@@ -100,7 +125,10 @@ fn one_that_returns_takes_the_next_job_unless_there_is_a_crowd() {
         assert_ne!(state.lead(), Some(returned));
         state.push(100).unwrap();
         comes(&mut state, idle);
-        assert_eq!(matches!(state.arrive(returned), Arrival::Overtakes(Some(_))), takes);
+        assert_eq!(
+            matches!(state.arrive(returned), Arrival::Overtakes(Some(_))),
+            takes
+        );
         assert_eq!(state.lead(), Some(if takes { returned } else { lead }));
         state.check();
     }

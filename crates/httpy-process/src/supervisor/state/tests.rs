@@ -8,14 +8,24 @@ fn id(number: u64) -> WorkerId {
 }
 
 fn state(processes: usize, max_age: Option<Duration>) -> State {
-    State::new(Rules { processes, max_age, shortest_pause: SECOND / 10, drain_within: 10 * SECOND }, Jitter::new())
+    State::new(
+        Rules {
+            processes,
+            max_age,
+            shortest_pause: SECOND / 10,
+            drain_within: 10 * SECOND,
+        },
+        Jitter::new(),
+    )
 }
 
 /// A state whose first workers are all ready.
 fn ready(processes: usize, now: Instant) -> State {
     let mut state = state(processes, None);
     for action in state.turn(now) {
-        let Start(id, _) = action else { panic!("{action:?}") };
+        let Start(id, _) = action else {
+            panic!("{action:?}")
+        };
         assert_eq!(state.ready(id, now), [Add(id)]);
     }
     state
@@ -28,7 +38,10 @@ fn each_place_gets_a_worker() {
     assert_eq!(state.turn(now), [Start(id(1), 1), Start(id(2), 2)]);
     assert_eq!((state.turn(now), state.next()), (vec![], None));
     assert_eq!(state.ready(id(2), now), [Add(id(2))]);
-    assert_eq!((state.phase(id(1)), state.phase(id(2))), (Some(Phase::Starting), Some(Phase::Ready)));
+    assert_eq!(
+        (state.phase(id(1)), state.phase(id(2))),
+        (Some(Phase::Starting), Some(Phase::Ready))
+    );
 }
 
 #[test]
@@ -56,7 +69,12 @@ fn the_pause_doubles_while_workers_are_of_no_use_and_never_ends() {
         }
         assert_eq!(state.dead(id(number), false, now), Death::Unasked);
         let pause = state.pause(1, now);
-        assert!(pauses.last().is_none_or(|before| pause > *before || pause >= 27 * SECOND), "{pauses:?}");
+        assert!(
+            pauses
+                .last()
+                .is_none_or(|before| pause > *before || pause >= 27 * SECOND),
+            "{pauses:?}"
+        );
         pauses.push(pause);
         now = state.next().unwrap();
     }
@@ -87,7 +105,10 @@ fn what_is_worn_out_goes_when_its_replacement_is_ready() {
     let mut state = ready(1, now);
     state.wear(id(1));
     assert_eq!(state.turn(now), [Start(id(2), 1)]);
-    assert_eq!((state.turn(now), state.phase(id(1))), (vec![], Some(Phase::Ready)));
+    assert_eq!(
+        (state.turn(now), state.phase(id(1))),
+        (vec![], Some(Phase::Ready))
+    );
     assert_eq!(state.ready(id(2), now), [Add(id(2)), Stop(id(1))]);
     assert_eq!(state.dead(id(1), true, now), Death::Asked);
     assert_eq!((state.turn(now), state.totals()), (vec![], (0, 1)));
@@ -113,7 +134,10 @@ fn a_replacement_that_fails_is_tried_again_while_the_old_one_serves() {
     state.wear(id(1));
     assert_eq!(state.turn(now), [Start(id(2), 1)]);
     assert_eq!(state.dead(id(2), false, now), Death::Unasked);
-    assert_eq!((state.turn(now), state.phase(id(1))), (vec![], Some(Phase::Ready)));
+    assert_eq!(
+        (state.turn(now), state.phase(id(1))),
+        (vec![], Some(Phase::Ready))
+    );
     assert_eq!(state.turn(state.next().unwrap()), [Start(id(3), 1)]);
 }
 
@@ -160,7 +184,10 @@ fn a_draining_worker_is_killed_when_it_takes_too_long() {
     state.turn(now);
     state.ready(id(2), now);
     let due = state.next().unwrap();
-    assert_eq!((due, state.turn(now + 9 * SECOND)), (now + 10 * SECOND, vec![]));
+    assert_eq!(
+        (due, state.turn(now + 9 * SECOND)),
+        (now + 10 * SECOND, vec![])
+    );
     assert_eq!(state.turn(due), [Kill(id(1))]);
     assert_eq!(state.dead(id(1), true, due), Death::Asked);
 }
@@ -174,8 +201,14 @@ fn a_new_generation_takes_over_when_all_of_it_are_ready() {
     assert_eq!(state.ready(id(4), now), []);
     assert_eq!(state.ready(id(3), now), [Complete(id(3))]);
     assert_eq!(state.count(Phase::Ready), 2);
-    assert_eq!(state.swap(now), [Add(id(3)), Stop(id(1)), Add(id(4)), Stop(id(2))]);
-    assert_eq!((state.count(Phase::Ready), state.count(Phase::Draining)), (2, 2));
+    assert_eq!(
+        state.swap(now),
+        [Add(id(3)), Stop(id(1)), Add(id(4)), Stop(id(2))]
+    );
+    assert_eq!(
+        (state.count(Phase::Ready), state.count(Phase::Draining)),
+        (2, 2)
+    );
     for number in [1, 2] {
         assert_eq!(state.dead(id(number), true, now), Death::Asked);
     }
@@ -191,7 +224,10 @@ fn a_new_generation_that_fails_leaves_the_old_one_alone() {
     assert_eq!(state.dead(id(4), false, now), Death::OfNew);
     assert_eq!(state.abandon(), [Kill(id(3))]);
     assert_eq!(state.dead(id(3), false, now), Death::Asked);
-    assert_eq!((state.turn(now), state.count(Phase::Ready), state.totals()), (vec![], 2, (0, 0)));
+    assert_eq!(
+        (state.turn(now), state.count(Phase::Ready), state.totals()),
+        (vec![], 2, (0, 0))
+    );
     assert_eq!(state.reload(now), [Start(id(5), 1), Start(id(6), 2)]);
 }
 
@@ -205,7 +241,10 @@ fn while_a_new_generation_starts_the_old_one_is_cared_for() {
     state.ready(id(3), now);
     assert_eq!(state.ready(id(4), now), [Complete(id(3))]);
     // The one that still starts is of no use any more.
-    assert_eq!(state.swap(now), [Add(id(3)), Add(id(4)), Stop(id(2)), Kill(id(5))]);
+    assert_eq!(
+        state.swap(now),
+        [Add(id(3)), Add(id(4)), Stop(id(2)), Kill(id(5))]
+    );
     assert_eq!(state.turn(now + MINUTE), [Kill(id(2))]);
 }
 
@@ -219,5 +258,8 @@ fn at_the_end_all_workers_shut_down_and_none_is_started() {
     assert_eq!(state.dead(id(3), false, now), Death::Asked);
     assert_eq!(state.kill_all(), [Kill(id(1))]);
     assert_eq!(state.dead(id(1), true, now), Death::Asked);
-    assert_eq!((state.phase(id(1)), state.turn(now + MINUTE), state.next()), (None, vec![], None));
+    assert_eq!(
+        (state.phase(id(1)), state.turn(now + MINUTE), state.next()),
+        (None, vec![], None)
+    );
 }

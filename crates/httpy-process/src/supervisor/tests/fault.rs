@@ -29,18 +29,30 @@ async fn failure(program: &str) -> String {
 #[tokio::test]
 async fn a_process_that_ends_at_its_start_says_how_and_what_it_has_printed() {
     let said = failure("sys.stderr.write('no such thing\\n'); sys.exit(3)").await;
-    assert!(said.ends_with(" ended with exit status 3 before it was ready\n  no such thing"), "{said}");
+    assert!(
+        said.ends_with(" ended with exit status 3 before it was ready\n  no such thing"),
+        "{said}"
+    );
     let said = failure("os.kill(os.getpid(), signal.SIGSEGV)").await;
-    assert!(said.ends_with(" was killed by SIGSEGV before it was ready"), "{said}");
+    assert!(
+        said.ends_with(" was killed by SIGSEGV before it was ready"),
+        "{said}"
+    );
     let said = failure("begin = None\nreceive(); hello(); os.abort()").await;
-    assert!(said.ends_with(" was killed by SIGABRT before it was ready"), "{said}");
+    assert!(
+        said.ends_with(" was killed by SIGABRT before it was ready"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
 async fn a_process_that_says_nothing_is_given_up() {
     let (short, long) = (Duration::from_millis(1), Duration::from_secs(100));
     let said = impatient("time.sleep(1000)", short, long).await;
-    assert!(said.ends_with(": it has not said hello within 1ms"), "{said}");
+    assert!(
+        said.ends_with(": it has not said hello within 1ms"),
+        "{said}"
+    );
     let said = impatient("receive(); hello(); time.sleep(1000)", long, short).await;
     assert!(said.ends_with(": it was not ready within 1ms"), "{said}");
     let said = failure("control.close(); os.close(0); time.sleep(1000)").await;
@@ -49,20 +61,43 @@ async fn a_process_that_says_nothing_is_given_up() {
 
 #[tokio::test]
 async fn a_process_that_says_something_else_is_refused() {
-    let said = failure("control.sendall(b'HTTP/1.1 400 Bad Request\\r\\n\\r\\n'); time.sleep(1000)").await;
-    assert!(said.contains("it has sent what no worker sends: found a length of "), "{said}");
+    let said =
+        failure("control.sendall(b'HTTP/1.1 400 Bad Request\\r\\n\\r\\n'); time.sleep(1000)").await;
+    assert!(
+        said.contains("it has sent what no worker sends: found a length of "),
+        "{said}"
+    );
     let said = failure("send(('log', 1)); time.sleep(1000)").await;
-    assert!(said.contains("it has sent what no worker sends: "), "{said}");
+    assert!(
+        said.contains("it has sent what no worker sends: "),
+        "{said}"
+    );
     let said = failure("send(('ready',)); time.sleep(1000)").await;
-    assert!(said.contains("the first frame it has sent is no hello"), "{said}");
+    assert!(
+        said.contains("the first frame it has sent is no hello"),
+        "{said}"
+    );
     let said = failure("receive(); hello(protocol=2); time.sleep(1000)").await;
-    assert!(said.contains("it speaks version 2 of the protocol, expected 1"), "{said}");
-    let said = failure("receive(); hello(version='3.8.19', executable='/old'); time.sleep(1000)").await;
-    assert!(said.contains("it is Python 3.8.19 (/old): httpy needs 3.9 or newer"), "{said}");
+    assert!(
+        said.contains("it speaks version 2 of the protocol, expected 1"),
+        "{said}"
+    );
+    let said =
+        failure("receive(); hello(version='3.8.19', executable='/old'); time.sleep(1000)").await;
+    assert!(
+        said.contains("it is Python 3.8.19 (/old): httpy needs 3.9 or newer"),
+        "{said}"
+    );
     let said = failure("receive(); hello(); send(('ok', 1, None)); time.sleep(1000)").await;
-    assert!(said.contains("it has sent what nobody asked for: ok"), "{said}");
+    assert!(
+        said.contains("it has sent what nobody asked for: ok"),
+        "{said}"
+    );
     let said = failure("receive(); hello(); send(('ready',), ('ready',)); time.sleep(1000)").await;
-    assert!(said.contains("it has sent what nobody asked for: ready"), "{said}");
+    assert!(
+        said.contains("it has sent what nobody asked for: ready"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -71,20 +106,33 @@ async fn when_one_worker_does_not_come_up_none_stays() {
         |options| options.processes = 3,
         |setup, folder| {
             let place = folder.join("place");
-            let fail = format!("try:\n    os.mkdir({place:?})\nexcept FileExistsError:\n    sys.exit(1)\n");
+            let fail = format!(
+                "try:\n    os.mkdir({place:?})\nexcept FileExistsError:\n    sys.exit(1)\n"
+            );
             setup.program = scripted(&format!("{fail}begin(); serve()"));
         },
     );
-    assert!(stage.failure().await.ends_with("ended with exit status 1 before it was ready"));
+    assert!(
+        stage
+            .failure()
+            .await
+            .ends_with("ended with exit status 1 before it was ready")
+    );
     assert!(stage.reload(None).await.is_err());
     assert_eq!(stage.notices(), []);
 }
 
 #[tokio::test]
 async fn a_python_that_is_not_there_is_told_of() {
-    let mut stage = Stage::new(|options| options.python = Some("/no/such/python".into()), |_, _| {});
+    let mut stage = Stage::new(
+        |options| options.python = Some("/no/such/python".into()),
+        |_, _| {},
+    );
     let said = stage.failure().await;
-    assert!(said.starts_with("/no/such/python cannot be started: there is none"), "{said}");
+    assert!(
+        said.starts_with("/no/such/python cannot be started: there is none"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -101,8 +149,15 @@ async fn a_later_worker_that_does_not_come_up_is_tried_again() {
     let first = stage.added().await;
     stage.write("place", "");
     first.kill();
-    let said = stage.notice(|notice| matches!(notice, ProcessNotice::Unready { .. })).await.to_string();
-    for part in ["httpy-process-1 did not come up, and is tried again in ", "exit status 1", "\n  broken now"] {
+    let said = stage
+        .notice(|notice| matches!(notice, ProcessNotice::Unready { .. }))
+        .await
+        .to_string();
+    for part in [
+        "httpy-process-1 did not come up, and is tried again in ",
+        "exit status 1",
+        "\n  broken now",
+    ] {
         assert!(said.contains(part), "{said}");
     }
     std::fs::remove_file(stage.folder.path().join("place")).unwrap();
@@ -111,7 +166,10 @@ async fn a_later_worker_that_does_not_come_up_is_tried_again() {
 
 /// How the worker itself dies when it imports this.
 async fn death(source: &str) -> String {
-    let mut stage = Stage::new(|_| {}, |setup, _| setup.shortest_pause = Duration::from_millis(1));
+    let mut stage = Stage::new(
+        |_| {},
+        |setup, _| setup.shortest_pause = Duration::from_millis(1),
+    );
     stage.write("deadly.py", source);
     let first = stage.added().await;
     stage.import(first.id, "deadly").await;
@@ -126,20 +184,30 @@ async fn a_worker_that_crashes_says_how_and_where() {
     let died = death("import ctypes\nctypes.string_at(0)\n").await;
     assert!(died.contains("was killed by SIGSEGV"), "{died}");
     let died = death("import os, sys\nprint('so it ends', file=sys.stderr)\nos.abort()\n").await;
-    assert!(died.contains("was killed by SIGABRT") && died.contains("\n  so it ends"), "{died}");
+    assert!(
+        died.contains("was killed by SIGABRT") && died.contains("\n  so it ends"),
+        "{died}"
+    );
     let died = death("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n").await;
-    assert!(died.contains("was killed by SIGKILL, as the system does when memory is short"), "{died}");
+    assert!(
+        died.contains("was killed by SIGKILL, as the system does when memory is short"),
+        "{died}"
+    );
     let died = death("import os\nos._exit(5)\n").await;
     assert!(died.contains("ended with exit status 5"), "{died}");
 }
 
 #[tokio::test]
 async fn a_worker_that_closes_its_sockets_is_killed() {
-    let mut stage = Stage::scripted("begin(); os.closerange(3, 100); os.close(0); time.sleep(1000)");
+    let mut stage =
+        Stage::scripted("begin(); os.closerange(3, 100); os.close(0); time.sleep(1000)");
     let first = stage.added().await;
     stage.gone(first.id).await;
     let died = stage.died().await;
-    assert!(died.contains("was killed, as it has closed its socket"), "{died}");
+    assert!(
+        died.contains("was killed, as it has closed its socket"),
+        "{died}"
+    );
 }
 
 #[tokio::test]
@@ -159,11 +227,18 @@ async fn a_worker_that_cannot_load_a_handler_says_what_was_raised() {
         |setup, folder| {
             std::fs::write(folder.join("broken.py"), "import json\n1 / 0\n").unwrap();
             let target = "broken:handle".to_owned();
-            setup.handlers.add(Handler { target, lane: Lane::Worker, wants: Wants::Text });
+            setup.handlers.add(Handler {
+                target,
+                lane: Lane::Worker,
+                wants: Wants::Text,
+            });
         },
     );
     let said = stage.failure().await;
-    assert!(said.starts_with("importing \"broken\" raised ZeroDivisionError: division by zero\n"), "{said}");
+    assert!(
+        said.starts_with("importing \"broken\" raised ZeroDivisionError: division by zero\n"),
+        "{said}"
+    );
     assert!(said.contains("broken.py\", line 2"), "{said}");
 }
 
@@ -177,7 +252,13 @@ async fn nothing_is_inherited_but_what_belongs_to_the_worker() {
     let actor = stage.added().await;
     let open: Vec<String> = std::fs::read_dir(format!("/proc/{}/fd", actor.pid))
         .unwrap()
-        .map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap().to_str().unwrap().to_owned())
+        .map(|entry| {
+            std::fs::read_link(entry.unwrap().path())
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     let nulls = open.iter().filter(|target| *target == "/dev/null").count();
     assert_eq!(nulls, 1, "{open:?}");

@@ -22,7 +22,9 @@ fn is_alone() -> bool {
 fn alone(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let name = format!("supervisor::tests::leak::{test}");
-    command.args([&name, "--exact", "--nocapture", "--include-ignored"]).env(ALONE, "1");
+    command
+        .args([&name, "--exact", "--nocapture", "--include-ignored"])
+        .env(ALONE, "1");
     command
 }
 
@@ -36,9 +38,14 @@ fn children() -> BTreeSet<String> {
     let is_child = |pid: &String| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // The name, in parentheses, may hold anything.
-        stat.rsplit(')').next().and_then(|rest| rest.split(' ').nth(2)) == Some(&this)
+        stat.rsplit(')')
+            .next()
+            .and_then(|rest| rest.split(' ').nth(2))
+            == Some(&this)
     };
-    let all = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let all = std::fs::read_dir("/proc")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     all.filter(is_child).collect()
 }
 
@@ -48,7 +55,12 @@ fn restarts_leave_nothing_behind() {
     if is_alone() {
         restart(100);
     } else {
-        assert!(alone("restarts_leave_nothing_behind").status().unwrap().success());
+        assert!(
+            alone("restarts_leave_nothing_behind")
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
@@ -59,14 +71,22 @@ fn a_thousand_restarts_leave_nothing_behind() {
     if is_alone() {
         restart(1000);
     } else {
-        assert!(alone("a_thousand_restarts_leave_nothing_behind").status().unwrap().success());
+        assert!(
+            alone("a_thousand_restarts_leave_nothing_behind")
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
 #[cfg(target_os = "linux")]
 fn restart(times: usize) {
     const WORKERS: usize = 8;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let set = |setup: &mut Setup, _: &Path| {
             setup.program = scripted("begin(); serve()");
@@ -104,11 +124,17 @@ fn restart(times: usize) {
 #[test]
 fn a_parent_that_is_killed_leaves_no_worker() {
     if is_alone() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let mut stage = Stage::new(|options| options.processes = 2, |_, _| {});
             let busy = stage.folder.path().join("busy");
-            stage.write("busy.py", &format!("import ctypes\nopen({busy:?}, 'w')\nctypes.PyDLL(None).sleep(1000)\n"));
+            stage.write(
+                "busy.py",
+                &format!("import ctypes\nopen({busy:?}, 'w')\nctypes.PyDLL(None).sleep(1000)\n"),
+            );
             let (one, two) = (stage.added().await, stage.added().await);
             // It keeps the GIL, so that no thread of it sees that its parent is gone.
             stage.import(two.id, "busy").await;
@@ -122,9 +148,15 @@ fn a_parent_that_is_killed_leaves_no_worker() {
     // What it makes is below this one: killed, it takes nothing away.
     let folder = tempfile::tempdir().unwrap();
     let mut parent = alone("a_parent_that_is_killed_leaves_no_worker");
-    let mut parent = parent.env("TMPDIR", folder.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut parent = parent
+        .env("TMPDIR", folder.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(parent.stderr.take().unwrap()).lines();
-    let workers = lines.find_map(|line| line.unwrap().strip_prefix("workers ").map(str::to_owned)).unwrap();
+    let workers = lines
+        .find_map(|line| line.unwrap().strip_prefix("workers ").map(str::to_owned))
+        .unwrap();
     let watched: Vec<_> = workers
         .split(' ')
         .map(|pid| {
@@ -136,7 +168,10 @@ fn a_parent_that_is_killed_leaves_no_worker() {
     kill_process(parent_pid, Signal::KILL).unwrap();
     parent.wait().unwrap();
     for worker in &watched {
-        let mut ends = [rustix::event::PollFd::new(worker, rustix::event::PollFlags::IN)];
+        let mut ends = [rustix::event::PollFd::new(
+            worker,
+            rustix::event::PollFlags::IN,
+        )];
         rustix::event::poll(&mut ends, None).unwrap();
     }
 }

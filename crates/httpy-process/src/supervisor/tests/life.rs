@@ -9,18 +9,29 @@ use crate::handover::{Ended, Reason};
 
 #[tokio::test]
 async fn workers_start_and_end_when_nobody_holds_them_any_more() {
-    let mut stage =
-        Stage::new(|options| options.processes = 2, |setup, _| setup.program = scripted("begin(); serve()"));
+    let mut stage = Stage::new(
+        |options| options.processes = 2,
+        |setup, _| setup.program = scripted("begin(); serve()"),
+    );
     stage.up().await.unwrap();
     let mut numbers = [stage.added().await.number, stage.added().await.number];
     numbers.sort_unstable();
     assert_eq!(numbers, [1, 2]);
     let standing = stage.supervisor.standing();
-    assert_eq!((standing.wanted, standing.ready, standing.deaths), (2, 2, 0));
+    assert_eq!(
+        (standing.wanted, standing.ready, standing.deaths),
+        (2, 2, 0)
+    );
     let notices = stage.notices();
     let rest = stage.ended().await;
-    let stopped = rest.iter().filter(|seen| matches!(seen, Seen::Stopped(_))).count();
-    let gone = rest.iter().filter(|seen| matches!(seen, Seen::Gone(_))).count();
+    let stopped = rest
+        .iter()
+        .filter(|seen| matches!(seen, Seen::Stopped(_)))
+        .count();
+    let gone = rest
+        .iter()
+        .filter(|seen| matches!(seen, Seen::Gone(_)))
+        .count();
     assert_eq!((stopped, gone, rest.len(), notices), (2, 2, 4, vec![]));
 }
 
@@ -30,7 +41,9 @@ async fn closing_runs_shutdown_functions_and_leaves_nobody() {
     let actor = stage.added().await;
     let limit = Duration::from_secs(30);
     stage.supervisor.close(limit).await;
-    assert!(matches!(stage.next().await, Seen::ShutDown(id, given) if id == actor.id && given == limit));
+    assert!(
+        matches!(stage.next().await, Seen::ShutDown(id, given) if id == actor.id && given == limit)
+    );
     assert_eq!(stage.supervisor.standing().ready, 0);
     assert!(stage.reload(None).await.is_err());
     stage.supervisor.close(Duration::ZERO).await;
@@ -42,7 +55,10 @@ async fn who_does_not_shut_down_in_time_is_killed() {
     stage.added().await;
     stage.supervisor.close(Duration::from_millis(1)).await;
     let died = stage.died().await;
-    assert!(died.contains("was killed, as it had not shut down in time"), "{died}");
+    assert!(
+        died.contains("was killed, as it had not shut down in time"),
+        "{died}"
+    );
 }
 
 #[tokio::test]
@@ -52,12 +68,28 @@ async fn a_worker_that_is_killed_is_replaced_and_said_to_have_been() {
     first.answers(3);
     first.kill();
     let second = stage.added().await;
-    assert_eq!((second.number, second.id == first.id, second.pid == first.pid), (1, false, false));
+    assert_eq!(
+        (
+            second.number,
+            second.id == first.id,
+            second.pid == first.pid
+        ),
+        (1, false, false)
+    );
     let died = stage.died().await;
-    assert!(died.contains(&format!("httpy-process-1 (process {}) was killed by SIGKILL", first.pid)), "{died}");
+    assert!(
+        died.contains(&format!(
+            "httpy-process-1 (process {}) was killed by SIGKILL",
+            first.pid
+        )),
+        "{died}"
+    );
     assert!(died.contains("another one is started in "), "{died}");
     let standing = stage.supervisor.standing();
-    assert_eq!((standing.deaths, standing.restarts, standing.ready), (1, 1, 1));
+    assert_eq!(
+        (standing.deaths, standing.restarts, standing.ready),
+        (1, 1, 1)
+    );
 }
 
 #[tokio::test]
@@ -66,11 +98,27 @@ async fn a_worker_that_is_stuck_is_killed_with_all_it_has_started() {
         "if not os.fork():\n    time.sleep(1000)\nsys.stderr.write('last words\\n')\nbegin()\ntime.sleep(1000)",
     );
     let first = stage.added().await;
-    let call = Running { target: "app:handle".to_owned(), route: None, elapsed: Duration::from_secs(40) };
-    stage.end(first.id, Ended { reason: Reason::Stuck, running: vec![call] }).await;
+    let call = Running {
+        target: "app:handle".to_owned(),
+        route: None,
+        elapsed: Duration::from_secs(40),
+    };
+    stage
+        .end(
+            first.id,
+            Ended {
+                reason: Reason::Stuck,
+                running: vec![call],
+            },
+        )
+        .await;
     stage.gone(first.id).await;
     let died = stage.died().await;
-    for part in ["was killed, as a call does not come back", "it was in: app:handle, after 40.0s", "  last words"] {
+    for part in [
+        "was killed, as a call does not come back",
+        "it was in: app:handle, after 40.0s",
+        "  last words",
+    ] {
         assert!(died.contains(part), "{died}");
     }
     stage.added().await;
@@ -80,27 +128,54 @@ async fn a_worker_that_is_stuck_is_killed_with_all_it_has_started() {
 async fn a_worker_that_cannot_be_understood_is_killed() {
     let mut stage = Stage::scripted("begin(); time.sleep(1000)");
     let first = stage.added().await;
-    stage.end(first.id, Ended { reason: Reason::Broken("found x".to_owned()), running: vec![] }).await;
+    stage
+        .end(
+            first.id,
+            Ended {
+                reason: Reason::Broken("found x".to_owned()),
+                running: vec![],
+            },
+        )
+        .await;
     let died = stage.died().await;
-    assert!(died.contains("was killed, as it has sent what no worker sends: found x"), "{died}");
+    assert!(
+        died.contains("was killed, as it has sent what no worker sends: found x"),
+        "{died}"
+    );
     assert_ne!(stage.added().await.pid, first.pid);
 }
 
 #[tokio::test]
 async fn a_worker_that_has_answered_enough_is_replaced_before_it_is_stopped() {
-    let mut stage =
-        Stage::new(|options| options.max_requests = Some(100), |setup, _| setup.program = scripted("begin(); serve()"));
+    let mut stage = Stage::new(
+        |options| options.max_requests = Some(100),
+        |setup, _| setup.program = scripted("begin(); serve()"),
+    );
     let first = stage.added().await;
     first.answers(89);
     first.answers(100);
     let second = stage.added().await;
     assert!(matches!(stage.next().await, Seen::Stopped(id) if id == first.id));
     stage.gone(first.id).await;
-    let recycled = stage.notice(|notice| matches!(notice, ProcessNotice::Recycled { .. })).await.to_string();
-    assert!(recycled.ends_with("has answered 100 calls: it is replaced"), "{recycled}");
+    let recycled = stage
+        .notice(|notice| matches!(notice, ProcessNotice::Recycled { .. }))
+        .await
+        .to_string();
+    assert!(
+        recycled.ends_with("has answered 100 calls: it is replaced"),
+        "{recycled}"
+    );
     let standing = stage.supervisor.standing();
-    assert_eq!((standing.recycled, standing.restarts, standing.ready), (1, 0, 1));
-    assert!(!stage.notices().iter().any(|notice| matches!(notice, ProcessNotice::Died { .. })));
+    assert_eq!(
+        (standing.recycled, standing.restarts, standing.ready),
+        (1, 0, 1)
+    );
+    assert!(
+        !stage
+            .notices()
+            .iter()
+            .any(|notice| matches!(notice, ProcessNotice::Died { .. }))
+    );
     assert_eq!(second.number, 1);
 }
 
@@ -112,16 +187,23 @@ async fn a_worker_that_has_grown_too_large_is_replaced() {
         |setup, folder| {
             // Only the first one grows.
             let once = folder.join("once");
-            let grow =
-                format!("if not os.path.exists({once:?}):\n    open({once:?}, 'w')\n    grown = b'x' * 200_000_000\n");
+            let grow = format!(
+                "if not os.path.exists({once:?}):\n    open({once:?}, 'w')\n    grown = b'x' * 200_000_000\n"
+            );
             setup.program = scripted(&format!("{grow}begin(); serve()"));
         },
     );
     let first = stage.added().await;
     stage.added().await;
     assert!(matches!(stage.next().await, Seen::Stopped(id) if id == first.id));
-    let recycled = stage.notice(|notice| matches!(notice, ProcessNotice::Recycled { .. })).await.to_string();
-    assert!(recycled.contains(" has grown to ") && recycled.ends_with(" MiB: it is replaced"), "{recycled}");
+    let recycled = stage
+        .notice(|notice| matches!(notice, ProcessNotice::Recycled { .. }))
+        .await
+        .to_string();
+    assert!(
+        recycled.contains(" has grown to ") && recycled.ends_with(" MiB: it is replaced"),
+        "{recycled}"
+    );
 }
 
 #[tokio::test]
@@ -133,7 +215,10 @@ async fn an_old_worker_is_replaced() {
     for _ in 0..3 {
         stage.added().await;
     }
-    let recycled = stage.notice(|notice| matches!(notice, ProcessNotice::Recycled { .. })).await.to_string();
+    let recycled = stage
+        .notice(|notice| matches!(notice, ProcessNotice::Recycled { .. }))
+        .await
+        .to_string();
     assert!(recycled.contains("has reached its age"), "{recycled}");
 }
 
@@ -151,7 +236,10 @@ async fn a_worker_that_does_not_finish_is_killed_in_the_end() {
     stage.added().await;
     stage.gone(first.id).await;
     let died = stage.died().await;
-    assert!(died.contains("was killed, as it had not finished its calls within 1ms"), "{died}");
+    assert!(
+        died.contains("was killed, as it had not finished its calls within 1ms"),
+        "{died}"
+    );
 }
 
 #[tokio::test]
@@ -166,10 +254,25 @@ async fn too_many_deaths_are_told_of_once() {
     for _ in 0..5 {
         stage.added().await;
     }
-    let restless = stage.notice(|notice| matches!(notice, ProcessNotice::Restless { .. })).await;
-    assert_eq!(restless, ProcessNotice::Restless { deaths: 2, replacements: 2 });
-    let count = stage.notices().iter().filter(|notice| matches!(notice, ProcessNotice::Restless { .. })).count();
+    let restless = stage
+        .notice(|notice| matches!(notice, ProcessNotice::Restless { .. }))
+        .await;
+    assert_eq!(
+        restless,
+        ProcessNotice::Restless {
+            deaths: 2,
+            replacements: 2
+        }
+    );
+    let count = stage
+        .notices()
+        .iter()
+        .filter(|notice| matches!(notice, ProcessNotice::Restless { .. }))
+        .count();
     let standing = stage.supervisor.standing();
-    assert!(count == 1 && standing.deaths >= standing.replacements, "{standing:?}");
+    assert!(
+        count == 1 && standing.deaths >= standing.replacements,
+        "{standing:?}"
+    );
     assert!(stage.died().await.contains("ended with exit status 3"));
 }

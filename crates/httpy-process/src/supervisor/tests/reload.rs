@@ -24,9 +24,18 @@ async fn stage() -> Stage {
 #[tokio::test]
 async fn new_workers_get_jobs_before_the_old_ones_get_none() {
     let mut stage = stage().await;
-    stage.write("code", "answers = {'init': lambda seq, name: send(('ok', seq, [('/' + name, ['GET', 'PUT'])]))}");
+    stage.write(
+        "code",
+        "answers = {'init': lambda seq, name: send(('ok', seq, [('/' + name, ['GET', 'PUT'])]))}",
+    );
     let routes = stage.reload(Some("app:init")).await.unwrap();
-    assert_eq!(routes, [("/app:init".to_owned(), vec!["GET".to_owned(), "PUT".to_owned()])]);
+    assert_eq!(
+        routes,
+        [(
+            "/app:init".to_owned(),
+            vec!["GET".to_owned(), "PUT".to_owned()]
+        )]
+    );
     for number in [1, 2] {
         assert!(matches!(stage.next().await, Seen::Added(actor) if actor.number == number));
         assert!(matches!(stage.next().await, Seen::Stopped(_)));
@@ -35,7 +44,10 @@ async fn new_workers_get_jobs_before_the_old_ones_get_none() {
         assert!(matches!(stage.next().await, Seen::Gone(_)));
     }
     let standing = stage.supervisor.standing();
-    assert_eq!((standing.ready, standing.restarts, standing.recycled), (2, 0, 0));
+    assert_eq!(
+        (standing.ready, standing.restarts, standing.recycled),
+        (2, 0, 0)
+    );
     assert_eq!(stage.notices(), []);
 }
 
@@ -43,17 +55,33 @@ async fn new_workers_get_jobs_before_the_old_ones_get_none() {
 async fn code_that_does_not_come_up_leaves_the_old_workers_alone() {
     let mut stage = stage().await;
     for (code, said) in [
-        ("sys.exit('oh no')", "ended with exit status 1 before it was ready\n  oh no"),
-        ("receive(); hello(); send(('error', 0, 'import', 'it raised', None)); time.sleep(1000)", "it raised"),
+        (
+            "sys.exit('oh no')",
+            "ended with exit status 1 before it was ready\n  oh no",
+        ),
+        (
+            "receive(); hello(); send(('error', 0, 'import', 'it raised', None)); time.sleep(1000)",
+            "it raised",
+        ),
         (
             "answers = {'init': lambda seq, name: send(('error', seq, 'init_exception', 'init raised', None))}",
             "init raised",
         ),
-        ("answers = {'init': lambda seq, name: os._exit(6)}", "httpy-process-1 ended with exit status 6"),
-        ("answers = {'init': lambda seq, name: send(('ok', seq, 5))}", "it has sent what no worker sends"),
+        (
+            "answers = {'init': lambda seq, name: os._exit(6)}",
+            "httpy-process-1 ended with exit status 6",
+        ),
+        (
+            "answers = {'init': lambda seq, name: send(('ok', seq, 5))}",
+            "it has sent what no worker sends",
+        ),
     ] {
         stage.write("code", code);
-        let failure = stage.reload(Some("app:init")).await.unwrap_err().to_string();
+        let failure = stage
+            .reload(Some("app:init"))
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(failure.contains(said), "{failure}");
     }
     stage.write("code", "");
@@ -74,9 +102,15 @@ async fn code_that_does_not_come_up_leaves_the_old_workers_alone() {
 #[tokio::test]
 async fn routes_that_are_refused_leave_the_old_workers_alone() {
     let stage = stage().await;
-    stage.write("code", "answers = {'init': lambda seq, name: send(('ok', seq, [('/new', ['GET'])]))}");
+    stage.write(
+        "code",
+        "answers = {'init': lambda seq, name: send(('ok', seq, [('/new', ['GET'])]))}",
+    );
     let accept = |routes: Vec<(String, _)>| Err(format!("{} cannot be", routes[0].0));
-    let refused = stage.supervisor.reload(Some("app:init".to_owned()), Box::new(accept)).await;
+    let refused = stage
+        .supervisor
+        .reload(Some("app:init".to_owned()), Box::new(accept))
+        .await;
     assert_eq!(refused.unwrap_err().to_string(), "/new cannot be");
     assert_eq!(stage.supervisor.standing().ready, 2);
 }
@@ -84,7 +118,8 @@ async fn routes_that_are_refused_leave_the_old_workers_alone() {
 #[tokio::test]
 async fn reloads_that_are_asked_for_at_once_are_as_good_as_one_after_another() {
     let mut stage = stage().await;
-    let (one, two, three) = tokio::join!(stage.reload(None), stage.reload(None), stage.reload(None));
+    let (one, two, three) =
+        tokio::join!(stage.reload(None), stage.reload(None), stage.reload(None));
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
     assert_eq!(stage.supervisor.standing().ready, 2);
     for _ in 0..4 {
@@ -99,8 +134,16 @@ async fn a_reload_ends_with_the_app() {
     let reload = stage.reload(None);
     let close = async {
         tokio::task::yield_now().await;
-        stage.supervisor.close(std::time::Duration::from_secs(10)).await;
+        stage
+            .supervisor
+            .close(std::time::Duration::from_secs(10))
+            .await;
     };
     let (failed, ()) = tokio::join!(reload, close);
-    assert!(failed.unwrap_err().to_string().contains("the app has shut down"));
+    assert!(
+        failed
+            .unwrap_err()
+            .to_string()
+            .contains("the app has shut down")
+    );
 }

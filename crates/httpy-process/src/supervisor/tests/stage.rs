@@ -61,8 +61,9 @@ enum Play {
 
 /// An interpreter that is there: the one that everything else is tested with.
 pub(super) fn python() -> &'static Path {
-    static PYTHON: LazyLock<std::path::PathBuf> =
-        LazyLock::new(|| std::env::var_os("PYO3_PYTHON").map_or_else(|| "python3".into(), Into::into));
+    static PYTHON: LazyLock<std::path::PathBuf> = LazyLock::new(|| {
+        std::env::var_os("PYO3_PYTHON").map_or_else(|| "python3".into(), Into::into)
+    });
     &PYTHON
 }
 
@@ -94,14 +95,19 @@ pub(super) fn scripted(lines: &str) -> &'static str {
 
 impl Stage {
     /// With workers that run `program`, in a folder that is in `sys.path`.
-    pub(super) fn new(change: impl FnOnce(&mut ProcessOptions), set: impl FnOnce(&mut Setup, &Path)) -> Self {
+    pub(super) fn new(
+        change: impl FnOnce(&mut ProcessOptions),
+        set: impl FnOnce(&mut Setup, &Path),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = options();
         options.paths = vec![folder.path().to_owned()];
         change(&mut options);
         let (told, notices) = watch::channel(Vec::new());
         let lines = Lines::start(move |notice| {
-            let Notice::Process(notice) = notice else { panic!("{notice:?}") };
+            let Notice::Process(notice) = notice else {
+                panic!("{notice:?}")
+            };
             told.send_modify(|notices| notices.push(notice.clone()));
         })
         .unwrap();
@@ -109,12 +115,27 @@ impl Stage {
         let (sees, seen) = mpsc::channel(4096);
         let (played, plays) = mpsc::channel(16);
         tokio::spawn(perform(ordered, plays, sees));
-        let mut setup = Setup::new(Arc::new(options), Arc::new(Handlers::default()), lines, orders);
+        let mut setup = Setup::new(
+            Arc::new(options),
+            Arc::new(Handlers::default()),
+            lines,
+            orders,
+        );
         // However busy the machine is, no worker dies of being slow.
-        setup.patience = Patience { hello: FOR_EVER, ready: FOR_EVER };
+        setup.patience = Patience {
+            hello: FOR_EVER,
+            ready: FOR_EVER,
+        };
         set(&mut setup, folder.path());
         let (supervisor, up) = Supervisor::start(setup).unwrap();
-        Self { folder, supervisor, up: Some(up), seen, played, notices }
+        Self {
+            folder,
+            supervisor,
+            up: Some(up),
+            seen,
+            played,
+            notices,
+        }
     }
 
     /// With scripted workers.
@@ -135,12 +156,18 @@ impl Stage {
     pub(super) async fn reload(&self, init: Option<&str>) -> Result<Routes, Failure> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let accept = move |routes| sender.send(routes).map_err(|error| error.to_string());
-        self.supervisor.reload(init.map(str::to_owned), Box::new(accept)).await?;
-        Ok(receiver.try_recv().expect("nobody was asked about the routes"))
+        self.supervisor
+            .reload(init.map(str::to_owned), Box::new(accept))
+            .await?;
+        Ok(receiver
+            .try_recv()
+            .expect("nobody was asked about the routes"))
     }
 
     pub(super) async fn next(&mut self) -> Seen {
-        soon(self.seen.recv()).await.expect("the dispatch has ended")
+        soon(self.seen.recv())
+            .await
+            .expect("the dispatch has ended")
     }
 
     /// The next worker that gets jobs; what else comes is passed over.
@@ -158,7 +185,11 @@ impl Stage {
 
     /// Until the supervisor has no processes and has ended, with all orders since the last look.
     pub(super) async fn ended(self) -> Vec<Seen> {
-        let Self { supervisor, mut seen, .. } = self;
+        let Self {
+            supervisor,
+            mut seen,
+            ..
+        } = self;
         drop(supervisor);
         let mut rest = Vec::new();
         while let Some(seen) = soon(seen.recv()).await {
@@ -169,11 +200,21 @@ impl Stage {
 
     /// Has the worker import `module`.
     pub(super) async fn import(&self, id: WorkerId, module: &str) {
-        self.tell(id, &Command::Ask { seq: 7, question: Question::Load(&format!("{module}:handle")) }).await;
+        self.tell(
+            id,
+            &Command::Ask {
+                seq: 7,
+                question: Question::Load(&format!("{module}:handle")),
+            },
+        )
+        .await;
     }
 
     pub(super) async fn tell(&self, id: WorkerId, command: &Command<'_>) {
-        self.played.send(Play::Tell(id, bytes(command))).await.unwrap();
+        self.played
+            .send(Play::Tell(id, bytes(command)))
+            .await
+            .unwrap();
     }
 
     pub(super) async fn end(&self, id: WorkerId, ended: Ended) {
@@ -186,12 +227,20 @@ impl Stage {
 
     /// The first notice of this kind, as soon as it is there.
     pub(super) async fn notice(&mut self, is_it: impl Fn(&ProcessNotice) -> bool) -> ProcessNotice {
-        let notices = soon(self.notices.wait_for(|notices| notices.iter().any(&is_it))).await.unwrap();
-        notices.iter().find(|notice| is_it(notice)).cloned().unwrap()
+        let notices = soon(self.notices.wait_for(|notices| notices.iter().any(&is_it)))
+            .await
+            .unwrap();
+        notices
+            .iter()
+            .find(|notice| is_it(notice))
+            .cloned()
+            .unwrap()
     }
 
     pub(super) async fn died(&mut self) -> String {
-        self.notice(|notice| matches!(notice, ProcessNotice::Died { .. })).await.to_string()
+        self.notice(|notice| matches!(notice, ProcessNotice::Died { .. }))
+            .await
+            .to_string()
     }
 
     pub(super) fn notices(&self) -> Vec<ProcessNotice> {
@@ -214,7 +263,9 @@ impl Actor {
 
 /// Ends a test that would wait for ever.
 pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(FOR_EVER, future).await.expect("it never came")
+    tokio::time::timeout(FOR_EVER, future)
+        .await
+        .expect("it never came")
 }
 
 fn bytes(command: &Command<'_>) -> Vec<u8> {
@@ -229,7 +280,11 @@ struct Live {
 }
 
 /// What the dispatch does: it tells workers to end, and says when their control sockets have.
-async fn perform(mut ordered: mpsc::Receiver<Order>, mut plays: mpsc::Receiver<Play>, sees: mpsc::Sender<Seen>) {
+async fn perform(
+    mut ordered: mpsc::Receiver<Order>,
+    mut plays: mpsc::Receiver<Play>,
+    sees: mpsc::Sender<Seen>,
+) {
     let mut live: HashMap<WorkerId, Live> = HashMap::new();
     let (closes, mut closed) = mpsc::channel(16);
     loop {
@@ -274,7 +329,17 @@ async fn perform(mut ordered: mpsc::Receiver<Order>, mut plays: mpsc::Receiver<P
 }
 
 fn take_in(started: Started, closes: mpsc::Sender<WorkerId>) -> (Actor, Live) {
-    let Started { id, number, pid, tally, ended, control, sync, asynchronous, .. } = started;
+    let Started {
+        id,
+        number,
+        pid,
+        tally,
+        ended,
+        control,
+        sync,
+        asynchronous,
+        ..
+    } = started;
     let (mut reader, writer) = control.into_split();
     tokio::spawn(async move {
         let _lanes = (sync, asynchronous);
@@ -282,7 +347,18 @@ fn take_in(started: Started, closes: mpsc::Sender<WorkerId>) -> (Actor, Live) {
         while let Ok(1..) = reader.read(&mut rest).await {}
         let _ = closes.send(id).await;
     });
-    (Actor { id, number, pid, tally }, Live { control: writer, end: Some(ended) })
+    (
+        Actor {
+            id,
+            number,
+            pid,
+            tally,
+        },
+        Live {
+            control: writer,
+            end: Some(ended),
+        },
+    )
 }
 
 async fn tell(live: &mut HashMap<WorkerId, Live>, id: WorkerId, bytes: &[u8]) {

@@ -41,7 +41,10 @@ pub struct Diagnosis {
 
 /// What the interpreter says of itself. A field is `None` where it could not be found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that have nothing to do with each other"
+)]
 #[non_exhaustive]
 pub struct InterpreterFacts {
     /// Python's version: `3.11.7`.
@@ -158,11 +161,19 @@ impl PyApp {
     /// called inside one, at start.
     pub fn doctor(&self) -> Diagnosis {
         let executor = &self.inner.shared.executor;
-        let Facts { library, venv, mut warnings, .. } = executor.facts();
+        let Facts {
+            library,
+            venv,
+            mut warnings,
+            ..
+        } = executor.facts();
         let examined = executor.examine().map_err(|error| error.message);
-        let read = |report: String| serde_json::from_str(&report).map_err(|error| error.to_string());
+        let read =
+            |report: String| serde_json::from_str(&report).map_err(|error| error.to_string());
         let facts = examined.and_then(read).map_err(|problem| {
-            warnings.push(format!("the interpreter does not tell about itself: {problem}"));
+            warnings.push(format!(
+                "the interpreter does not tell about itself: {problem}"
+            ));
         });
         let mut diagnosis = Diagnosis {
             warnings,
@@ -184,8 +195,18 @@ impl PyApp {
 mod tests {
     use super::*;
 
-    pub(super) fn entry(dir: &str, origin: PathOrigin, file: Option<&str>, exists: bool) -> PathEntry {
-        PathEntry { dir: dir.to_owned(), origin, file: file.map(PathBuf::from), exists }
+    pub(super) fn entry(
+        dir: &str,
+        origin: PathOrigin,
+        file: Option<&str>,
+        exists: bool,
+    ) -> PathEntry {
+        PathEntry {
+            dir: dir.to_owned(),
+            origin,
+            file: file.map(PathBuf::from),
+            exists,
+        }
     }
 
     /// One of which there is nothing to say.
@@ -204,7 +225,12 @@ mod tests {
             base_prefix: "/usr".to_owned(),
             path: vec![
                 entry("/srv/app", PathOrigin::Builder, None, true),
-                entry("/usr/lib/python313.zip", PathOrigin::StandardLibrary, None, false),
+                entry(
+                    "/usr/lib/python313.zip",
+                    PathOrigin::StandardLibrary,
+                    None,
+                    false,
+                ),
             ],
             environment: BTreeMap::new(),
             tls: Some("OpenSSL 3.0.2".to_owned()),
@@ -212,7 +238,10 @@ mod tests {
             uvloop: false,
             extension_modules: 2,
             needs_gil: Some(Vec::new()),
-            copies: vec![PackageCopy { folder: "/venv/httpy_rs".into(), version: "1.2.3".to_owned() }],
+            copies: vec![PackageCopy {
+                folder: "/venv/httpy_rs".into(),
+                version: "1.2.3".to_owned(),
+            }],
             switch_interval: Some(0.001),
             recursion_limit: Some(1000),
             open_files: None,

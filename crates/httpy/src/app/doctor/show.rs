@@ -8,7 +8,11 @@ use super::{Diagnosis, InterpreterFacts, PathEntry, PathOrigin};
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.debug_build { "a debug build" } else { "a release build" };
+        let kind = if self.debug_build {
+            "a debug build"
+        } else {
+            "a release build"
+        };
         writeln!(f, "httpy {}, {kind}", self.httpy)?;
         writeln!(f, "\nPython")?;
         if let Some(library) = &self.library {
@@ -27,7 +31,9 @@ impl fmt::Display for Diagnosis {
             line(f, "processors", processors)?;
         }
         if let Some(facts) = &self.interpreter {
-            let limit = |limit: Option<u64>| limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
+            let limit = |limit: Option<u64>| {
+                limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string())
+            };
             line(f, "open files", limit(facts.open_files))?;
             line(f, "threads of the user", limit(facts.threads))?;
             for (name, value) in &facts.environment {
@@ -40,13 +46,23 @@ impl fmt::Display for Diagnosis {
             return write!(f, "\nNothing looks wrong.");
         }
         write!(f, "\nWarnings")?;
-        self.warnings.iter().try_for_each(|warning| write!(f, "\n  - {warning}"))
+        self.warnings
+            .iter()
+            .try_for_each(|warning| write!(f, "\n  - {warning}"))
     }
 }
 
 fn python(f: &mut fmt::Formatter<'_>, facts: &InterpreterFacts) -> fmt::Result {
     line(f, "version", &facts.build)?;
-    line(f, "executable", if facts.executable.is_empty() { "none" } else { &facts.executable })?;
+    line(
+        f,
+        "executable",
+        if facts.executable.is_empty() {
+            "none"
+        } else {
+            &facts.executable
+        },
+    )?;
     line(f, "prefix", &facts.prefix)?;
     let guided = match facts.profile_guided {
         Some(true) => ", --enable-optimizations",
@@ -57,32 +73,69 @@ fn python(f: &mut fmt::Formatter<'_>, facts: &InterpreterFacts) -> fmt::Result {
     line(
         f,
         "compiled with",
-        format_args!("{}{guided}{debug}", facts.optimisation.as_deref().unwrap_or("unknown flags")),
+        format_args!(
+            "{}{guided}{debug}",
+            facts.optimisation.as_deref().unwrap_or("unknown flags")
+        ),
     )?;
-    let threading = if facts.free_threaded { "a free-threaded build" } else { "a GIL-enabled build" };
-    line(f, "GIL", format_args!("{}, {threading}", if facts.gil { "on" } else { "off" }))?;
+    let threading = if facts.free_threaded {
+        "a free-threaded build"
+    } else {
+        "a GIL-enabled build"
+    };
+    line(
+        f,
+        "GIL",
+        format_args!("{}, {threading}", if facts.gil { "on" } else { "off" }),
+    )?;
     let ready = match &facts.needs_gil {
         Some(modules) if modules.is_empty() => ", all ready for free-threading".to_owned(),
         Some(modules) => format!(", not ready for free-threading: {}", modules.join(", ")),
         None => String::new(),
     };
-    line(f, "extension modules", format_args!("{} loaded{ready}", facts.extension_modules))?;
+    line(
+        f,
+        "extension modules",
+        format_args!("{} loaded{ready}", facts.extension_modules),
+    )?;
     line(f, "TLS", facts.tls.as_deref().unwrap_or("none"))?;
-    line(f, "uvloop", if facts.uvloop { "can be imported" } else { "not installed" })?;
+    line(
+        f,
+        "uvloop",
+        if facts.uvloop {
+            "can be imported"
+        } else {
+            "not installed"
+        },
+    )?;
     if let Some(interval) = facts.switch_interval {
-        line(f, "switch interval", format_args!("{:.3} ms", interval * 1000.0))?;
+        line(
+            f,
+            "switch interval",
+            format_args!("{:.3} ms", interval * 1000.0),
+        )?;
     }
     if let Some(limit) = facts.recursion_limit {
         line(f, "recursion limit", limit)?;
     }
     facts.copies.iter().try_for_each(|copy| {
-        line(f, "installed httpy_rs", format_args!("{} (version {})", copy.folder.display(), copy.version))
+        line(
+            f,
+            "installed httpy_rs",
+            format_args!("{} (version {})", copy.folder.display(), copy.version),
+        )
     })
 }
 
 fn path(f: &mut fmt::Formatter<'_>, entries: &[PathEntry]) -> fmt::Result {
     writeln!(f, "\nsys.path")?;
-    for PathEntry { dir, origin, file, exists } in entries {
+    for PathEntry {
+        dir,
+        origin,
+        file,
+        exists,
+    } in entries
+    {
         let name = match origin {
             PathOrigin::Builder => "PyAppBuilder::path",
             PathOrigin::Environment => "PYTHONPATH",
@@ -93,8 +146,14 @@ fn path(f: &mut fmt::Formatter<'_>, entries: &[PathEntry]) -> fmt::Result {
             PathOrigin::PthFile => ".pth file",
             PathOrigin::Runtime => "added later",
         };
-        let dir = if dir.is_empty() { "(the working directory)" } else { dir };
-        let file = file.as_ref().map_or_else(String::new, |file| format!(", named by {}", file.display()));
+        let dir = if dir.is_empty() {
+            "(the working directory)"
+        } else {
+            dir
+        };
+        let file = file
+            .as_ref()
+            .map_or_else(String::new, |file| format!(", named by {}", file.display()));
         let missing = if *exists { "" } else { " (does not exist)" };
         line(f, name, format_args!("{dir}{file}{missing}"))?;
     }
@@ -102,7 +161,9 @@ fn path(f: &mut fmt::Formatter<'_>, entries: &[PathEntry]) -> fmt::Result {
 }
 
 fn options(f: &mut fmt::Formatter<'_>, diagnosis: &Diagnosis) -> fmt::Result {
-    let Ok(Value::Object(options)) = serde_json::to_value(&diagnosis.config) else { return Ok(()) };
+    let Ok(Value::Object(options)) = serde_json::to_value(&diagnosis.config) else {
+        return Ok(());
+    };
     for (name, value) in options {
         match (name.as_str(), value) {
             ("workers", _) => {
@@ -110,7 +171,10 @@ fn options(f: &mut fmt::Formatter<'_>, diagnosis: &Diagnosis) -> fmt::Result {
                 line(
                     f,
                     "workers",
-                    format_args!("{} to {}, {} lost", workers.min, workers.max, diagnosis.workers.lost),
+                    format_args!(
+                        "{} to {}, {} lost",
+                        workers.min, workers.max, diagnosis.workers.lost
+                    ),
                 )?;
             }
             (name, Value::String(text)) => line(f, name, text)?,
@@ -146,6 +210,10 @@ mod tests {
         }
         assert!(report.ends_with("\nNothing looks wrong."), "{report}");
         diagnosis.warnings = vec!["one".to_owned(), "two".to_owned()];
-        assert!(diagnosis.to_string().ends_with("\nWarnings\n  - one\n  - two"));
+        assert!(
+            diagnosis
+                .to_string()
+                .ends_with("\nWarnings\n  - one\n  - two")
+        );
     }
 }

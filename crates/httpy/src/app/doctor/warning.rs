@@ -35,15 +35,21 @@ fn about_app(diagnosis: &Diagnosis, warnings: &mut Vec<String>) {
         warnings.push("debug is on: every client sees tracebacks and source lines".to_owned());
     }
     if config.workers.max == 1 {
-        warnings.push("there is one worker: while its handler waits, no other call is served".to_owned());
+        warnings.push(
+            "there is one worker: while its handler waits, no other call is served".to_owned(),
+        );
     }
     if config.stack_size < 2 * MIB {
         let stack = config.stack_size;
-        warnings.push(format!("each worker has a stack of {stack} bytes: C code may need more, the default is 8 MiB"));
+        warnings.push(format!(
+            "each worker has a stack of {stack} bytes: C code may need more, the default is 8 MiB"
+        ));
     }
     if diagnosis.workers.lost > 0 {
         let lost = diagnosis.workers.lost;
-        warnings.push(format!("{lost} workers are lost in handlers that do not end: the log has their stacks"));
+        warnings.push(format!(
+            "{lost} workers are lost in handlers that do not end: the log has their stacks"
+        ));
     }
 }
 
@@ -68,14 +74,21 @@ fn about_build(facts: &InterpreterFacts, warnings: &mut Vec<String>) {
     }
     if !facts.missing.is_empty() {
         let names = facts.missing.join(", ");
-        warnings.push(format!("this build of Python lacks {names}: their libraries were missing where it was built"));
+        warnings.push(format!(
+            "this build of Python lacks {names}: their libraries were missing where it was built"
+        ));
     }
     if facts.free_threaded && facts.gil {
         let modules = facts.needs_gil.as_deref().unwrap_or_default().join(", ");
-        warnings.push(format!("the GIL of this free-threaded build is on: an extension module needs it ({modules})"));
+        warnings.push(format!(
+            "the GIL of this free-threaded build is on: an extension module needs it ({modules})"
+        ));
     }
     if facts.executable.is_empty() {
-        warnings.push("sys.executable is empty: multiprocessing and subprocesses of Python will not work".to_owned());
+        warnings.push(
+            "sys.executable is empty: multiprocessing and subprocesses of Python will not work"
+                .to_owned(),
+        );
     }
 }
 
@@ -83,12 +96,17 @@ fn about_path(facts: &InterpreterFacts, version: &str, warnings: &mut Vec<String
     for entry in facts.path.iter().filter(|entry| !entry.exists) {
         let from = match (entry.origin, &entry.file) {
             // CPython names its archive whether there is one or not, and site the folders that it would use.
-            (PathOrigin::StandardLibrary | PathOrigin::UserSite | PathOrigin::SitePackages, _) => continue,
+            (PathOrigin::StandardLibrary | PathOrigin::UserSite | PathOrigin::SitePackages, _) => {
+                continue;
+            }
             (PathOrigin::PthFile, Some(file)) => format!(", which {} names", file.display()),
             (PathOrigin::Environment, _) => ", from PYTHONPATH".to_owned(),
             _ => String::new(),
         };
-        warnings.push(format!("sys.path has {}{from}, which does not exist", entry.dir));
+        warnings.push(format!(
+            "sys.path has {}{from}, which does not exist",
+            entry.dir
+        ));
     }
     for copy in facts.copies.iter().filter(|copy| copy.version != version) {
         let folder = copy.folder.display();
@@ -102,9 +120,10 @@ fn about_path(facts: &InterpreterFacts, version: &str, warnings: &mut Vec<String
 fn about_environment(facts: &InterpreterFacts, warnings: &mut Vec<String>) {
     for (name, value) in &facts.environment {
         let slow = match name.as_str() {
-            "PYTHONDEVMODE" | "PYTHONTRACEMALLOC" | "PYTHONASYNCIODEBUG" | "PYTHONPROFILEIMPORTTIME" => {
-                !matches!(value.as_str(), "" | "0")
-            }
+            "PYTHONDEVMODE"
+            | "PYTHONTRACEMALLOC"
+            | "PYTHONASYNCIODEBUG"
+            | "PYTHONPROFILEIMPORTTIME" => !matches!(value.as_str(), "" | "0"),
             "PYTHONMALLOC" => value.ends_with("debug"),
             _ => false,
         };
@@ -112,7 +131,9 @@ fn about_environment(facts: &InterpreterFacts, warnings: &mut Vec<String>) {
             warnings.push(format!("{name}={value} is for debugging, and slow"));
         }
         if name == "PYTHONHOME" && !value.is_empty() {
-            warnings.push(format!("PYTHONHOME={value} tells Python where its library is: it finds its own without"));
+            warnings.push(format!(
+                "PYTHONHOME={value} tells Python where its library is: it finds its own without"
+            ));
         }
     }
 }
@@ -120,22 +141,35 @@ fn about_environment(facts: &InterpreterFacts, warnings: &mut Vec<String>) {
 fn about_limits(diagnosis: &Diagnosis, facts: &InterpreterFacts, warnings: &mut Vec<String>) {
     let config = &diagnosis.config;
     let threads = config.workers.max.saturating_add(config.replacements) as u64;
-    let files = (config.queue as u64).saturating_add(threads).saturating_add(OTHER_FILES);
+    let files = (config.queue as u64)
+        .saturating_add(threads)
+        .saturating_add(OTHER_FILES);
     if let Some(limit) = facts.open_files.filter(|limit| *limit < files) {
         warnings.push(format!(
             "the process may open {limit} files, and each connection is one: {files} would let the queue fill (ulimit -n)"
         ));
     }
-    if let Some(limit) = facts.threads.filter(|limit| *limit < threads.saturating_mul(2)) {
-        warnings.push(format!("the user may have {limit} threads, and there may be {threads} workers (ulimit -u)"));
+    if let Some(limit) = facts
+        .threads
+        .filter(|limit| *limit < threads.saturating_mul(2))
+    {
+        warnings.push(format!(
+            "the user may have {limit} threads, and there may be {threads} workers (ulimit -u)"
+        ));
     }
     let stack = config.stack_size as u64;
-    if let Some(levels) = facts.recursion_limit.filter(|levels| levels.saturating_mul(BYTES_PER_LEVEL) > stack) {
+    if let Some(levels) = facts
+        .recursion_limit
+        .filter(|levels| levels.saturating_mul(BYTES_PER_LEVEL) > stack)
+    {
         warnings.push(format!(
             "the recursion limit of {levels} is high for stacks of {stack} bytes: a runaway recursion may end the process"
         ));
     }
-    if let Some(interval) = facts.switch_interval.filter(|interval| *interval > USUAL_INTERVAL) {
+    if let Some(interval) = facts
+        .switch_interval
+        .filter(|interval| *interval > USUAL_INTERVAL)
+    {
         warnings.push(format!(
             "the switch interval is {interval} s: so long a handler that computes keeps the others waiting"
         ));
@@ -156,32 +190,65 @@ mod tests {
     fn each_thing_that_is_wrong_is_one_sentence_with_what_was_found() {
         type Break = fn(&mut Diagnosis, &mut InterpreterFacts);
         let cases: [(&str, Break); 18] = [
-            ("cargo build --release", |diagnosis, _| diagnosis.debug_build = true),
+            ("cargo build --release", |diagnosis, _| {
+                diagnosis.debug_build = true
+            }),
             ("debug is on", |diagnosis, _| diagnosis.config.debug = true),
-            ("one worker", |diagnosis, _| diagnosis.config.workers.max = 1),
+            ("one worker", |diagnosis, _| {
+                diagnosis.config.workers.max = 1
+            }),
             ("a stack of 1048576 bytes", |diagnosis, facts| {
                 diagnosis.config.stack_size = MIB;
                 facts.recursion_limit = None;
             }),
-            ("3 workers are lost", |diagnosis, _| diagnosis.workers.lost = 3),
+            ("3 workers are lost", |diagnosis, _| {
+                diagnosis.workers.lost = 3
+            }),
             ("a debug build", |_, facts| facts.debug = true),
-            ("compiled with -O0", |_, facts| facts.optimisation = Some("-O0".to_owned())),
-            ("--enable-optimizations", |_, facts| facts.profile_guided = Some(false)),
+            ("compiled with -O0", |_, facts| {
+                facts.optimisation = Some("-O0".to_owned())
+            }),
+            ("--enable-optimizations", |_, facts| {
+                facts.profile_guided = Some(false)
+            }),
             ("`import ssl` fails", |_, facts| facts.tls = None),
-            ("lacks lzma, sqlite3", |_, facts| facts.missing = vec!["lzma".to_owned(), "sqlite3".to_owned()]),
+            ("lacks lzma, sqlite3", |_, facts| {
+                facts.missing = vec!["lzma".to_owned(), "sqlite3".to_owned()]
+            }),
             ("needs it (numpy)", |_, facts| {
                 (facts.free_threaded, facts.needs_gil) = (true, Some(vec!["numpy".to_owned()]));
             }),
-            ("sys.executable is empty", |_, facts| facts.executable.clear()),
-            ("sys.path has /srv/gone, which /venv/a.pth names, which does not exist", |_, facts| {
-                facts.path[1] =
-                    super::super::tests::entry("/srv/gone", PathOrigin::PthFile, Some("/venv/a.pth"), false);
+            ("sys.executable is empty", |_, facts| {
+                facts.executable.clear()
             }),
-            ("has version \"9.9.9\"", |_, facts| facts.copies[0].version = "9.9.9".to_owned()),
-            ("PYTHONDEVMODE=1", |_, facts| drop(facts.environment.insert("PYTHONDEVMODE".to_owned(), "1".to_owned()))),
-            ("may open 1024 files", |_, facts| facts.open_files = Some(1024)),
+            (
+                "sys.path has /srv/gone, which /venv/a.pth names, which does not exist",
+                |_, facts| {
+                    facts.path[1] = super::super::tests::entry(
+                        "/srv/gone",
+                        PathOrigin::PthFile,
+                        Some("/venv/a.pth"),
+                        false,
+                    );
+                },
+            ),
+            ("has version \"9.9.9\"", |_, facts| {
+                facts.copies[0].version = "9.9.9".to_owned()
+            }),
+            ("PYTHONDEVMODE=1", |_, facts| {
+                drop(
+                    facts
+                        .environment
+                        .insert("PYTHONDEVMODE".to_owned(), "1".to_owned()),
+                )
+            }),
+            ("may open 1024 files", |_, facts| {
+                facts.open_files = Some(1024)
+            }),
             ("may have 100 threads", |_, facts| facts.threads = Some(100)),
-            ("the recursion limit of 100000", |_, facts| facts.recursion_limit = Some(100_000)),
+            ("the recursion limit of 100000", |_, facts| {
+                facts.recursion_limit = Some(100_000)
+            }),
         ];
         for (expected, break_it) in cases {
             let mut diagnosis = healthy();

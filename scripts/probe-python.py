@@ -14,8 +14,8 @@ def main():
     version = "%d.%d" % sys.version_info[:2]
     if sys.implementation.name != "cpython":
         return refuse("%s is not CPython" % sys.implementation.name)
-    if sys.version_info < (3, 9):
-        return refuse("version %s is older than 3.9" % version)
+    if sys.version_info < (3, 11):
+        return refuse("version %s is older than 3.11" % version)
     if sysconfig.get_config_var("Py_GIL_DISABLED") and sys.version_info < (3, 14):
         return refuse("free-threaded %s is older than 3.14" % version)
 

@@ -1,9 +1,14 @@
 //! Finds the shared library of the Python that PyO3 chose, links this crate's own tests to it, and passes its folder on.
-//! Refuses a Python without one, with what to do about it.
+//! Refuses a Python without one, and one that is not supported, with what to do about it.
 
 use std::{env, path::PathBuf};
 
-use pyo3_build_config::InterpreterConfig;
+use pyo3_build_config::{InterpreterConfig, PythonImplementation, PythonVersion};
+
+const OLDEST: PythonVersion = PythonVersion {
+    major: 3,
+    minor: 11,
+};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -40,7 +45,13 @@ fn folders(config: &InterpreterConfig) -> Vec<PathBuf> {
 
 fn check(config: &InterpreterConfig, folders: &[PathBuf]) -> Result<(), String> {
     let version = config.target_abi().version();
+    let implementation = config.target_abi().implementation();
     let python = config.executable().unwrap_or("of PYO3_CONFIG_FILE");
+    if implementation != PythonImplementation::CPython || version < OLDEST {
+        return Err(format!(
+            "{python} is {implementation} {version}: expected CPython {OLDEST} or newer; set PYO3_PYTHON to one"
+        ));
+    }
     let advice = format!(
         "install its shared library (Debian and Ubuntu: libpython{version}-dev; pyenv: \
          PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install {version}), or set PYO3_PYTHON to a Python that has it"

@@ -299,8 +299,6 @@ def shut_down(limit: float) -> tuple[list[str], list[str]]:
     sys.unraisablehook = lambda unraisable: report(unraisable.exc_value)
     try:
         atexit._run_exitfuncs()
-    except BaseException as error:  # 3.9 raises the last one, newer ones hand each to the hook
-        report(error)
     finally:
         sys.unraisablehook = hook
 

@@ -7,17 +7,17 @@ when they are cancelled is the server's business. Not imported before the first 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import os
 import time
-from typing import Any, Awaitable, Callable, Coroutine, List, Tuple
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from httpy_rs._deadline import DeadlineExceeded
 from httpy_rs._exception import FRAME_LIMIT, attempt, clean
 from httpy_rs._stack import capture, of_app
 
 # File, line, function; the outermost frame first.
-Frames = List[Tuple[str, int, str]]
+Frames = list[tuple[str, int, str]]
 
 _ASYNCIO = os.path.dirname(asyncio.__file__) + os.sep
 
@@ -94,7 +94,7 @@ def close(loop: asyncio.AbstractEventLoop, limit: float) -> list[str]:
 def _complete(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> None:
     try:
         loop.run_until_complete(work)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         pass
     except BaseException as exception:  # a `SystemExit` of a task
         context = {"message": "the event loop failed as it ended", "exception": exception}
@@ -178,7 +178,7 @@ def call(loop: asyncio.AbstractEventLoop, function: Callable[[], Any], limit: fl
     future = asyncio.run_coroutine_threadsafe(attend(), loop)
     try:
         result, exception = future.result(limit)
-    except concurrent.futures.TimeoutError as exception:  # the built-in one only from 3.11 on
+    except TimeoutError as exception:
         future.cancel()
         raise TimeoutError(f"it did not end within {limit:.1f} s") from exception
     if exception is not None:

@@ -6,8 +6,9 @@ What the text is used for (a log line, an error of `build()`) is up to the calle
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Callable, TypeVar
+from typing import TypeVar
 
 TEXT_LIMIT = 64 * 1024  # bytes of UTF-8, for the message and for the traceback
 # Formatting holds the interpreter, and clients can make it happen: a runaway recursion must stay cheap.
@@ -15,8 +16,7 @@ FRAME_LIMIT = 200
 
 NO_MESSAGE = "<exception str() failed>"
 
-# The import system, and what runs code in a context, which is Python code of its own on PyPy.
-_MACHINERY = ("httpy_rs", "importlib", "_contextvars")
+_MACHINERY = ("httpy_rs", "importlib")
 
 T = TypeVar("T")
 

@@ -1,6 +1,5 @@
 """What is counted of the interpreter for the host's metrics, once somebody counts: memory blocks and the pauses of the
-cyclic garbage collector. ``take`` is called by the server on Python's main thread, every few seconds. CPython counts
-them; elsewhere (PyPy) there are none.
+cyclic garbage collector. ``take`` is called by the server on Python's main thread, every few seconds.
 """
 
 from __future__ import annotations
@@ -45,8 +44,6 @@ _pauses = Pauses()
 
 def take() -> tuple[int, list[tuple[int, float]]]:
     """How many memory blocks are given out, and the pauses since the last time; begins to note them with the first."""
-    if sys.implementation.name != "cpython":
-        return 0, []
     if _pauses not in gc.callbacks:
         gc.callbacks.append(_pauses)
     return sys.getallocatedblocks(), _pauses.take()

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import linecache
 import os
-import sys
 from types import TracebackType
-from typing import List, Optional, Tuple
 
 from httpy_rs._exception import NO_MESSAGE, attempt, clean, type_name_of, user_frames
 
@@ -20,19 +18,19 @@ LINE_LIMIT = 300  # characters
 TITLE_LIMIT = 4000
 
 # File, line, function, whether it is the app's own code, the number of the first source line, source lines.
-Frame = Tuple[str, int, str, bool, int, List[str]]
+Frame = tuple[str, int, str, bool, int, list[str]]
 # How it led to the one before ("" for the first), the text of the exception, its frames, the outermost first.
-Link = Tuple[str, str, List[Frame]]
+Link = tuple[str, str, list[Frame]]
 
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
-def chain(exc: BaseException) -> List[Link]:
+def chain(exc: BaseException) -> list[Link]:
     """The exception, and each one that it came from. Never raises; what cannot be read is left out."""
-    links: List[Link] = []
-    seen: List[BaseException] = []
+    links: list[Link] = []
+    seen: list[BaseException] = []
     relation = ""
-    current: Optional[BaseException] = exc
+    current: BaseException | None = exc
     while current is not None and len(links) < LINKS and not any(current is one for one in seen):
         seen.append(current)
         links.append((relation, _title(current), _frames(current)))
@@ -40,7 +38,7 @@ def chain(exc: BaseException) -> List[Link]:
     return links
 
 
-def _next(exc: BaseException) -> Tuple[str, Optional[BaseException]]:
+def _next(exc: BaseException) -> tuple[str, BaseException | None]:
     # Read past what a subclass overrides.
     parts = BaseException.__dict__
     cause = attempt(lambda: parts["__cause__"].__get__(exc), None)
@@ -56,8 +54,8 @@ def _title(exc: BaseException) -> str:
     return f"{name}: {message}" if message else name
 
 
-def _frames(exc: BaseException) -> List[Frame]:
-    found: List[TracebackType] = []
+def _frames(exc: BaseException) -> list[Frame]:
+    found: list[TracebackType] = []
     frames = attempt(lambda: user_frames(exc), None)
     while frames is not None:
         found.append(frames)
@@ -72,9 +70,9 @@ def _frame(frames: TracebackType) -> Frame:
     own = _is_own(file)
     around = AROUND if own else 0
     first = max(line - around, 1)
-    nothing: List[str] = []
+    nothing: list[str] = []
     lines = attempt(lambda: linecache.getlines(file, frames.tb_frame.f_globals), nothing)[first - 1 : line + around]
-    function = code.co_qualname if sys.version_info >= (3, 11) else code.co_name
+    function = code.co_qualname
     return clean(file), line, clean(function), own, first, [clean(text.rstrip()[:LINE_LIMIT]) for text in lines]
 
 

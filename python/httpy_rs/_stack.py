@@ -6,7 +6,6 @@ lines are looked up afterwards.
 
 from __future__ import annotations
 
-import contextvars
 import sys
 import traceback
 
@@ -14,14 +13,10 @@ from httpy_rs._exception import FRAME_LIMIT, clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Tuple
-
     # File, line, function; the outermost frame first.
-    Frames = List[Tuple[str, int, str]]
+    Frames = list[tuple[str, int, str]]
 
 _PACKAGE = "<httpy_rs>"
-# Where code is run in a context, which is Python code on PyPy.
-_CONTEXTVARS: str = getattr(sys.modules[contextvars.Context.__module__], "__file__", _PACKAGE)
 
 
 def capture(thread: int) -> Frames:
@@ -40,7 +35,7 @@ def of_app(frames: Frames, *folders: str) -> Frames:
     code. All of them where there is none of that, which is worth seeing too.
     """
     own = 0
-    while own < len(frames) and frames[own][0].startswith((_PACKAGE, _CONTEXTVARS, *folders)):
+    while own < len(frames) and frames[own][0].startswith((_PACKAGE, *folders)):
         own += 1
     return frames[own:] or frames
 

@@ -6,19 +6,19 @@ import json
 import site
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import pytest
 
 from httpy_rs._doctor import examine
 
 
-def report(*paths: str) -> Dict[str, Any]:
-    found: Dict[str, Any] = json.loads(examine(paths, lambda module: module is sys.modules.get("math")))
+def report(*paths: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(examine(paths, lambda module: module is sys.modules.get("math")))
     return found
 
 
-def origins(*paths: str) -> Dict[str, Any]:
+def origins(*paths: str) -> dict[str, Any]:
     return {entry["dir"]: (entry["origin"], entry["file"], entry["exists"]) for entry in report(*paths)["path"]}
 
 
@@ -56,7 +56,6 @@ def test_a_folder_that_a_pth_file_names_is_told_with_the_file(monkeypatch: pytes
     assert found[str(tmp_path / "relative")] == ("pth_file", str(file), False)
 
 
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="its standard library is one folder, which exists")
 def test_the_standard_library_is_known_also_where_it_does_not_exist() -> None:
     kinds = [entry["origin"] for entry in report()["path"] if "lib-dynload" in entry["dir"] or ".zip" in entry["dir"]]
     assert kinds == ["standard_library"] * len(kinds)

@@ -98,7 +98,6 @@ def test_the_repr_shows_every_field() -> None:
     )
 
 
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="its `contextvars` is Python code with imports")
 def test_importing_httpy_rs_is_light() -> None:
     package = str(Path(httpy_rs.__file__).parents[1])
     program = (

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import pytest
 from mypy import api
 
 import httpy_rs
-
-pytestmark = pytest.mark.skipif(sys.implementation.name != "cpython", reason="mypy has parts in C")
 
 RIGHT = """
 from __future__ import annotations

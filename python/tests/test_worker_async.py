@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from tests.conftest import Start
@@ -292,7 +290,6 @@ def test_a_worker_without_coroutines_imports_no_asyncio(start: Start) -> None:
     assert start(source, "handler").ready().result() == (200, "False", {})
 
 
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="nothing else can raise in another thread")
 @pytest.mark.parametrize("waits", [False, True])
 def test_a_coroutine_that_blocks_the_loop_past_its_deadline_is_interrupted(start: Start, waits: bool) -> None:
     source = f"""

@@ -25,7 +25,6 @@ def test_a_worker_says_hello_and_is_ready_once_its_handlers_are_loaded(start: St
     assert (word, protocol) == ("hello", 1)
     assert facts["pid"] == worker.process.pid
     assert facts["version"] == platform.python_version()
-    assert facts["implementation"] == sys.implementation.name
     assert os.path.samefile(facts["executable"], sys.executable)
     worker.ready()
     assert worker.result() == (200, "plain", {})
@@ -159,7 +158,6 @@ def test_when_the_control_socket_ends_so_does_the_worker_whatever_it_does(start:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system sends no signal of choice")
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="elsewhere C code keeps no interpreter")
 def test_when_the_parent_ends_so_does_a_worker_whose_interpreter_is_kept_by_c_code(start: Start) -> None:
     source = """
         import ctypes
@@ -252,5 +250,5 @@ def test_the_doctor_looks_at_a_worker_and_figures_are_counted(start: Start) -> N
     worker = start(PLAIN, "handler").ready()
     assert '"version"' in worker.ask("examine")
     blocks, pauses, calls, lag = worker.ask("figures")
-    assert (blocks > 0) == (sys.implementation.name == "cpython")
+    assert blocks > 0
     assert (pauses, calls, lag) == ([], 0, 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 
 import pytest
 
@@ -217,7 +216,6 @@ BURNING = """
 """
 
 
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="nothing else can raise in another thread")
 def test_a_handler_past_its_deadline_is_interrupted_and_no_other(start: Start) -> None:
     worker = start(BURNING, "burning", "handler").ready()
     worker.run(worker.job(0), worker.job(1))
@@ -229,7 +227,6 @@ def test_a_handler_past_its_deadline_is_interrupted_and_no_other(start: Start) -
     assert worker.result(1) == (200, "[1]", {})
 
 
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="nothing else can raise in another thread")
 def test_an_interruption_waits_for_the_outermost_shield_to_be_left(start: Start) -> None:
     worker = start(BURNING, "shielded", "handler").ready()
     worker.call()
@@ -239,7 +236,6 @@ def test_an_interruption_waits_for_the_outermost_shield_to_be_left(start: Start)
     assert worker.result(1) == (200, "[2]", {})
 
 
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="nothing else can raise in another thread")
 def test_a_handler_that_goes_on_is_interrupted_again(start: Start) -> None:
     worker = start(BURNING, "stubborn", "handler").ready()
     worker.call()

@@ -21,8 +21,6 @@ use crate::source;
 
 /// The version of the protocol.
 const PROTOCOL: u64 = 1;
-/// The oldest Python.
-const OLDEST: (u32, u32) = (3, 9);
 /// So much is read at once.
 const READ: usize = 16 * 1024;
 
@@ -258,16 +256,6 @@ async fn greet(control: &UnixStream, rest: &mut BytesMut) -> Result<(Facts, Ends
             "it speaks version {protocol} of the protocol, expected {PROTOCOL}"
         )));
     }
-    if version(&facts.version).is_none_or(|version| version < OLDEST) {
-        let Facts {
-            version,
-            executable,
-            ..
-        } = facts;
-        return Err(Problem::Other(format!(
-            "it is Python {version} ({executable}): httpy needs 3.9 or newer"
-        )));
-    }
     let (ends, life) = Ends::new(descriptors).map_err(Problem::Other)?;
     Ok((facts, ends, life))
 }
@@ -282,12 +270,6 @@ async fn write(control: &UnixStream, mut bytes: &[u8]) -> Result<(), Problem> {
         }
     }
     Ok(())
-}
-
-/// Major and minor.
-fn version(text: &str) -> Option<(u32, u32)> {
-    let mut parts = text.split('.').map_while(|part| part.parse().ok());
-    Some((parts.next()?, parts.next()?))
 }
 
 /// The next frame.

@@ -15,11 +15,12 @@ use crate::options::ProcessOptions;
 use crate::process::Process;
 
 /// What a worker's process runs: the first lines of the package, and before them what must be done by any Python. One that
-/// could not read the rest says that it is too old; and what this process has open and not marked as its own is closed.
+/// is not supported says so and ends; and what this process has open and not marked as its own is closed.
 pub(crate) const BOOT: &str = concat!(
     "import os, sys\n",
-    "if sys.version_info < (3, 9):\n",
-    "    sys.exit('Python %d.%d is too old: httpy needs 3.9 or newer' % sys.version_info[:2])\n",
+    "if sys.implementation.name != 'cpython' or sys.version_info < (3, 11):\n",
+    "    sys.exit('%s is Python %d.%d.%d (%s): expected CPython 3.11 or newer'\n",
+    "        % (sys.executable, *sys.version_info[:3], sys.implementation.name))\n",
     "for _number in map(int, os.listdir('/dev/fd')):\n",
     "    try:\n",
     "        _number < 3 or os.close(_number)\n",
@@ -138,8 +139,8 @@ mod tests {
         let chosen =
             |python: Option<&str>, venv, active| choose(python.map(Path::new), venv, active);
         assert_eq!(
-            chosen(Some("pypy3"), venv, other).unwrap(),
-            Path::new("pypy3")
+            chosen(Some("python3.12"), venv, other).unwrap(),
+            Path::new("python3.12")
         );
         assert_eq!(
             chosen(None, venv, other).unwrap(),

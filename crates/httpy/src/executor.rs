@@ -114,7 +114,7 @@ impl Processes {
         self
     }
 
-    /// The interpreter that is started: CPython or `PyPy`, 3.9 or newer. Defaults to that of the [virtual environment](crate::PyAppBuilder::venv), else `python3`.
+    /// The interpreter that is started: CPython 3.11 or newer. Defaults to that of the [virtual environment](crate::PyAppBuilder::venv), else `python3`.
     #[must_use]
     pub fn python(mut self, program: impl Into<PathBuf>) -> Self {
         self.python = Some(program.into());

@@ -181,7 +181,7 @@
 //! # Python, venv, threads
 //!
 //! The Python is chosen when the crate is built: what `PYO3_PYTHON` names, else the active virtual environment's, else that
-//! of `PATH`. It has to be 3.9 or newer and to have its shared library; where it is not, the build ends and says how to get
+//! of `PATH`. It has to be 3.11 or newer and to have its shared library; where it is not, the build ends and says how to get
 //! one. The virtual environment is [`PyAppBuilder::venv`], else `VIRTUAL_ENV`; [`build`](PyAppBuilder::build) refuses one of
 //! another version. SIGINT stays with the host. Child processes of `multiprocessing` are spawned, not forked.
 //!

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Callable
 from contextvars import Context
 from time import monotonic
-from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
+from typing import Any
 
 from httpy_rs._event_loop import send
 from httpy_rs._request import _current
@@ -38,11 +39,11 @@ class Running:
         self.call = call
         self.target = target
         self.context = Context()
-        self.task: Optional[asyncio.Task[Any]] = None
+        self.task: asyncio.Task[Any] | None = None
         self.is_cancelled = False
-        self.sending: Optional[AsyncSending] = None
+        self.sending: AsyncSending | None = None
         # When it came how far, where that is wanted.
-        self.times: Optional[List[float]] = [] if call.job[8][8] else None
+        self.times: list[float] | None = [] if call.job[8][8] else None
 
     def stamp(self) -> None:
         """It has come one step further."""
@@ -68,11 +69,11 @@ class AsyncLane:
         self._turn = turn
         self.outlet = connection.outlet(lane)
         self._inlet = Inlet(ASYNC)
-        self._jobs: Deque[Call] = deque()
-        self.running: Dict[int, Running] = {}
+        self._jobs: deque[Call] = deque()
+        self.running: dict[int, Running] = {}
         """By number; others may look."""
-        self._by_task: Dict[asyncio.Task[Any], Running] = {}
-        self._starting: Optional[Running] = None
+        self._by_task: dict[asyncio.Task[Any], Running] = {}
+        self._starting: Running | None = None
         self._starter = Starter(event_loop)
         # What is due in the loop's next round.
         self._begins = self._flushes = False
@@ -86,7 +87,7 @@ class AsyncLane:
         """Whether some call is in its first step."""
         return self._starting is not None
 
-    def current(self) -> Optional[Call]:
+    def current(self) -> Call | None:
         """The call that the loop's thread is in just now. From any thread."""
         task = asyncio.current_task(self._loop)
         running = None if task is None else self._by_task.get(task)
@@ -186,7 +187,7 @@ class AsyncLane:
 
     def _go_on(self, running: Running, coroutine: Any, name: str) -> None:
         """Runs the first step of a task of the call's, and the rest if that is not all."""
-        task, running.context = self._starter.start(coroutine, name, running.context)
+        task = self._starter.start(coroutine, name, running.context)
         if task.done():
             self._ended(running, task)
             return
@@ -234,7 +235,7 @@ class AsyncLane:
         else:
             self._begin_body(running, reply, times)
 
-    def _begin_body(self, running: Running, reply: Answer, times: List[float]) -> None:
+    def _begin_body(self, running: Running, reply: Answer, times: list[float]) -> None:
         call = running.call
         sending = AsyncSending(self._connection, self.outlet, call, self._loop, self._turn)
         running.sending = sending
@@ -248,8 +249,8 @@ class AsyncLane:
             self._starting = around
 
     def _sent(
-        self, running: Running, stalled: bool, error: Optional[BaseException], closing: Optional[BaseException]
-    ) -> Tuple[Fault, Any]:
+        self, running: Running, stalled: bool, error: BaseException | None, closing: BaseException | None
+    ) -> tuple[Fault, Any]:
         """How the sending of a body has ended."""
         connection, sending = self._connection, running.sending
         fault: Fault = None if sending is None else sending.fault

@@ -8,9 +8,10 @@ is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import get_ident
 from time import sleep
-from typing import Any, Callable, Dict, Optional
+from typing import Any
 
 from httpy_rs import _deadline
 from httpy_rs._deadline import DeadlineExceeded
@@ -26,7 +27,7 @@ class Guard:
 
     def __init__(self, *, is_shieldable: bool) -> None:
         self.thread = 0
-        self.call: Optional[Call] = None
+        self.call: Call | None = None
         """What a thread of plain handlers does just now."""
         self._is_shieldable = is_shieldable
         self._shields = 0
@@ -34,7 +35,7 @@ class Guard:
         self._interrupting = False
         self._struck = False
         # Whether it is still in the call that is to be interrupted when it leaves its shield.
-        self._pending: Optional[Callable[[], bool]] = None
+        self._pending: Callable[[], bool] | None = None
 
     # For the thread itself.
 
@@ -103,7 +104,7 @@ class Guard:
         self._interrupting = False
 
 
-_guards: Dict[int, Guard] = {}
+_guards: dict[int, Guard] = {}
 
 
 def uncut(work: Callable[..., object], *arguments: Any) -> None:
@@ -131,11 +132,11 @@ def _shield(enters: bool) -> None:
         guard.shield(enters)
 
 
-def _send(thread: int, exception: Optional[type]) -> None:
+def _send(thread: int, exception: type | None) -> None:
     try:
         import ctypes
 
         send: Any = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    except (ImportError, AttributeError):
-        return  # no CPython, or one without it: nothing is interrupted
+    except ImportError:
+        return  # CPython without `ctypes`: nothing is interrupted
     send(ctypes.c_ulong(thread), None if exception is None else ctypes.py_object(exception))

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, Dict, List
+from typing import Any
 
 from httpy_rs import _embed
 from httpy_rs._version import __version__
@@ -24,12 +24,12 @@ from httpy_rs._worker.worker import Worker
 PROTOCOL = 1
 
 
-def main(control: socket.socket, settings: Dict[str, Any]) -> None:
+def main(control: socket.socket, settings: dict[str, Any]) -> None:
     """Serves on `control`. Does not return."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave_to_the_parent)
     sys.setswitchinterval(settings["switch_interval"])
-    paths: List[str] = settings["paths"]
+    paths: list[str] = settings["paths"]
     sys.path[:] = [*paths, *(folder for folder in sys.path if folder not in paths)]
     keep_fresh()
     connection = Connection(control, settings["debug"])
@@ -55,7 +55,7 @@ def main(control: socket.socket, settings: Dict[str, Any]) -> None:
     worker.end()
 
 
-def _say_hello(control: socket.socket, connection: Connection) -> List[socket.socket]:
+def _say_hello(control: socket.socket, connection: Connection) -> list[socket.socket]:
     """Makes the other sockets, and gives the parent its ends of them: ours."""
     pairs = [socket.socketpair() for _ in range(3)]
     sync, asynchronous, lifeline = (theirs.fileno() for _, theirs in pairs)
@@ -67,11 +67,10 @@ def _say_hello(control: socket.socket, connection: Connection) -> List[socket.so
     return [ours for ours, _ in pairs]
 
 
-def _facts() -> Dict[str, Any]:
+def _facts() -> dict[str, Any]:
     return {
         "pid": os.getpid(),
         "version": ".".join(str(part) for part in sys.version_info[:3]),
-        "implementation": sys.implementation.name,
         "gil": _embed.is_gil_enabled(),
         "executable": sys.executable or "",
         "prefix": sys.prefix,

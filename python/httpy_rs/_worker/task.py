@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from types import CoroutineType
-from typing import Any, Callable, Coroutine, List, Optional, Tuple
+from typing import Any
 
 from httpy_rs._event_loop import wait_for
 from httpy_rs._exception import attempt
-
-Task = asyncio.Task  # without its parameter: it is called, and in Python 3.9 it has none at run time
 
 
 class Starter:
@@ -25,37 +24,31 @@ class Starter:
 
     def __init__(self, event_loop: asyncio.AbstractEventLoop) -> None:
         self._loop = event_loop
-        self._kept: List[Tuple[Callable[[], Any], Optional[Context]]] = []
+        self._kept: list[Callable[[], Any]] = []
 
-    def start(
-        self, coroutine: Coroutine[Any, Any, Any], name: str, context: Context
-    ) -> Tuple[asyncio.Task[Any], Context]:
-        """A task of `coroutine`, and the context that it really runs in: before Python 3.11 tasks make a copy.
+    def start(self, coroutine: Coroutine[Any, Any, Any], name: str, context: Context) -> asyncio.Task[Any]:
+        """A task of `coroutine` in `context`, whose first step has run.
 
         Raises a `SystemExit` or `KeyboardInterrupt` of the first step.
         """
         if sys.version_info >= (3, 12):
-            return Task(coroutine, loop=self._loop, name=name, context=context, eager_start=True), context
+            return asyncio.Task(coroutine, loop=self._loop, name=name, context=context, eager_start=True)
         event_loop: Any = self._loop
         event_loop.call_soon = self._keep
         try:
-            if sys.version_info >= (3, 11):
-                task = Task(coroutine, loop=self._loop, name=name, context=context)
-            else:
-                task = context.run(lambda: Task(coroutine, loop=self._loop, name=name))
+            task = asyncio.Task(coroutine, loop=self._loop, name=name, context=context)
         finally:
             del event_loop.call_soon
-        step, own = self._kept.pop()
-        context = context if own is None else own
+        step = self._kept.pop()
         # What it raises is the task's as well, and found there.
         attempt(lambda: context.run(step), None)
-        return task, context
+        return task
 
-    def _keep(self, step: Callable[[], Any], *arguments: Any, context: Optional[Context] = None) -> None:
-        self._kept.append((step, context))
+    def _keep(self, step: Callable[[], Any], *arguments: Any, context: Context | None = None) -> None:
+        self._kept.append(step)
 
 
-def coroutine_of(result: Any) -> Optional[Coroutine[Any, Any, Any]]:
+def coroutine_of(result: Any) -> Coroutine[Any, Any, Any] | None:
     """What is to be awaited for `result` of a handler; `None` where that is the reply itself."""
     if type(result) is CoroutineType:
         return result

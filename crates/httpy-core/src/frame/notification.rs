@@ -51,8 +51,6 @@ pub struct Facts {
     pub pid: u32,
     /// Python's version: `3.11.7`.
     pub version: String,
-    /// `cpython`, `pypy`
-    pub implementation: String,
     /// Whether one thread at a time runs Python code.
     pub gil: bool,
     /// The program.
@@ -182,7 +180,6 @@ impl Facts {
             pid: pid
                 .ok_or_else(|| FrameError::new("no pid", at, "facts with the process's pid"))?,
             version: text("version", "facts with Python's version")?,
-            implementation: text("implementation", "facts with Python's implementation")?,
             gil: match find("gil") {
                 Some(Value::Bool(gil)) => gil,
                 other => {

@@ -58,7 +58,6 @@ pub(super) fn fake(
         protocol: 1,
         pid: 1,
         version: "3.11.7".to_owned(),
-        implementation: "cpython".to_owned(),
         gil: true,
         executable: "python3".to_owned(),
         prefix: "/".to_owned(),

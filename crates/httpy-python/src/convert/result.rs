@@ -9,7 +9,7 @@ use pyo3::types::list::BoundListIterator;
 use pyo3::types::tuple::BoundTupleIterator;
 use pyo3::types::{
     PyAnyMethods, PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyIterator, PyList, PyMemoryView,
-    PyString, PyTuple, PyType,
+    PyString, PyTuple,
 };
 
 use super::text;
@@ -288,17 +288,8 @@ impl<'a, 'py> Utf8<'a, 'py> {
 }
 
 fn type_name(object: &Bound<'_, PyAny>) -> String {
-    let kind = object.get_type();
-    // By `type`'s own descriptor: a metaclass may have replaced `__name__`, and before Python 3.11 PyO3 would ask it.
-    let descriptor = kind
-        .py()
-        .get_type::<PyType>()
-        .getattr("__dict__")
-        .and_then(|names| names.get_item("__name__"));
-    let name = descriptor.and_then(|descriptor| descriptor.call_method1("__get__", (&kind,)));
-    let name = name.and_then(|name| name.cast_into::<PyString>().map_err(PyErr::from));
     // It may hold surrogates.
-    name.map_or_else(
+    object.get_type().name().map_or_else(
         |_| "<unnamed type>".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     )

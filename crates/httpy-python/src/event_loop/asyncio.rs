@@ -4,7 +4,7 @@
 //! A handler that never waits is over after its first step, so that one is run at once: such a call costs neither a turn of
 //! the loop nor a callback at its end. From Python 3.12 on, tasks can be started that way (`eager_start`). Before, a task
 //! gives its first step to the loop's `call_soon` as it is made: for that moment this loop's own `call_soon` is one that
-//! keeps the step, and it is run right afterwards, in the context that was given along. Either way it is a task like any
+//! keeps the step, and it is run right afterwards, in the task's context. Either way it is a task like any
 //! other, and the current one during the step.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyCFunction, PyDict, PyString, PyTuple};
+use pyo3::types::{PyBool, PyCFunction, PyString, PyTuple};
 
 use super::keyword;
 use crate::context::Context;
@@ -52,17 +52,13 @@ enum FirstStep {
     Eager { keywords: Py<PyTuple> },
     /// By us.
     Kept {
-        /// The names of the loop, the name, and the context where a task takes one.
+        /// The names of the loop, the name and the context.
         keywords: Py<PyTuple>,
-        takes_context: bool,
-        /// Stands in for the loop's `call_soon`.
+        /// Stands in for the loop's `call_soon`, and keeps the first step there.
         keep: Py<PyAny>,
-        kept: Arc<Mutex<Option<Step>>>,
+        kept: Arc<Mutex<Option<Py<PyAny>>>>,
     },
 }
-
-/// A step of a task, and the context to run it in.
-type Step = (Py<PyAny>, Option<Py<PyAny>>);
 
 impl Asyncio {
     /// A loop of this thread's and what belongs to it. `is_in_first_step` tells whether a call is in its first step.
@@ -112,8 +108,7 @@ impl Asyncio {
         self.wait_for.bind(result.py()).call1((result,)).map(Some)
     }
 
-    /// A task of `coroutine` with this name in `context`, whose first step has run; and the context that it really runs in:
-    /// before Python 3.11 tasks make a copy.
+    /// A task of `coroutine` with this name in `context`, whose first step has run.
     ///
     /// # Errors
     ///
@@ -122,8 +117,8 @@ impl Asyncio {
         &self,
         coroutine: &Bound<'py, PyAny>,
         name: &Bound<'py, PyAny>,
-        context: Context<'py>,
-    ) -> PyResult<(Bound<'py, PyAny>, Context<'py>)> {
+        context: &Context<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = coroutine.py();
         let (task, event_loop) = (self.task.bind(py), self.event_loop.bind(py));
         match &self.first_step {
@@ -136,40 +131,28 @@ impl Asyncio {
                     context.as_any(),
                     eager.as_any(),
                 ];
-                Ok((keyword::call(task, arguments, keywords.bind(py))?, context))
+                keyword::call(task, arguments, keywords.bind(py))
             }
             FirstStep::Kept {
                 keywords,
-                takes_context,
                 keep,
                 kept,
             } => {
                 let call_soon = self.names.call_soon.bind(py);
                 event_loop.setattr(call_soon, keep.bind(py))?;
-                let keywords = keywords.bind(py);
-                let made = if *takes_context {
-                    keyword::call(
-                        task,
-                        [coroutine, event_loop, name, context.as_any()],
-                        keywords,
-                    )
-                } else {
-                    context.run(|| keyword::call(task, [coroutine, event_loop, name], keywords))
-                };
+                let arguments = [coroutine, event_loop, name, context.as_any()];
+                let made = keyword::call(task, arguments, keywords.bind(py));
                 event_loop.delattr(call_soon)?;
                 let step = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let task = made?;
-                let Some((step, its_context)) = step else {
+                let Some(step) = step else {
                     return Err(PyRuntimeError::new_err(
                         "asyncio.Task did not ask for its first step",
                     ));
                 };
                 // What it raises is the task's as well, and found there.
-                let context = its_context.map_or(context, |its_context| {
-                    Context::of(its_context.into_bound(py))
-                });
                 drop(context.run(|| Ok(step.bind(py).call0()))?);
-                Ok((task, context))
+                Ok(task)
             }
         }
     }
@@ -256,32 +239,19 @@ impl Asyncio {
 
 impl FirstStep {
     fn new(py: Python<'_>) -> PyResult<Self> {
-        let version = py.version_info();
-        if version >= (3, 12) {
+        if py.version_info() >= (3, 12) {
             return Ok(Self::Eager {
                 keywords: PyTuple::new(py, ["loop", "name", "context", "eager_start"])?.unbind(),
             });
         }
-        let takes_context = version >= (3, 11);
-        let names: &[&str] = if takes_context {
-            &["loop", "name", "context"]
-        } else {
-            &["loop", "name"]
-        };
         let kept = Arc::new(Mutex::new(None));
         let place = Arc::clone(&kept);
         let keep = PyCFunction::new_closure(
             py,
             Some(c"call_soon"),
             None,
-            move |arguments: &Bound<'_, PyTuple>,
-                  keywords: Option<&Bound<'_, PyDict>>|
-                  -> PyResult<()> {
-                let context = keywords
-                    .map(|keywords| keywords.get_item("context"))
-                    .transpose()?
-                    .flatten();
-                let step = (arguments.get_item(0)?.unbind(), context.map(Bound::unbind));
+            move |arguments: &Bound<'_, PyTuple>, _| -> PyResult<()> {
+                let step = arguments.get_item(0)?.unbind();
                 place
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -289,10 +259,8 @@ impl FirstStep {
                 Ok(())
             },
         )?;
-        let keywords = PyTuple::new(py, names)?.unbind();
         Ok(Self::Kept {
-            keywords,
-            takes_context,
+            keywords: PyTuple::new(py, ["loop", "name", "context"])?.unbind(),
             keep: keep.into_any().unbind(),
             kept,
         })

@@ -197,9 +197,9 @@ impl Driver {
         let Some(coroutine) = self.asyncio.coroutine(&result)? else {
             return self.returned(py, number, ticket, &result, context);
         };
-        let (task, context) = self
+        let task = self
             .asyncio
-            .start(&coroutine, target.label.bind(py), context)?;
+            .start(&coroutine, target.label.bind(py), &context)?;
         if !self.asyncio.is_done(&task)? {
             return Ok(Next::GoesOn(task, context));
         }

@@ -154,9 +154,8 @@ impl Driver {
             let send =
                 self.asyncio
                     .send(body, write.as_any(), allowed && begun, ticket.chunk_timeout)?;
-            let (task, context) =
-                self.asyncio
-                    .start(&send, PyString::new(py, "httpy body").as_any(), context)?;
+            let name = PyString::new(py, "httpy body");
+            let task = self.asyncio.start(&send, name.as_any(), &context)?;
             if !self.asyncio.is_done(&task)? {
                 return Ok(Next::GoesOn(task, context));
             }

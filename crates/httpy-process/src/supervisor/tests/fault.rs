@@ -8,6 +8,7 @@ use httpy_core::{Lane, ProcessNotice, Wants};
 use super::stage::{Stage, scripted};
 use crate::handover::Handler;
 use crate::handshake::Patience;
+use crate::spawn;
 use crate::supervisor::Setup;
 
 /// Why the only worker, whose program this is, has not come up with so much patience.
@@ -82,12 +83,6 @@ async fn a_process_that_says_something_else_is_refused() {
         said.contains("it speaks version 2 of the protocol, expected 1"),
         "{said}"
     );
-    let said =
-        failure("receive(); hello(version='3.8.19', executable='/old'); time.sleep(1000)").await;
-    assert!(
-        said.contains("it is Python 3.8.19 (/old): httpy needs 3.9 or newer"),
-        "{said}"
-    );
     let said = failure("receive(); hello(); send(('ok', 1, None)); time.sleep(1000)").await;
     assert!(
         said.contains("it has sent what nobody asked for: ok"),
@@ -98,6 +93,33 @@ async fn a_process_that_says_something_else_is_refused() {
         said.contains("it has sent what nobody asked for: ready"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_python_that_is_not_supported_is_refused_by_name_and_version() {
+    for (change, found) in [
+        (
+            "sys.version_info = (3, 10, 14, 'final', 0)",
+            " is Python 3.10.14 (cpython)",
+        ),
+        (
+            "sys.version_info = (3, 11, 15, 'final', 0); sys.implementation.name = 'pypy'",
+            " is Python 3.11.15 (pypy)",
+        ),
+    ] {
+        let program = format!(
+            "import sys\n{change}; sys.executable = '/a/python'\n{}",
+            spawn::BOOT
+        );
+        let mut stage = Stage::new(|_| {}, |setup, _| setup.program = program.leak());
+        let said = stage.failure().await;
+        assert!(
+            said.ends_with(&format!(
+                "\n  /a/python{found}: expected CPython 3.11 or newer"
+            )),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]

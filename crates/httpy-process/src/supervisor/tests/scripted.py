@@ -39,7 +39,6 @@ def hello(protocol=1, **facts):
     said = {
         "pid": os.getpid(),
         "version": "%d.%d.%d" % sys.version_info[:3],
-        "implementation": "cpython",
         "gil": True,
         "executable": sys.executable,
         "prefix": sys.prefix,

@@ -7,7 +7,8 @@ its params stands in `_pattern`.
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Tuple, Union
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from httpy_rs._contract import FORBIDDEN_IN_VALUE, TOKEN
@@ -15,7 +16,7 @@ from httpy_rs._pattern import Pattern
 
 NOT_IN_TARGET = re.compile(r"[\x00-\x20\x7f#]")
 
-RequestHeaders = Union[Mapping[str, Union[str, List[str]]], Iterable[Tuple[str, str]], None]
+RequestHeaders = Mapping[str, str | list[str]] | Iterable[tuple[str, str]] | None
 
 
 class Arguments(NamedTuple):
@@ -23,10 +24,10 @@ class Arguments(NamedTuple):
 
     method: str
     path: str
-    params: Dict[str, List[str]]
-    query: Dict[str, List[str]]
-    headers: Dict[str, List[str]]
-    body: Union[str, bytes]
+    params: dict[str, list[str]]
+    query: dict[str, list[str]]
+    headers: dict[str, list[str]]
+    body: str | bytes
 
 
 def arguments(
@@ -62,16 +63,16 @@ def _decode(text: str) -> str:
     return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
 
 
-def _query(text: str) -> Dict[str, List[str]]:
-    query: Dict[str, List[str]] = {}
+def _query(text: str) -> dict[str, list[str]]:
+    query: dict[str, list[str]] = {}
     for piece in filter(None, text.replace("+", " ").split("&")):
         name, _, value = piece.partition("=")
         query.setdefault(_decode(name), []).append(_decode(value))
     return query
 
 
-def _headers(given: RequestHeaders) -> Dict[str, List[str]]:
-    headers: Dict[str, List[str]] = {}
+def _headers(given: RequestHeaders) -> dict[str, list[str]]:
+    headers: dict[str, list[str]] = {}
     for name, value in _lines(given):
         if not TOKEN.fullmatch(name):
             raise ValueError(f"header name {name!r}: expected a token (RFC 9110, 5.6.2)")
@@ -85,7 +86,7 @@ def _headers(given: RequestHeaders) -> Dict[str, List[str]]:
     return headers
 
 
-def _lines(given: RequestHeaders) -> Iterable[Tuple[str, str]]:
+def _lines(given: RequestHeaders) -> Iterable[tuple[str, str]]:
     if given is None:
         return
     for name, values in given.items() if isinstance(given, Mapping) else given:

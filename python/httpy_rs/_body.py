@@ -9,7 +9,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # `typing` itself is too heavy to import here
 if TYPE_CHECKING:
     from collections import deque
-    from typing import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 
 class BodyError(OSError):

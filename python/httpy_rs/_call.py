@@ -8,7 +8,8 @@ from __future__ import annotations
 import inspect
 import json
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from httpy_rs import _request
 from httpy_rs._arguments import RequestHeaders, arguments
@@ -26,19 +27,19 @@ class Call:
 
     def __init__(
         self,
-        handler: Union[Callable[..., Any], str],
+        handler: Callable[..., Any] | str,
         method: str,
         path: str,
-        route: Optional[str],
+        route: str | None,
         headers: RequestHeaders,
         body: Sent,
-        extras: Optional[Mapping[str, Any]],
-        client: Optional[Tuple[str, int]],
+        extras: Mapping[str, Any] | None,
+        client: tuple[str, int] | None,
         scheme: str,
         http_version: str,
-        deadline: Optional[float],
-        traceparent: Optional[str],
-        leave_after: Optional[int],
+        deadline: float | None,
+        traceparent: str | None,
+        leave_after: int | None,
     ) -> None:
         if isinstance(handler, str):
             self.target = handler
@@ -50,7 +51,7 @@ class Call:
         self._upload = Upload(body)
         sent = b"" if self._wants == "stream" else self._upload.whole()
         self._given = arguments(method, path, pattern, headers, sent, wants_bytes=self._wants == "bytes")
-        known: Dict[str, Any] = json.loads(json.dumps(dict(extras or {})))
+        known: dict[str, Any] = json.loads(json.dumps(dict(extras or {})))
         self._request = _request.Request(
             path,
             None if pattern is None else pattern.template,
@@ -100,7 +101,7 @@ class Call:
             self._upload.end()
         return _response(reply, chunks)
 
-    def _arguments(self) -> Tuple[Any, ...]:
+    def _arguments(self) -> tuple[Any, ...]:
         if self._wants != "stream":
             return self._given
         return (*self._given[:5], self._upload.body(is_async=self.is_async))
@@ -113,7 +114,7 @@ class Call:
 
 
 def _response(reply: CheckedReply, chunks: Chunks) -> Response:
-    whole: List[bytes] = [reply.body] if reply.body else []
+    whole: list[bytes] = [reply.body] if reply.body else []
     received = whole if reply.stream is None else chunks.received
     return Response(reply.status, ResponseHeaders(reply.headers), received, reply.warnings)
 

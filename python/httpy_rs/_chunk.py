@@ -6,7 +6,7 @@ judged in `_contract`.
 
 from __future__ import annotations
 
-from typing import Any, List, NoReturn, Optional
+from typing import Any, NoReturn
 
 from httpy_rs._contract import NO_BYTE, PEP_383, ContractFailure, exact, is_async_iterator, is_binary, type_name
 
@@ -14,8 +14,8 @@ from httpy_rs._contract import NO_BYTE, PEP_383, ContractFailure, exact, is_asyn
 class Chunks:
     """The chunks that a client gets of one body. Reads no more of them than `leave_after`, where that is given."""
 
-    def __init__(self, target: str, length: Optional[int], leave_after: Optional[int]) -> None:
-        self.received: List[bytes] = []
+    def __init__(self, target: str, length: int | None, leave_after: int | None) -> None:
+        self.received: list[bytes] = []
         self._target = target
         self._length = length
         self._leave_after = leave_after

@@ -6,7 +6,7 @@ from httpy_rs import _request
 
 TYPE_CHECKING = False  # `typing` itself is too heavy to import here
 if TYPE_CHECKING:
-    from typing import Callable
+    from collections.abc import Callable
 
 # Set by the server: from the token of a request to whether nobody waits for its answer.
 _is_gone: Callable[[object], bool] | None = None

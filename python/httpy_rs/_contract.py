@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from types import CoroutineType
-from typing import Any, List, NamedTuple, NoReturn, Optional, Tuple
+from typing import Any, NamedTuple, NoReturn
 
 HEADER_LINE_LIMIT = 1024
 NAME_LIMIT = 65_535  # bytes
@@ -27,7 +27,7 @@ HOP_BY_HOP = frozenset(
 )
 WITHOUT_BODY = frozenset((204, 205, 304))
 
-Lines = List[Tuple[str, str]]
+Lines = list[tuple[str, str]]
 
 
 class ContractFailure(AssertionError):
@@ -38,12 +38,12 @@ class CheckedReply(NamedTuple):
     """What the server sends for a reply; without a `Content-Length` here it adds the one of a whole body."""
 
     status: int
-    headers: List[Tuple[str, str]]
+    headers: list[tuple[str, str]]
     body: bytes
-    warnings: List[str]
+    warnings: list[str]
     stream: Any
     """The iterator, plain or async, whose chunks are the body; `None` where `body` is all of it."""
-    length: Optional[int]
+    length: int | None
     """How many bytes the stream has to have, where the handler has said so."""
 
 
@@ -59,7 +59,7 @@ def check_reply(target: str, method: str, result: object, *, is_async: bool = Fa
 def body_stream(result: Any) -> Any:
     """The iterator, plain or async, that stands as body in what a handler returned; `None` where there is none."""
     if _is(result, tuple):
-        items: Tuple[Any, ...] = (*tuple.__iter__(result),)
+        items: tuple[Any, ...] = (*tuple.__iter__(result),)
         if len(items) == 3 and is_iterator(items[1]):
             return items[1]
     return None
@@ -97,7 +97,7 @@ class ReadReply:
     def checked(self, method: str) -> CheckedReply:
         """Decides what is kept of the reply for this method."""
         self._check_lines()
-        warnings: List[str] = []
+        warnings: list[str] = []
         headers = self._without_hop_by_hop(self._content_length(method), warnings)
         body_kept = self.status not in WITHOUT_BODY
         if not body_kept and (self.body or self.stream is not None):
@@ -114,7 +114,7 @@ class ReadReply:
     def _fail(self, what: str) -> NoReturn:
         raise ContractFailure(f"{self.target} returned {what}")
 
-    def _items(self, result: Any) -> Tuple[Any, ...]:
+    def _items(self, result: Any) -> tuple[Any, ...]:
         if not _is(result, tuple):
             if _is(result, CoroutineType):
                 result.close()
@@ -123,7 +123,7 @@ class ReadReply:
                     "async def"
                 )
             self._fail(f"{type_name(result)}: expected a tuple (status, body, headers)")
-        items: Tuple[Any, ...] = (*tuple.__iter__(result),)
+        items: tuple[Any, ...] = (*tuple.__iter__(result),)
         self.types = _types(items)
         if len(items) != 3:
             self._fail(f"{self.types}: expected 3 items (status, body, headers), found {len(items)}")
@@ -175,7 +175,7 @@ class ReadReply:
             lines.extend((name, value) for value in self._values(name, values))
         return lines
 
-    def _values(self, name: str, values: Any) -> List[str]:
+    def _values(self, name: str, values: Any) -> list[str]:
         if _is(values, str):
             found = [values]
         elif _is(values, list):
@@ -241,7 +241,7 @@ class ReadReply:
                 "expected them to be equal"
             )
 
-    def _without_hop_by_hop(self, lines: Lines, warnings: List[str]) -> Lines:
+    def _without_hop_by_hop(self, lines: Lines, warnings: list[str]) -> Lines:
         dropped = dict.fromkeys(name for name, _ in lines if name.lower() in HOP_BY_HOP)
         if dropped:
             warnings.append(f"hop-by-hop headers were dropped: {', '.join(dropped)}")
@@ -272,7 +272,7 @@ def type_name(value: object) -> str:
     return name
 
 
-def _types(items: Tuple[Any, ...]) -> str:
+def _types(items: tuple[Any, ...]) -> str:
     names = [type_name(item) for item in items[:8]]
     if len(items) > len(names):
         names.append("...")

@@ -12,8 +12,8 @@ from httpy_rs import _request
 
 TYPE_CHECKING = False  # `typing` itself is too heavy to import here
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
-    from typing import Callable
 
 # Set by the server. The first two count the shields of the call that runs on this thread, and do nothing on others.
 _enter: Callable[[], None] | None = None

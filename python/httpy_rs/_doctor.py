@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import find_spec
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any
 
 from httpy_rs._exception import attempt, clean
 
@@ -26,7 +27,7 @@ LIST_LIMIT = 1000
 PTH_LIMIT = 64 * 1024  # characters of one file
 
 
-def examine(paths: Sequence[str], declares: Callable[[object], Optional[bool]]) -> str:
+def examine(paths: Sequence[str], declares: Callable[[object], bool | None]) -> str:
     """The report. `paths` are the folders that the server was told to put on `sys.path`; `declares` tells of an
     extension module whether it says that it needs no GIL."""
     import json
@@ -66,7 +67,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _version() -> Dict[str, Any]:
+def _version() -> dict[str, Any]:
     import sysconfig
 
     def variable(name: str) -> str:
@@ -89,7 +90,7 @@ def _version() -> Dict[str, Any]:
     }
 
 
-def _place() -> Dict[str, Any]:
+def _place() -> dict[str, Any]:
     return {
         "executable": str(_find(lambda: sys.executable) or ""),
         "prefix": str(_find(lambda: sys.prefix) or ""),
@@ -97,24 +98,24 @@ def _place() -> Dict[str, Any]:
     }
 
 
-def _environment() -> Dict[str, str]:
+def _environment() -> dict[str, str]:
     return {name: value for name, value in sorted(os.environ.items()) if name.startswith("PYTHON")}
 
 
-def _tls() -> Optional[str]:
+def _tls() -> str | None:
     import ssl
 
     return ssl.OPENSSL_VERSION
 
 
-def _limit(name: str) -> Optional[int]:
+def _limit(name: str) -> int | None:
     import resource
 
     soft, _ = resource.getrlimit(getattr(resource, name))
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def _extensions() -> Iterator[Tuple[str, object]]:
+def _extensions() -> Iterator[tuple[str, object]]:
     """The loaded modules that are shared libraries; what is built into libpython is not."""
     for name, module in sorted(sys.modules.items()):
         spec = getattr(module, "__spec__", None)
@@ -122,13 +123,13 @@ def _extensions() -> Iterator[Tuple[str, object]]:
             yield name, module
 
 
-def _needs_gil(declares: Callable[[object], Optional[bool]]) -> Optional[List[str]]:
+def _needs_gil(declares: Callable[[object], bool | None]) -> list[str] | None:
     if sys.version_info < (3, 13):  # before, no module could say that it needs none
         return None
     return [name for name, module in _extensions() if declares(module) is False]
 
 
-def _copies() -> List[Dict[str, str]]:
+def _copies() -> list[dict[str, str]]:
     """Each `httpy_rs` on `sys.path`: installed ones, which the server does not use."""
     from httpy_rs._embed import _version as version_in
 
@@ -141,7 +142,7 @@ def _copies() -> List[Dict[str, str]]:
     return found
 
 
-def _path(paths: Sequence[str]) -> List[Dict[str, Any]]:
+def _path(paths: Sequence[str]) -> list[dict[str, Any]]:
     origins = _find(lambda: _origins(paths)) or {}
     entries = []
     for entry in _find(lambda: [folder for folder in sys.path if isinstance(folder, str)]) or []:
@@ -152,14 +153,14 @@ def _path(paths: Sequence[str]) -> List[Dict[str, Any]]:
     return entries
 
 
-def _origins(paths: Sequence[str]) -> Dict[str, Tuple[str, Optional[str]]]:
+def _origins(paths: Sequence[str]) -> dict[str, tuple[str, str | None]]:
     """From a folder to where it comes from; of several reasons the first one counts."""
     import site
     import sysconfig
 
-    known: Dict[str, Tuple[str, Optional[str]]] = {}
+    known: dict[str, tuple[str, str | None]] = {}
 
-    def add(folder: Optional[str], origin: str, file: Optional[str] = None) -> None:
+    def add(folder: str | None, origin: str, file: str | None = None) -> None:
         if folder:
             known.setdefault(_real(folder), (origin, file))
 
@@ -187,7 +188,7 @@ def _origins(paths: Sequence[str]) -> Dict[str, Tuple[str, Optional[str]]]:
     return known
 
 
-def _pth_entries(folder: str) -> Iterator[Tuple[str, str]]:
+def _pth_entries(folder: str) -> Iterator[tuple[str, str]]:
     """The folders that the `.pth` files of `folder` name, each with its file."""
     names = sorted(name for name in _find(lambda: os.listdir(folder)) or [] if name.endswith(".pth"))
     for name in names[:LIST_LIMIT]:

@@ -6,7 +6,7 @@ The rules are those of the HTML standard, 9.2.5 and 9.2.6. For `httpy_rs.testing
 from __future__ import annotations
 
 import re
-from typing import List, NamedTuple, Optional
+from typing import NamedTuple
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 
@@ -21,12 +21,12 @@ class ReceivedEvent(NamedTuple):
     """The last id that was given up to here; empty before the first."""
 
 
-class ReceivedEvents(List[ReceivedEvent]):
+class ReceivedEvents(list[ReceivedEvent]):
     """The events of a stream, in order; beside them what else a client takes from it."""
 
-    retry: Optional[int] = None
+    retry: int | None = None
     """Milliseconds after which a client would connect again, where the stream said so."""
-    comments: List[str]
+    comments: list[str]
     """The comments, which no client looks at."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ def parse(body: bytes) -> ReceivedEvents:
     lines = LINE_END.split(text[1:] if text.startswith("\ufeff") else text)
     lines.pop()  # what stands behind the last line's end is no line
     events = ReceivedEvents()
-    data: List[str] = []
+    data: list[str] = []
     kind = last_id = ""
     for line in lines:
         field, _, value = line.partition(":")

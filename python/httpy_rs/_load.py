@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable, Sequence
 from importlib.machinery import PathFinder
-from typing import Any, Callable, List, Sequence, Tuple
+from typing import Any
 
 from httpy_rs._exception import attempt, clean, describe, user_frames
 from httpy_rs._signature import Signature, is_async, is_generator
@@ -47,7 +48,7 @@ def load_attribute(target: str, paths: Sequence[str]) -> Any:
     return found
 
 
-def load_handler(target: str, paths: Sequence[str]) -> Tuple[Callable[..., Any], str, bool]:
+def load_handler(target: str, paths: Sequence[str]) -> tuple[Callable[..., Any], str, bool]:
     """The handler that `target` names, how it wants its body (`text`, `bytes` or `stream`), and whether it is async.
 
     Raises `LoadError`: the kinds of `load_attribute`, and those of `check_handler`.
@@ -67,7 +68,7 @@ def check_handler(target: str, handler: object) -> str:
     return signature.body_kind(6)
 
 
-def load_init(target: str, paths: Sequence[str]) -> Tuple[Callable[[], Any], bool]:
+def load_init(target: str, paths: Sequence[str]) -> tuple[Callable[[], Any], bool]:
     """The init function that `target` names, and whether it is async.
 
     Raises `LoadError`: the kinds of `load_attribute`, and `not_callable`, `generator_handler`, `init_signature`.
@@ -75,7 +76,7 @@ def load_init(target: str, paths: Sequence[str]) -> Tuple[Callable[[], Any], boo
     return _load_plain(target, paths, "init_signature")
 
 
-def load_shutdown(target: str, paths: Sequence[str]) -> Tuple[Callable[[], Any], bool]:
+def load_shutdown(target: str, paths: Sequence[str]) -> tuple[Callable[[], Any], bool]:
     """The shutdown function that `target` names, and whether it is async.
 
     Raises `LoadError`: the kinds of `load_attribute`, and `not_callable`, `generator_handler`, `shutdown_signature`.
@@ -83,7 +84,7 @@ def load_shutdown(target: str, paths: Sequence[str]) -> Tuple[Callable[[], Any],
     return _load_plain(target, paths, "shutdown_signature")
 
 
-def run_init(target: str, init: Callable[[], Any]) -> List[Tuple[str, List[str]]]:
+def run_init(target: str, init: Callable[[], Any]) -> list[tuple[str, list[str]]]:
     """Calls the init function that `target` names; its routes with their methods, in its order.
 
     Raises `LoadError` of the kinds `init_exception`, `init_result`.
@@ -95,7 +96,7 @@ def run_init(target: str, init: Callable[[], Any]) -> List[Tuple[str, List[str]]
     return _routes(target, result)
 
 
-def _load_plain(target: str, paths: Sequence[str], kind: str) -> Tuple[Callable[[], Any], bool]:
+def _load_plain(target: str, paths: Sequence[str], kind: str) -> tuple[Callable[[], Any], bool]:
     function = load_attribute(target, paths)
     signature = _signature(target, function)
     if not signature.accepts(0):
@@ -103,7 +104,7 @@ def _load_plain(target: str, paths: Sequence[str], kind: str) -> Tuple[Callable[
     return function, is_async(function)
 
 
-def _parse(target: str) -> Tuple[str, str]:
+def _parse(target: str) -> tuple[str, str]:
     module_name, colon, attribute = target.partition(":")
     names = [*module_name.split("."), *attribute.split(".")]
     if not colon or not all(name.isidentifier() for name in names):
@@ -169,7 +170,7 @@ def _attribute(owner: object, name: str, place: str, target: str) -> Any:
     except AttributeError as exception:
         import difflib  # only the message needs it
 
-        names: List[str] = attempt(lambda: dir(owner), [])
+        names: list[str] = attempt(lambda: dir(owner), [])
         near = difflib.get_close_matches(name, names, n=3)
         hint = f"; near names: {', '.join(near)}" if near else ""
         raise LoadError("attribute_not_found", f'{place} has no attribute "{name}"{hint}') from exception
@@ -189,7 +190,7 @@ def _signature(target: str, function: object) -> Signature:
     return Signature(function)
 
 
-def _routes(target: str, result: Any) -> List[Tuple[str, List[str]]]:
+def _routes(target: str, result: Any) -> list[tuple[str, list[str]]]:
     def wrong(what: str) -> LoadError:
         return LoadError("init_result", f"{target} returned {what}")
 

@@ -11,7 +11,8 @@ import logging
 import os
 import sys
 import threading
-from typing import Any, Callable, Dict, Optional
+from collections.abc import Callable
+from typing import Any
 from weakref import WeakSet
 
 from httpy_rs._exception import clean, describe
@@ -62,7 +63,7 @@ class Bridge(logging.Handler):
         super().__init__()
         self._sink = sink
         # The level that the root logger has by nobody's choice: CPython's own, or what was set here.
-        self._root_level: Optional[int] = logging.WARNING
+        self._root_level: int | None = logging.WARNING
 
     def install(self, level: int) -> None:
         root = logging.getLogger()
@@ -223,7 +224,7 @@ class _Line:
     __del__ = end
 
 
-def install(sink: Sink, level: int, always: bool) -> Optional[Callable[[int], None]]:
+def install(sink: Sink, level: int, always: bool) -> Callable[[int], None] | None:
     """Puts the bridge on the root logger; its `set_level`. Unless `always`, not where the root logger has a handler."""
     if logging.getLogger().handlers and not always:
         return None
@@ -262,15 +263,15 @@ def _text(value: object) -> str:
         return f"<{type(error).__name__} in repr()>"
 
 
-def _exception(record: logging.LogRecord) -> Optional[str]:
+def _exception(record: logging.LogRecord) -> str | None:
     if record.exc_info and record.exc_info[1] is not None:
         return describe(record.exc_info[1])[2]
     return _short(record.exc_text) if record.exc_text else None
 
 
-def _extra(fields: Dict[str, Any]) -> Optional[str]:
+def _extra(fields: dict[str, Any]) -> str | None:
     """What was given as `extra`, as a JSON object."""
-    given: Dict[str, Any] = {}
+    given: dict[str, Any] = {}
     left_out = 0
     for name, value in list(fields.items()):
         if name in _STANDARD:

@@ -6,7 +6,6 @@ For `httpy_rs.testing` alone: the server's router is axum's. Conflicts between p
 from __future__ import annotations
 
 import re
-from typing import Dict, List
 from urllib.parse import unquote_to_bytes
 
 # A capture takes the rest of its segment, as in axum; what stands before it is literal.
@@ -28,7 +27,7 @@ class Pattern:
             raise ValueError(f'route "{text}" does not begin with "/"')
         self.text = text
         self.template = ""
-        self._names: List[str] = []
+        self._names: list[str] = []
         self._rest = False
         expression = b""
         *others, last = text[1:].split("/")
@@ -37,7 +36,7 @@ class Pattern:
         expression += b"/" + self._read(last, last=True)
         self._expression = re.compile(expression, re.DOTALL)
 
-    def match(self, raw_path: str) -> Dict[str, List[str]]:
+    def match(self, raw_path: str) -> dict[str, list[str]]:
         """The params of `raw_path`, percent-decoded.
 
         Raises `ValueError` when the path does not match.
@@ -46,7 +45,7 @@ class Pattern:
         if found is None:
             raise ValueError(f'path "{raw_path}" does not match route "{self.text}"')
         values = [unquote_to_bytes(value).decode("utf-8", "surrogateescape") for value in found.groups()]
-        return {name: [value] for name, value in zip(self._names, values)}
+        return {name: [value] for name, value in zip(self._names, values, strict=True)}
 
     def _read(self, segment: str, *, last: bool) -> bytes:
         if self._rest:

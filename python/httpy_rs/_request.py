@@ -11,10 +11,11 @@ from contextvars import ContextVar
 
 TYPE_CHECKING = False  # `typing` itself is too heavy to import here
 if TYPE_CHECKING:
-    from typing import Any, Callable, Optional, Sequence, Tuple
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
-    Client = Tuple[str, int]
-    Described = Tuple[str, Optional[str], Optional[Client], str, str, float, Optional[str]]
+    Client = tuple[str, int]
+    Described = tuple[str, str | None, Client | None, str, str, float, str | None]
 
 # Holds the server's token, or the `Request` that was made of it.
 _current: ContextVar[object] = ContextVar("httpy_rs.request")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from httpy_rs._event_stream import ReceivedEvents, parse
 
@@ -11,14 +12,14 @@ from httpy_rs._event_stream import ReceivedEvents, parse
 class ResponseHeaders:
     """The headers of a response, in order; names in any case."""
 
-    def __init__(self, lines: List[Tuple[str, str]]) -> None:
+    def __init__(self, lines: list[tuple[str, str]]) -> None:
         self._lines = lines
 
-    def get(self, name: str, default: Optional[str] = None) -> Optional[str]:
+    def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of `name`, or `default`."""
         return next(iter(self.get_list(name)), default)
 
-    def get_list(self, name: str) -> List[str]:
+    def get_list(self, name: str) -> list[str]:
         """All values of `name` in order; empty when there is no such header."""
         return [value for other, value in self._lines if other.lower() == name.lower()]
 
@@ -30,7 +31,7 @@ class ResponseHeaders:
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and bool(self.get_list(name))
 
-    def __iter__(self) -> Iterator[Tuple[str, str]]:
+    def __iter__(self) -> Iterator[tuple[str, str]]:
         """Name and value of each line, names as the handler spelt them."""
         return iter(self._lines)
 
@@ -47,7 +48,7 @@ class Response:
 
     __slots__ = ("body", "chunks", "headers", "status", "warnings")
 
-    def __init__(self, status: int, headers: ResponseHeaders, chunks: List[bytes], warnings: List[str]) -> None:
+    def __init__(self, status: int, headers: ResponseHeaders, chunks: list[bytes], warnings: list[str]) -> None:
         self.status = status
         self.headers = headers
         self.chunks = chunks

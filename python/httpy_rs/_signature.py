@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any
 
 from httpy_rs._body import AsyncBody, Body
 from httpy_rs._exception import attempt

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # `typing` itself is too heavy to import here
 if TYPE_CHECKING:
-    from typing import Any, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, NoReturn, Union
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+    from typing import Any, NoReturn
 
     from httpy_rs.typing import HeaderValue
 
     # `Mapping`, although only a `dict` is taken at run time: `dict` is invariant.
-    Event = Union[str, Mapping[str, object]]
+    Event = str | Mapping[str, object]
 
 SHORTEST_HEARTBEAT = 0.1
 

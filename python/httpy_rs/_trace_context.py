@@ -10,7 +10,7 @@ from httpy_rs import _request
 
 TYPE_CHECKING = False  # `typing` itself is too heavy to import here
 if TYPE_CHECKING:
-    from typing import Callable, Sequence
+    from collections.abc import Callable, Sequence
 
 _DIGITS = frozenset("0123456789abcdef")
 # Version, trace, span, flags.

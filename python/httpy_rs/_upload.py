@@ -7,12 +7,13 @@ its call runs.
 from __future__ import annotations
 
 import threading
-from typing import Any, Iterable, Iterator, Optional, Union
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from httpy_rs._body import AsyncBody, Body
 
-Chunk = Union[str, bytes, bytearray, memoryview]
-Sent = Union[Chunk, Iterable[Chunk]]
+Chunk = str | bytes | bytearray | memoryview
+Sent = Chunk | Iterable[Chunk]
 
 
 class Upload:
@@ -20,14 +21,14 @@ class Upload:
 
     def __init__(self, sent: Sent) -> None:
         self._chunks = _chunks(sent)
-        self._thread: Optional[int] = None
+        self._thread: int | None = None
         self._ended = False
 
     def whole(self) -> bytes:
         """All of them at once, for handlers that want them so."""
         return b"".join(self._chunks)
 
-    def body(self, *, is_async: bool) -> Union[Body, AsyncBody]:
+    def body(self, *, is_async: bool) -> Body | AsyncBody:
         """What a handler reads them from; its thread is the one that calls this."""
         self._thread = threading.get_ident()
         return AsyncBody(self._anext) if is_async else Body(self._next)
@@ -36,14 +37,14 @@ class Upload:
         """The call has ended."""
         self._ended = True
 
-    def _next(self) -> Optional[bytes]:
+    def _next(self) -> bytes | None:
         if threading.get_ident() != self._thread:
             raise RuntimeError("the request's body was read on another thread than its handler's")
         if self._ended:
             raise RuntimeError("the request's body was read after its call had ended")
         return next(self._chunks, None)
 
-    async def _anext(self) -> Optional[bytes]:
+    async def _anext(self) -> bytes | None:
         return self._next()
 
 

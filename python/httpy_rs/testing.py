@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from typing import Any, Callable, Mapping, Optional, Tuple, Union
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from httpy_rs._arguments import RequestHeaders
 from httpy_rs._call import Call
@@ -41,20 +42,20 @@ __all__ = [
 
 
 def call(
-    handler: Union[Callable[..., Any], str],
+    handler: Callable[..., Any] | str,
     method: str = "GET",
     path: str = "/",
     *,
-    route: Optional[str] = None,
+    route: str | None = None,
     headers: RequestHeaders = None,
     body: Sent = b"",
-    extras: Optional[Mapping[str, Any]] = None,
-    client: Optional[Tuple[str, int]] = ("127.0.0.1", 50000),
+    extras: Mapping[str, Any] | None = None,
+    client: tuple[str, int] | None = ("127.0.0.1", 50000),
     scheme: str = "http",
     http_version: str = "1.1",
-    deadline: Optional[float] = 30.0,
-    traceparent: Optional[str] = None,
-    leave_after: Optional[int] = None,
+    deadline: float | None = 30.0,
+    traceparent: str | None = None,
+    leave_after: int | None = None,
 ) -> Response:
     """Calls `handler`, a function or its target `"module:attribute"`, and returns the response a client would get.
 
@@ -103,20 +104,20 @@ def call(
 
 
 async def acall(
-    handler: Union[Callable[..., Any], str],
+    handler: Callable[..., Any] | str,
     method: str = "GET",
     path: str = "/",
     *,
-    route: Optional[str] = None,
+    route: str | None = None,
     headers: RequestHeaders = None,
     body: Sent = b"",
-    extras: Optional[Mapping[str, Any]] = None,
-    client: Optional[Tuple[str, int]] = ("127.0.0.1", 50000),
+    extras: Mapping[str, Any] | None = None,
+    client: tuple[str, int] | None = ("127.0.0.1", 50000),
     scheme: str = "http",
     http_version: str = "1.1",
-    deadline: Optional[float] = 30.0,
-    traceparent: Optional[str] = None,
-    leave_after: Optional[int] = None,
+    deadline: float | None = 30.0,
+    traceparent: str | None = None,
+    leave_after: int | None = None,
 ) -> Response:
     """`call` for tests that are `async def`: the same arguments, response and failures.
 

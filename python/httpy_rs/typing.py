@@ -3,7 +3,8 @@
 Only for type checkers and readers; the rules themselves are kept in `httpy_rs._contract` and by the server.
 """
 
-from typing import AsyncIterator, Awaitable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple, TypedDict, Union
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from typing import Protocol, TypedDict
 
 from httpy_rs._body import Body as RequestBody
 
@@ -26,36 +27,36 @@ __all__ = [
     "StreamHandler",
 ]
 
-Params = Dict[str, List[str]]
+Params = dict[str, list[str]]
 """What the route's pattern captured, percent-decoded: lists of one element."""
 
-Query = Dict[str, List[str]]
+Query = dict[str, list[str]]
 """The decoded query; repeated keys in order, `?flag` as `{"flag": [""]}`."""
 
-Headers = Dict[str, List[str]]
+Headers = dict[str, list[str]]
 """The request's headers; names in canonical form (`X-Request-Id`), values as latin-1 text, repeated ones in order."""
 
 Status = int
 """200 to 999, `http.HTTPStatus` too; never a `bool`."""
 
-Chunk = Union[str, bytes, bytearray, memoryview]
+Chunk = str | bytes | bytearray | memoryview
 """A part of a body; text goes out as UTF-8."""
 
-Body = Union[Chunk, None, Iterator[Chunk], AsyncIterator[Chunk]]
+Body = Chunk | None | Iterator[Chunk] | AsyncIterator[Chunk]
 """The whole body, `None` for an empty one; or an iterator, whose chunks are sent as they come. An async one is for
 `async def` handlers."""
 
-HeaderValue = Union[str, List[str], Tuple[str, ...]]
+HeaderValue = str | list[str] | tuple[str, ...]
 """One value of a header, or several, as latin-1 text."""
 
-ReplyHeaders = Dict[str, HeaderValue]
+ReplyHeaders = dict[str, HeaderValue]
 """Header names to values; for headers that are put together step by step."""
 
 # `Mapping`, although only a `dict` is taken at run time: `dict` is invariant, so that `dict[str, str]` would not do.
-Reply = Tuple[Status, Body, Optional[Mapping[str, HeaderValue]]]
+Reply = tuple[Status, Body, Mapping[str, HeaderValue] | None]
 """What a handler returns: status, body, and a `dict` of headers or `None`."""
 
-RouteMap = Dict[str, List[str]]
+RouteMap = dict[str, list[str]]
 """Route pattern to methods: `{"/hello/:name": ["GET"]}`."""
 
 
@@ -66,7 +67,7 @@ class Event(TypedDict, total=False):
     """`str`; anything else is sent as JSON."""
     event: str
     """Its type; "message" when there is none."""
-    id: Union[str, int]
+    id: str | int
     """What a client that connects again sends as `Last-Event-ID`."""
     retry: int
     """Milliseconds after which a client connects again."""
@@ -109,5 +110,5 @@ class AsyncHandler(Protocol):
 class Init(Protocol):
     """The function that is called once before any request, and names the routes."""
 
-    def __call__(self) -> Optional[Mapping[str, Union[List[str], Tuple[str, ...]]]]:
+    def __call__(self) -> Mapping[str, list[str] | tuple[str, ...]] | None:
         """The routes to serve, as a `dict`; `None` for none."""

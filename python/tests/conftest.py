@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Iterator, Tuple
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield start
 
 
-def _kind(source: str, name: str) -> Tuple[str, bool]:
+def _kind(source: str, name: str) -> tuple[str, bool]:
     """How the handler of this name wants its body, and whether it is async, as its `def` line says."""
     found = re.search(rf"(async )?def {name}\((.*?)\)", source)
     if found is None:

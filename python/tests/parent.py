@@ -9,9 +9,10 @@ import struct
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Deque, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any
 
 import httpy_rs
 
@@ -19,7 +20,7 @@ PACKAGE = Path(httpy_rs.__file__).parent
 # Nothing takes so long; a test that would wait for ever fails instead.
 PATIENCE = 60.0
 
-SETTINGS: Dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "name": "httpy-process-1",
     "threads": 4,
     "in_flight": 100,
@@ -31,7 +32,7 @@ SETTINGS: Dict[str, Any] = {
 }
 
 
-def sources() -> Dict[str, str]:
+def sources() -> dict[str, str]:
     files = PACKAGE.rglob("*.py")
     return {file.relative_to(PACKAGE).as_posix(): file.read_text(encoding="utf-8") for file in files}
 
@@ -41,9 +42,9 @@ class Inbox:
 
     def __init__(self, receiving: socket.socket) -> None:
         self.socket = receiving
-        self._messages: Deque[Tuple[Any, ...]] = deque()
+        self._messages: deque[tuple[Any, ...]] = deque()
 
-    def get(self) -> Tuple[Any, ...]:
+    def get(self) -> tuple[Any, ...]:
         """The next message. Raises `EOFError`."""
         while not self._messages:
             (size,) = struct.unpack("<I", self._read(4))
@@ -71,7 +72,7 @@ def send(to: socket.socket, value: Any) -> None:
 class Parent:
     """One worker process, and our ends of its sockets."""
 
-    def __init__(self, folder: Path, handlers: Sequence[Tuple[str, str, bool]], **settings: Any) -> None:
+    def __init__(self, folder: Path, handlers: Sequence[tuple[str, str, bool]], **settings: Any) -> None:
         ours, theirs = socket.socketpair()
         boot = (PACKAGE / "_boot.py").read_text(encoding="utf-8")
         command = [sys.executable, "-u", "-X", "utf8", "-c", boot]
@@ -98,7 +99,7 @@ class Parent:
         return self
 
     def __exit__(
-        self, kind: Optional[type[BaseException]], value: Optional[BaseException], frames: Optional[TracebackType]
+        self, kind: type[BaseException] | None, value: BaseException | None, frames: TracebackType | None
     ) -> None:
         self.hang_up()
         self.process.kill()
@@ -121,7 +122,7 @@ class Parent:
         """How the process ended."""
         return self.process.wait(PATIENCE)
 
-    def output(self) -> Tuple[str, str]:
+    def output(self) -> tuple[str, str]:
         """What it has printed, once it has ended."""
         out, err = self.process.communicate(timeout=PATIENCE)
         return out.decode(), err.decode()
@@ -132,7 +133,7 @@ class Parent:
         assert self.control.get() == ("ready",)
         return self
 
-    def tell(self, *messages: Tuple[Any, ...]) -> None:
+    def tell(self, *messages: tuple[Any, ...]) -> None:
         send(self.control.socket, list(messages))
 
     def ask(self, name: str, *arguments: Any) -> Any:
@@ -143,7 +144,7 @@ class Parent:
         assert (word, number) == ("ok", self._asked), rest
         return rest[0]
 
-    def fail(self, name: str, *arguments: Any) -> Tuple[str, str, Any]:
+    def fail(self, name: str, *arguments: Any) -> tuple[str, str, Any]:
         """Kind, message and exception of what fails."""
         self._asked += 1
         self.tell((name, self._asked, *arguments))
@@ -184,19 +185,19 @@ class Parent:
         lane: str = "sync",
         method: str = "GET",
         path: str = "/",
-        headers: Mapping[str, List[str]] = {},
+        headers: Mapping[str, list[str]] = {},
         left: float = 30.0,
-        trace: Optional[str] = None,
+        trace: str | None = None,
         timed: bool = False,
         chunk_timeout: float = 30.0,
-    ) -> Tuple[Any, ...]:
+    ) -> tuple[Any, ...]:
         """A job with the next number."""
         self._numbers[lane] += 1
         details = (path, None, ("127.0.0.1", 50000), "http", "1.1", left, '{"user": 1}', trace, timed, chunk_timeout)
         given = {"Host": ["localhost"], **headers}
         return self._numbers[lane], handler, method, path, {}, {}, given, body, details
 
-    def run(self, *jobs: Tuple[Any, ...], lane: str = "sync") -> None:
+    def run(self, *jobs: tuple[Any, ...], lane: str = "sync") -> None:
         """Sends them in one frame."""
         send(self.lanes[lane].socket, list(jobs))
 
@@ -206,7 +207,7 @@ class Parent:
         self.run(job, lane=lane)
         return int(job[0])
 
-    def get(self, lane: str = "sync") -> Tuple[Any, ...]:
+    def get(self, lane: str = "sync") -> tuple[Any, ...]:
         return self.lanes[lane].get()
 
     def result(self, handler: int = 0, body: Any = "", *, lane: str = "sync", **rest: Any) -> Any:
@@ -216,7 +217,7 @@ class Parent:
         assert reply[:2] == (number, "r"), reply
         return reply[2]
 
-    def begun(self) -> Tuple[int, int]:
+    def begun(self) -> tuple[int, int]:
         """What the mark says."""
         sync, asynchronous = struct.unpack("<QQ", os.pread(self.mark, 16, 0))
         return sync, asynchronous

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Callable, List, Optional
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,15 +15,15 @@ CHUNKS = [b"abc", b"d", b"efghij"]
 WHOLE = b"abcdefghij"
 
 
-def chunks(*of: Any) -> Callable[[], Optional[bytes]]:
+def chunks(*of: Any) -> Callable[[], bytes | None]:
     """A function that gives each of these, or raises it, and then the last one again and again."""
     rest = list(of)
 
-    def next_chunk() -> Optional[bytes]:
+    def next_chunk() -> bytes | None:
         found = rest.pop(0) if len(rest) > 1 else rest[0]
         if isinstance(found, BaseException):
             raise found
-        chunk: Optional[bytes] = found
+        chunk: bytes | None = found
         return chunk
 
     return next_chunk
@@ -35,7 +36,7 @@ def body(*of: Any) -> Body:
 def async_body(*of: Any) -> AsyncBody:
     plain = chunks(*of)
 
-    async def next_chunk() -> Optional[bytes]:
+    async def next_chunk() -> bytes | None:
         return plain()
 
     return AsyncBody(next_chunk)
@@ -82,7 +83,7 @@ def test_what_came_before_an_error_can_still_be_read() -> None:
 
 
 def test_an_async_body_is_read_in_the_same_ways() -> None:
-    async def read() -> List[bytes]:
+    async def read() -> list[bytes]:
         found = async_body(*CHUNKS, None)
         parts = [await found.read(2), await found.__anext__(), await found.read(2)]
         return [*parts, *[chunk async for chunk in found], await found.read()]

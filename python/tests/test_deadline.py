@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from typing import Any, Callable, List, Optional, Tuple, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 
@@ -30,9 +31,9 @@ def test_outside_of_a_request_there_is_no_deadline() -> None:
 
 
 def test_in_a_test_the_time_left_is_that_of_the_call() -> None:
-    seen: List[Optional[float]] = []
+    seen: list[float | None] = []
 
-    def handle(method: str, path: str, params: Any, query: Any, headers: Any, body: str) -> Tuple[int, str, None]:
+    def handle(method: str, path: str, params: Any, query: Any, headers: Any, body: str) -> tuple[int, str, None]:
         seen.append(httpy_rs.remaining())
         return 200, "", None
 
@@ -45,7 +46,7 @@ def test_in_a_test_the_time_left_is_that_of_the_call() -> None:
 
 
 def test_in_the_server_the_token_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: List[object] = []
+    asked: list[object] = []
 
     def seconds_left(token: object) -> float:
         asked.append(token)
@@ -61,7 +62,7 @@ def test_in_the_server_the_token_is_asked(monkeypatch: pytest.MonkeyPatch) -> No
 def test_once_the_request_was_asked_for_it_knows_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_request, "_describe", lambda _: ("/", None, None, "http", "1.1", 100.0, None))
 
-    def ask() -> Tuple[float, Optional[float]]:
+    def ask() -> tuple[float, float | None]:
         deadline = httpy_rs.request().deadline
         assert deadline is not None
         return deadline, httpy_rs.remaining()
@@ -80,7 +81,7 @@ def test_without_a_server_a_shield_does_nothing() -> None:
 
 
 def test_a_shield_tells_the_server_of_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: List[str] = []
+    seen: list[str] = []
     monkeypatch.setattr(_deadline, "_enter", lambda: seen.append("enter"))
     monkeypatch.setattr(_deadline, "_leave", lambda: seen.append("leave"))
     with httpy_rs.shield():
@@ -133,7 +134,7 @@ def test_a_thread_without_python_code_has_no_frames() -> None:
 
 
 def test_a_runaway_recursion_shows_its_innermost_frames_only() -> None:
-    seen: List[Any] = []
+    seen: list[Any] = []
 
     def recurse(depth: int) -> None:
         if depth:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, List, Tuple
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ Failure = Callable[[Callable[[], Any]], LoadError]
 Write = Callable[..., Path]
 
 
-def run_init(target: str, paths: List[str]) -> List[Tuple[str, List[str]]]:
+def run_init(target: str, paths: list[str]) -> list[tuple[str, list[str]]]:
     return call_init(target, load_init(target, paths)[0])
 
 

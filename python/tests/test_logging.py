@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import threading
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 import pytest
 
@@ -16,8 +16,8 @@ class Taken:
     """A sink that keeps what it gets."""
 
     def __init__(self, listens: bool = True) -> None:
-        self.records: List[Tuple[Any, ...]] = []
-        self.lines: List[str] = []
+        self.records: list[tuple[Any, ...]] = []
+        self.lines: list[str] = []
         self.listens = listens
         self.sink = Sink(self.record, self.line, lambda token: None)
 
@@ -25,7 +25,7 @@ class Taken:
         self.records.append(parts)
         return self.listens
 
-    def line(self, name: str, text: str, span: Optional[int]) -> bool:
+    def line(self, name: str, text: str, span: int | None) -> bool:
         self.lines.append(text)
         return self.listens
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import enum
 import random
-from typing import Any, AsyncIterator, Dict, Iterator, List
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_each_event_is_one_chunk() -> None:
 
 
 def test_a_member_of_an_enum_is_its_text() -> None:
-    class Kind(str, enum.Enum):
+    class Kind(str, enum.Enum):  # noqa: UP042 - its `str()` is another text
         TICK = "tick"
 
     assert sent({"data": Kind.TICK, "event": Kind.TICK}) == b"event: tick\ndata: tick\n\n"
@@ -178,7 +179,7 @@ def test_what_cannot_be_closed_is_left() -> None:
 def test_async_events_are_sent_and_closed() -> None:
     seen = []
 
-    async def events() -> AsyncIterator[Dict[str, str]]:
+    async def events() -> AsyncIterator[dict[str, str]]:
         try:
             yield {"data": "a"}
             yield {"data": "b"}
@@ -186,7 +187,7 @@ def test_async_events_are_sent_and_closed() -> None:
             await asyncio.sleep(0)
             seen.append("closed")
 
-    async def run() -> List[bytes]:
+    async def run() -> list[bytes]:
         _, body, _ = httpy_rs.sse(events())
         assert isinstance(body, AsyncEvents)
         chunks = [await body.__aiter__().__anext__()]
@@ -245,8 +246,8 @@ def text(source: random.Random, without: str = "") -> str:
     return "".join(character for character in made if character not in without)
 
 
-def event(source: random.Random) -> Dict[str, Any]:
-    made: Dict[str, Any] = {"data": text(source)}
+def event(source: random.Random) -> dict[str, Any]:
+    made: dict[str, Any] = {"data": text(source)}
     if source.random() < 0.5:
         made["event"] = text(source, "\r\n")
     if source.random() < 0.5:

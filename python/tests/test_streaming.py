@@ -7,7 +7,8 @@ import contextvars
 import functools
 import inspect
 import threading
-from typing import Any, AsyncIterator, Callable, Dict, Iterator, List
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ class Closing:
 
     def __init__(self, *chunks: Any) -> None:
         self.chunks = list(chunks)
-        self.seen: List[str] = []
+        self.seen: list[str] = []
 
     def __iter__(self) -> Closing:
         return self
@@ -122,7 +123,7 @@ def test_what_stands_before_an_async_handler_does_not_hide_it(kind: str) -> None
     def runner(*arguments: Any) -> Any:
         return 200, "async", None
 
-    found: Dict[str, Callable[..., Any]] = {
+    found: dict[str, Callable[..., Any]] = {
         "partial": functools.partial(handler),
         "method": Service().method,
         "object": Service(),
@@ -198,7 +199,7 @@ def test_a_generator_function_is_no_handler(generator: Any) -> None:
     ],
 )
 def test_a_body_that_breaks_the_contract_is_named_and_closed(
-    make: Any, chunks: List[Any], headers: Any, message: Any
+    make: Any, chunks: list[Any], headers: Any, message: Any
 ) -> None:
     body = AsyncClosing(*chunks) if make is async_returning else Closing(*chunks)
     handler = make(body, headers=headers)
@@ -217,7 +218,7 @@ def test_a_content_length_that_is_right_is_kept(length: str) -> None:
 
 
 @pytest.mark.parametrize("chunks", [[], ["a"]])
-def test_what_the_iterator_raises_comes_through(chunks: List[Any]) -> None:
+def test_what_the_iterator_raises_comes_through(chunks: list[Any]) -> None:
     error = KeyError("mine")
     for handler in (returning(Closing(*chunks, error)), async_returning(AsyncClosing(*chunks, error))):
         with pytest.raises(KeyError) as caught:
@@ -370,7 +371,7 @@ def test_acall_runs_a_plain_handler_on_another_thread() -> None:
 
 
 def test_acall_that_is_cancelled_cancels_the_handler() -> None:
-    seen: List[str] = []
+    seen: list[str] = []
 
     async def run() -> None:
         waiting = asyncio.Event()

@@ -6,7 +6,7 @@ import contextvars
 import functools
 import threading
 import time
-from typing import Any, Tuple
+from typing import Any
 
 import pytest
 
@@ -19,7 +19,7 @@ def go_request(method: Any, path: Any, params: Any, query: Any, headers: Any, bo
     return 200, f"hello {params['target'][0]}", {"X-Test": ["1", "2"]}
 
 
-def echo_json(method: str, path: str, params: Any, query: Any, headers: Any, body: str) -> Tuple[int, str, Any]:
+def echo_json(method: str, path: str, params: Any, query: Any, headers: Any, body: str) -> tuple[int, str, Any]:
     return 200, body, {"content-type": "application/json"}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Iterator, List
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def reader(read: Callable[[Any], Any]) -> Callable[..., Any]:
 
 
 def test_a_body_is_read_in_the_chunks_that_are_sent() -> None:
-    sent: List[Any] = ["é", b"", b"b", bytearray(b"c"), memoryview(b"dd")]
+    sent: list[Any] = ["é", b"", b"b", bytearray(b"c"), memoryview(b"dd")]
     assert call(reader(list), "POST", body=iter(sent)).text == repr(["é".encode(), b"b", b"c", b"dd"])
     assert call(reader(list), "POST", body="é").text == repr(["é".encode()])
     assert call(reader(list), "POST").text == "[]"
@@ -81,13 +82,13 @@ def test_what_is_no_chunk_of_a_body_is_refused() -> None:
 
 
 def test_a_body_is_not_read_when_its_call_has_ended_nor_on_another_thread() -> None:
-    kept: List[Any] = []
+    kept: list[Any] = []
     call(reader(kept.append), "POST", body="a")
     with pytest.raises(RuntimeError, match=r"^the request's body was read after its call had ended$"):
         kept[0].read()
 
     def read(body: Any) -> str:
-        raised: List[str] = []
+        raised: list[str] = []
 
         def run() -> None:
             try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from time import monotonic
-from typing import Any, Deque, Optional, Union
+from typing import Any
 
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.connection import Connection
@@ -28,10 +28,10 @@ class AsyncSending(Sending):
         self._connection = connection
         self._loop = event_loop
         self._limit = call.job[8][9]
-        self._chunk_limit: Optional[float] = self._limit
+        self._chunk_limit: float | None = self._limit
         self._number = 0
-        self._pieces: Deque[bytes] = deque()
-        self._waits: Optional[asyncio.Future[bool]] = None
+        self._pieces: deque[bytes] = deque()
+        self._waits: asyncio.Future[bool] | None = None
         # Since when the body has let nobody else run, and how long it may.
         self._since = monotonic()
         self._turn = turn
@@ -42,7 +42,7 @@ class AsyncSending(Sending):
         self._chunk_limit = self._limit if is_limited else None
         begin_chunk(self._call, self._chunk_limit)
 
-    def write_item(self, *items: Any) -> Union[bool, asyncio.Future[bool]]:
+    def write_item(self, *items: Any) -> bool | asyncio.Future[bool]:
         """Takes what the body has yielded, nothing at its end: whether to go on, or what to wait for to know it."""
         self._connection.unforked(None)
         if not items:

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import monotonic
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any
 
 from httpy_rs import _client, _deadline, _request, _trace_context
 from httpy_rs._worker.frame import Broken, Message
@@ -30,7 +31,7 @@ class Call:
         # Nobody waits for its answer any more.
         self.gone = False
         # When it, or its next chunk, is to be there; `None` for no limit.
-        self.due: Optional[float] = received + job[8][5]
+        self.due: float | None = received + job[8][5]
         # The streams of its request and of its reply, where it has them.
         self.receiving: Any = None
         self.sending: Any = None
@@ -44,7 +45,7 @@ def connect() -> None:
     _trace_context._traceparents = _traceparents
 
 
-def current() -> Optional[Call]:
+def current() -> Call | None:
     """The call whose request is handled in this context."""
     token = _request.current_token()
     return token if type(token) is Call else None
@@ -52,7 +53,7 @@ def current() -> Optional[Call]:
 
 def _describe(
     token: object,
-) -> Tuple[str, Optional[str], Optional[Tuple[str, int]], str, str, float, Optional[str]]:
+) -> tuple[str, str | None, tuple[str, int] | None, str, str, float, str | None]:
     call = _checked(token)
     target, route, client, scheme, version, seconds, extras, _, _, _ = call.job[8]
     left = call.received + seconds - monotonic()
@@ -63,14 +64,14 @@ def _is_gone(token: object) -> bool:
     return _checked(token).gone
 
 
-def _seconds_left(token: object) -> Optional[float]:
+def _seconds_left(token: object) -> float | None:
     due = _checked(token).due
     return None if due is None else max(0.0, due - monotonic())
 
 
 def _traceparents(token: object) -> Sequence[str]:
     job = _checked(token).job
-    trace: Optional[str] = job[8][7]
+    trace: str | None = job[8][7]
     if trace is not None:
         return [trace]
     lines: Sequence[str] = job[6].get("Traceparent", ())

@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from typing import Any, Callable, NoReturn, Optional, Sequence, Tuple
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from httpy_rs._exception import describe
 from httpy_rs._worker.fork import Fork
@@ -18,7 +19,7 @@ from httpy_rs._worker.outlet import Outlet
 from httpy_rs._worker.target import Targets
 
 # Type name, message, traceback, place, and the chain of what led to it.
-Described = Tuple[str, str, str, str, Sequence[Any]]
+Described = tuple[str, str, str, str, Sequence[Any]]
 
 
 class Connection:
@@ -52,7 +53,7 @@ class Connection:
         """Sends a message on the control socket, from any thread."""
         uncut(self.control.send, message)
 
-    def unforked(self, error: Optional[BaseException]) -> None:
+    def unforked(self, error: BaseException | None) -> None:
         """Ends the process, where it is one that the handler has forked, which has raised `error` or returned."""
         if self.fork.is_child:
             self.fork.end_child(error)
@@ -86,12 +87,12 @@ class Connection:
 _TOO_LARGE = f"larger than what a worker can send, which is {FRAME_LIMIT} bytes"
 
 
-def _reply_in_place_of(message: Message) -> Optional[Message]:
+def _reply_in_place_of(message: Message) -> Message | None:
     """Of a reply whose head does not fit into a frame."""
     return message[0], "e", ("httpy_rs.ContractFailure", f"a reply whose head is {_TOO_LARGE}", "", "", ())
 
 
-def _answer_in_place_of(message: Message) -> Optional[Message]:
+def _answer_in_place_of(message: Message) -> Message | None:
     """Of an answer that does not fit into a frame; what was not asked for is left out."""
     if message[0] not in ("ok", "error"):
         return None

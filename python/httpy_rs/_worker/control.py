@@ -7,7 +7,8 @@ hears that, and the interruption that it sent along has been made by then.
 from __future__ import annotations
 
 import socket
-from typing import Any, Callable, List
+from collections.abc import Callable
+from typing import Any
 
 from httpy_rs._exception import describe
 from httpy_rs._load import LoadError
@@ -24,7 +25,7 @@ class Control:
         self._socket = control
         self._worker = worker
         self._decoder = Decoder()
-        self._answers: List[Message] = []
+        self._answers: list[Message] = []
 
     def serve(self) -> None:
         """Until the socket is at its end. Raises `Broken`."""

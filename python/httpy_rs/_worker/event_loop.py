@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import _thread
 import socket
+from collections.abc import Callable
 from threading import Event
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any
 
 from httpy_rs._embed import name_thread
 from httpy_rs._exception import attempt
@@ -36,15 +37,15 @@ class EventLoop:
         self._in_flight = in_flight
         self._prefer_uvloop = prefer_uvloop
         self._turn = turn
-        self.lane: Optional[AsyncLane] = None
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self.lane: AsyncLane | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._guard = Guard(is_shieldable=False)
         self._limit = 0.0
         self._closing = False
         self._ended = Event()
-        self._left: List[str] = []
+        self._left: list[str] = []
         # When the loop was asked to come round, until it did; and how long that took last.
-        self._asked: Optional[float] = None
+        self._asked: float | None = None
         self._lag = 0.0
 
     def start(self) -> None:
@@ -90,7 +91,7 @@ class EventLoop:
             self._note_gone(*arguments)
         self._loop.call_soon_threadsafe(self._checked, getattr(self.lane, name), *arguments)
 
-    def call(self, function: Callable[[], Any], limit: Optional[float]) -> Any:
+    def call(self, function: Callable[[], Any], limit: float | None) -> Any:
         """What an async function without arguments gives; it has `limit` seconds."""
         from httpy_rs._event_loop import call
 
@@ -107,7 +108,7 @@ class EventLoop:
         if self.lane is not None:
             self.lane.outlet.settle()
 
-    def close(self, limit: float) -> Tuple[List[str], List[str]]:
+    def close(self, limit: float) -> tuple[list[str], list[str]]:
         """Ends the loop within `limit` seconds: the names of tasks that went on, and of its thread if that did."""
         if self._loop is None:
             return [], []
@@ -117,7 +118,7 @@ class EventLoop:
         # A little more than it takes for itself.
         return (self._left, []) if self._ended.wait(limit + 1.0) else ([], ["httpy-loop-1"])
 
-    def stacks(self) -> List[Tuple[str, int, str]]:
+    def stacks(self) -> list[tuple[str, int, str]]:
         """Where each call is; and, under the number `LOOP`, the thread of a loop that was asked to come round and has
         not done so.
         """
@@ -145,7 +146,7 @@ class EventLoop:
             self._asked = monotonic()
         self._loop.call_soon_threadsafe(self._came_round, number)
 
-    def blocked(self) -> Optional[Tuple[float, Optional[int], str]]:
+    def blocked(self) -> tuple[float, int | None, str] | None:
         """For how many seconds the loop has not come round though it was asked to; the number of the call that keeps
         it, if a call does; and where its thread is. `None` where it has come round.
         """
@@ -163,7 +164,7 @@ class EventLoop:
             return None
         return silent, None if call is None else call.number, show(frames)
 
-    def figures(self) -> Tuple[int, float]:
+    def figures(self) -> tuple[int, float]:
         """How many calls are under way, and how many seconds the loop took to come round when it was last asked to."""
         if self._loop is None or self.lane is None:
             return 0, 0.0
@@ -177,7 +178,7 @@ class EventLoop:
             lag = monotonic() - asked
         return len(self.lane.running), lag
 
-    def _came_round(self, number: Optional[int]) -> None:
+    def _came_round(self, number: int | None) -> None:
         if self._asked is not None:
             self._lag, self._asked = monotonic() - self._asked, None
         if number is not None:

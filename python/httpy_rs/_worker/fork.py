@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Any, Callable, List, NoReturn, Optional
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from httpy_rs import _embed
 
@@ -15,16 +16,16 @@ class Fork:
 
     def __init__(self) -> None:
         self.is_child = False
-        self._closes: List[Callable[[], Any]] = []
+        self._closes: list[Callable[[], Any]] = []
 
-    def watch(self, closes: List[Callable[[], Any]]) -> None:
+    def watch(self, closes: list[Callable[[], Any]]) -> None:
         """From now on a child closes its copies of what `closes` closes."""
         self._closes = closes
         os.register_at_fork(after_in_child=self._note)
         # After the hook of `threading`, which is imported by now.
         os.register_at_fork(after_in_child=_embed._mend_main_thread)
 
-    def end_child(self, error: Optional[BaseException]) -> NoReturn:
+    def end_child(self, error: BaseException | None) -> NoReturn:
         """Ends the child as a program ends whose main function raised `error`, or returned.
 
         Runs nothing that is registered for the exit of the parent.

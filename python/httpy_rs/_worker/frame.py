@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from marshal import dumps, loads
 from struct import Struct
-from typing import Any, List, Tuple
+from typing import Any
 
 FRAME_LIMIT = 16 * 1024 * 1024  # bytes of one frame
 PART = 64 * 1024  # bytes of a body in one message
@@ -18,7 +18,7 @@ READ_SIZE = 64 * 1024  # more in one read would be mapped by the allocator each 
 _VERSION = 2
 _LENGTH = Struct("<I")
 
-Message = Tuple[Any, ...]
+Message = tuple[Any, ...]
 
 
 class Broken(Exception):
@@ -29,7 +29,7 @@ class Oversize(Exception):
     """Messages that are too large for a frame."""
 
 
-def frame(messages: List[Message]) -> bytes:
+def frame(messages: list[Message]) -> bytes:
     """All of `messages` in one frame.
 
     Raises `Oversize`, and `ValueError` for what `marshal` cannot write.
@@ -47,7 +47,7 @@ class Decoder:
         self._held = bytearray()
         self._needed = 0
 
-    def feed(self, data: bytes) -> List[Message]:
+    def feed(self, data: bytes) -> list[Message]:
         """The messages that are complete now. Raises `Broken`."""
         held = self._held
         if held:
@@ -55,7 +55,7 @@ class Decoder:
             if len(held) < self._needed:
                 return []
             data = bytes(held)
-        messages: List[Message] = []
+        messages: list[Message] = []
         view, start, end = memoryview(data), 0, len(data)
         self._needed = _LENGTH.size
         while end - start >= _LENGTH.size:
@@ -72,7 +72,7 @@ class Decoder:
             self._held = bytearray(view[start:])
         return messages
 
-    def _messages(self, payload: memoryview) -> List[Message]:
+    def _messages(self, payload: memoryview) -> list[Message]:
         try:
             messages = loads(payload)
         except (EOFError, ValueError, TypeError) as error:

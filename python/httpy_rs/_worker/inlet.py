@@ -4,8 +4,6 @@ ones kept until their call reads them. Used under the lock of the lane, or on th
 
 from __future__ import annotations
 
-from typing import Dict, List
-
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.frame import PART, Broken, Decoder
 from httpy_rs._worker.upload import Receiving
@@ -17,12 +15,12 @@ class Inlet:
     def __init__(self, lane: str) -> None:
         self._lane = lane
         self._decoder = Decoder()
-        self._parts: Dict[int, List[bytes]] = {}
-        self._uploads: Dict[int, Receiving] = {}
+        self._parts: dict[int, list[bytes]] = {}
+        self._uploads: dict[int, Receiving] = {}
         self.latest = 0
         """The highest number of those that have begun. One whose body went ahead comes after some with higher ones."""
 
-    def feed(self, data: bytes, now: float) -> List[Call]:
+    def feed(self, data: bytes, now: float) -> list[Call]:
         """The jobs that are complete now. Raises `Broken`."""
         calls = []
         for message in self._decoder.feed(data):

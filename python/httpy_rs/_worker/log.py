@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Optional
+from collections.abc import Callable
 
 from httpy_rs._logging import Sink, install
 from httpy_rs._worker.call import Call
@@ -14,14 +14,14 @@ def connect(connection: Connection, level: int) -> Callable[[int], None]:
 
     def record(
         number: int,
-        level_name: Optional[str],
+        level_name: str | None,
         logger: str,
         message: str,
         place: str,
-        extra: Optional[str],
-        exception: Optional[str],
-        stack: Optional[str],
-        call: Optional[Call],
+        extra: str | None,
+        exception: str | None,
+        stack: str | None,
+        call: Call | None,
     ) -> bool:
         of = (None, None) if call is None else (call.lane, call.number)
         # Exactly these types, whatever the app has made of them.
@@ -29,7 +29,7 @@ def connect(connection: Connection, level: int) -> Callable[[int], None]:
         connection.tell("log", *of, int.__int__(number), *texts)
         return True
 
-    def line(name: str, text: str, call: Optional[Call]) -> bool:
+    def line(name: str, text: str, call: Call | None) -> bool:
         return False  # the standard streams are pipes to the parent
 
     set_level = install(Sink(record, line, _call_of), level, True)
@@ -37,9 +37,9 @@ def connect(connection: Connection, level: int) -> Callable[[int], None]:
     return set_level
 
 
-def _exact(text: Optional[str]) -> Optional[str]:
+def _exact(text: str | None) -> str | None:
     return None if text is None else str.__str__(text)
 
 
-def _call_of(token: object) -> Optional[Call]:
+def _call_of(token: object) -> Call | None:
     return token if type(token) is Call else None

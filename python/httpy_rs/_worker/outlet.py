@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
+from collections.abc import Callable
 from threading import Lock
 from time import monotonic
-from typing import Callable, Deque, List, Optional
 
 from httpy_rs._worker.frame import Message, Oversize, frame
 
@@ -23,11 +23,11 @@ LONGEST = 0.0002
 class Outlet:
     """Sends messages in the order in which they were put."""
 
-    def __init__(self, sending: socket.socket, in_place_of: Callable[[Message], Optional[Message]]) -> None:
+    def __init__(self, sending: socket.socket, in_place_of: Callable[[Message], Message | None]) -> None:
         self._socket = sending
         # What is sent for a message that cannot be.
         self._in_place_of = in_place_of
-        self._waiting: Deque[Message] = deque()
+        self._waiting: deque[Message] = deque()
         self._lock = Lock()
         self._since = 0.0
 
@@ -68,13 +68,13 @@ class Outlet:
         with self._lock:
             pass
 
-    def _frames(self, messages: List[Message]) -> List[bytes]:
+    def _frames(self, messages: list[Message]) -> list[bytes]:
         try:
             return [frame(messages)]
         except (Oversize, ValueError):
             return [piece for message in messages for piece in self._alone(message)]
 
-    def _alone(self, message: Message) -> List[bytes]:
+    def _alone(self, message: Message) -> list[bytes]:
         try:
             return [frame([message])]
         except (Oversize, ValueError):

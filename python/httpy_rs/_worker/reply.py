@@ -7,8 +7,9 @@ The rules, and the words for what breaks them, are the server's: here only types
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import CoroutineType, SimpleNamespace
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any
 
 from httpy_rs._chunk import close
 from httpy_rs._contract import (
@@ -29,7 +30,7 @@ NAMES_LIMIT = 8
 # Text of so many characters has at most `PART` bytes.
 _SHORT = PART // 4
 
-Node = Tuple[Any, ...]
+Node = tuple[Any, ...]
 
 
 class Answer:
@@ -41,7 +42,7 @@ class Answer:
         self.said = said
         self.ahead = ahead
         self.stream: Any = None
-        self.heartbeat: Optional[float] = None
+        self.heartbeat: float | None = None
         self._status = 0
 
     @classmethod
@@ -165,11 +166,11 @@ def _described(result: Any) -> Answer:
     if issubclass(type(result), CoroutineType):
         result.close()
         return Answer(("d", ("coroutine",)))
-    ahead: List[bytes] = []
+    ahead: list[bytes] = []
     return Answer(("d", _node(result, ahead)), b"".join(ahead))
 
 
-def _node(result: Any, ahead: Optional[List[bytes]] = None) -> Node:
+def _node(result: Any, ahead: list[bytes] | None = None) -> Node:
     if not issubclass(type(result), tuple):
         return "other", type_name(result)
     items = (*tuple.__iter__(result),)
@@ -195,7 +196,7 @@ def _status_node(status: Any) -> Node:
     return ("int", number) if -(2**63) <= number < 2**63 else ("bigint",)
 
 
-def _body_node(body: Any, ahead: Optional[List[bytes]]) -> Node:
+def _body_node(body: Any, ahead: list[bytes] | None) -> Node:
     if body is None:
         return ("none",)
     if issubclass(type(body), str):

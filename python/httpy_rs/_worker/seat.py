@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import _thread
+from collections.abc import Callable
 from contextvars import Context
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any
 
 from httpy_rs._embed import name_thread
 from httpy_rs._exception import attempt
@@ -36,9 +37,9 @@ class Seat:
         # It has taken a job, and has not come back. Under the lock of the lane.
         self.is_busy = False
         # A call that the lead has given to it, until that has ended. Likewise, as the next one.
-        self.given: Optional[Call] = None
+        self.given: Call | None = None
         # A call of which is to be known whether it is slow, and from when on.
-        self.watched: Optional[Tuple[Call, float]] = None
+        self.watched: tuple[Call, float] | None = None
         # Released by who makes it lead, or gives it a call.
         self.bell = _thread.allocate_lock()
         self.bell.acquire()
@@ -73,7 +74,7 @@ class Seat:
         guard.call = call
         message = _interrupted(call)
         ahead = b""
-        times: List[float] = []
+        times: list[float] = []
         try:
             try:
                 message, ahead = self._called(call, times)
@@ -89,7 +90,7 @@ class Seat:
             self._lane.outlet.put((call.number, part))
         return message
 
-    def _called(self, call: Call, times: List[float]) -> Tuple[Message, bytes]:
+    def _called(self, call: Call, times: list[float]) -> tuple[Message, bytes]:
         """Its message, and what goes ahead of that. Where that is wanted, `times` gets when it has come how far."""
         number, index, method, path, params, query, headers, body, details = call.job
         target = self._targets[index]
@@ -113,7 +114,7 @@ class Seat:
             return (number, "r", result, *times, monotonic() - received), b""
         return (number, "r", result), b""
 
-    def _converted(self, call: Call, target: Target, result: Any, times: List[float]) -> Tuple[Message, bytes]:
+    def _converted(self, call: Call, target: Target, result: Any, times: list[float]) -> tuple[Message, bytes]:
         """What is sent for a result that cannot be sent as it is; all, where its body is an iterator."""
         reply = answer(target.name, result, is_async=False)
         if times:
@@ -132,7 +133,7 @@ class Seat:
             return receiving.body(call, self._connection.give_back)
         return body if receiving is None else receiving.decoded(target.wants)
 
-    def _failed(self, call: Call, error: BaseException, times: List[float]) -> Message:
+    def _failed(self, call: Call, error: BaseException, times: list[float]) -> Message:
         said = raised(self._connection, call, error)
         fill(times, call)
         return (call.number, *said, *times)

@@ -6,10 +6,11 @@ There are no locks that the control thread waits for: the handler's thread may b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
 from time import monotonic
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any
 
 from httpy_rs._chunk import close
 from httpy_rs._worker.call import Call
@@ -22,7 +23,7 @@ from httpy_rs._worker.reply import Answer, BadChunk, chunk, cut
 WINDOW = 256 * 1024  # bytes that may be on their way
 
 # Why a body broke off, as messages tell it.
-Fault = Optional[Tuple[Any, ...]]
+Fault = tuple[Any, ...] | None
 INTERRUPTED = ("interrupted",)
 
 
@@ -88,7 +89,7 @@ class Sending:
             self._bell.release()
 
 
-def send(connection: Connection, sending: Sending, call: Call, reply: Answer, times: List[float]) -> Message:
+def send(connection: Connection, sending: Sending, call: Call, reply: Answer, times: list[float]) -> Message:
     """Sends the head of a reply, the chunks of its body, and closes that: the message that ends the reply."""
     method, limit = call.job[2], call.job[8][9]
     chunk_limit = limit if reply.heartbeat is None else None
@@ -108,7 +109,7 @@ def send(connection: Connection, sending: Sending, call: Call, reply: Answer, ti
     return call.number, "end", fault, closing
 
 
-def _iterate(connection: Connection, sending: Sending, call: Call, body: Any, chunk_limit: Optional[float]) -> Fault:
+def _iterate(connection: Connection, sending: Sending, call: Call, body: Any, chunk_limit: float | None) -> Fault:
     """Sends chunks until there is none, or nobody wants any more; why it broke off."""
     limit, number = call.job[8][9], 0
     try:
@@ -132,18 +133,18 @@ def _iterate(connection: Connection, sending: Sending, call: Call, body: Any, ch
         return raised(connection, call, error)
 
 
-def raised(connection: Connection, call: Call, error: BaseException) -> Tuple[Any, ...]:
+def raised(connection: Connection, call: Call, error: BaseException) -> tuple[Any, ...]:
     """What is said of a call that has raised: what happened to the client's upload, where `error` says just that."""
     fault = None if call.receiving is None else call.receiving.fault_behind(error)
     return ("e", connection.exception(error)) if fault is None else ("u", fault)
 
 
-def fill(times: List[float], call: Call) -> None:
+def fill(times: list[float], call: Call) -> None:
     """A call that has raised has come no further than where it did."""
     while 0 < len(times) < 3:
         times.append(monotonic() - call.received)
 
 
-def begin_chunk(call: Call, limit: Optional[float]) -> None:
+def begin_chunk(call: Call, limit: float | None) -> None:
     """From now on the handler has its time for one more chunk, or as long as it likes."""
     call.due = None if limit is None else monotonic() + limit

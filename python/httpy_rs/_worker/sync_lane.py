@@ -13,7 +13,6 @@ import socket
 from collections import deque
 from threading import Lock
 from time import monotonic
-from typing import Deque, List, Optional, Set, Tuple
 
 from httpy_rs._worker import mark
 from httpy_rs._worker.call import SYNC, Call
@@ -26,7 +25,7 @@ from httpy_rs._worker.seat import Seat
 SLOW = 0.005
 
 # A handler by its number, and its route.
-Place = Tuple[object, object]
+Place = tuple[object, object]
 
 
 class SyncLane:
@@ -39,13 +38,13 @@ class SyncLane:
         self._threads = threads
         self.outlet = connection.outlet(lane)
         self._inlet = Inlet(SYNC)
-        self._jobs: Deque[Call] = deque()
-        self.seats: List[Seat] = []
+        self._jobs: deque[Call] = deque()
+        self.seats: list[Seat] = []
         # Of what follows, and for taking a job and noting that: an order that must not be broken.
         self._lock = Lock()
-        self._lead: Optional[Seat] = None
-        self._idle: List[Seat] = []
-        self._slow: Set[Place] = set()
+        self._lead: Seat | None = None
+        self._idle: list[Seat] = []
+        self._slow: set[Place] = set()
         # Others have begun since one of those.
         self._is_mixed = False
         # The lead waits for the socket, which is nobody else's meanwhile.
@@ -58,7 +57,7 @@ class SyncLane:
 
     # For the threads.
 
-    def take(self, seat: Seat) -> Optional[Call]:
+    def take(self, seat: Seat) -> Call | None:
         """The next job, which begins now; none when `seat` does not lead any more, or there will be none."""
         while True:
             with self._lock:
@@ -117,7 +116,7 @@ class SyncLane:
                     lead.watched = lead.guard.call, monotonic()
                 self._appoint()
 
-    def recall(self) -> List[int]:
+    def recall(self) -> list[int]:
         """The numbers of the jobs that have not begun, and now never will, here."""
         with self._lock:
             self._fetch()
@@ -153,14 +152,14 @@ class SyncLane:
         with self._lock:
             return not any(seat.is_busy for seat in self.seats)
 
-    def stacks(self) -> List[Tuple[str, int, str]]:
+    def stacks(self) -> list[tuple[str, int, str]]:
         """Where each call is."""
         from httpy_rs._stack import capture, of_app, show
 
         found = [(seat.guard.call, capture(seat.guard.thread)) for seat in self.seats]
         return [(SYNC, call.number, show(of_app(frames))) for call, frames in found if call is not None]
 
-    def running(self, number: int) -> Optional[Call]:
+    def running(self, number: int) -> Call | None:
         """The call of this number, while it runs."""
         for seat in self.seats:
             for call in (seat.guard.call, seat.given):
@@ -218,7 +217,7 @@ class SyncLane:
         seat.bell.release()
         return True
 
-    def _free(self) -> Optional[Seat]:
+    def _free(self) -> Seat | None:
         if self._idle:
             return self._idle.pop()
         if len(self.seats) == self._threads:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from httpy_rs._exception import attempt
 from httpy_rs._load import load_handler
@@ -22,10 +23,10 @@ class Target:
         """`text`, `bytes` or `stream`."""
         self.is_async = is_async
         # Of what a job brings just as the handler wants it.
-        self.body_type: Optional[type] = {"text": str, "bytes": bytes}.get(wants)
+        self.body_type: type | None = {"text": str, "bytes": bytes}.get(wants)
 
 
-class Targets(List[Target]):
+class Targets(list[Target]):
     """Grows only by functions that are not in it yet."""
 
     def load(self, name: str, paths: Sequence[str]) -> int:

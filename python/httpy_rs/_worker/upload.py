@@ -6,10 +6,11 @@ The control thread puts in what comes. There are no locks: the handler's thread 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock, get_ident
 from time import monotonic
-from typing import TYPE_CHECKING, Callable, Deque, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING
 
 from httpy_rs._body import AsyncBody, Body, BodyError
 from httpy_rs._worker.call import Call
@@ -33,32 +34,32 @@ class Receiving:
     """What has come of one body and was not read."""
 
     def __init__(self) -> None:
-        self._chunks: Deque[bytes] = deque()
+        self._chunks: deque[bytes] = deque()
         # Each is counted by one thread only.
         self._come = 0
         self._read = 0
         self._told = 0
         self._complete = False
         self._is_over = False  # nothing else comes
-        self.fault: Optional[Tuple[int, str]] = None
+        self.fault: tuple[int, str] | None = None
         """Status and text: why there is no more."""
         self._closed = False
         # Locked while there is nothing to look at.
         self._bell = Lock()
         self._wake: Callable[[], object] = self._ring
-        self._call: Optional[Call] = None
+        self._call: Call | None = None
         self._thread = 0
-        self._give_back: Optional[GiveBack] = None
+        self._give_back: GiveBack | None = None
 
     @classmethod
-    def whole(cls, parts: List[bytes]) -> Receiving:
+    def whole(cls, parts: list[bytes]) -> Receiving:
         """A body of which all has come."""
         body = cls()
         body._chunks.extend(part for part in parts if part)
         body._complete = True
         return body
 
-    def decoded(self, wants: str) -> Union[str, bytes]:
+    def decoded(self, wants: str) -> str | bytes:
         """All of it, where it came ahead of its job, as the handler wants it."""
         data = b"".join(self._chunks)
         return data if wants == "bytes" else data.decode("utf-8", "surrogateescape")
@@ -96,7 +97,7 @@ class Receiving:
         from asyncio import sleep
 
         self._open(call, give_back)
-        waiting: List[asyncio.Future[None]] = []
+        waiting: list[asyncio.Future[None]] = []
 
         def wake() -> None:
             while waiting:
@@ -104,7 +105,7 @@ class Receiving:
                 if not future.done():
                     future.set_result(None)
 
-        async def next_chunk() -> Optional[bytes]:
+        async def next_chunk() -> bytes | None:
             while True:
                 found = self._take()
                 if found is not None:
@@ -127,14 +128,14 @@ class Receiving:
         self._closed = True
         self._chunks.clear()
 
-    def fault_behind(self, error: BaseException) -> Optional[Tuple[int, str]]:
+    def fault_behind(self, error: BaseException) -> tuple[int, str] | None:
         """What happened to the client's upload, where `error` says just that."""
         return self.fault if isinstance(error, BodyError) else None
 
     def _open(self, call: Call, give_back: GiveBack) -> None:
         self._call, self._give_back, self._thread = call, give_back, get_ident()
 
-    def _next(self) -> Optional[bytes]:
+    def _next(self) -> bytes | None:
         while True:
             found = self._take()
             if found is not None:
@@ -144,7 +145,7 @@ class Receiving:
             if not self._bell.acquire(timeout=left) and self._is_empty():
                 self.fault = _LATE
 
-    def _take(self) -> Optional[Tuple[Optional[bytes]]]:
+    def _take(self) -> tuple[bytes | None] | None:
         """The next chunk, or the end, if there is one of them."""
         if self._closed:
             raise RuntimeError(_ENDED)

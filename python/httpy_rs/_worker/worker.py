@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from time import monotonic
-from typing import Any, Callable, Dict, List, NoReturn, Tuple
+from typing import Any, NoReturn
 
 from httpy_rs import _embed
 from httpy_rs._load import LoadError, load_init, load_shutdown, run_init
@@ -28,7 +29,7 @@ class Worker:
         connection: Connection,
         sync: SyncLane,
         event_loop: EventLoop,
-        paths: List[str],
+        paths: list[str],
         set_level: Callable[[int], None],
     ) -> None:
         self._connection = connection
@@ -37,9 +38,9 @@ class Worker:
         self._paths = paths
         self.is_done = False
         """It has shut down."""
-        self._shutdowns: List[Tuple[Callable[[], Any], bool]] = []
+        self._shutdowns: list[tuple[Callable[[], Any], bool]] = []
         connection.is_idle = lambda: sync.is_idle() and event_loop.is_idle()
-        self.asks: Dict[str, Callable[..., Any]] = {
+        self.asks: dict[str, Callable[..., Any]] = {
             "load": self._load,
             "init": self._init,
             "load_shutdown": self._load_shutdown,
@@ -51,7 +52,7 @@ class Worker:
             "recall": sync.recall,
         }
         """What is answered."""
-        self.tells: Dict[str, Callable[..., Any]] = {
+        self.tells: dict[str, Callable[..., Any]] = {
             "cancel": lambda lane, number: self._tell(lane, "cancel", number),
             "interrupt": lambda lane, number: self._tell(lane, "interrupt", number),
             "credit": lambda lane, number, size: self._tell(lane, "credit", number, size),
@@ -63,7 +64,7 @@ class Worker:
         }
         """What is not, or later."""
 
-    def load_all(self, handlers: List[Tuple[str, str, bool]]) -> None:
+    def load_all(self, handlers: list[tuple[str, str, bool]]) -> None:
         """Loads the handlers that every worker has, each at its place, and of the kind that all others are.
 
         Raises `LoadError`, of the kind `reload` where a handler is none of that kind any more.
@@ -90,7 +91,7 @@ class Worker:
             sys.stderr.write("".join(errors))
         self._connection.end()
 
-    def _load(self, name: str) -> Tuple[int, str, bool]:
+    def _load(self, name: str) -> tuple[int, str, bool]:
         targets = self._connection.targets
         index = targets.load(name, self._paths)
         self._start_for(index)
@@ -100,14 +101,14 @@ class Worker:
         if self._connection.targets[index].is_async:
             self._event_loop.start()
 
-    def _init(self, name: str) -> List[Tuple[str, List[str]]]:
+    def _init(self, name: str) -> list[tuple[str, list[str]]]:
         init, is_async = load_init(name, self._paths)
         return run_init(name, (lambda: self._event_loop.call(init, None)) if is_async else init)
 
     def _load_shutdown(self, name: str) -> None:
         self._shutdowns.append(load_shutdown(name, self._paths))
 
-    def _shut_down(self, limit: float) -> Tuple[List[Any], List[str], List[str], List[str]]:
+    def _shut_down(self, limit: float) -> tuple[list[Any], list[str], list[str], list[str]]:
         """What shutdown functions raised, the names of tasks and of threads that went on, and tracebacks of all else.
 
         The process ends when that is told.
@@ -134,7 +135,7 @@ class Worker:
         # Whether an extension module needs no GIL is written where only C code can read it.
         return examine(self._paths, lambda module: None)
 
-    def _figures(self) -> Tuple[int, List[Tuple[int, float]], int, float]:
+    def _figures(self) -> tuple[int, list[tuple[int, float]], int, float]:
         from httpy_rs._figures import take
 
         return (*take(), *self._event_loop.figures())

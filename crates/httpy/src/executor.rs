@@ -46,7 +46,7 @@ pub struct Processes {
     /// A worker is replaced after so long. Defaults to none.
     #[serde(default, with = "humantime_serde::option")]
     pub max_age: Option<Duration>,
-    /// Whether the workers are replaced when a file of the app changes. Defaults to false.
+    /// Whether the workers are replaced when a Python file of the app changes. Defaults to false.
     #[serde(default)]
     pub reload_on_change: bool,
 }
@@ -85,6 +85,14 @@ impl Executor {
             max_age: None,
             reload_on_change: false,
         }
+    }
+}
+
+#[cfg(feature = "processes")]
+impl Executor {
+    /// Whether files are watched for it.
+    pub(crate) const fn reloads_on_change(&self) -> bool {
+        matches!(self, Self::Processes(processes) if processes.reload_on_change)
     }
 }
 
@@ -144,8 +152,10 @@ impl Processes {
         self
     }
 
-    /// Whether [`PyApp::reload`](crate::PyApp::reload) is called when a file in one of the app's folders changes, for
-    /// development. Defaults to false.
+    /// Whether [`PyApp::reload`](crate::PyApp::reload) is called when Python files change, for development: `*.py` below the
+    /// folders of [`path`](crate::PyAppBuilder::path), links followed, without hidden files and folders, `__pycache__` and
+    /// virtual environments. A file counts as changed when it is created, removed, renamed, or has another modification time
+    /// or size; templates, data and logs do not count. All files of a checkout are one reload. Defaults to false.
     #[must_use]
     pub fn reload_on_change(mut self, on: bool) -> Self {
         self.reload_on_change = on;

@@ -1,1 +1,2 @@
 //! Faults that users of other servers have reported, one module for each kind; `docs/faults.md` lists them.
+mod reload;

@@ -14,6 +14,8 @@ use serde::Serialize;
 use super::file_watch::FileWatch;
 use super::gate::Gate;
 use super::reload::LiveRoutes;
+#[cfg(feature = "processes")]
+use super::source::Sources;
 use super::{Inner, Limits, PyApp, Shared};
 use crate::config::Workers;
 use crate::failure::Choice;
@@ -325,7 +327,10 @@ impl PyAppBuilder {
             notice: log::notice,
         };
         #[cfg(feature = "processes")]
-        let folders = paths.clone();
+        let watched = config.executor.reloads_on_change().then(|| {
+            // Before the code is loaded: what changes while it is loaded is a change.
+            (paths.clone(), Sources::read(&paths))
+        });
         let executor = executor::start(&config, paths, listener)?;
         for warning in executor.facts().warnings {
             tracing::warn!(target: "httpy", "{warning}");
@@ -392,11 +397,9 @@ impl PyAppBuilder {
         };
         let inner = Arc::new(inner);
         #[cfg(feature = "processes")]
-        if let Executor::Processes(processes) = &inner.config.executor
-            && processes.reload_on_change
-        {
-            // Nobody else sets it.
-            let _ = inner.watch.set(FileWatch::start(&inner, &folders)?);
+        if let Some((folders, loaded)) = watched {
+            // Nothing else sets it.
+            let _ = inner.watch.set(FileWatch::start(&inner, folders, loaded)?);
         }
         Ok(PyApp { inner })
     }

@@ -1,77 +1,113 @@
-//! `FileWatch`: reloads an app when its files change, for development.
+//! `FileWatch`: reloads an app when its Python files have changed, for development.
+//!
+//! Looks at the files a few times a second and compares. Events of the operating system would save the looks, but they also
+//! come when a file is opened or read, as importing does, and are missing for folders that have just appeared, behind links, in
+//! shared folders of containers, and when too many come at once.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use notify_debouncer_mini::notify::{RecommendedWatcher, RecursiveMode};
-use notify_debouncer_mini::{DebounceEventResult, Debouncer, new_debouncer};
-
+use super::source::Sources;
 use super::{Inner, PyApp};
 use crate::Error;
 use crate::error::Kind;
 
-/// Editors write a file in several steps, and a checkout many files.
-const QUIET: Duration = Duration::from_millis(200);
+/// Time between two looks at the files.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// In a large tree, looking takes one part in so many of the time.
+const SHARE: u32 = 20;
 
 /// Watches until it is dropped, on a thread of its own.
 pub(super) struct FileWatch(
-    #[expect(dead_code, reason = "it ends when it is dropped")] Debouncer<RecommendedWatcher>,
+    #[expect(dead_code, reason = "the thread ends when it is dropped")] SyncSender<Infallible>,
 );
 
 impl FileWatch {
-    /// Watches `folders` for the app.
-    pub(super) fn start(app: &Arc<Inner>, folders: &[PathBuf]) -> Result<Self, Error> {
-        let failed = |what: String| move |error| Error::with_source(Kind::Config, what, error);
+    /// Watches `folders` for the app, whose code was loaded when they were as in `loaded`, or later.
+    pub(super) fn start(
+        app: &Arc<Inner>,
+        folders: Vec<PathBuf>,
+        loaded: Sources,
+    ) -> Result<Self, Error> {
+        let (sender, ended) = sync_channel(0);
         let app = Arc::downgrade(app);
-        let changed = move |events: DebounceEventResult| changed(&app, events);
-        let mut watcher = new_debouncer(QUIET, changed).map_err(failed(
-            "reload_on_change: files cannot be watched".to_owned(),
-        ))?;
-        for folder in folders {
-            let what = format!("reload_on_change: {} cannot be watched", folder.display());
-            watcher
-                .watcher()
-                .watch(folder, RecursiveMode::Recursive)
-                .map_err(failed(what))?;
-        }
-        Ok(Self(watcher))
+        thread::Builder::new()
+            .name("httpy-files".to_owned())
+            .spawn(move || watch(&app, &folders, loaded, &ended))
+            .map_err(|error| {
+                Error::with_source(
+                    Kind::Config,
+                    "reload_on_change: there is no thread to watch the files",
+                    error,
+                )
+            })?;
+        Ok(Self(sender))
     }
 }
 
-fn changed(app: &Weak<Inner>, events: DebounceEventResult) {
-    let events = match events {
-        Ok(events) => events,
-        Err(error) => {
-            tracing::warn!(target: "httpy", %error, "the app's files are not watched any more as they should be");
-            return;
+fn watch(app: &Weak<Inner>, folders: &[PathBuf], loaded: Sources, ended: &Receiver<Infallible>) {
+    let mut seen = Seen::new(loaded);
+    let mut interval = INTERVAL;
+    while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+        let started = Instant::now();
+        let now = Sources::read(folders);
+        interval = INTERVAL.max(started.elapsed() * SHARE);
+        if let Some(changes) = seen.look(now) {
+            // What changes during the reload is seen by the next look.
+            reload(app, &changes);
         }
-    };
-    let Some(event) = events.iter().find(|event| is_source(&event.path)) else {
-        return;
-    };
+    }
+}
+
+/// What the looks have seen.
+struct Seen {
+    loaded: Sources,
+    last: Sources,
+}
+
+impl Seen {
+    fn new(loaded: Sources) -> Self {
+        let last = loaded.clone();
+        Self { loaded, last }
+    }
+
+    /// Which files the code that is now there differs in from the loaded one, which it is from now on. None while they still
+    /// change: an editor writes a file in several steps, and a checkout many files.
+    fn look(&mut self, now: Sources) -> Option<String> {
+        let is_still = now == self.last;
+        self.last = now;
+        if !is_still || self.last == self.loaded {
+            return None;
+        }
+        let mut changes = self.loaded.changes(&self.last);
+        let first = changes.next().unwrap_or(Path::new("")).display();
+        let text = match changes.count() {
+            0 => format!("{first} has changed"),
+            1 => format!("{first} and another file have changed"),
+            more => format!("{first} and {more} more files have changed"),
+        };
+        self.loaded = self.last.clone();
+        Some(text)
+    }
+}
+
+fn reload(app: &Weak<Inner>, changes: &str) {
     let Some(inner) = app.upgrade() else { return };
-    tracing::info!(target: "httpy", "{} has changed: the app is loaded anew", event.path.display());
-    // What changes meanwhile is seen afterwards.
-    match (PyApp { inner }).begin_reload().blocking_recv() {
-        Ok(Ok(())) => tracing::info!(target: "httpy", "the app was loaded anew"),
+    tracing::info!(target: "httpy", "reloading the app: {changes}");
+    let reload = PyApp { inner }.begin_reload();
+    match reload.blocking_recv() {
+        Ok(Ok(())) => tracing::info!(target: "httpy", "reloaded the app"),
         Ok(Err(error)) => {
-            tracing::error!(target: "httpy", "the old code serves on: {:?}", Error::not_loaded(error));
+            tracing::error!(target: "httpy", "the reload failed, the old code keeps serving: {:?}", Error::not_loaded(error));
         }
         // The app has ended.
         Err(_) => {}
     }
-}
-
-/// Whether the app may be another one when this file is: not what Python and editors write beside it.
-fn is_source(path: &Path) -> bool {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy())
-        .unwrap_or_default();
-    let is_cache = path.iter().any(|part| part == "__pycache__");
-    !(is_cache || name.ends_with(".pyc") || name.ends_with('~') || name.starts_with('.'))
 }
 
 impl fmt::Debug for FileWatch {
@@ -84,18 +120,25 @@ impl fmt::Debug for FileWatch {
 mod tests {
     use super::*;
 
+    fn files(names: &[&str]) -> Sources {
+        names.iter().map(|name| (PathBuf::from(name), 1)).collect()
+    }
+
     #[test]
-    fn what_python_and_editors_leave_is_no_source() {
-        for path in ["/a/worker.py", "/a/b/rules.json", "/a.b/template.html"] {
-            assert!(is_source(Path::new(path)), "{path}");
-        }
-        for path in [
-            "/a/__pycache__/worker.cpython-311.pyc",
-            "/a/.worker.py.swp",
-            "/a/worker.py~",
-            "/a/old.pyc",
-        ] {
-            assert!(!is_source(Path::new(path)), "{path}");
-        }
+    fn a_change_is_reported_once_and_when_two_looks_have_seen_the_same() {
+        let mut seen = Seen::new(files(&["a.py"]));
+        assert_eq!(seen.look(files(&["a.py"])), None);
+        assert_eq!(seen.look(files(&["a.py", "b.py"])), None);
+        assert_eq!(seen.look(files(&["a.py", "b.py", "c.py"])), None);
+        let changes = seen.look(files(&["a.py", "b.py", "c.py"]));
+        assert_eq!(
+            changes.as_deref(),
+            Some("b.py and another file have changed")
+        );
+        assert_eq!(seen.look(files(&["a.py", "b.py", "c.py"])), None);
+        // Gone for a moment, as some editors save.
+        assert_eq!(seen.look(files(&["a.py", "b.py"])), None);
+        assert_eq!(seen.look(files(&["a.py", "b.py", "c.py"])), None);
+        assert_eq!(seen.look(files(&["a.py", "b.py", "c.py"])), None);
     }
 }

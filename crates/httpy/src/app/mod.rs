@@ -9,6 +9,8 @@ mod probe;
 mod reload;
 mod shutdown;
 mod snapshot;
+#[cfg(feature = "processes")]
+mod source;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

@@ -194,12 +194,8 @@ impl Ticket {
         self.stamps.are_wanted()
     }
 
-    /// The worker's side: it took the call at `now`, and spent the time from `called` to `attached` in line for the
-    /// interpreter before that.
-    pub fn stamp_taken(&self, now: Instant, called: Instant, attached: Instant) {
-        // Most calls come while their worker has the interpreter.
-        let stood = attached > self.pushed;
-        let attach = stood.then(|| attached.saturating_duration_since(called.max(self.pushed)));
+    /// The worker's side: it took the call at `now`; `attach` is the part of the wait that was one for the interpreter.
+    pub fn stamp_taken(&self, now: Instant, attach: Duration) {
         self.stamps
             .take(now.saturating_duration_since(self.pushed), attach);
     }
@@ -213,8 +209,10 @@ impl Ticket {
     /// there, when it `returned`, and when its result was plain data.
     pub fn stamp_run(&self, called: Instant, returned: Instant, converted: Instant) {
         if self.are_timings_wanted() {
-            self.stamps
-                .take(called.saturating_duration_since(self.pushed), None);
+            self.stamps.take(
+                called.saturating_duration_since(self.pushed),
+                Duration::ZERO,
+            );
             self.stamps.run(
                 [called, returned, converted].map(|at| at.saturating_duration_since(self.pushed)),
             );

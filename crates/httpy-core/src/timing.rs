@@ -23,8 +23,8 @@ pub enum Step {
 pub struct Timings {
     /// From the push until it was taken, without [`attach`](Self::attach).
     pub queue: Duration,
-    /// Of the wait, what the worker that took it spent in line for the interpreter. Zero on an event loop, which does not
-    /// tell.
+    /// The part of the wait during which a worker waited for the interpreter. Zero on an event loop, which does not
+    /// measure it.
     pub attach: Duration,
     /// Building the arguments and reading the result.
     pub convert: Option<Duration>,
@@ -51,8 +51,9 @@ impl Stamps {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn take(&self, waited: Duration, attach: Option<Duration>) {
-        if let Some(attach) = attach {
+    pub(crate) fn take(&self, waited: Duration, attach: Duration) {
+        // Most calls come while their worker has the interpreter.
+        if !attach.is_zero() {
             self.attach
                 .store(nanoseconds(attach.min(waited)), Ordering::Relaxed);
         }
@@ -134,7 +135,7 @@ mod tests {
     fn stamped(steps: [u64; 3]) -> Stamps {
         let stamps = Stamps::default();
         stamps.want();
-        stamps.take(ms(10), Some(ms(4)));
+        stamps.take(ms(10), ms(4));
         for (stamp, at) in stamps.steps.iter().zip(steps) {
             stamp.store(nanoseconds(ms(at)), Ordering::Relaxed);
         }
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn nothing_is_stamped_that_nobody_wants_and_the_line_was_not_longer_than_the_wait() {
         let stamps = Stamps::default();
-        stamps.take(ms(3), Some(ms(50)));
+        stamps.take(ms(3), ms(50));
         stamps.stamp(Step::Called, Instant::now());
         assert_eq!(
             stamps.timings(ms(5)),

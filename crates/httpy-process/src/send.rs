@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use httpy_core::frame::{
     Batch, Command, Feed, JobBody, JobMessage, Order, PART, Question, TooLong, write_part,
@@ -39,7 +39,7 @@ impl Worker {
         if answer.is_closed() || !ticket.take(self.seat) {
             return;
         }
-        ticket.stamp_taken(now, now, now);
+        ticket.stamp_taken(now, Duration::ZERO);
         let Freight { body, permits } = ticket.unload();
         let lane = target.lane;
         let traffic = &mut self.lanes[index(lane)];

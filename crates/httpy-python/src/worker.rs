@@ -30,8 +30,6 @@ struct Worker<'a> {
     crew: &'a Arc<Crew>,
     /// A copy of the table of targets, renewed when a number is beyond it: no lock per job.
     targets: Vec<Arc<Target>>,
-    /// When it last stood in line for the interpreter, or others did for the jobs that it takes.
-    line: InLine,
     /// Empty; for [`Crew::let_out`].
     room: Vec<Kept>,
 }
@@ -52,10 +50,6 @@ pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
         let mut worker = Worker {
             crew,
             targets: Vec::new(),
-            line: InLine {
-                called,
-                attached: called,
-            },
             room,
         };
         let turn = worker.begin_turn(seat, called, crew.interpreter.switch_interval());
@@ -72,18 +66,12 @@ impl Worker<'_> {
         loop {
             let (take, looked) = self.next(py, seat, &mut turn);
             match take {
-                Take::Job { job, start, since } => {
-                    if let Some(called) = since {
-                        self.line = InLine {
-                            called,
-                            attached: looked,
-                        };
-                    }
+                Take::Job { job, start, attach } => {
                     if let Some(seat) = start {
                         // Detached, as it may log, which is the host's code.
                         py.detach(|| Crew::start_or_log(crew, seat));
                     }
-                    self.run(py, job, seat, looked);
+                    self.run(py, job, seat, looked, attach);
                 }
                 Take::Wait => {
                     if self.wait(py, seat, &mut turn) == Wait::Retire {
@@ -105,10 +93,7 @@ impl Worker<'_> {
             }
             // No call is in the way of what is raised here.
             drop(turn.give_way(py, &crew.shared.pause));
-            self.line = InLine {
-                called: now,
-                attached: turn.begun,
-            };
+            crew.queue.gave_way(seat, turn.begun);
             now = turn.begun;
         } else if crew.outbox.is_due(now) {
             crew.let_out(room);
@@ -130,15 +115,14 @@ impl Worker<'_> {
     /// It has the interpreter, for which it has stood in line since it was `called`.
     fn begin_turn(&mut self, seat: Seat, called: Instant, interval: Duration) -> Turn {
         let turn = Turn::new(interval);
-        self.line = InLine {
-            called,
-            attached: turn.begun,
-        };
-        self.crew.queue.attached(seat, self.line, interval);
+        let attached = turn.begun;
+        self.crew
+            .queue
+            .attached(seat, InLine { called, attached }, interval);
         turn
     }
 
-    fn run(&mut self, py: Python<'_>, job: Job, seat: Seat, looked: Instant) {
+    fn run(&mut self, py: Python<'_>, job: Job, seat: Seat, looked: Instant, attach: Duration) {
         let Job {
             target,
             ticket,
@@ -156,7 +140,7 @@ impl Worker<'_> {
         } else {
             looked
         };
-        ticket.stamp_taken(now, self.line.called, self.line.attached);
+        ticket.stamp_taken(now, attach);
         let Freight { body, permits } = ticket.unload();
         let desk = self.crew.desks.lay(seat, target, &ticket);
         let mut answer = Answer::Open(answer);

@@ -33,7 +33,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use self::bell::{Bell, Flag, Mutex, MutexGuard};
-use self::state::{Appointed, Arrival, Rest, State};
+use self::state::{Appointed, Rest, State};
 pub use self::view::{Line, Standing};
 
 /// How long a lead without a job looks out for the next one before it sleeps.
@@ -107,12 +107,12 @@ impl Seats {
 pub enum Take<J> {
     /// Run this job.
     Job {
-        /// It.
+        /// The job.
         job: J,
         /// First, start a worker for this seat.
         start: Option<Seat>,
-        /// The worker overtakes the lead: others have stood in line for the interpreter since then.
-        since: Option<Instant>,
+        /// The part of its wait during which a worker waited for the interpreter to take it.
+        attach: Duration,
     },
     /// Detach and [`wait`](Queue::wait).
     Wait,
@@ -190,21 +190,17 @@ impl<J> Queue<J> {
     /// at most, should the next handler take long after all.
     pub fn take(&self, seat: Seat, mut let_out: impl FnMut()) -> Take<J> {
         let mut state = self.lock();
-        let since = match state.arrive(seat) {
-            Arrival::GoesOn => None,
-            Arrival::Overtakes(since) => since,
-            Arrival::Waits => {
-                drop(state);
-                let_out();
-                return Take::Wait;
-            }
-        };
+        if !state.arrive(seat) {
+            drop(state);
+            let_out();
+            return Take::Wait;
+        }
         let watches = state.may_watch();
         if watches {
             state = self.watch(state, &mut let_out);
         }
         // Where it has watched, they are out already.
-        let Some(job) = state.next_job(seat) else {
+        let Some((job, attach)) = state.next_job(seat) else {
             drop(state);
             if !watches {
                 let_out();
@@ -216,14 +212,20 @@ impl<J> Queue<J> {
         if !keeps_back {
             let_out();
         }
-        Take::Job { job, start, since }
+        Take::Job { job, start, attach }
     }
 
     /// Whether the worker of `seat`, attached and between two jobs, goes to [`wait`](Self::wait) because another one stands
     /// by. The interpreter then changes hands here, where no request has to wait for it to come back. To be asked whenever
-    /// a turn is over; `now` is the time.
+    /// a turn is over; `now` is the time. If it does not, it gives up the interpreter for a moment and calls
+    /// [`gave_way`](Self::gave_way) when it has it again.
     pub fn step_down(&self, seat: Seat, now: Instant) -> bool {
         self.lock().step_down(seat, now)
+    }
+
+    /// Says that the worker of `seat` has the interpreter again since `now`.
+    pub fn gave_way(&self, seat: Seat, now: Instant) {
+        self.lock().gave_way(seat, now);
     }
 
     /// Says, before its next [`take`](Self::take), that the worker of `seat` was called and has got the interpreter, for which
@@ -253,14 +255,16 @@ impl<J> Queue<J> {
                     // Nothing is kept back any more on account of this worker, but something may be from before.
                     drop(state);
                     let_out();
-                    match rest {
-                        Rest::Attach => return Wait::Attach,
-                        Rest::Retire => return Wait::Retire,
-                        // It may have been called meanwhile.
-                        Rest::Sleep | Rest::LookOn | Rest::HoldOff(_) => state = self.lock(),
+                    if let Rest::Retire = rest {
+                        return Wait::Retire;
                     }
+                    // It may have been called meanwhile, or the job may be gone.
+                    state = self.lock();
                 }
-                Rest::Attach => return Wait::Attach,
+                Rest::Attach => {
+                    state.attaches(seat, Instant::now());
+                    return Wait::Attach;
+                }
                 Rest::Retire => return Wait::Retire,
                 Rest::HoldOff(time) => {
                     state = bell.wait_for(state, time).0;

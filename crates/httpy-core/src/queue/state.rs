@@ -34,6 +34,7 @@
 
 #[cfg(test)]
 mod check;
+mod contention;
 mod crowd;
 mod place;
 #[cfg(test)]
@@ -43,6 +44,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use self::contention::Contention;
 use self::crowd::Crowd;
 pub(super) use self::place::Place;
 use self::place::Places;
@@ -52,17 +54,6 @@ use super::{InLine, Seat, Seats};
 /// However many handlers compute, more threads in line for the interpreter would cost more than they bring. In the model
 /// none computes, and one is the most.
 const MOST_STANDBYS: usize = if cfg!(httpy_model) { 1 } else { 4 };
-
-/// What an attached worker does that asks for a job.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
-    /// It may take one.
-    GoesOn,
-    /// The same, before the lead does, and before those who may have stood in line for the interpreter since then.
-    Overtakes(Option<Instant>),
-    /// It goes to sleep.
-    Waits,
-}
 
 /// What a detached worker does.
 pub(super) enum Rest {
@@ -87,7 +78,8 @@ pub(super) enum Appointed {
 
 #[derive(Debug)]
 pub(super) struct State<J> {
-    jobs: VecDeque<J>,
+    /// Each with [`Contention::total`] at its push.
+    jobs: VecDeque<(J, Duration)>,
     lead: Option<Seat>,
     places: Places,
     /// Workers with nothing to do; the last to become idle is called first, since its caches are warm and the others may
@@ -98,8 +90,7 @@ pub(super) struct State<J> {
     limits: Seats,
     pace: Pace,
     crowd: Crowd,
-    /// Since when somebody stood in line for the interpreter, when one last came through.
-    called: Option<Instant>,
+    contention: Contention,
     /// The lead looks out for the next job, so that nobody need be called for it.
     watched: bool,
     exclusive: bool,
@@ -124,7 +115,7 @@ impl<J> State<J> {
             limits,
             pace: Pace::default(),
             crowd: Crowd::default(),
-            called: None,
+            contention: Contention::new(seats),
             watched: false,
             exclusive,
             closed: false,
@@ -153,20 +144,20 @@ impl<J> State<J> {
         if self.closed {
             return Err(job);
         }
-        self.jobs.push_back(job);
+        self.jobs.push_back((job, self.contention.total()));
         Ok(())
     }
 
-    /// The worker of `seat` is here, attached.
-    pub(super) fn arrive(&mut self, seat: Seat) -> Arrival {
+    /// The worker of `seat` is here, attached. Returns whether it may take a job; if not, it goes to sleep.
+    pub(super) fn arrive(&mut self, seat: Seat) -> bool {
         let place = self.places[seat];
         self.places.put(seat, Place::Working);
         if !self.exclusive || self.lead == Some(seat) {
-            return Arrival::GoesOn;
+            return true;
         }
         if place == Place::Coming || self.lead.is_none() {
             self.lead = Some(seat);
-            return Arrival::GoesOn;
+            return true;
         }
         // Overtaken while it was in a handler. It has the interpreter now, so the lead has not: whoever was called for the
         // next job would only stand in line behind it. Of a crowd there is to be one less, though.
@@ -176,8 +167,7 @@ impl<J> State<J> {
                 self.pace.let_go();
             }
             self.lead = Some(seat);
-            self.called = self.called.filter(|_| self.places.coming > 0);
-            return Arrival::Overtakes(self.called);
+            return true;
         }
         // One that was lost may be one too many. Where every other seat was busy nobody stands by for the jobs that came
         // meanwhile, and nobody else would ever be told of them.
@@ -186,24 +176,24 @@ impl<J> State<J> {
         } else {
             self.rest(seat);
         }
-        Arrival::Waits
+        false
     }
 
-    /// The next job for the worker of `seat`, which may take one; without one it goes to sleep, and nobody leads.
-    pub(super) fn next_job(&mut self, seat: Seat) -> Option<J> {
-        let job = self.jobs.pop_front();
-        if job.is_some() {
-            self.pace.took();
-        } else {
+    /// The next job for the worker of `seat`, which may take one, and how much of its wait was one for the interpreter.
+    /// Without a job the worker goes to sleep, and none leads.
+    pub(super) fn next_job(&mut self, seat: Seat) -> Option<(J, Duration)> {
+        let Some((job, pushed)) = self.jobs.pop_front() else {
             self.lead = None;
             self.crowd.is_gone();
-            self.called = None;
             self.rest(seat);
-        }
-        job
+            return None;
+        };
+        self.pace.took();
+        Some((job, self.contention.total().saturating_sub(pushed)))
     }
 
-    /// The worker of `seat` goes to sleep if it leads and another one stands in line for the jobs that wait.
+    /// The worker of `seat` goes to sleep if it leads and another one stands in line for the jobs that wait. If not, it
+    /// gives up the interpreter for a moment and calls [`gave_way`](Self::gave_way) when it has it again.
     pub(super) fn step_down(&mut self, seat: Seat, now: Instant) -> bool {
         self.pace.judge(now);
         let steps_down = self.exclusive
@@ -213,8 +203,20 @@ impl<J> State<J> {
         if steps_down {
             self.lead = None;
             self.rest(seat);
+        } else {
+            self.contention.begin(seat, now);
         }
         steps_down
+    }
+
+    /// The worker of `seat` has the interpreter again since `now`.
+    pub(super) fn gave_way(&mut self, seat: Seat, now: Instant) {
+        self.contention.end(seat, now);
+    }
+
+    /// The worker of `seat` waits for the interpreter from now on, until it is [`attached`](Self::attached).
+    pub(super) fn attaches(&mut self, seat: Seat, now: Instant) {
+        self.contention.begin(seat, now);
     }
 
     /// The worker of `seat` is coming and has got the interpreter, for which it stood in `line`. Where that took as long as a
@@ -231,7 +233,7 @@ impl<J> State<J> {
             }
         }
         self.crowd.passed(self.places.computing, waited, interval);
-        self.called = Some(line.called);
+        self.contention.end(seat, line.attached);
     }
 
     /// What the worker of `seat`, detached, does next.
@@ -335,6 +337,7 @@ impl<J> State<J> {
             return false;
         }
         self.lead = self.lead.filter(|lead| *lead != seat);
+        self.contention.end(seat, Instant::now());
         self.retire(seat);
         !self.idle.is_empty()
     }

@@ -437,3 +437,22 @@ fn threads_take_every_job_once() {
     taken.sort_unstable();
     assert_eq!(taken, (0..1000).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_job_that_a_returning_worker_takes_has_waited_for_the_interpreter_as_long_as_others_have() {
+    let queue = queue(2, 2, LONG, true);
+    let seats = queue.first_seats();
+    for (number, seat) in seats.iter().enumerate() {
+        queue.push(number).unwrap();
+        job(queue.take(*seat, || {}));
+    }
+    // Both are in handlers. One of them keeps the interpreter, and the other one waits for it.
+    let long = Duration::from_secs(6);
+    queue.push(2).unwrap();
+    let begun = Instant::now().checked_sub(long).unwrap();
+    queue.lock().attaches(seats[1], begun);
+    match queue.take(seats[0], || {}) {
+        Take::Job { job: 2, attach, .. } => assert!(attach >= long, "{attach:?}"),
+        other => panic!("{other:?}"),
+    }
+}

@@ -9,7 +9,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use httpy_core::{Freight, Notice, Outcome, Step, TargetId, Ticket, Upload, Wants};
 use pyo3::prelude::*;
@@ -126,7 +126,7 @@ impl Driver {
                 return self.leave();
             }
             let now = Instant::now();
-            ticket.stamp_taken(now, now, now);
+            ticket.stamp_taken(now, Duration::ZERO);
             let Freight { body, permits } = ticket.unload();
             calls.add(Call::new(
                 target,

@@ -46,7 +46,7 @@ fn describe() {
         ),
         (
             ATTACH_WAIT,
-            "Of a call's wait, what the worker that took it spent in line for the interpreter.",
+            "The part of a call's wait during which a worker waited for the interpreter.",
         ),
         (
             CONVERSION,

@@ -25,10 +25,10 @@ fn main() -> Result<()> {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("routing");
     group.bench_function("check a map of 100", |bencher| {
-        bencher.iter(|| Checked::read(&map))
+        bencher.iter(|| Checked::read(&map));
     });
     group.bench_function("mount 100 routes", |bencher| {
-        bencher.iter(|| routes.mount(&service_fn(answer)))
+        bencher.iter(|| routes.mount(&service_fn(answer)));
     });
     group.bench_function("axum router, 1 of 100", |bencher| {
         bencher.iter_batched(
@@ -38,10 +38,10 @@ fn main() -> Result<()> {
         );
     });
     group.bench_function("own matcher, 1 of 100", |bencher| {
-        bencher.iter(|| routes.find(&Method::GET, LAST))
+        bencher.iter(|| routes.find(&Method::GET, LAST));
     });
     group.bench_function("captures", |bencher| {
-        bencher.iter(|| params(TEMPLATE, PATH))
+        bencher.iter(|| params(TEMPLATE, PATH));
     });
     group.bench_function("query", |bencher| bencher.iter(|| fields(QUERY)));
     group.finish();

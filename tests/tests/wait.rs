@@ -338,7 +338,7 @@ async fn what_an_overload_refuses_is_counted_as_that_and_has_waited_for_nothing(
             DebugValue::Counter(count)
                 if has("target", &target) && has("outcome", "overloaded") =>
             {
-                refused += count
+                refused += count;
             }
             DebugValue::Histogram(values) if has("target", &target) => times += values.len(),
             _ => {}

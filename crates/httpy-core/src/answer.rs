@@ -345,7 +345,7 @@ mod tests {
         assert!(questions[0].poll(&context).is_pending());
         drop(questions);
         outbox.let_out(&mut room, |target, _, interrupted| {
-            late.push((target.index, interrupted))
+            late.push((target.index, interrupted));
         });
         assert_eq!(
             late,
@@ -355,7 +355,7 @@ mod tests {
         );
         late.clear();
         outbox.let_out(&mut room, |target, _, interrupted| {
-            late.push((target.index, interrupted))
+            late.push((target.index, interrupted));
         });
         assert!(late.is_empty() && room.is_empty());
     }

@@ -160,7 +160,7 @@ async fn run(mut items: mpsc::Receiver<Item>, backlog: &Backlog, say: impl Fn(&N
 async fn follow(worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail: Arc<Tail>) {
     let log = |line: &str| match stream {
         Stream::Output => {
-            tracing::info!(target: "httpy::process", worker = &*worker, pid, "{line}")
+            tracing::info!(target: "httpy::process", worker = &*worker, pid, "{line}");
         }
         Stream::Error => {
             tail.push(line);

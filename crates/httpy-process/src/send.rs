@@ -69,7 +69,7 @@ impl Worker {
         };
         match &call.body {
             Body::Whole(whole) if whole.len() > PART => {
-                traffic.ahead.push_back((number, whole.clone()))
+                traffic.ahead.push_back((number, whole.clone()));
             }
             _ => {
                 if let Err(too_long) = write(traffic.channel.batch(), number, &call, handler, now) {

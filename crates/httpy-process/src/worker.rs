@@ -245,7 +245,7 @@ impl Worker {
         for id in ids {
             match traffic.calls.remove(id) {
                 Some(call) if matches!(call.progress, Progress::Open(_)) => {
-                    after.back.extend(call.put_back())
+                    after.back.extend(call.put_back());
                 }
                 _ => return Err(unknown(*id)),
             }

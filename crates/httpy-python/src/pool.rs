@@ -295,7 +295,7 @@ impl Crew {
     pub(crate) fn notify(&self, notice: &Notice) {
         // A subscriber that panics must not end the enforcer's threads; it is also what could have told of it.
         drop(catch_unwind(AssertUnwindSafe(|| {
-            (self.listener.notice)(notice)
+            (self.listener.notice)(notice);
         })));
     }
 

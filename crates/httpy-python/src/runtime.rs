@@ -317,7 +317,7 @@ impl Runtime {
             done(ExitReport {
                 shutdown: receiver.recv().ok().flatten(),
                 ..report
-            })
+            });
         };
         if last {
             let flush = self.log.flush();

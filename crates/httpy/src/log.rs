@@ -154,7 +154,7 @@ pub(crate) fn notice(notice: &Notice) {
             tracing::warn!(target: "httpy", handler, "{notice}");
         }
         Notice::Process(ProcessNotice::Recycled { .. }) => {
-            tracing::info!(target: "httpy", "{notice}")
+            tracing::info!(target: "httpy", "{notice}");
         }
         // What it is about differs from death to death; the worker is the place, of which each app has one of that name.
         Notice::Process(process) => {

@@ -299,7 +299,7 @@ impl fmt::Display for Notice {
                     }
                     // How much of that was spent in line for the interpreter, the loop does not tell.
                     Lane::EventLoop => {
-                        write!(f, ": {queue:.1?} until its event loop came to it, ")?
+                        write!(f, ": {queue:.1?} until its event loop came to it, ")?;
                     }
                 }
                 write!(f, "{run:.1?} in its handler")?;

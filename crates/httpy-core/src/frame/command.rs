@@ -131,7 +131,7 @@ impl Question<'_> {
         writer.count(seq);
         match self {
             Self::Load(target) | Self::Init(target) | Self::LoadShutdown(target) => {
-                writer.str(target)
+                writer.str(target);
             }
             Self::ShutDown(limit) => writer.float(limit.as_secs_f64()),
             Self::Examine

@@ -143,7 +143,7 @@ impl Driver {
     async fn answer(&mut self, question: Option<Question>) {
         match question {
             Some(Question::Reload { answer, .. }) if self.closing.is_some() => {
-                drop(answer.send(Err(closed())))
+                drop(answer.send(Err(closed())));
             }
             Some(Question::Reload {
                 init,

@@ -99,7 +99,7 @@ impl Driver {
             Ok(chunk) => chunk,
             Err(failure) => {
                 self.with_sending(number, ticket, |_, sending| {
-                    sending.fault = Some(Fault::Contract(failure))
+                    sending.fault = Some(Fault::Contract(failure));
                 });
                 return Ok(truth(py, false));
             }

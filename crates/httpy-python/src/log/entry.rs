@@ -54,10 +54,10 @@ impl Entry {
                 );
                 match stream {
                     Stream::Stdout => {
-                        tracing::event!(target: "python.stdout", parent: parent, Level::INFO, "{text}")
+                        tracing::event!(target: "python.stdout", parent: parent, Level::INFO, "{text}");
                     }
                     Stream::Stderr => {
-                        tracing::event!(target: "python.stderr", parent: parent, Level::INFO, "{text}")
+                        tracing::event!(target: "python.stderr", parent: parent, Level::INFO, "{text}");
                     }
                 }
             }

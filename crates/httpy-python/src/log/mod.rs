@@ -65,7 +65,7 @@ impl Log {
                 move || {
                     line.upgrade()
                         .into_iter()
-                        .for_each(|line| line.note_filter())
+                        .for_each(|line| line.note_filter());
                 }
             }));
             let level = log::python_level();

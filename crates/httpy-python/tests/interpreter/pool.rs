@@ -144,7 +144,7 @@ fn a_lost_worker_is_counted_until_it_comes_back() {
             drop(python(
                 interpreter,
                 "import pool_app\nresult = pool_app.arrived.wait()",
-            ))
+            ));
         });
         wait_for("worker 1 is lost");
         assert_eq!(running.pool.health().lost, 1);

@@ -89,7 +89,7 @@ impl Literal {
                 Byte::Escaped(b'}') => path.push_str("}}"),
                 // axum panics on a segment that begins with one of these.
                 Byte::Escaped(byte @ (b':' | b'*')) if index == 0 => {
-                    path.push_str(percent_encode_byte(byte))
+                    path.push_str(percent_encode_byte(byte));
                 }
                 Byte::Plain(byte)
                 | Byte::Escaped(byte @ (b':' | b'*' | b'"' | b'[' | b']' | b'\\' | b'^' | b'|')) => {

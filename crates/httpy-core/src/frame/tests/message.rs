@@ -70,7 +70,7 @@ fn a_plain_reply_is_read_and_says_when_it_came_how_far() {
     let expected = Ok(Ok((200, Bytes::from("hé"), BodyKind::Text)));
     assert_eq!(reply(tuple![3, "r", result.clone()], "", false), expected);
     with(tuple![3, "r", result.clone()], |message| {
-        assert_eq!((message.id, message.times), (3, None))
+        assert_eq!((message.id, message.times), (3, None));
     });
     let ms = Duration::from_millis;
     let times = Times {
@@ -79,7 +79,7 @@ fn a_plain_reply_is_read_and_says_when_it_came_how_far() {
         converted: ms(750),
     };
     with(tuple![3, "r", result, 0.25, 0.5, 0.75], |message| {
-        assert_eq!(message.times, Some(times))
+        assert_eq!(message.times, Some(times));
     });
 }
 
@@ -212,7 +212,7 @@ fn an_async_iterator_is_a_body_on_a_loop_only() {
     with(tuple![1, "sd", described, ()], |message| {
         match message.kind {
             Kind::Head(head) => {
-                assert!(head.read(true).unwrap().is_ok() && head.read(false).unwrap().is_err())
+                assert!(head.read(true).unwrap().is_ok() && head.read(false).unwrap().is_err());
             }
             other => panic!("{other:?}"),
         }
@@ -313,7 +313,7 @@ fn the_other_ways_to_answer_are_told_apart() {
         },
     );
     with(tuple![1, "x"], |message| {
-        assert!(matches!(message.kind, Kind::NotRun))
+        assert!(matches!(message.kind, Kind::NotRun));
     });
 }
 

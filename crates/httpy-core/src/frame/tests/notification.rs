@@ -145,7 +145,7 @@ fn answers_come_with_their_number() {
         },
     );
     with(tuple!["ready"], |notification| {
-        assert!(matches!(notification, Notification::Ready))
+        assert!(matches!(notification, Notification::Ready));
     });
 }
 

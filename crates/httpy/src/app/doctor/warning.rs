@@ -191,35 +191,35 @@ mod tests {
         type Break = fn(&mut Diagnosis, &mut InterpreterFacts);
         let cases: [(&str, Break); 18] = [
             ("cargo build --release", |diagnosis, _| {
-                diagnosis.debug_build = true
+                diagnosis.debug_build = true;
             }),
             ("debug is on", |diagnosis, _| diagnosis.config.debug = true),
             ("one worker", |diagnosis, _| {
-                diagnosis.config.workers.max = 1
+                diagnosis.config.workers.max = 1;
             }),
             ("a stack of 1048576 bytes", |diagnosis, facts| {
                 diagnosis.config.stack_size = MIB;
                 facts.recursion_limit = None;
             }),
             ("3 workers are lost", |diagnosis, _| {
-                diagnosis.workers.lost = 3
+                diagnosis.workers.lost = 3;
             }),
             ("a debug build", |_, facts| facts.debug = true),
             ("compiled with -O0", |_, facts| {
-                facts.optimisation = Some("-O0".to_owned())
+                facts.optimisation = Some("-O0".to_owned());
             }),
             ("--enable-optimizations", |_, facts| {
-                facts.profile_guided = Some(false)
+                facts.profile_guided = Some(false);
             }),
             ("`import ssl` fails", |_, facts| facts.tls = None),
             ("lacks lzma, sqlite3", |_, facts| {
-                facts.missing = vec!["lzma".to_owned(), "sqlite3".to_owned()]
+                facts.missing = vec!["lzma".to_owned(), "sqlite3".to_owned()];
             }),
             ("needs it (numpy)", |_, facts| {
                 (facts.free_threaded, facts.needs_gil) = (true, Some(vec!["numpy".to_owned()]));
             }),
             ("sys.executable is empty", |_, facts| {
-                facts.executable.clear()
+                facts.executable.clear();
             }),
             (
                 "sys.path has /srv/gone, which /venv/a.pth names, which does not exist",
@@ -233,21 +233,21 @@ mod tests {
                 },
             ),
             ("has version \"9.9.9\"", |_, facts| {
-                facts.copies[0].version = "9.9.9".to_owned()
+                facts.copies[0].version = "9.9.9".to_owned();
             }),
             ("PYTHONDEVMODE=1", |_, facts| {
                 drop(
                     facts
                         .environment
                         .insert("PYTHONDEVMODE".to_owned(), "1".to_owned()),
-                )
+                );
             }),
             ("may open 1024 files", |_, facts| {
-                facts.open_files = Some(1024)
+                facts.open_files = Some(1024);
             }),
             ("may have 100 threads", |_, facts| facts.threads = Some(100)),
             ("the recursion limit of 100000", |_, facts| {
-                facts.recursion_limit = Some(100_000)
+                facts.recursion_limit = Some(100_000);
             }),
         ];
         for (expected, break_it) in cases {

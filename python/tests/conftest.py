@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -34,6 +35,33 @@ def caught(work: Callable[[], Any]) -> BaseException:
     except BaseException as exception:
         return exception
     raise AssertionError("nothing was raised")
+
+
+class Watchdog:
+    """Tells `scripts/watchdog.py` which test runs: one that does not end is named, with all stacks."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        capture: Any = config.pluginmanager.getplugin("capturemanager")
+        script = Path(__file__).parents[2] / "scripts" / "watchdog.py"
+        # It writes to the terminal, whatever the test's own output is just then.
+        with capture.global_and_fixture_disabled():
+            self._process = subprocess.Popen([sys.executable, "-B", str(script)], stdin=subprocess.PIPE, bufsize=0)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._tell(nodeid)
+
+    def pytest_unconfigure(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _tell(self, what: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{what}\n".encode())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Watchdog(config))
 
 
 @pytest.fixture

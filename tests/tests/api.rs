@@ -123,7 +123,7 @@ async fn a_second_app_that_wants_other_workers_is_told_both_numbers() {
     let error = App::try_with(NAMED, |builder| builder.workers(2..=3)).unwrap_err();
     assert!(error.is_differs(), "{error}");
     assert!(
-        error.to_string().contains("1..=512") && error.to_string().contains("2..=3"),
+        error.to_string().contains("1..=96") && error.to_string().contains("2..=3"),
         "{error}"
     );
     let error = App::try_with(NAMED, |builder| builder.stack_size(4 << 20)).unwrap_err();

@@ -339,7 +339,7 @@ async fn a_second_app_with_other_workers_is_refused_with_both_numbers() {
     let server = Server::new(HANDLER)
         .app(HANDLER)
         .config(|config| config.workers = (1..=7).into());
-    fails(server, "differs", &["1..=512", "1..=7"]).await;
+    fails(server, "differs", &["1..=96", "1..=7"]).await;
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ pub struct Config {
     /// What runs the handlers. Defaults to threads.
     #[serde(default)]
     pub executor: Executor,
-    /// Worker threads. Defaults to 1 to 512.
+    /// Worker threads. Defaults to 1 to 96.
     #[serde(default)]
     pub workers: Workers,
     /// Calls that may wait for a worker. Defaults to 1024.
@@ -129,10 +129,11 @@ pub enum OnFull {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workers {
-    /// So many stay when there is nothing to do. Defaults to 1.
+    /// Minimum number of worker threads. Defaults to 1.
     #[serde(default = "min_workers")]
     pub min: usize,
-    /// So many there are at most. Defaults to 512.
+    /// Maximum number of worker threads. Defaults to 96, see
+    /// [`PyAppBuilder::workers`](crate::PyAppBuilder::workers).
     #[serde(default = "max_workers")]
     pub max: usize,
 }
@@ -171,8 +172,10 @@ fn min_workers() -> usize {
     1
 }
 
+/// Together with [`replacements`] fewer than the 128 threads that OpenBLAS has buffers for (as built for numpy's wheels), so
+/// that some are left for threads of Python code's own.
 fn max_workers() -> usize {
-    512
+    96
 }
 
 fn queue() -> usize {
@@ -438,6 +441,12 @@ mod tests {
         let config: Config = serde_json::from_str(r#"{"target": "worker:handle"}"#).unwrap();
         assert_eq!(config, Config::new("worker:handle"));
         config.check().unwrap();
+    }
+
+    #[test]
+    fn the_default_number_of_threads_is_one_that_native_libraries_bear() {
+        let config = Config::new("worker:handle");
+        assert!(config.workers.max + config.replacements < 128, "{config:?}");
     }
 
     #[test]

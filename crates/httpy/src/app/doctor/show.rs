@@ -204,7 +204,7 @@ mod tests {
             "\n  standard library         /usr/lib/python313.zip (does not exist)\n",
             "\n  deadline                 30s\n",
             "\n  max_wait                 default\n",
-            "\n  workers                  1 to 512, 0 lost\n",
+            "\n  workers                  1 to 96, 0 lost\n",
         ] {
             assert!(report.contains(part), "{part:?} in\n{report}");
         }

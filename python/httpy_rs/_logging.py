@@ -203,14 +203,16 @@ class _Line:
         self._text = ""
 
     def write(self, text: str) -> None:
-        *complete, rest = (self._text + text).split("\n")
+        # Taken out in two steps between which no other code runs: a destructor that runs below this may write, too.
+        text = self._text + text
         self._text = ""
+        *complete, rest = text.split("\n")
         for line in complete:
             self._pieces(line)
         while len(rest) > LINE_LIMIT:
             self._push(rest[:LINE_LIMIT])
             rest = rest[LINE_LIMIT:]
-        self._text = rest
+        self._text = rest + self._text
 
     def _pieces(self, line: str) -> None:
         for start in range(0, len(line), LINE_LIMIT):  # an empty line is none

@@ -132,6 +132,23 @@ def test_a_long_line_comes_in_pieces() -> None:
     assert [len(line) for line in taken.lines] == [LINE_LIMIT, 2]
 
 
+def test_a_destructor_that_prints_while_a_line_is_printed_loses_and_doubles_nothing() -> None:
+    taken = Taken()
+    lines = Lines("stdout", io.StringIO(), taken.sink)
+    push = taken.line
+
+    def line(name: str, text: str, span: int | None) -> bool:
+        taken.sink.line = push
+        print("from\na destructor", end="", file=lines)
+        return push(name, text, span)
+
+    taken.sink.line = line
+    print("one", end="", file=lines)
+    print(" line\nrest", end="", file=lines)
+    lines.finish()
+    assert taken.lines == ["from", "one line", "resta destructor"]
+
+
 def test_bytes_are_refused_as_by_any_text_stream() -> None:
     with pytest.raises(TypeError, match="must be str, not bytes"):
         Lines("stdout", io.StringIO(), Taken().sink).write(b"bytes")  # type: ignore[arg-type]

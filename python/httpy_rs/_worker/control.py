@@ -14,7 +14,7 @@ from httpy_rs._exception import describe
 from httpy_rs._load import LoadError
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import READ_SIZE, Broken, Decoder, Message
-from httpy_rs._worker.worker import Worker
+from httpy_rs._worker.worker import LEAST, Worker
 
 
 class Control:
@@ -71,6 +71,7 @@ class Control:
             self._answers.append(("ok", number, value))
             if self._worker.is_done:
                 self._flush()
+                self._connection.control.settle(LEAST)
                 self._connection.end()
 
     def _tell_error(self, number: int, error: BaseException) -> None:

@@ -104,9 +104,14 @@ class EventLoop:
         return self.lane is None or not self.lane.running
 
     def flush(self) -> None:
-        """Sends the replies that wait for others, to the last byte."""
+        """Sends the replies that wait for others."""
         if self.lane is not None:
-            self.lane.outlet.settle()
+            self.lane.outlet.flush()
+
+    def settle(self, limit: float) -> None:
+        """Sends all replies before the process ends; waits `limit` seconds at most for another thread that sends."""
+        if self.lane is not None:
+            self.lane.outlet.settle(limit)
 
     def close(self, limit: float) -> tuple[list[str], list[str]]:
         """Ends the loop within `limit` seconds: the names of tasks that went on, and of its thread if that did."""

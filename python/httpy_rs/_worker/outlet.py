@@ -2,6 +2,10 @@
 
 Whoever puts a message there flushes it before waiting for anything; what is overtaken in a handler is flushed by who
 overtakes.
+
+A flush never waits for another one. Between any two steps here the garbage collector can run a destructor, a signal its
+handler, a debugger its trace function; each of them may log, and a log record is a message of this outlet. A message
+that comes while a flush is under way, on this thread or another one, is sent by that flush.
 """
 
 from __future__ import annotations
@@ -28,7 +32,8 @@ class Outlet:
         # What is sent for a message that cannot be.
         self._in_place_of = in_place_of
         self._waiting: deque[Message] = deque()
-        self._lock = Lock()
+        # Held by the flush that is under way.
+        self._sending = Lock()
         self._since = 0.0
 
     def begin(self, now: float) -> None:
@@ -47,26 +52,31 @@ class Outlet:
         self.flush()
 
     def flush(self) -> None:
-        """Sends what waits. When the parent has gone, that ends the process."""
-        waiting = self._waiting
-        if not waiting:
-            return
-        with self._lock:
-            messages = [waiting.popleft() for _ in range(len(waiting))]
-            if not messages:
-                return
-            self._since = monotonic()
+        """Sends what waits, or leaves it to the flush that is under way. When the parent has gone, ends the process."""
+        # Looked at again after the release: a message that came meanwhile was left to this flush.
+        while self._waiting and self._sending.acquire(False):
             try:
-                for piece in self._frames(messages):
-                    self._socket.sendall(piece)
-            except OSError:
-                os._exit(0)
+                self._send_waiting()
+            finally:
+                self._sending.release()
 
-    def settle(self) -> None:
-        """As `flush`; and what another thread is about to send is sent, too, before the process may end."""
+    def settle(self, limit: float) -> None:
+        """As `flush`, before the process ends: waits for the flush that is under way, for `limit` seconds at most."""
+        if self._sending.acquire(timeout=limit):
+            self._sending.release()
         self.flush()
-        with self._lock:
-            pass
+
+    def _send_waiting(self) -> None:
+        waiting = self._waiting
+        messages = [waiting.popleft() for _ in range(len(waiting))]
+        if not messages:
+            return
+        self._since = monotonic()
+        try:
+            for piece in self._frames(messages):
+                self._socket.sendall(piece)
+        except OSError:
+            os._exit(0)
 
     def _frames(self, messages: list[Message]) -> list[bytes]:
         try:

@@ -17,7 +17,7 @@ from httpy_rs._worker.sync_lane import SyncLane
 
 # What was asked to stop waits so many seconds for threads of the app's.
 STOP_LIMIT = 10.0
-# Tasks and threads get so many seconds to end, however long the shutdown functions took.
+# Tasks, threads and replies get so many seconds to end, however long the shutdown functions took.
 LEAST = 1.0
 
 
@@ -89,6 +89,7 @@ class Worker:
             self._flush()
             _, errors = _embed.shut_down(STOP_LIMIT)
             sys.stderr.write("".join(errors))
+            self._connection.control.settle(LEAST)
         self._connection.end()
 
     def _load(self, name: str) -> tuple[int, str, bool]:
@@ -159,8 +160,8 @@ class Worker:
             raise Broken(f"the name of a lane {str(lane)[:32]!r}")
 
     def _flush(self) -> None:
-        self._sync.outlet.settle()
-        self._event_loop.flush()
+        self._sync.outlet.settle(LEAST)
+        self._event_loop.settle(LEAST)
 
 
 def _kind(wants: str, is_async: bool) -> str:

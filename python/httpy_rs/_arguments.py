@@ -90,7 +90,11 @@ def _lines(given: RequestHeaders) -> Iterable[tuple[str, str]]:
     if given is None:
         return
     for name, values in given.items() if isinstance(given, Mapping) else given:
-        for value in [values] if isinstance(values, str) else values:
+        if not isinstance(name, str):
+            raise TypeError(f"header name {name!r} is {type(name).__name__}: expected str")
+        for value in values if isinstance(values, (list, tuple)) else [values]:
+            if not isinstance(value, str):
+                raise TypeError(f"header {name!r} is {type(value).__name__}: expected str, or a list of str")
             yield name, value
 
 

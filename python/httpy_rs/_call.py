@@ -33,6 +33,7 @@ class Call:
         route: str | None,
         headers: RequestHeaders,
         body: Sent,
+        sent_json: Any,
         extras: Mapping[str, Any] | None,
         client: tuple[str, int] | None,
         scheme: str,
@@ -48,9 +49,15 @@ class Call:
             self.target, self._function = _target(handler), handler
             self._wants, self.is_async = check_handler(self.target, handler), is_async(handler)
         pattern = None if route is None else Pattern(route)
+        if sent_json is not ...:
+            if body != b"":
+                raise TypeError("both body= and json= were given: a request has one body")
+            body = json.dumps(sent_json, allow_nan=False)
         self._upload = Upload(body)
         sent = b"" if self._wants == "stream" else self._upload.whole()
         self._given = arguments(method, path, pattern, headers, sent, wants_bytes=self._wants == "bytes")
+        if sent_json is not ...:
+            self._given.headers.setdefault("Content-Type", ["application/json"])
         known: dict[str, Any] = json.loads(json.dumps(dict(extras or {})))
         self._request = _request.Request(
             path,

@@ -7,11 +7,12 @@ its call runs.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from httpy_rs._body import AsyncBody, Body
 
+CHUNK = (str, bytes, bytearray, memoryview)
 Chunk = str | bytes | bytearray | memoryview
 Sent = Chunk | Iterable[Chunk]
 
@@ -20,6 +21,12 @@ class Upload:
     """The chunks of one request."""
 
     def __init__(self, sent: Sent) -> None:
+        # Iterated, a mapping would send its keys.
+        if not isinstance(sent, CHUNK) and (isinstance(sent, Mapping) or not isinstance(sent, Iterable)):
+            raise TypeError(
+                f"the request's body is {type(sent).__name__}: expected str, bytes, or an iterable of these; "
+                "json= sends a value as JSON"
+            )
         self._chunks = _chunks(sent)
         self._thread: int | None = None
         self._ended = False
@@ -50,9 +57,9 @@ class Upload:
 
 def _chunks(sent: Sent) -> Iterator[bytes]:
     """What was given as bytes, nothing empty."""
-    given: Iterable[Any] = [sent] if isinstance(sent, (str, bytes, bytearray, memoryview)) else sent
+    given: Iterable[Any] = [sent] if isinstance(sent, CHUNK) else sent
     for number, chunk in enumerate(given, start=1):
-        if not isinstance(chunk, (str, bytes, bytearray, memoryview)):
+        if not isinstance(chunk, CHUNK):
             raise TypeError(f"chunk {number} of the request's body is {type(chunk).__name__}: expected str or bytes")
         data = chunk.encode("utf-8", "surrogateescape") if isinstance(chunk, str) else bytes(chunk)
         if data:

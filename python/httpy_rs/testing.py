@@ -49,6 +49,7 @@ def call(
     route: str | None = None,
     headers: RequestHeaders = None,
     body: Sent = b"",
+    json: Any = ...,
     extras: Mapping[str, Any] | None = None,
     client: tuple[str, int] | None = ("127.0.0.1", 50000),
     scheme: str = "http",
@@ -64,6 +65,7 @@ def call(
     - `headers`: name to one value or a list of values, or pairs of name and value; only `Host` is added.
     - `body`: `str` is sent as UTF-8. An iterable of `str` or `bytes` is sent in these chunks, which is what a handler
       sees that reads an `httpy_rs.Body`; what the iterable raises, `httpy_rs.BodyError` for one, is raised there.
+    - `json`: sent as JSON in place of `body`, with `Content-Type: application/json` unless `headers` has another one.
     - `extras`, `client`, `scheme`, `http_version`: what `httpy_rs.request()` tells; extras pass through JSON as they do
       in the server.
     - `deadline`: seconds from now until the deadline that `httpy_rs.request()` and `httpy_rs.remaining()` tell; nothing
@@ -75,8 +77,9 @@ def call(
     An `async def` handler, and an async iterator that it returns, run on an event loop of their own.
 
     Raises `ContractFailure` for a reply that the contract forbids, `LoadError` for a handler that the server would not
-    start with, `ValueError` for a request that would not reach it, `RuntimeError` for an async handler where an event
-    loop runs already, and whatever the handler, its iterator or the iterator's `close()` raises.
+    start with, `ValueError` for a request that would not reach it, `TypeError` for arguments that make no request,
+    `RuntimeError` for an async handler where an event loop runs already, and whatever the handler, its iterator or the
+    iterator's `close()` raises.
     """
     prepared = Call(
         handler,
@@ -85,6 +88,7 @@ def call(
         route,
         headers,
         body,
+        json,
         extras,
         client,
         scheme,
@@ -111,6 +115,7 @@ async def acall(
     route: str | None = None,
     headers: RequestHeaders = None,
     body: Sent = b"",
+    json: Any = ...,
     extras: Mapping[str, Any] | None = None,
     client: tuple[str, int] | None = ("127.0.0.1", 50000),
     scheme: str = "http",
@@ -131,6 +136,7 @@ async def acall(
         route,
         headers,
         body,
+        json,
         extras,
         client,
         scheme,

@@ -80,6 +80,56 @@ def test_json_is_read() -> None:
         call(echo_json, "POST", body="x").json()
 
 
+@pytest.mark.parametrize("value", [{"item": "tea", "é": [1, None]}, [], "text", 1.5, None, False])
+def test_json_is_sent_with_its_type(value: Any) -> None:
+    def handler(method: Any, path: Any, params: Any, query: Any, headers: Any, body: str) -> Any:
+        assert headers["Content-Type"] == ["application/json"]
+        return 200, body, None
+
+    assert call(handler, "POST", json=value).json() == value
+
+
+def test_the_type_of_json_is_what_the_headers_say() -> None:
+    given = {"content-type": "application/problem+json"}
+    handler: Any = lambda *arguments: (200, arguments[4]["Content-Type"][0], None)  # noqa: E731
+    assert call(handler, "POST", json={}, headers=given).text == "application/problem+json"
+
+
+def test_what_is_no_json_is_refused() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        call(tell, json=float("nan"))
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        call(tell, json=object())
+    with pytest.raises(TypeError, match=r"^both body= and json= were given"):
+        call(tell, body="a", json={})
+
+
+@pytest.mark.parametrize("body", [{"item": "tea"}, {}, 5, None])
+def test_a_body_that_is_none_is_refused_with_what_is_expected(body: Any) -> None:
+    def reads(a: Any, b: Any, c: Any, d: Any, e: Any, body: httpy_rs.Body) -> Any:
+        return 204, None, None
+
+    for handler in (tell, reads):
+        with pytest.raises(TypeError, match=rf"body is {type(body).__name__}: expected str, .* json= sends"):
+            call(handler, body=body)
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"X": 1}, r"^header 'X' is int: expected str, or a list of str$"),
+        ({"X": None}, r"^header 'X' is NoneType"),
+        ({"X": b"1"}, r"^header 'X' is bytes"),
+        ({"X": ["1", 2]}, r"^header 'X' is int"),
+        ([("X", 1)], r"^header 'X' is int"),
+        ({1: "X"}, r"^header name 1 is int: expected str$"),
+    ],
+)
+def test_headers_of_other_types_are_refused_with_what_was_found(headers: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call(tell, headers=headers)
+
+
 def test_text_gives_bytes_that_are_not_utf_8_as_surrogates() -> None:
     assert call(lambda *_: (200, b"a\xff", None)).text == "a\udcff"
 

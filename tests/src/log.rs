@@ -19,8 +19,14 @@ pub struct Line {
     pub level: Level,
     /// The handler's target; empty where the line is about none.
     pub handler: String,
-    /// How many lines of the same place were left out before this one.
-    pub left_out: u64,
+    /// The request's method, its route and its path; empty where the line has none.
+    pub method: String,
+    /// See `method`.
+    pub route: String,
+    /// See `method`.
+    pub path: String,
+    /// How many lines of the same place were suppressed before this one; none where the line does not say.
+    pub suppressed: Option<u64>,
     /// The text.
     pub message: String,
 }
@@ -85,7 +91,10 @@ impl<S: Subscriber> Layer<S> for Keep {
         let mut line = Line {
             level,
             handler: String::new(),
-            left_out: 0,
+            method: String::new(),
+            route: String::new(),
+            path: String::new(),
+            suppressed: None,
             message: String::new(),
         };
         event.record(&mut line);
@@ -95,15 +104,20 @@ impl<S: Subscriber> Layer<S> for Keep {
 
 impl Visit for Line {
     fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == "left_out" {
-            self.left_out = value;
+        if field.name() == "suppressed" {
+            self.suppressed = Some(value);
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "handler" {
-            value.clone_into(&mut self.handler);
-        }
+        let place = match field.name() {
+            "handler" => &mut self.handler,
+            "method" => &mut self.method,
+            "route" => &mut self.route,
+            "path" => &mut self.path,
+            _ => return,
+        };
+        value.clone_into(place);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -92,8 +92,8 @@ async fn a_handler_that_takes_long_is_told_of_with_its_stack_and_goes_on() {
     let (_alone, app, gate) = turn(|builder| builder).await;
     let (line, answer) = told(&app, &gate, "handle").await;
     assert_eq!(
-        (line.level, line.left_out, answer.status),
-        (Level::WARN, 0, 200)
+        (line.level, line.suppressed, answer.status),
+        (Level::WARN, None, 200)
     );
     for part in [
         "in the queue",

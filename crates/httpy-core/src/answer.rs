@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::wake::wake;
-use crate::{Outcome, TargetId, Ticket};
+use crate::{Outcome, Subject, TargetId, Ticket};
 
 /// So many answers are let out even though the row goes on: those who wait for them have something to do meanwhile.
 const MOST: usize = 16;
@@ -40,7 +40,19 @@ enum State {
 
 /// The worker's end of a call: given once. Whoever waits is told when it is dropped instead.
 #[derive(Debug)]
-pub struct Answer(Option<Arc<Ticket>>);
+pub struct Answer {
+    ticket: Arc<Ticket>,
+    given: bool,
+}
+
+/// An outcome that is in no answer, as its caller has gone.
+#[derive(Debug)]
+pub struct Late {
+    /// The call's.
+    pub subject: Subject,
+    /// What became of it.
+    pub outcome: Outcome,
+}
 
 /// The caller's end of a call.
 #[derive(Debug)]
@@ -49,7 +61,10 @@ pub struct Question(Arc<Ticket>);
 /// The two ends of a ticket that has none yet.
 pub(crate) fn ends(ticket: &Arc<Ticket>) -> (Answer, Question) {
     (
-        Answer(Some(Arc::clone(ticket))),
+        Answer {
+            ticket: Arc::clone(ticket),
+            given: false,
+        },
         Question(Arc::clone(ticket)),
     )
 }
@@ -57,9 +72,12 @@ pub(crate) fn ends(ticket: &Arc<Ticket>) -> (Answer, Question) {
 impl Answer {
     /// Whether the caller has gone.
     pub fn is_closed(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_none_or(|ticket| matches!(*ticket.answer.lock(), State::Gone))
+        matches!(*self.ticket.answer.lock(), State::Gone)
+    }
+
+    /// What the log says of the call.
+    pub fn subject(&self) -> Subject {
+        self.ticket.call.subject()
     }
 
     /// Gives the outcome to the caller.
@@ -67,19 +85,19 @@ impl Answer {
     /// # Errors
     ///
     /// The outcome, when the caller has gone.
-    pub fn send(mut self, outcome: Outcome) -> Result<(), Outcome> {
-        let Some(ticket) = self.0.take() else {
-            return Err(outcome);
-        };
+    pub fn send(mut self, outcome: Outcome) -> Result<(), Box<Late>> {
+        self.given = true;
         let waiting = {
-            let mut state = ticket.answer.lock();
+            let mut state = self.ticket.answer.lock();
             if let State::Gone = *state {
-                return Err(outcome);
+                drop(state);
+                let subject = self.subject();
+                return Err(Box::new(Late { subject, outcome }));
             }
             state.end(State::Given(outcome))
         };
         // Before the caller is woken, who so is the last owner and frees what its thread allocated.
-        drop(ticket);
+        drop(self);
         wake(waiting);
         Ok(())
     }
@@ -87,8 +105,8 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Some(ticket) = self.0.take() {
-            let waiting = ticket.answer.lock().end(State::Lost);
+        if !self.given {
+            let waiting = self.ticket.answer.lock().end(State::Lost);
             wake(waiting);
         }
     }
@@ -194,7 +212,7 @@ impl Outbox {
 
     /// Lets all answers out; `late` gets the outcomes whose callers have gone, and whether they were interrupted. `room` is
     /// empty, and becomes what holds the next answers: so nothing is allocated for them.
-    pub fn let_out(&self, room: &mut Vec<Kept>, mut late: impl FnMut(TargetId, Outcome, bool)) {
+    pub fn let_out(&self, room: &mut Vec<Kept>, mut late: impl FnMut(TargetId, Late, bool)) {
         let mut state = self.lock();
         mem::swap(&mut state.kept, room);
         state.since = None;
@@ -206,8 +224,8 @@ impl Outbox {
             interrupted,
         } in room.drain(..)
         {
-            if let Err(outcome) = answer.send(outcome) {
-                late(target, outcome, interrupted);
+            if let Err(unheard) = answer.send(outcome) {
+                late(target, *unheard, interrupted);
             }
         }
     }
@@ -297,7 +315,10 @@ mod tests {
         assert!(!answer.is_closed());
         drop(question);
         assert!(answer.is_closed());
-        assert!(matches!(answer.send(outcome()), Err(Outcome::Panicked(_))));
+        assert!(matches!(
+            answer.send(outcome()).map_err(|late| late.outcome),
+            Err(Outcome::Panicked(_))
+        ));
         assert_eq!(
             Arc::strong_count(&ticket),
             1,
@@ -309,7 +330,10 @@ mod tests {
     fn an_outcome_comes_back_to_whoever_gave_it_or_goes_to_whoever_gave_up() {
         let (answer, question) = both();
         assert!(question.give_up().is_none());
-        assert!(matches!(answer.send(outcome()), Err(Outcome::Panicked(_))));
+        assert!(matches!(
+            answer.send(outcome()).map_err(|late| late.outcome),
+            Err(Outcome::Panicked(_))
+        ));
         let (answer, question) = both();
         assert!(answer.send(outcome()).is_ok());
         assert!(matches!(question.give_up(), Some(Outcome::Panicked(_))));

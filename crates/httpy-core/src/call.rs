@@ -50,12 +50,32 @@ impl Call {
         }
     }
 
+    /// What the log says of it.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            method: self.method.clone(),
+            route: self.details.route.clone(),
+            uri: self.details.target.clone(),
+        }
+    }
+
     /// The percent-decoded path without the query.
     pub fn path(&self) -> &[u8] {
         self.decoded_path
             .as_deref()
             .unwrap_or_else(|| self.uri.path().as_bytes())
     }
+}
+
+/// Which request a line of the log is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The method as sent.
+    pub method: Method,
+    /// The pattern that matched, in axum's syntax.
+    pub route: Option<String>,
+    /// The target as the client sent it.
+    pub uri: Uri,
 }
 
 /// What a handler can ask for beyond its six arguments.

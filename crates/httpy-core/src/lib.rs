@@ -25,8 +25,8 @@ mod timing;
 pub mod view;
 mod wake;
 
-pub use answer::{Answer, Kept, Outbox, Question};
-pub use call::{Call, Details};
+pub use answer::{Answer, Kept, Late, Outbox, Question};
+pub use call::{Call, Details, Subject};
 pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, UploadFault};
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body, check_status};
 pub use exception::{Exception, Frame, Link, Relation};

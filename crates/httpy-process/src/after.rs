@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use httpy_core::{Answer, Notice, Outcome, TargetId};
+use httpy_core::{Answer, Late, Notice, Outcome, Subject, TargetId};
 
 use crate::ask::Ask;
 use crate::call::Waiting;
@@ -16,9 +16,9 @@ use crate::line::Lines;
 pub(crate) struct After {
     answers: Vec<Answered>,
     /// What is to be logged, as it is in no answer.
-    pub(crate) late: Vec<(TargetId, Outcome)>,
+    pub(crate) late: Vec<(TargetId, Late)>,
     /// Whose clients took nothing for so long that their responses break off.
-    pub(crate) stalled: Vec<(TargetId, Duration)>,
+    pub(crate) stalled: Vec<(TargetId, Subject, Duration)>,
     /// Jobs that were sent, never began, and wait again.
     pub(crate) back: Vec<Waiting>,
     /// What workers were asked that have died.
@@ -56,7 +56,7 @@ impl After {
         &mut self,
         handlers: &[Arc<Handler>],
         lines: &Lines,
-        late: fn(&str, Outcome),
+        listener: fn(&str, Late),
     ) {
         for Answered {
             target,
@@ -65,27 +65,28 @@ impl After {
             silent,
         } in self.answers.drain(..)
         {
-            if let Err(outcome) = answer.send(outcome)
+            if let Err(late) = answer.send(outcome)
                 && !silent
             {
-                self.late.push((target, outcome));
+                self.late.push((target, *late));
             }
         }
-        for (target, limit) in self.stalled.drain(..) {
+        for (target, subject, limit) in self.stalled.drain(..) {
             if let Some(handler) = handlers.get(target.index) {
                 lines.say(Notice::Stalled {
                     target: handler.target.clone(),
+                    subject,
                     limit,
                 });
             }
         }
-        for (target, outcome) in self.late.drain(..) {
+        for (target, late) in self.late.drain(..) {
             if let Some(handler) = handlers.get(target.index)
-                && !matches!(outcome, Outcome::Returned(_))
+                && !matches!(late.outcome, Outcome::Returned(_))
             {
                 // Elsewhere: it runs the host's code.
                 let handler = Arc::clone(handler);
-                lines.later(move || late(&handler.target, outcome));
+                lines.later(move || listener(&handler.target, late));
             }
         }
     }

@@ -67,20 +67,20 @@ impl Dispatch {
                         self.say(Notice::Slow {
                             call: Slow {
                                 taken: false,
-                                ..slow
+                                ..*slow
                             },
                             stack: None,
                         });
                     }
                     Some((Place { lane, id, .. }, worker)) => {
                         let notice = Box::new(Notice::Slow {
-                            call: slow,
+                            call: *slow,
                             stack: None,
                         });
                         worker.ask(Ask::Stack { lane, id, notice }, Question::Stacks);
                     }
                     None => self.say(Notice::Slow {
-                        call: slow,
+                        call: *slow,
                         stack: None,
                     }),
                 }
@@ -513,6 +513,7 @@ fn with_stack(notice: Notice, text: Option<String>) -> Notice {
             // It has ended by itself in this moment, or never began.
             None => Notice::Late {
                 target: call.target,
+                subject: call.subject,
                 limit: call.limit,
                 streaming: call.streaming,
             },

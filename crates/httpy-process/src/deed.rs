@@ -27,7 +27,10 @@ pub(crate) enum Deed {
         answered: bool,
     },
     /// Tell of a call that takes long.
-    TellSlow { ticket: Arc<Ticket>, slow: Slow },
+    TellSlow {
+        ticket: Arc<Ticket>,
+        slow: Box<Slow>,
+    },
     /// Read the stacks of all calls that are in handlers.
     Stacks(oneshot::Sender<Vec<Stack>>),
     /// Ask for figures of all workers; for whoever waits, and for the board.

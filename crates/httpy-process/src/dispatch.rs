@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use httpy_core::frame::{Command, Question};
-use httpy_core::{LoadError, Loaded, Notice, Outcome, Seat};
+use httpy_core::{Late, LoadError, Loaded, Notice, Seat};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
@@ -63,7 +63,7 @@ pub(crate) struct Dispatch {
     /// When the timer rings, if it does.
     rings: Option<Instant>,
     pub(crate) lines: Lines,
-    late: fn(&str, Outcome),
+    late: fn(&str, Late),
     limits: Limits,
     pub(crate) lost_after: Duration,
 }
@@ -77,7 +77,7 @@ impl Dispatch {
         orders: mpsc::Receiver<Order>,
         board: Arc<Board>,
         lines: Lines,
-        late: fn(&str, Outcome),
+        late: fn(&str, Late),
     ) -> Self {
         Self {
             hub,

@@ -29,10 +29,9 @@ impl Worker {
                 let target = handlers
                     .get(call.target.index)
                     .map_or_else(String::new, |it| it.target.clone());
-                let route = call.ticket.call.details.route.clone();
                 running.push(Running {
                     target,
-                    route,
+                    subject: call.ticket.call.subject(),
                     elapsed: call.ticket.pushed.elapsed(),
                 });
                 let text = format!(

@@ -40,6 +40,7 @@ impl Dispatch {
                 let (limit, streaming) = (ticket.limit(), ticket.is_streaming());
                 self.say(Notice::Late {
                     target: name,
+                    subject: ticket.call.subject(),
                     limit,
                     streaming,
                 });

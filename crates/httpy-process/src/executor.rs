@@ -188,7 +188,7 @@ impl Execute for Processes {
     fn tell_slow(&self, _: TargetId, ticket: &Arc<Ticket>, slow: Slow) {
         self.hub.ask(Deed::TellSlow {
             ticket: Arc::clone(ticket),
-            slow,
+            slow: Box::new(slow),
         });
     }
 

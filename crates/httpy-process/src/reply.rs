@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use httpy_core::frame::{Ending, FrameError, Head, Kind, Message, PART, Times};
-use httpy_core::{Content, Fault, Lane, Outcome, Returned, allows_body};
+use httpy_core::{Content, Fault, Lane, Late, Outcome, Returned, allows_body};
 
 use crate::after::After;
 use crate::call::{Call, Progress};
@@ -263,7 +263,7 @@ pub(crate) fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &
         interrupted,
         ..
     } = call;
-    let limit = ticket.chunk_timeout;
+    let (limit, subject) = (ticket.chunk_timeout, ticket.call.subject());
     ticket.finish();
     drop((ticket, permits));
     let fault = match fault {
@@ -271,7 +271,7 @@ pub(crate) fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &
         Some(Fault::Interrupted)
             if !interrupted && !cancelled && matches!(progress, Progress::Streaming(_)) =>
         {
-            after.stalled.push((target, limit));
+            after.stalled.push((target, subject.clone(), limit));
             Some(Fault::Stalled)
         }
         fault => fault,
@@ -293,7 +293,10 @@ pub(crate) fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &
             outcome
                 .into_iter()
                 .chain(closing.map(Outcome::Raised))
-                .map(|outcome| (target, outcome)),
+                .map(|outcome| {
+                    let subject = subject.clone();
+                    (target, Late { subject, outcome })
+                }),
         );
     }
 }

@@ -165,7 +165,7 @@ impl Worker {
         let call = by.and_then(|id| self.lanes[index(Lane::EventLoop)].calls.get(&id));
         let call = call.map(|call| Overdue {
             target: name(call.target.index),
-            route: call.ticket.call.details.route.clone(),
+            subject: call.ticket.call.subject(),
             limit: call.ticket.limit(),
             streaming: call.ticket.is_streaming(),
             elapsed: now.saturating_duration_since(call.ticket.pushed),

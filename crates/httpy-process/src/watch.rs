@@ -7,7 +7,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Lane, Notice, Overdue, Ticket};
+use httpy_core::{Lane, Notice, Overdue, Subject, Ticket};
 
 use crate::hub::Place;
 
@@ -22,6 +22,7 @@ pub(crate) struct Watched {
     pub(crate) place: Place,
     pub(crate) ticket: Weak<Ticket>,
     pub(crate) target: String,
+    subject: Subject,
     limit: Duration,
     streaming: bool,
     /// Its client was answered with 504, which is to be seen in the log.
@@ -80,11 +81,13 @@ impl Watched {
         } else {
             from
         };
+        let subject = ticket.call.subject();
         let ticket = Arc::downgrade(ticket);
         Self {
             place,
             ticket,
             target,
+            subject,
             limit,
             streaming,
             answered,
@@ -99,12 +102,14 @@ impl Watched {
     pub(crate) fn over(self) -> Option<Notice> {
         let Self {
             target,
+            subject,
             limit,
             streaming,
             ..
         } = self;
         (self.answered && self.struck.is_none()).then_some(Notice::Late {
             target,
+            subject,
             limit,
             streaming,
         })
@@ -120,7 +125,7 @@ impl Watched {
         };
         let overdue = Overdue {
             target: self.target.clone(),
-            route: ticket.call.details.route.clone(),
+            subject: self.subject.clone(),
             limit: self.limit,
             streaming: self.streaming,
             elapsed: now.saturating_duration_since(ticket.pushed),

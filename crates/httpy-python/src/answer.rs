@@ -1,7 +1,8 @@
 //! `Answer`: how a call is answered: at its end with its whole outcome, or first by its head and then chunk by chunk.
 
 use httpy_core::{
-    Chunks, Content, Exception, Fault, Heartbeat, Outcome, Returned, STREAM_BYTES, Writer, stream,
+    Chunks, Content, Exception, Fault, Heartbeat, Late, Outcome, Returned, STREAM_BYTES, Subject,
+    Writer, stream,
 };
 
 /// Who waits for a call, and for what.
@@ -10,9 +11,9 @@ pub(crate) enum Answer {
     /// For an outcome.
     Open(httpy_core::Answer),
     /// For the rest of the body.
-    Streaming(Writer<Fault>),
+    Streaming(Writer<Fault>, Subject),
     /// Nobody, or for nothing any more.
-    Closed,
+    Closed(Subject),
 }
 
 /// How a call ended.
@@ -38,8 +39,8 @@ impl Answer {
     pub(crate) fn is_closed(&self) -> bool {
         match self {
             Self::Open(answer) => answer.is_closed(),
-            Self::Streaming(writer) => writer.is_gone(),
-            Self::Closed => true,
+            Self::Streaming(writer, _) => writer.is_gone(),
+            Self::Closed(_) => true,
         }
     }
 
@@ -49,7 +50,11 @@ impl Answer {
         returned: Returned,
         heartbeat: Option<Heartbeat>,
     ) -> Option<&mut Writer<Fault>> {
-        let Self::Open(answer) = std::mem::replace(self, Self::Closed) else {
+        let Self::Open(answer) = self else {
+            return None;
+        };
+        let subject = answer.subject();
+        let Self::Open(answer) = std::mem::replace(self, Self::Closed(subject.clone())) else {
             return None;
         };
         let (writer, reader) = stream(STREAM_BYTES);
@@ -57,24 +62,27 @@ impl Answer {
         answer
             .send(Outcome::Returned(Returned { body, ..returned }))
             .ok()?;
-        *self = Self::Streaming(writer);
+        *self = Self::Streaming(writer, subject);
         match self {
-            Self::Streaming(writer) => Some(writer),
+            Self::Streaming(writer, _) => Some(writer),
             _ => None,
         }
     }
 
     /// Answers the end. What is to be logged here, since it is in no answer: what an `interrupted` call ends with is not,
     /// that is the deadline's doing and the log has it.
-    pub(crate) fn end(self, ended: Ended, interrupted: bool) -> Vec<Outcome> {
+    pub(crate) fn end(self, ended: Ended, interrupted: bool) -> Vec<Late> {
         let panicked = matches!(&ended, Ended::Whole(Outcome::Panicked(_)));
         let told =
             |outcome: Option<Outcome>| outcome.filter(|_| !interrupted || panicked).into_iter();
         match (self, ended) {
             (Self::Open(answer), Ended::Whole(outcome)) => {
-                told(answer.send(outcome).err()).collect()
+                let late = answer.send(outcome).err().map(|late| *late);
+                late.filter(|_| !interrupted || panicked)
+                    .into_iter()
+                    .collect()
             }
-            (Self::Streaming(writer), ended) => {
+            (Self::Streaming(writer, subject), ended) => {
                 let Streamed { fault, closing } = match ended {
                     Ended::Streamed(streamed) => streamed,
                     Ended::Whole(Outcome::Panicked(text)) => Streamed {
@@ -89,16 +97,27 @@ impl Answer {
                     Some(fault) => writer.fail(fault),
                     None => writer.end(),
                 }
-                told(outcome)
-                    .chain(told(closing.map(Outcome::Raised)))
-                    .collect()
+                let told = told(outcome).chain(told(closing.map(Outcome::Raised)));
+                of(&subject, told)
             }
-            (Self::Closed, Ended::Whole(outcome)) => told(Some(outcome)).collect(),
-            (_, Ended::Streamed(Streamed { closing, .. })) => {
-                told(closing.map(Outcome::Raised)).collect()
+            (Self::Closed(subject), Ended::Whole(outcome)) => of(&subject, told(Some(outcome))),
+            (Self::Closed(subject), Ended::Streamed(Streamed { closing, .. })) => {
+                of(&subject, told(closing.map(Outcome::Raised)))
+            }
+            (Self::Open(answer), Ended::Streamed(Streamed { closing, .. })) => {
+                of(&answer.subject(), told(closing.map(Outcome::Raised)))
             }
         }
     }
+}
+
+fn of(subject: &Subject, outcomes: impl Iterator<Item = Outcome>) -> Vec<Late> {
+    outcomes
+        .map(|outcome| Late {
+            subject: subject.clone(),
+            outcome,
+        })
+        .collect()
 }
 
 #[cfg(test)]

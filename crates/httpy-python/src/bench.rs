@@ -101,7 +101,10 @@ impl Attached {
 
     fn call(&self, py: Python<'_>) -> Outcome {
         let runtime = &*self.runtime;
-        let (body, answer) = (Upload::default(), &mut Answer::Closed);
+        let (body, answer) = (
+            Upload::default(),
+            &mut Answer::Closed(self.ticket.call.subject()),
+        );
         let ended = worker::call(
             py,
             runtime.interpreter(),

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use httpy_core::{
-    Health, Job, Kept, Lane, Listener, Notice, Outbox, Outcome, Queue, Seat, Seats, TargetId,
+    Health, Job, Kept, Lane, Late, Listener, Notice, Outbox, Outcome, Queue, Seat, Seats, TargetId,
     Ticket,
 };
 use pyo3::prelude::*;
@@ -255,21 +255,22 @@ impl Crew {
 
     /// Gives the answers that are kept back to those who wait for them. `room` is an empty one for the next answers.
     pub(crate) fn let_out(&self, room: &mut Vec<Kept>) {
-        self.outbox.let_out(room, |target, outcome, interrupted| {
+        self.outbox.let_out(room, |target, late, interrupted| {
             // What an interrupted call ends with is the deadline's doing, and the log has it.
-            if !interrupted || matches!(outcome, Outcome::Panicked(_)) {
-                self.report_late(target, outcome);
+            if !interrupted || matches!(late.outcome, Outcome::Panicked(_)) {
+                self.report_late(target, late);
             }
         });
     }
 
     /// Passes on what nobody waits for any more, so that no exception goes unseen.
-    pub(crate) fn report_late(&self, target: TargetId, outcome: Outcome) {
+    pub(crate) fn report_late(&self, target: TargetId, late: Late) {
         if let Some(target) = self.shared.targets.get(target)
-            && !matches!(outcome, Outcome::Returned(_))
+            && !matches!(late.outcome, Outcome::Returned(_))
         {
-            let late = self.listener.late;
-            self.interpreter.later(move || late(&target.name, outcome));
+            let listener = self.listener;
+            self.interpreter
+                .later(move || (listener.late)(&target.name, late));
         }
     }
 

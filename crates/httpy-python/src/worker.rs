@@ -158,6 +158,7 @@ impl Worker<'_> {
         ) {
             let notice = Notice::Stalled {
                 target: self.crew.name(target),
+                subject: ticket.call.subject(),
                 limit: ticket.limit(),
             };
             py.detach(|| self.crew.notify(&notice));
@@ -175,8 +176,8 @@ impl Worker<'_> {
                 });
             }
             (answer, ended) => {
-                for outcome in answer.end(ended, interrupted) {
-                    self.crew.report_late(target, outcome);
+                for late in answer.end(ended, interrupted) {
+                    self.crew.report_late(target, late);
                 }
             }
         }

@@ -124,8 +124,8 @@
 //! | the deadline passed while the handler ran | 504, the handler is interrupted, its stack in the log |
 //! | a path or a method that [`PyApp::fallback`] does not know; `CONNECT` | 404; 405 |
 //!
-//! The same failure at the same place is logged once per second, with a count. The log is
-//! [`tracing`](https://docs.rs/tracing), target `httpy`: nothing is seen of it before the host installs a subscriber, with
+//! The same failure at the same place is logged once per second, with a count. Each line has the handler, method and route as
+//! fields, and at DEBUG the path. The log is [`tracing`](https://docs.rs/tracing), target `httpy`: nothing is seen of it before the host installs a subscriber, with
 //! `tracing_subscriber::fmt::init()` for one.
 //!
 //! What Python code gives to `logging` is there too, target `python`, in the span of its request

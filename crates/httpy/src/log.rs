@@ -1,4 +1,6 @@
-//! What goes wrong goes to the log once per place and second, with a count of what was left out.
+//! What goes wrong goes to the log once per place and second, with the number of suppressed lines.
+//!
+//! Each line about a call names its handler, method and route, and at DEBUG its path, which may hold what is secret.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -7,7 +9,7 @@ use std::num::NonZeroU64;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Exception, Notice, Outcome, ProcessNotice, Warning};
+use httpy_core::{Exception, Late, Notice, ProcessNotice, Subject, Warning};
 
 use crate::Error;
 use crate::error::Kind;
@@ -28,22 +30,22 @@ struct Log {
 #[derive(Debug)]
 struct Place {
     logged: Instant,
-    left_out: u64,
+    suppressed: u64,
 }
 
 impl Log {
-    /// How many lines of this place were left out since the last one; `None` when this one is left out as well.
+    /// Number of lines of this place that were suppressed since the last one; `None` when this one is suppressed as well.
     fn admit(&self, place: impl Hash, now: Instant) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
         place.hash(&mut hasher);
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = places.get_mut(&hasher.finish()) {
             if now.saturating_duration_since(place.logged) < EVERY {
-                place.left_out += 1;
+                place.suppressed += 1;
                 return None;
             }
             place.logged = now;
-            return Some(std::mem::take(&mut place.left_out));
+            return Some(std::mem::take(&mut place.suppressed));
         }
         if places.len() >= PLACES {
             places.clear();
@@ -52,7 +54,7 @@ impl Log {
             hasher.finish(),
             Place {
                 logged: now,
-                left_out: 0,
+                suppressed: 0,
             },
         );
         Some(0)
@@ -70,15 +72,56 @@ pub(crate) fn current_span() -> Option<NonZeroU64> {
     })
 }
 
-/// Logs a failed call of `target`. What the client did wrong is no more than a debug line.
-pub(crate) fn failure(target: &str, error: &Error) {
+/// Emits an event with the fields of its call, and how many events like it were suppressed, where any were.
+macro_rules! event {
+    ($level:ident, $call:expr, $suppressed:expr, $($text:tt)+) => {{
+        let fields = Fields::new($call);
+        tracing::$level!(
+            target: "httpy",
+            handler = fields.handler,
+            method = fields.method,
+            route = fields.route,
+            path = fields.path,
+            suppressed = NonZeroU64::new($suppressed),
+            $($text)+
+        )
+    }};
+}
+
+/// What a line says of the call that it is about; what is none is no field.
+struct Fields<'a> {
+    handler: Option<&'a str>,
+    method: Option<&'a str>,
+    route: Option<&'a str>,
+    /// Only where lines of level DEBUG are seen.
+    path: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    fn new(call: Option<(&'a str, Option<&'a Subject>)>) -> Self {
+        let (handler, subject) = call.unzip();
+        let subject = subject.flatten();
+        Self {
+            handler,
+            method: subject.map(|subject| subject.method.as_str()),
+            route: subject.and_then(|subject| subject.route.as_deref()),
+            path: subject
+                .map(|subject| subject.uri.path())
+                .filter(|_| tracing::enabled!(target: "httpy", tracing::Level::DEBUG)),
+        }
+    }
+}
+
+/// Logs a failed call of `target`; without a request where it was none. What the client did wrong is no more than a debug line.
+pub(crate) fn failure(target: &str, subject: Option<&Subject>, error: &Error) {
+    let call = Some((target, subject));
     match error.kind() {
         Kind::BodyTooLarge
         | Kind::BodyBroken
         | Kind::BodyTimeout
         | Kind::NotFound
         | Kind::MethodNotAllowed(_) => {
-            tracing::debug!(target: "httpy", handler = target, "{error}");
+            event!(debug, call, 0, "{error}");
             return;
         }
         _ => {}
@@ -86,36 +129,41 @@ pub(crate) fn failure(target: &str, error: &Error) {
     // Not by the message, which may hold what differs from call to call.
     let exception = error.exception();
     let place = exception.map_or("", Exception::place);
-    let Some(left_out) = LOG.admit((target, error.kind(), place), Instant::now()) else {
+    let Some(suppressed) = LOG.admit((target, error.kind(), place), Instant::now()) else {
         return;
     };
     match (error.kind(), exception) {
         (Kind::Overloaded | Kind::ShuttingDown | Kind::Deadline | Kind::Stalled, _) => {
-            tracing::warn!(target: "httpy", handler = target, left_out, "{error}");
+            event!(warn, call, suppressed, "{error}");
         }
         (_, Some(exception)) => {
             let traceback = exception.traceback().trim_end();
-            tracing::error!(target: "httpy", handler = target, left_out, "{error}\n{traceback}");
+            event!(error, call, suppressed, "{error}\n{traceback}");
         }
-        (_, None) => tracing::error!(target: "httpy", handler = target, left_out, "{error}"),
+        (_, None) => event!(error, call, suppressed, "{error}"),
     }
 }
 
-/// Logs something that a handler returned and that was set right.
-pub(crate) fn warning(target: &str, warning: &Warning) {
-    if let Some(left_out) = LOG.admit((target, warning.rule), Instant::now()) {
-        tracing::warn!(target: "httpy", handler = target, left_out, "{target}: {}", warning.text);
+/// Logs what a handler returned and was set right.
+pub(crate) fn warnings(target: &str, subject: &Subject, warnings: &[Warning]) {
+    for warning in warnings {
+        if let Some(suppressed) = LOG.admit((target, warning.rule), Instant::now()) {
+            let call = Some((target, Some(subject)));
+            event!(warn, call, suppressed, "{target}: {}", warning.text);
+        }
     }
 }
 
-/// Logs an outcome for which nobody waited any more. Never runs attached.
-pub(crate) fn late(target: &str, outcome: Outcome) {
-    if let Err(error) = crate::service::judge(target, &http::Method::GET, outcome) {
-        failure(target, &error);
+/// Logs an outcome whose caller has gone. Never runs attached.
+pub(crate) fn late(target: &str, late: Late) {
+    let Late { subject, outcome } = late;
+    match crate::service::judge(target, &subject.method, outcome) {
+        Ok(reply) => warnings(target, &subject, &reply.warnings),
+        Err(error) => failure(target, Some(&subject), &error),
     }
 }
 
-/// Whether a call that takes long is to be told of: how many like it were left out since the last one.
+/// Whether a slow call is logged: how many like it were suppressed since the last one.
 pub(crate) fn admits_slow(target: &str, route: Option<&str>) -> Option<u64> {
     LOG.admit((target, "slow", route), Instant::now())
 }
@@ -123,49 +171,46 @@ pub(crate) fn admits_slow(target: &str, route: Option<&str>) -> Option<u64> {
 /// Logs what becomes of overdue calls and their workers: each call that was answered with 504 and each that is interrupted,
 /// once per target, route and second; what happens to workers, always. Never runs attached.
 pub(crate) fn notice(notice: &Notice) {
-    let handler = notice.target();
+    let call = notice.call();
+    let handler = call.map(|(handler, _)| handler);
     let admitted = |route| LOG.admit((handler, "overdue", route), Instant::now());
     match notice {
-        Notice::Overdue { call, .. } | Notice::Cancelled { call, .. } => {
-            if let Some(left_out) = admitted(call.route.as_deref()) {
-                tracing::warn!(target: "httpy", handler, left_out, "{notice}");
+        Notice::Overdue { call: overdue, .. } | Notice::Cancelled { call: overdue, .. } => {
+            if let Some(suppressed) = admitted(overdue.subject.route.as_deref()) {
+                event!(warn, call, suppressed, "{notice}");
             }
         }
         Notice::Late { .. } => {
-            if let Some(left_out) = admitted(None) {
-                tracing::warn!(target: "httpy", handler, left_out, "{notice}");
+            if let Some(suppressed) = admitted(None) {
+                event!(warn, call, suppressed, "{notice}");
             }
         }
         Notice::Stalled { .. } => {
-            if let Some(left_out) = LOG.admit((handler, "stalled"), Instant::now()) {
-                tracing::warn!(target: "httpy", handler, left_out, "{notice}");
+            if let Some(suppressed) = LOG.admit((handler, "stalled"), Instant::now()) {
+                event!(warn, call, suppressed, "{notice}");
             }
         }
         // Admitted before its stack was read.
-        Notice::Slow { call, .. } => {
-            tracing::warn!(target: "httpy", handler, left_out = call.left_out, "{notice}");
-        }
+        Notice::Slow { call: slow, .. } => event!(warn, call, slow.suppressed, "{notice}"),
         Notice::NoThread { .. } => {
-            if let Some(left_out) = LOG.admit("thread", Instant::now()) {
-                tracing::error!(target: "httpy", left_out, "{notice}");
+            if let Some(suppressed) = LOG.admit("thread", Instant::now()) {
+                event!(error, call, suppressed, "{notice}");
             }
         }
         Notice::Uncancelled { .. } | Notice::Blocked { .. } | Notice::Left { .. } => {
-            tracing::warn!(target: "httpy", handler, "{notice}");
+            event!(warn, call, 0, "{notice}");
         }
-        Notice::Process(ProcessNotice::Recycled { .. }) => {
-            tracing::info!(target: "httpy", "{notice}");
+        Notice::Process(ProcessNotice::Recycled { .. }) | Notice::Returned { .. } => {
+            event!(info, call, 0, "{notice}");
         }
         // What it is about differs from death to death; the worker is the place, of which each app has one of that name.
         Notice::Process(process) => {
-            if let Some(left_out) =
-                LOG.admit((handler, process.worker(), "process"), Instant::now())
-            {
-                tracing::error!(target: "httpy", handler, left_out, "{notice}");
+            let place = (handler, process.worker(), "process");
+            if let Some(suppressed) = LOG.admit(place, Instant::now()) {
+                event!(error, call, suppressed, "{notice}");
             }
         }
-        Notice::Returned { .. } => tracing::info!(target: "httpy", handler, "{notice}"),
-        _ => tracing::error!(target: "httpy", handler, "{notice}"),
+        _ => event!(error, call, 0, "{notice}"),
     }
 }
 

@@ -1,2 +1,3 @@
 //! Faults that users of other servers have reported, one module for each kind; `docs/faults.md` lists them.
 mod reload;
+mod which_request;

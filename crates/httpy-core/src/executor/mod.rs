@@ -27,7 +27,7 @@ pub use self::notice::{Notice, Overdue, Slow};
 pub use self::process::{ProcessNotice, Running};
 pub use self::roster::{LoopMember, Member, Roster, Stack, StackOf, Work};
 pub use self::start::{Facts, StartError};
-use crate::{Job, Outcome, TargetId, Ticket};
+use crate::{Job, Late, TargetId, Ticket};
 
 /// Says whether routes can take the place of those that are mounted, and if not, why.
 pub type Accept = Box<dyn FnOnce(Vec<(String, Vec<String>)>) -> Result<(), String> + Send + Sync>;
@@ -144,7 +144,7 @@ pub trait Execute: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub struct Listener {
     /// Hears a target's outcome that came when its caller had gone.
-    pub late: fn(&str, Outcome),
+    pub late: fn(&str, Late),
     /// Hears of overdue calls and lost workers.
     pub notice: fn(&Notice),
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::ProcessNotice;
-use crate::{Exception, Lane, Timings};
+use crate::{Exception, Lane, Subject, Timings};
 
 /// One line of the log; `Display` is its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Notice {
     Late {
         /// The handler's target.
         target: String,
+        /// Its request.
+        subject: Subject,
         /// How long the call was allowed to take.
         limit: Duration,
         /// Its head was answered.
@@ -32,6 +34,8 @@ pub enum Notice {
     Stalled {
         /// The handler's target.
         target: String,
+        /// Its request.
+        subject: Subject,
         /// For how long.
         limit: Duration,
     },
@@ -121,8 +125,8 @@ pub enum Notice {
 pub struct Overdue {
     /// The handler's target.
     pub target: String,
-    /// The route that matched.
-    pub route: Option<String>,
+    /// Its request.
+    pub subject: Subject,
     /// How long the call was allowed to take; for one chunk of its body where it is `streaming`.
     pub limit: Duration,
     /// Its head was answered.
@@ -136,8 +140,8 @@ pub struct Overdue {
 pub struct Slow {
     /// The handler's target.
     pub target: String,
-    /// The route that matched.
-    pub route: Option<String>,
+    /// Its request.
+    pub subject: Subject,
     /// How long ago it was put into the queue when that was noticed.
     pub elapsed: Duration,
     /// What runs it.
@@ -146,14 +150,14 @@ pub struct Slow {
     pub taken: bool,
     /// How long it had waited by then, and for what.
     pub timings: Timings,
-    /// How many like it were left out since the last one that was told of.
-    pub left_out: u64,
+    /// How many like it were suppressed since the last one that was logged.
+    pub suppressed: u64,
 }
 
 impl Notice {
-    /// The handler's target, where the notice is about one.
-    pub fn target(&self) -> &str {
-        match self {
+    /// The target of the handler that the notice is about, and the request, where it is one.
+    pub fn call(&self) -> Option<(&str, Option<&Subject>)> {
+        let (target, subject) = match self {
             Self::Overdue { call, .. }
             | Self::Cancelled { call, .. }
             | Self::Uncancelled { call }
@@ -161,17 +165,23 @@ impl Notice {
                 call: Some(call), ..
             }
             | Self::Lost { call, .. }
-            | Self::Returned { call, .. } => &call.target,
-            Self::Late { target, .. } | Self::Stalled { target, .. } => target,
-            Self::Slow { call, .. } => &call.target,
+            | Self::Returned { call, .. } => (&call.target, &call.subject),
+            Self::Late {
+                target, subject, ..
+            }
+            | Self::Stalled {
+                target, subject, ..
+            } => (target, subject),
+            Self::Slow { call, .. } => (&call.target, &call.subject),
             Self::Blocked { call: None, .. }
             | Self::Left { .. }
             | Self::LoopFailed { .. }
             | Self::Spent { .. }
             | Self::NoThread { .. }
-            | Self::Held { .. } => "",
-            Self::Process(notice) => notice.target(),
-        }
+            | Self::Held { .. } => return None,
+            Self::Process(notice) => return notice.call(),
+        };
+        Some((target, Some(subject)))
     }
 }
 
@@ -195,7 +205,7 @@ impl fmt::Display for Notice {
                     "it is interrupted"
                 };
                 write!(f, "; {what}, after {:.1?}", call.elapsed)?;
-                route(f, call)?;
+                route(f, &call.subject)?;
                 frames(f, Some(stack))
             }
             Self::Cancelled { call, stack } => {
@@ -209,7 +219,7 @@ impl fmt::Display for Notice {
                     f,
                     "{target} did not answer within {limit:?}; it is cancelled, after {elapsed:.1?}"
                 )?;
-                route(f, call)?;
+                route(f, &call.subject)?;
                 stack
                     .as_ref()
                     .map_or(Ok(()), |stack| frames(f, Some(stack)))
@@ -220,7 +230,7 @@ impl fmt::Display for Notice {
                     "{} goes on though it was cancelled, after {:.1?}",
                     call.target, call.elapsed
                 )?;
-                route(f, call)?;
+                route(f, &call.subject)?;
                 f.write_str(": it counts as in flight until it ends")
             }
             Self::Blocked {
@@ -236,7 +246,7 @@ impl fmt::Display for Notice {
                 match call {
                     Some(call) => {
                         write!(f, "{}, after {:.1?}", call.target, call.elapsed)?;
-                        route(f, call)?;
+                        route(f, &call.subject)?;
                     }
                     None => f.write_str("what is no call's own task")?,
                 }
@@ -258,11 +268,13 @@ impl fmt::Display for Notice {
                 target,
                 limit,
                 streaming: false,
+                ..
             } => write!(f, "{target} did not answer within {limit:?}"),
             Self::Late {
                 target,
                 limit,
                 streaming: true,
+                ..
             } => {
                 write!(f, "{target} did not yield a chunk within {limit:?}")
             }
@@ -275,9 +287,7 @@ impl fmt::Display for Notice {
                     ..
                 } = call;
                 write!(f, "{target} has taken {elapsed:.1?}")?;
-                call.route
-                    .as_ref()
-                    .map_or(Ok(()), |route| write!(f, ", route {route}"))?;
+                route(f, &call.subject)?;
                 if !call.taken {
                     let what = if *lane == Lane::Worker {
                         "a worker"
@@ -308,7 +318,7 @@ impl fmt::Display for Notice {
                     None => f.write_str("; it has ended before its stack was read"),
                 }
             }
-            Self::Stalled { target, limit } => {
+            Self::Stalled { target, limit, .. } => {
                 write!(
                     f,
                     "the client of {target} took nothing for {limit:?}: its response breaks off"
@@ -322,7 +332,7 @@ impl fmt::Display for Notice {
                     f,
                     "worker {worker} is lost: {target} has been in its call for {elapsed:.1?}"
                 )?;
-                route(f, call)?;
+                route(f, &call.subject)?;
                 match left {
                     Some(left) => write!(f, "; replaced, {left} replacements left"),
                     None => write!(f, "; not replaced"),
@@ -353,7 +363,8 @@ impl fmt::Display for Notice {
                 )?;
                 for (call, stack) in calls {
                     write!(f, "\noverdue: {}, after {:.1?}", call.target, call.elapsed)?;
-                    route(f, call)?;
+                    write!(f, ", {}", call.subject.method)?;
+                    route(f, &call.subject)?;
                     frames(f, stack.as_deref())?;
                 }
                 Ok(())
@@ -362,8 +373,9 @@ impl fmt::Display for Notice {
     }
 }
 
-fn route(f: &mut fmt::Formatter<'_>, call: &Overdue) -> fmt::Result {
-    call.route
+fn route(f: &mut fmt::Formatter<'_>, subject: &Subject) -> fmt::Result {
+    subject
+        .route
         .as_ref()
         .map_or(Ok(()), |route| write!(f, ", route {route}"))
 }
@@ -378,12 +390,18 @@ fn frames(f: &mut fmt::Formatter<'_>, stack: Option<&str>) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use http::{Method, Uri};
+
     use super::*;
 
     fn call() -> Overdue {
         Overdue {
             target: "worker:handle".to_owned(),
-            route: Some("/slow/{id}".to_owned()),
+            subject: Subject {
+                method: Method::GET,
+                route: Some("/slow/{id}".to_owned()),
+                uri: Uri::from_static("/slow/7"),
+            },
             limit: Duration::from_secs(1),
             streaming: false,
             elapsed: Duration::from_millis(6040),
@@ -420,8 +438,10 @@ mod tests {
             held.to_string(),
             "the interpreter could not be had for 1.0s, so that no overdue handler is interrupted: code that does not give it \
              up keeps it, C code mostly\n\
-             overdue: worker:handle, after 6.0s, route /slow/{id}\n  <its stack could not be read>"
+             overdue: worker:handle, after 6.0s, GET, route /slow/{id}\n  <its stack could not be read>"
         );
-        assert_eq!((lost.target(), held.target()), ("worker:handle", ""));
+        let subject = call().subject;
+        assert_eq!(lost.call(), Some(("worker:handle", Some(&subject))));
+        assert_eq!(held.call(), None);
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::Subject;
+
 /// So many of the calls that a worker was in are named.
 const MOST_RUNNING: usize = 8;
 
@@ -56,18 +58,22 @@ pub enum ProcessNotice {
 pub struct Running {
     /// The handler's target.
     pub target: String,
-    /// The route that matched.
-    pub route: Option<String>,
+    /// Its request.
+    pub subject: Subject,
     /// How long ago it was put into the queue.
     pub elapsed: Duration,
 }
 
 impl ProcessNotice {
-    /// The target of a handler that the worker was in, where one is known.
-    pub fn target(&self) -> &str {
+    /// The target of a handler that the worker was in, where one is known, and the request, where it was the only one.
+    pub fn call(&self) -> Option<(&str, Option<&Subject>)> {
         match self {
-            Self::Died { running, .. } => running.first().map_or("", |call| &call.target),
-            Self::Unready { .. } | Self::Restless { .. } | Self::Recycled { .. } => "",
+            Self::Died { running, .. } => {
+                let (first, others) = running.split_first()?;
+                let subject = others.is_empty().then_some(&first.subject);
+                Some((&first.target, subject))
+            }
+            Self::Unready { .. } | Self::Restless { .. } | Self::Recycled { .. } => None,
         }
     }
 
@@ -99,12 +105,17 @@ impl fmt::Display for ProcessNotice {
                 }
                 for Running {
                     target,
-                    route,
+                    subject,
                     elapsed,
                 } in running.iter().take(MOST_RUNNING)
                 {
-                    write!(f, "\nit was in: {target}, after {elapsed:.1?}")?;
-                    route
+                    write!(
+                        f,
+                        "\nit was in: {target}, after {elapsed:.1?}, {}",
+                        subject.method
+                    )?;
+                    subject
+                        .route
                         .as_ref()
                         .map_or(Ok(()), |route| write!(f, ", route {route}"))?;
                 }
@@ -151,13 +162,19 @@ fn lines(f: &mut fmt::Formatter<'_>, said: &[String]) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use http::{Method, Uri};
+
     use super::*;
 
     #[test]
     fn a_death_says_how_in_what_and_with_which_last_words() {
         let call = Running {
             target: "worker:handle".to_owned(),
-            route: Some("/slow/{id}".to_owned()),
+            subject: Subject {
+                method: Method::GET,
+                route: Some("/slow/{id}".to_owned()),
+                uri: Uri::from_static("/slow/7"),
+            },
             elapsed: Duration::from_millis(1500),
         };
         let mut died = ProcessNotice::Died {
@@ -171,16 +188,20 @@ mod tests {
         assert_eq!(
             died.to_string(),
             "httpy-process-2 (process 4711) was killed by SIGSEGV; another one is started in 95.0ms\n\
-             it was in: worker:handle, after 1.5s, route /slow/{id}\n\
+             it was in: worker:handle, after 1.5s, GET, route /slow/{id}\n\
              it has printed last:\n  Fatal Python error: Segmentation fault"
         );
-        assert_eq!(
-            (died.target(), died.worker()),
-            ("worker:handle", "httpy-process-2")
-        );
+        let subject = Subject {
+            method: Method::GET,
+            route: Some("/slow/{id}".to_owned()),
+            uri: Uri::from_static("/slow/7"),
+        };
+        assert_eq!(died.call(), Some(("worker:handle", Some(&subject))));
+        assert_eq!(died.worker(), "httpy-process-2");
         if let ProcessNotice::Died { running, .. } = &mut died {
             *running = vec![running[0].clone(); MOST_RUNNING + 3];
         }
+        assert_eq!(died.call(), Some(("worker:handle", None)));
         let text = died.to_string();
         assert_eq!(
             text.matches("\nit was in: worker:handle").count(),
@@ -200,8 +221,8 @@ mod tests {
             (*running, *said, *again_in) = (Vec::new(), Vec::new(), None);
         }
         assert_eq!(
-            (died.to_string().as_str(), died.target()),
-            ("httpy-process-2 (process 4711) was killed by SIGSEGV", "")
+            (died.to_string().as_str(), died.call()),
+            ("httpy-process-2 (process 4711) was killed by SIGSEGV", None)
         );
     }
 }

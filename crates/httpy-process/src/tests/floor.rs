@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Uri};
 use httpy_core::{
-    Call, Content, Freight, Job, Lane, LoadError, Loaded, Notice, Outcome, Permits, Question,
+    Call, Content, Freight, Job, Lane, Late, LoadError, Loaded, Notice, Outcome, Permits, Question,
     TargetId, Ticket, Upload, Wants,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -45,8 +45,8 @@ pub(super) async fn told(words: &str) -> String {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what a listener is")]
-pub(super) fn late(target: &str, outcome: Outcome) {
-    HEARD.send_modify(|lines| lines.push(format!("{target}: {outcome:?}")));
+pub(super) fn late(target: &str, late: Late) {
+    HEARD.send_modify(|lines| lines.push(format!("{target}: {:?}", late.outcome)));
 }
 
 pub(super) fn notice(notice: &Notice) {

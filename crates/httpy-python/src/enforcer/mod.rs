@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Notice, Overdue, TargetId, Ticket};
+use httpy_core::{Notice, Overdue, Subject, TargetId, Ticket};
 
 pub(crate) use self::threads::Threads;
 use crate::pool::Crew;
@@ -60,6 +60,7 @@ struct State {
 struct Watched {
     ticket: Weak<Ticket>,
     target: TargetId,
+    subject: Subject,
     limit: Limit,
     /// Whether its client was answered with 504, which is to be seen in the log.
     answered: bool,
@@ -133,6 +134,7 @@ impl Enforcer {
         let watched = Watched {
             ticket: Arc::downgrade(ticket),
             target,
+            subject: ticket.call.subject(),
             limit: Limit {
                 time: ticket.limit(),
                 streaming: ticket.is_streaming(),
@@ -180,6 +182,7 @@ impl Enforcer {
 /// A call that was answered with 504 and ended by itself.
 pub(crate) struct Ended {
     pub(crate) target: TargetId,
+    subject: Subject,
     limit: Limit,
 }
 
@@ -196,6 +199,7 @@ impl Ended {
         let Limit { time, streaming } = self.limit;
         Notice::Late {
             target,
+            subject: self.subject,
             limit: time,
             streaming,
         }
@@ -218,6 +222,7 @@ impl Watched {
     fn ended(self) -> Option<Ended> {
         (self.answered && self.interrupted.is_none()).then_some(Ended {
             target: self.target,
+            subject: self.subject,
             limit: self.limit,
         })
     }
@@ -234,7 +239,7 @@ impl Watched {
 pub(crate) fn overdue(crew: &Crew, target: TargetId, ticket: &Ticket) -> Overdue {
     Overdue {
         target: crew.name(target),
-        route: ticket.call.details.route.clone(),
+        subject: ticket.call.subject(),
         limit: ticket.limit(),
         streaming: ticket.is_streaming(),
         elapsed: ticket.pushed.elapsed(),

@@ -105,7 +105,7 @@ impl Driver {
             }
         };
         let written = self.with_sending(number, ticket, |answer, sending| {
-            let Answer::Streaming(writer) = answer else {
+            let Answer::Streaming(writer, _) = answer else {
                 return Written::Gone;
             };
             sending.begin_chunk(ticket);
@@ -167,7 +167,7 @@ impl Driver {
 
     /// Whether there is room, or nobody wants any more.
     fn poll_room(&self, number: usize, ticket: &Arc<Ticket>, answer: &mut Answer) -> Poll<bool> {
-        let Answer::Streaming(writer) = answer else {
+        let Answer::Streaming(writer, _) = answer else {
             return Poll::Ready(false);
         };
         let waker = waker(

@@ -225,6 +225,7 @@ impl Driver {
             self.crew.notify_later(match task.as_ref() {
                 None => Notice::Late {
                     target: self.crew.name(*target),
+                    subject: ticket.call.subject(),
                     limit: ticket.limit(),
                     streaming: ticket.is_streaming(),
                 },

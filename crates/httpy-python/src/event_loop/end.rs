@@ -270,6 +270,7 @@ impl Driver {
         ) {
             self.crew.notify_later(Notice::Stalled {
                 target: self.crew.name(target),
+                subject: own.call.subject(),
                 limit: own.limit(),
             });
         }
@@ -278,9 +279,9 @@ impl Driver {
         drop((own, permits));
         let interrupted = cancelled.is_some_and(|cancelled| cancelled.answered);
         let silent = |outcome: &Outcome| cancelled.is_some() && is_cancellation(outcome);
-        for outcome in answer.end(unless_cancelled(ended, cancelled), interrupted) {
-            if !silent(&outcome) {
-                self.crew.report_late(target, outcome);
+        for late in answer.end(unless_cancelled(ended, cancelled), interrupted) {
+            if !silent(&late.outcome) {
+                self.crew.report_late(target, late);
             }
         }
     }

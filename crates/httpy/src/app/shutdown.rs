@@ -148,7 +148,7 @@ impl PyApp {
 
 fn log(function: &str, report: ExitReport) {
     if let Some(exception) = report.shutdown {
-        crate::log::failure(function, &Error::raised(function, exception));
+        crate::log::failure(function, None, &Error::raised(function, exception));
     }
     for thread in report.threads {
         tracing::warn!(target: "httpy", thread, "a thread that Python code started still runs at the exit");

@@ -14,10 +14,8 @@ use crate::status::{Ended, Ending, Timings};
 /// How far a call has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Come<'a> {
-    /// It was refused before it was looked at, or when it was to be put into the queue.
-    Nowhere,
-    /// Its body was read.
-    Reading(&'a Call),
+    /// It was refused, or its body was read, before it was put into the queue.
+    Before(&'a Call),
     /// It was put into the queue, and maybe taken.
     Queued(&'a Ticket),
 }
@@ -40,9 +38,8 @@ pub(super) fn record(
     // Tokio's clock, which is the one of the ticket.
     let now = tokio::time::Instant::now().into_std();
     let (call, parts) = match come {
-        Come::Nowhere => (None, None),
-        Come::Reading(call) => (Some(call), None),
-        Come::Queued(ticket) => (Some(&ticket.call), Some(parts(ticket, now))),
+        Come::Before(call) => (call, None),
+        Come::Queued(ticket) => (&ticket.call, Some(parts(ticket, now))),
     };
     if let Come::Queued(ticket) = come {
         service.inner.app.release(&observed.span, ticket);
@@ -50,8 +47,8 @@ pub(super) fn record(
     observed.ended(&service.inner, ending, Some(status), error, parts.as_ref());
     let ended = Ended {
         target: service.target(),
-        route: call.and_then(|call| call.details.route.as_deref()),
-        method: call.map(|call| &call.method),
+        route: call.details.route.as_deref(),
+        method: Some(&call.method),
         status,
         ending,
         timings: parts.map_or_else(Timings::default, |(parts, total)| Timings {

@@ -99,7 +99,8 @@ pin_project! {
 pin_project! {
     #[project = StateProject]
     enum State<B> {
-        Refused { error: Option<Error> },
+        // Before it was handed to the pool; boxed as calls are large, and this is rare.
+        Refused { error: Option<Error>, call: Box<Call> },
         Reading {
             #[pin]
             body: Collect<B>,
@@ -128,18 +129,28 @@ where
     ) -> Self {
         let (mut pump, mut observed) = (None, Observed::new(&service.inner, &request));
         let span = observed.span.clone();
-        let state = slot.and_then(|slot| {
-            // What the host finds out about the request belongs to the call as well.
-            let _entered = span.enter();
-            State::new(&service.inner, slot, request, &mut pump, &mut observed)
-        });
-        let state = state.unwrap_or_else(|error| State::Refused { error: Some(error) });
+        // What the host finds out about the request belongs to the call as well.
+        let entered = span.enter();
+        let state = State::new(&service.inner, slot, request, &mut pump, &mut observed);
+        drop(entered);
         Self {
             service,
             state,
             timer: Timer::default(),
             pump,
             observed,
+        }
+    }
+}
+
+impl<B> State<B> {
+    /// The call, until it has ended.
+    fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Refused { call, .. } => Some(call),
+            Self::Reading { call, .. } | Self::Queueing { call, .. } => call.as_deref(),
+            Self::Waiting { question, .. } => Some(&question.ticket().call),
+            Self::Done => None,
         }
     }
 }
@@ -151,32 +162,50 @@ where
 {
     fn new(
         service: &Inner,
-        slot: Option<OwnedSemaphorePermit>,
+        slot: Result<Option<OwnedSemaphorePermit>, Error>,
         request: Request<B>,
         pump: &mut Option<Pump>,
         observed: &mut Observed,
-    ) -> Result<Self, Error> {
-        if service.app.gate.is_closed() {
-            return Err(Error::shutting_down());
-        }
-        let (parts, body) = request.into_parts();
-        let call = prepare::call(service, parts)?;
+    ) -> Self {
+        let (mut parts, body) = request.into_parts();
+        let prepared = slot.and_then(|slot| {
+            if service.app.gate.is_closed() {
+                return Err(Error::shutting_down());
+            }
+            Ok((slot, prepare::call(service, &mut parts)?))
+        });
+        let (slot, call) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Self::refused(error, prepare::refused(service, parts)),
+        };
         observed.prepared(service, &call);
         if service.reads_stream {
-            let (work, reader) = Pump::new(service, body)?;
+            let (work, reader) = match Pump::new(service, body) {
+                Ok(new) => new,
+                Err(error) => return Self::refused(error, call),
+            };
             *pump = work;
             return Self::push(service, observed, call, slot, Upload::Stream(reader), None);
         }
         if body.is_end_stream() {
             return Self::push(service, observed, call, slot, Upload::default(), None);
         }
-        let body = Collect::new(body, service.body_limit, service.app.budget.clone())?;
-        Ok(Self::Reading {
-            body,
-            call: Some(Box::new(call)),
-            waits: slot.is_some(),
-            slot,
-        })
+        match Collect::new(body, service.body_limit, service.app.budget.clone()) {
+            Ok(body) => Self::Reading {
+                body,
+                call: Some(Box::new(call)),
+                waits: slot.is_some(),
+                slot,
+            },
+            Err(error) => Self::refused(error, call),
+        }
+    }
+
+    fn refused(error: Error, call: Call) -> Self {
+        Self::Refused {
+            error: Some(error),
+            call: Box::new(call),
+        }
     }
 
     /// Hands the call to the pool.
@@ -187,21 +216,10 @@ where
         slot: Option<OwnedSemaphorePermit>,
         body: Upload,
         bytes: Option<OwnedSemaphorePermit>,
-    ) -> Result<Self, Error> {
-        // A call that came before the gate was closed may still end within the grace period.
-        if service.app.gate.is_forced() {
-            return Err(Error::shutting_down());
-        }
-        let limit = service
-            .limit
-            .as_ref()
-            .map(|limit| limit.take(&service.target))
-            .transpose()?;
-        let Some(slot) = slot.or_else(|| service.app.slots.take()) else {
-            return Err(Error::new(
-                Kind::Overloaded,
-                format!("{}: the queue is full", service.target),
-            ));
+    ) -> Self {
+        let (limit, slot) = match Self::admit(service, slot) {
+            Ok(admitted) => admitted,
+            Err(error) => return Self::refused(error, call),
         };
         // Tokio's clock, which is the one of the timer.
         let pushed = Instant::now().into_std();
@@ -220,13 +238,30 @@ where
             answer,
             slot,
         };
-        match service.app.executor.push(job) {
-            Ok(()) => Ok(Self::Waiting {
-                question,
-                is_slow: false,
-            }),
-            Err(_) => Err(Error::shutting_down()),
+        // Where it is refused, the app is shutting down, and the job's end says so.
+        drop(service.app.executor.push(job));
+        Self::Waiting {
+            question,
+            is_slow: false,
         }
+    }
+
+    /// The call's share of the service's limit, where it has one, and its place in the queue.
+    fn admit(
+        service: &Inner,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Result<(Option<OwnedSemaphorePermit>, OwnedSemaphorePermit), Error> {
+        // A call that came before the gate was closed may still end within the grace period.
+        if service.app.gate.is_forced() {
+            return Err(Error::shutting_down());
+        }
+        let limit = service.limit.as_ref();
+        let limit = limit.map(|limit| limit.take(&service.target)).transpose()?;
+        let slot = slot.or_else(|| service.app.slots.take()).ok_or_else(|| {
+            let text = format!("{}: the queue is full", service.target);
+            Error::new(Kind::Overloaded, text)
+        })?;
+        Ok((limit, slot))
     }
 }
 
@@ -253,19 +288,14 @@ where
             // Recorded with its answer.
             State::Done => {}
             State::Waiting { question, .. } => {
-                end::record(
-                    this.service,
-                    observed,
-                    Come::Queued(question.ticket()),
-                    &result,
-                );
+                let come = Come::Queued(question.ticket());
+                end::record(this.service, observed, come, &result);
             }
-            State::Reading {
-                call: Some(call), ..
-            } => {
-                end::record(this.service, observed, Come::Reading(call), &result);
+            before => {
+                if let Some(call) = before.call() {
+                    end::record(this.service, observed, Come::Before(call), &result);
+                }
             }
-            _ => end::record(this.service, observed, Come::Nowhere, &result),
         }
         let late = matches!(&result, Err(error) if error.is_deadline());
         // An app that is forced to stop answers without having asked whether the call still waits.
@@ -275,12 +305,12 @@ where
             }
             _ => false,
         };
-        this.state.set(State::Done);
-        if let Err(error) = &result
+        if let (Err(error), Some(call)) = (&result, this.state.as_ref().get_ref().call())
             && !(late && enforced)
         {
-            log::failure(&this.service.inner.target, error);
+            log::failure(&this.service.inner.target, Some(&call.subject()), error);
         }
+        this.state.set(State::Done);
         Poll::Ready(result)
     }
 }
@@ -300,7 +330,7 @@ where
     let app = &service.inner.app;
     loop {
         match state.as_mut().project() {
-            StateProject::Refused { error } => {
+            StateProject::Refused { error, .. } => {
                 return Poll::Ready(Err(error.take().unwrap_or_else(ended)));
             }
             StateProject::Reading {
@@ -332,7 +362,7 @@ where
                             slot,
                             Upload::Whole(body),
                             bytes,
-                        )?);
+                        ));
                     }
                     continue;
                 }
@@ -367,7 +397,7 @@ where
                     Some(slot),
                     Upload::Whole(body),
                     bytes,
-                )?);
+                ));
             }
             StateProject::Waiting { question, is_slow } => {
                 let ticket = question.ticket();
@@ -376,6 +406,9 @@ where
                     let outcome = outcome.ok_or_else(|| lost(target, ticket))?;
                     let response = answered(service, observed, ticket, pump, outcome);
                     end::record(service, observed, Come::Queued(ticket), &response);
+                    if let Err(error) = &response {
+                        log::failure(target, Some(&ticket.call.subject()), error);
+                    }
                     // Nothing is left to let go of: the call has ended, or belongs to its response's body.
                     state.set(State::Done);
                     return Poll::Ready(response);
@@ -441,8 +474,11 @@ fn answered(
         headers,
         body,
         length,
-        ..
+        warnings,
     } = judge(&service.inner.target, &ticket.call.method, outcome)?;
+    if !warnings.is_empty() {
+        log::warnings(&service.inner.target, &ticket.call.subject(), &warnings);
+    }
     let body = match (body, open) {
         (Content::Stream(chunks), Some(open)) => {
             ResponseBody::stream(Streamed::new(chunks, length, open, pump.take()))

@@ -1,6 +1,6 @@
 //! `Left`: where a call was when its future let go of it, which is done here.
 
-use httpy_core::Question;
+use httpy_core::{Late, Question};
 
 use super::PyService;
 use crate::log;
@@ -23,7 +23,8 @@ impl Left {
         // First, since a handler that is told to end may end at once: what it ends with is in no answer, and belongs in the
         // log.
         if let Some(outcome) = question.give_up() {
-            log::late(&service.inner.target, outcome);
+            let subject = ticket.call.subject();
+            log::late(&service.inner.target, Late { subject, outcome });
         }
         if ticket.is_done() {
             return Self::Over;

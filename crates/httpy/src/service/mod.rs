@@ -36,5 +36,5 @@ pub(crate) fn prepare(
     service: &PyService,
     parts: http::request::Parts,
 ) -> Result<httpy_core::Call, crate::Error> {
-    prepare::call(&service.inner, parts)
+    prepare::call(&service.inner, &mut { parts })
 }

@@ -1,5 +1,7 @@
 //! From a request's head to a `Call`: everything that can be computed without an interpreter is computed here.
 
+use std::mem;
+
 use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::Scheme;
@@ -19,34 +21,35 @@ pub(crate) type Extra = Box<dyn Fn(&Parts) -> Result<Value, serde_json::Error> +
 /// What the host says of where a request belongs in a distributed trace.
 pub(crate) type TraceContext = Box<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
 
-/// The call for a request's head.
+/// The call for a request's head, of which nothing of use is left then.
 ///
 /// # Errors
 ///
 /// `CONNECT`, a path that the service's own routes do not have, extras that cannot be serialised.
-pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
+pub(super) fn call(service: &Inner, parts: &mut Parts) -> Result<Call, Error> {
     if parts.method == Method::CONNECT {
         return Err(method_not_allowed(
             &parts.method,
             HeaderValue::from_static(""),
         ));
     }
-    let (params, route) = route(service, &parts)?;
-    let extras = extras(&service.app.extras, &parts)?;
+    let (params, route) = route(service, parts)?;
+    let extras = extras(&service.app.extras, parts)?;
     let trace = service
         .app
         .trace_context
         .as_ref()
-        .and_then(|trace_context| trace_context(&parts));
+        .and_then(|trace_context| trace_context(parts));
     let Parts {
         method,
         uri,
         version,
         headers,
-        mut extensions,
+        extensions,
         ..
     } = parts;
-    let target = server::take_original(&mut extensions).unwrap_or_else(|| uri.clone());
+    let (method, uri) = (mem::take(method), mem::take(uri));
+    let target = server::take_original(extensions).unwrap_or_else(|| uri.clone());
     // Without a `Host` line the authority tells the host: always over HTTP/2, and over HTTP/1.0 in an absolute target.
     let authority = if headers.contains_key(HOST) {
         None
@@ -57,16 +60,16 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
         decoded_path: decode_path(uri.path()),
         params,
         query: uri.query().map_or_else(Fields::new, query),
-        headers: Headers::new(&headers, authority),
+        headers: Headers::new(headers, authority),
         details: Details {
             route,
-            client: server::client(&extensions),
+            client: server::client(extensions),
             scheme: if target.scheme() == Some(&Scheme::HTTPS) {
                 "https"
             } else {
                 "http"
             },
-            version,
+            version: *version,
             extras,
             trace,
             span: log::current_span(),
@@ -75,6 +78,16 @@ pub(super) fn call(service: &Inner, parts: Parts) -> Result<Call, Error> {
         method,
         uri,
     })
+}
+
+/// The call of a request that is refused: which it is, and nothing else.
+pub(super) fn refused(service: &Inner, mut parts: Parts) -> Call {
+    let route = route(service, &parts).map_or(None, |(_, route)| route);
+    let target = server::take_original(&mut parts.extensions);
+    let mut call = Call::new(parts.method, parts.uri);
+    call.details.route = route;
+    call.details.target = target.unwrap_or_else(|| call.uri.clone());
+    call
 }
 
 /// What the route captured, and its pattern.

@@ -11,7 +11,7 @@ use tower::BoxError;
 
 use super::stream::Streamed;
 use super::upload;
-use crate::{Error, log};
+use crate::Error;
 
 /// The body of a response from Python: whole, or in chunks where the handler returned an iterator.
 ///
@@ -97,24 +97,20 @@ impl Body for ResponseBody {
     }
 }
 
-/// Judges what became of a call of `target`; warnings are logged.
+/// Judges what became of a call of `target`.
 ///
 /// # Errors
 ///
 /// Everything but a reply that keeps the contract.
 pub(crate) fn judge(target: &str, method: &Method, outcome: Outcome) -> Result<Reply, Error> {
-    let reply = match outcome {
+    match outcome {
         Outcome::Returned(returned) => returned
             .check(method)
-            .map_err(|failure| Error::contract(target, &failure))?,
-        Outcome::Contract(failure) => return Err(Error::contract(target, &failure)),
-        Outcome::Raised(exception) => return Err(Error::raised(target, exception)),
-        Outcome::Upload(fault) => return Err(upload::error(fault)),
-        Outcome::Panicked(text) => return Err(Error::panicked(target, &text)),
-        Outcome::Crashed(text) => return Err(Error::worker_died(target, &text)),
-    };
-    for warning in &reply.warnings {
-        log::warning(target, warning);
+            .map_err(|failure| Error::contract(target, &failure)),
+        Outcome::Contract(failure) => Err(Error::contract(target, &failure)),
+        Outcome::Raised(exception) => Err(Error::raised(target, exception)),
+        Outcome::Upload(fault) => Err(upload::error(fault)),
+        Outcome::Panicked(text) => Err(Error::panicked(target, &text)),
+        Outcome::Crashed(text) => Err(Error::worker_died(target, &text)),
     }
-    Ok(reply)
 }

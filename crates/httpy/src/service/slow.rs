@@ -29,18 +29,18 @@ pub(super) fn is_slow(service: &Inner, ticket: &Ticket, now: Instant) -> bool {
 /// taken yet.
 pub(super) fn tell(service: &Inner, ticket: &Arc<Ticket>, now: Instant) {
     let route = ticket.call.details.route.as_deref();
-    let Some(left_out) = log::admits_slow(&service.target, route) else {
+    let Some(suppressed) = log::admits_slow(&service.target, route) else {
         return;
     };
     let now = now.into_std();
     let slow = Slow {
         target: service.target.clone(),
-        route: route.map(str::to_owned),
+        subject: ticket.call.subject(),
         elapsed: now.saturating_duration_since(ticket.pushed),
         lane: service.id.lane,
         taken: ticket.is_taken(),
         timings: ticket.timings(now),
-        left_out,
+        suppressed,
     };
     if slow.taken {
         service.app.executor.tell_slow(service.id, ticket, slow);

@@ -212,7 +212,8 @@ impl Streamed {
         };
         let target = &self.open.service.target;
         let error = Error::contract(target, &failure);
-        log::failure(target, &error);
+        let subject = self.open.ticket.call.subject();
+        log::failure(target, Some(&subject), &error);
         Err(error)
     }
 

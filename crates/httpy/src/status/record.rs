@@ -27,7 +27,6 @@ pub(crate) struct Timings {
 pub(crate) struct Ended<'a> {
     pub(crate) target: &'a str,
     pub(crate) route: Option<&'a str>,
-    /// None where the call was refused before it was made.
     pub(crate) method: Option<&'a Method>,
     /// What the client was answered; 0 where nobody was there to be.
     pub(crate) status: u16,

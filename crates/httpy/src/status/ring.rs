@@ -25,7 +25,7 @@ pub struct RecordedCall {
     pub target: String,
     /// The pattern of its route.
     pub route: Option<String>,
-    /// Its method; none where it was refused before that was looked at.
+    /// Its method.
     pub method: Option<String>,
     /// What the client was answered.
     pub status: u16,

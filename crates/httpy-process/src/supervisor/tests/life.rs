@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use httpy_core::{ProcessNotice, Running};
+use http::{Method, Uri};
+use httpy_core::{Call, ProcessNotice, Running};
 
 use super::stage::{Seen, Stage, scripted};
 use crate::handover::{Ended, Reason};
@@ -100,7 +101,7 @@ async fn a_worker_that_is_stuck_is_killed_with_all_it_has_started() {
     let first = stage.added().await;
     let call = Running {
         target: "app:handle".to_owned(),
-        route: None,
+        subject: Call::new(Method::GET, Uri::from_static("/")).subject(),
         elapsed: Duration::from_secs(40),
     };
     stage
@@ -116,7 +117,7 @@ async fn a_worker_that_is_stuck_is_killed_with_all_it_has_started() {
     let died = stage.died().await;
     for part in [
         "was killed, as a call does not come back",
-        "it was in: app:handle, after 40.0s",
+        "it was in: app:handle, after 40.0s, GET",
         "  last words",
     ] {
         assert!(died.contains(part), "{died}");

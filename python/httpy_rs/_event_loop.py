@@ -22,14 +22,21 @@ Frames = list[tuple[str, int, str]]
 _ASYNCIO = os.path.dirname(asyncio.__file__) + os.sep
 
 
-def new_loop(prefer_uvloop: bool, is_in_first_step: Callable[[], bool]) -> asyncio.AbstractEventLoop:
-    """A loop of uvloop's where that is wanted and can be imported, else one of asyncio's own."""
+def new_loop(
+    prefer_uvloop: bool, is_in_first_step: Callable[[], bool], unforked: Callable[[BaseException | None], object]
+) -> asyncio.AbstractEventLoop:
+    """A loop of uvloop's where that is wanted and can be imported, else one of asyncio's own.
+
+    `unforked` ends a process that a handler has forked.
+    """
     loop = _uvloop() if prefer_uvloop else None
     if loop is None:
         loop = asyncio.SelectorEventLoop()
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         exception = context.get("exception")
+        # From Python 3.14 on a forked process cannot run the tasks of its parent's loop: one that awaits ends here.
+        unforked(exception)
         # Both have been told of: the log has the deadline, and the call that raised the other one gets it as its
         # outcome, which asyncio does not see where it does not even hand out the task.
         known = isinstance(exception, DeadlineExceeded)
@@ -157,9 +164,21 @@ def _give_up(future: asyncio.Future[bool]) -> None:
         future.set_exception(_Stalled())
 
 
-async def wait_for(awaitable: Awaitable[object]) -> object:
-    """Makes a coroutine of what is awaitable but none."""
-    return await awaitable
+async def attended(awaitable: Awaitable[object], unforked: Callable[[BaseException | None], object]) -> object:
+    """A coroutine of what a handler has returned. In a process that it has forked, `unforked` ends that process.
+
+    Here, and not after the task's step: from Python 3.14 on asyncio refuses to end a step in such a process, and
+    before, its loop would go on with the calls of others.
+    """
+    try:
+        result = await awaitable
+    except GeneratorExit:  # it is thrown away
+        raise
+    except BaseException as error:
+        unforked(error)
+        raise
+    unforked(None)
+    return result
 
 
 def call(loop: asyncio.AbstractEventLoop, function: Callable[[], Any], limit: float | None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -32,6 +33,27 @@ def test_a_child_that_a_handler_forks_does_not_answer(start: Start, lane: str) -
     worker.hang_up()
     worker.wait()
     assert "ValueError: in the child" in worker.output()[1]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="its loop goes on in the child")
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_child_of_a_coroutine_that_awaits_ends(start: Start, before: int) -> None:
+    source = """
+        import asyncio, os
+        async def handler(method, path, params, query, headers, body):
+            for _ in range(int(body)):
+                await asyncio.sleep(0)
+            child = os.fork()
+            if not child:
+                await asyncio.sleep(0)
+            _, status = os.waitpid(child, 0)
+            return 200, str(os.waitstatus_to_exitcode(status)), {}
+    """
+    worker = start(source, "handler").ready()
+    assert worker.result(0, str(before), lane="async")[1] == "1"
+    worker.hang_up()
+    worker.wait()
+    assert "is not the running loop" in worker.output()[1]
 
 
 def test_a_child_that_outlives_a_worker_keeps_nobody_waiting(start: Start) -> None:

@@ -15,7 +15,7 @@ from contextvars import Context
 from time import monotonic
 from typing import Any
 
-from httpy_rs._event_loop import send
+from httpy_rs._event_loop import attended, send
 from httpy_rs._request import _current
 from httpy_rs._worker import mark
 from httpy_rs._worker.async_stream import AsyncSending
@@ -26,7 +26,7 @@ from httpy_rs._worker.inlet import Inlet
 from httpy_rs._worker.reply import Answer, answer, cut
 from httpy_rs._worker.stream import INTERRUPTED, Fault, fill, raised
 from httpy_rs._worker.target import Target
-from httpy_rs._worker.task import Starter, coroutine_of
+from httpy_rs._worker.task import Starter
 from httpy_rs._worker.upload import Receiving
 
 
@@ -179,11 +179,10 @@ class AsyncLane:
         running.stamp()
         result = running.context.run(_enter, call, target.function, method, path, params, query, headers, body)
         self._connection.unforked(None)
-        coroutine = coroutine_of(result)
-        if coroutine is None:
+        if type(result) is tuple or not hasattr(result, "__await__"):
             self._returned(running, result)
         else:
-            self._go_on(running, coroutine, target.name)
+            self._go_on(running, attended(result, self._connection.unforked), target.name)
 
     def _go_on(self, running: Running, coroutine: Any, name: str) -> None:
         """Runs the first step of a task of the call's, and the rest if that is not all."""
@@ -212,12 +211,7 @@ class AsyncLane:
 
     def _ended(self, running: Running, task: asyncio.Task[Any]) -> None:
         """A task of the call's has ended: the handler, or the sending of its body."""
-        try:
-            result = task.result()
-        except BaseException as error:
-            self._connection.unforked(error)
-            raise
-        self._connection.unforked(None)
+        result = task.result()
         if running.sending is None:
             self._returned(running, result)
         else:

@@ -55,7 +55,11 @@ class EventLoop:
         from httpy_rs._event_loop import new_loop
         from httpy_rs._worker.async_lane import AsyncLane
 
-        self._loop = new_loop(self._prefer_uvloop, lambda: self.lane is not None and self.lane.is_in_first_step())
+        self._loop = new_loop(
+            self._prefer_uvloop,
+            lambda: self.lane is not None and self.lane.is_in_first_step(),
+            self._connection.unforked,
+        )
         self.lane = AsyncLane(self._connection, self._socket, self._loop, self._in_flight, self._turn)
         _thread.start_new_thread(self._run, (self._loop, self.lane))
 

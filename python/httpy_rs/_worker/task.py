@@ -12,10 +12,8 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from types import CoroutineType
 from typing import Any
 
-from httpy_rs._event_loop import wait_for
 from httpy_rs._exception import attempt
 
 
@@ -46,12 +44,3 @@ class Starter:
 
     def _keep(self, step: Callable[[], Any], *arguments: Any, context: Context | None = None) -> None:
         self._kept.append(step)
-
-
-def coroutine_of(result: Any) -> Coroutine[Any, Any, Any] | None:
-    """What is to be awaited for `result` of a handler; `None` where that is the reply itself."""
-    if type(result) is CoroutineType:
-        return result
-    if type(result) is tuple or not hasattr(result, "__await__"):
-        return None
-    return wait_for(result)

@@ -1,3 +1,4 @@
 //! Faults that users of other servers have reported, one module for each kind; `docs/faults.md` lists them.
+mod fork;
 mod reload;
 mod which_request;

@@ -27,10 +27,12 @@ pub(super) struct Asyncio {
     task: Py<PyAny>,
     first_step: FirstStep,
     /// `httpy_rs._event_loop`'s functions.
-    wait_for: Py<PyAny>,
+    attended: Py<PyAny>,
     current_call: Py<PyAny>,
     send: Py<PyAny>,
     task_frames: Py<PyAny>,
+    /// Ends a process that a handler has forked.
+    unforked: Py<PyAny>,
     names: Names,
 }
 
@@ -61,27 +63,30 @@ enum FirstStep {
 }
 
 impl Asyncio {
-    /// A loop of this thread's and what belongs to it. `is_in_first_step` tells whether a call is in its first step.
+    /// A loop of this thread's and what belongs to it. `is_in_first_step` tells whether a call is in its first step,
+    /// and `unforked` ends a process that a handler has forked.
     pub(super) fn new(
         py: Python<'_>,
         prefer_uvloop: bool,
         is_in_first_step: &Bound<'_, PyAny>,
+        unforked: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let ours = py.import("httpy_rs._event_loop")?;
         let asyncio = py.import("asyncio")?;
         let event_loop = ours
             .getattr("new_loop")?
-            .call1((prefer_uvloop, is_in_first_step))?
+            .call1((prefer_uvloop, is_in_first_step, unforked))?
             .unbind();
         let string = |text: &str| PyString::intern(py, text).unbind();
         Ok(Self {
             event_loop,
             task: asyncio.getattr("Task")?.unbind(),
             first_step: FirstStep::new(py)?,
-            wait_for: ours.getattr("wait_for")?.unbind(),
+            attended: ours.getattr("attended")?.unbind(),
             current_call: ours.getattr("current_call")?.unbind(),
             send: ours.getattr("send")?.unbind(),
             task_frames: ours.getattr("task_frames")?.unbind(),
+            unforked: unforked.clone().unbind(),
             names: Names {
                 done: string("done"),
                 result: string("result"),
@@ -99,13 +104,16 @@ impl Asyncio {
         &self,
         result: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if is_coroutine(result) {
-            return Ok(Some(result.clone()));
-        }
-        if result.is_exact_instance_of::<PyTuple>() || !result.hasattr("__await__")? {
+        let py = result.py();
+        if !is_coroutine(result)
+            && (result.is_exact_instance_of::<PyTuple>() || !result.hasattr("__await__")?)
+        {
             return Ok(None);
         }
-        self.wait_for.bind(result.py()).call1((result,)).map(Some)
+        self.attended
+            .bind(py)
+            .call1((result, self.unforked.bind(py)))
+            .map(Some)
     }
 
     /// A task of `coroutine` with this name in `context`, whose first step has run.

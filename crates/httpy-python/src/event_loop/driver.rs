@@ -199,11 +199,12 @@ impl Driver {
         };
         let task = self
             .asyncio
-            .start(&coroutine, target.label.bind(py), &context)?;
+            .start(&coroutine, target.label.bind(py), &context);
+        let task = self.unforked(py, task)?;
         if !self.asyncio.is_done(&task)? {
             return Ok(Next::GoesOn(task, context));
         }
-        let result = self.unforked(py, self.asyncio.result(&task))?;
+        let result = self.asyncio.result(&task)?;
         self.returned(py, number, ticket, &result, context)
     }
 

@@ -50,8 +50,7 @@ impl Driver {
             return;
         };
         let next = catch_unwind(AssertUnwindSafe(|| {
-            let result = self.unforked(py, self.asyncio.result(task));
-            let next = match result {
+            let next = match self.asyncio.result(task) {
                 Ok(result) if sends => self.sent(py, number, &result).map(Next::Ended),
                 Ok(result) => self.returned(py, number, &ticket, &result, context),
                 Err(error) => Err(error),
@@ -155,11 +154,12 @@ impl Driver {
                 self.asyncio
                     .send(body, write.as_any(), allowed && begun, ticket.chunk_timeout)?;
             let name = PyString::new(py, "httpy body");
-            let task = self.asyncio.start(&send, name.as_any(), &context)?;
+            let task = self.asyncio.start(&send, name.as_any(), &context);
+            let task = self.unforked(py, task)?;
             if !self.asyncio.is_done(&task)? {
                 return Ok(Next::GoesOn(task, context));
             }
-            let result = self.unforked(py, self.asyncio.result(&task))?;
+            let result = self.asyncio.result(&task)?;
             self.sent(py, number, &result).map(Next::Ended)
         })();
         self.event_loop.calls().started(around);

@@ -13,6 +13,7 @@ use super::driver::Driver;
 use super::{END, EventLoop};
 use crate::attach::attach;
 use crate::deadline::ThreadId;
+use crate::fork;
 use crate::pool::Crew;
 
 /// Runs `event_loop` until its inbox is closed. `started` hears once whether it runs.
@@ -65,7 +66,31 @@ fn begin(py: Python<'_>, crew: &Arc<Crew>, event_loop: &Arc<EventLoop>) -> PyRes
             also.upgrade()
                 .is_some_and(|event_loop| event_loop.calls().is_starting())
         })?;
-    let asyncio = Asyncio::new(py, crew.options().uvloop, is_in_first_step.as_any())?;
+    let interpreter = Arc::downgrade(&crew.interpreter);
+    let unforked = PyCFunction::new_closure(
+        py,
+        Some(c"unforked"),
+        None,
+        move |arguments, _| -> PyResult<()> {
+            let interpreter = interpreter.upgrade();
+            if interpreter.is_some_and(|interpreter| interpreter.is_forked_child()) {
+                let error = arguments.get_item(0)?;
+                let result = if error.is_none() {
+                    Ok(error)
+                } else {
+                    Err(PyErr::from_value(error))
+                };
+                fork::end_child(arguments.py(), result);
+            }
+            Ok(())
+        },
+    )?;
+    let asyncio = Asyncio::new(
+        py,
+        crew.options().uvloop,
+        is_in_first_step.as_any(),
+        unforked.as_any(),
+    )?;
     let driver = Arc::new(Driver::new(
         Arc::clone(crew),
         Arc::clone(event_loop),

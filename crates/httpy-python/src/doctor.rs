@@ -8,9 +8,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyModule};
 
-/// The slot in which a module says so, and what it says then; in CPython's headers from 3.13 on, and part of its stable
-/// interface.
-const GIL_SLOT: c_int = 4;
+/// The slots in which a module says so, and what it says then; in CPython's headers from 3.13 on, and part of its stable
+/// interface. What is compiled for 3.15 has the second number, which older ones refuse.
+const GIL_SLOTS: [c_int; 2] = [4, 87];
 const GIL_NOT_USED: usize = 1;
 /// No module has so many slots; where the list does not end, it is none.
 const SLOTS_LIMIT: usize = 64;
@@ -59,7 +59,9 @@ fn declares_no_gil(module: &Bound<'_, PyModule>) -> Option<bool> {
         let slot = unsafe { *slots.add(index) };
         match slot.slot {
             0 => break,
-            GIL_SLOT => return Some(slot.value.addr() == GIL_NOT_USED),
+            number if GIL_SLOTS.contains(&number) => {
+                return Some(slot.value.addr() == GIL_NOT_USED);
+            }
             _ => {}
         }
     }

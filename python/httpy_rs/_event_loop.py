@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from httpy_rs._deadline import DeadlineExceeded
-from httpy_rs._exception import FRAME_LIMIT, attempt, clean
+from httpy_rs._exception import FRAME_LIMIT, clean
 from httpy_rs._stack import capture, of_app
 
 # File, line, function; the outermost frame first.
@@ -22,30 +25,140 @@ Frames = list[tuple[str, int, str]]
 _ASYNCIO = os.path.dirname(asyncio.__file__) + os.sep
 
 
-def new_loop(
-    prefer_uvloop: bool, is_in_first_step: Callable[[], bool], unforked: Callable[[BaseException | None], object]
-) -> asyncio.AbstractEventLoop:
-    """A loop of uvloop's where that is wanted and can be imported, else one of asyncio's own.
+class Runner:
+    """Runs one event loop, as one root task that ends last.
 
-    `unforked` ends a process that a handler has forked.
+    Libraries bind to the root task what lives as long as the loop, and find it by `run_until_complete`: anyio binds its
+    worker threads.
     """
-    loop = _uvloop() if prefer_uvloop else None
-    if loop is None:
-        loop = asyncio.SelectorEventLoop()
 
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        exception = context.get("exception")
-        # From Python 3.14 on a forked process cannot run the tasks of its parent's loop: one that awaits ends here.
-        unforked(exception)
-        # Both have been told of: the log has the deadline, and the call that raised the other one gets it as its
-        # outcome, which asyncio does not see where it does not even hand out the task.
-        known = isinstance(exception, DeadlineExceeded)
-        if known or (isinstance(exception, (SystemExit, KeyboardInterrupt)) and is_in_first_step()):
+    def __init__(
+        self,
+        prefer_uvloop: bool,
+        is_in_first_step: Callable[[], bool],
+        unforked: Callable[[BaseException | None], object],
+    ) -> None:
+        """`unforked` ends a process that a handler has forked."""
+        self._selector: Any = None
+        loop = _uvloop() if prefer_uvloop else None
+        if loop is None:
+            self._selector = selectors.DefaultSelector()
+            loop = asyncio.SelectorEventLoop(self._selector)
+        self.loop = loop
+        """uvloop's where that is wanted and can be imported, else asyncio's own."""
+        self._descriptor = -1
+        self._work: Callable[[], object] = _nothing
+        self._stopping = asyncio.Event()
+
+        def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            exception = context.get("exception")
+            # From Python 3.14 on a forked process cannot run the tasks of its parent's loop: one that awaits ends here.
+            unforked(exception)
+            # Both have been told of: the log has the deadline, and the call that raised the other one gets it as its
+            # outcome, which asyncio does not see where it does not even hand out the task.
+            known = isinstance(exception, DeadlineExceeded)
+            if known or (isinstance(exception, (SystemExit, KeyboardInterrupt)) and is_in_first_step()):
+                return
+            loop.default_exception_handler(context)
+
+        loop.set_exception_handler(handle)
+
+    def run(self, descriptor: int, work: Callable[[], object], limit: Callable[[], float]) -> list[str]:
+        """Runs the loop until `stop`, then ends what is left on it within `limit()` seconds, and closes it.
+
+        Calls `work` on the loop whenever there is something to read from `descriptor`. Returns the names of the tasks
+        that went on.
+        """
+        loop = self.loop
+        self._descriptor, self._work = descriptor, work
+        asyncio.set_event_loop(loop)
+        try:
+            root = loop.create_task(self._root(limit), name="httpy")
+            loop.add_reader(descriptor, self.drain)
+            while not root.done():
+                try:
+                    _run_until_complete(loop, root)
+                except BaseException as exception:
+                    # A `SystemExit` of a task, an interruption that came too late, or a `stop()` of the loop: none of
+                    # them ends the server. The other calls are where they were.
+                    if isinstance(exception, Exception) and str(exception) != _STOPPED and not root.done():
+                        message = "the event loop failed, and goes on"
+                        loop.call_exception_handler({"message": message, "exception": exception})
+            return root.result()
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+
+    def stop(self) -> None:
+        """Lets `run` come to its end. To be called on the loop."""
+        self._stopping.set()
+
+    def drain(self) -> None:
+        """Does the work that was given to `run`. To be called by the loop itself, as one of its callbacks.
+
+        The work runs first steps of handlers, which may run the loop again from there (`nest_asyncio`). asyncio cannot
+        call a reader again that has not returned. So a loop that looks for events meanwhile gets a new reader.
+        """
+        selector = self._selector
+        if selector is None:  # uvloop's loops do not run again from there
+            self._work()
             return
-        loop.default_exception_handler(context)
+        selector.select = self._select_in_drain
+        try:
+            self._work()
+        finally:
+            selector.__dict__.pop("select", None)
 
-    loop.set_exception_handler(handle)
-    return loop
+    def _select_in_drain(self, timeout: float | None = None) -> Any:
+        """In place of the selector's `select`, while `drain` runs."""
+        selector, loop = self._selector, self.loop
+        del selector.select
+        if loop.remove_reader(self._descriptor):
+            loop.add_reader(self._descriptor, self.drain)
+            # For what the work has taken and not begun.
+            loop.call_soon(self.drain)
+            timeout = 0
+        return selector.select(timeout)
+
+    async def _root(self, limit: Callable[[], float]) -> list[str]:
+        while not self._stopping.is_set():
+            # Code that cancels all tasks does not mean this one.
+            with suppress(asyncio.CancelledError, DeadlineExceeded):
+                await self._stopping.wait()
+        loop, root = self.loop, asyncio.current_task()
+        loop.remove_reader(self._descriptor)
+        ends = time.monotonic() + limit()
+        left: list[str] = []
+        while tasks := asyncio.all_tasks() - {root}:
+            seconds = ends - time.monotonic()
+            if seconds <= 0:
+                left = [clean(task.get_name()) for task in tasks]
+                break
+            for task in tasks:
+                task.cancel()
+            # Those that begin others as they end are found in the next round.
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait(tasks, timeout=min(seconds, 1.0))
+        await _within(ends - time.monotonic(), loop.shutdown_asyncgens())
+        await _within(ends - time.monotonic(), _end_executor(loop))
+        return left
+
+
+# What `run_until_complete` raises when the loop was stopped.
+_STOPPED = "Event loop stopped before Future completed."
+
+
+def _run_until_complete(loop: asyncio.AbstractEventLoop, root: asyncio.Task[Any]) -> None:
+    if isinstance(loop, asyncio.BaseEventLoop):
+        # `nest_asyncio` replaces that of the loop's class by one that does not mark the root task, nor runs again after
+        # a `stop()`.
+        asyncio.BaseEventLoop.run_until_complete(loop, root)
+    else:
+        loop.run_until_complete(root)
+
+
+def _nothing() -> None:
+    """Until there is something to do."""
 
 
 def _uvloop() -> asyncio.AbstractEventLoop | None:
@@ -57,55 +170,33 @@ def _uvloop() -> asyncio.AbstractEventLoop | None:
     return loop
 
 
-def run(
-    loop: asyncio.AbstractEventLoop, descriptor: int, drain: Callable[[], None], is_closed: Callable[[], bool]
-) -> None:
-    """Runs the loop until it is closed, and `drain` whenever there is something to read from `descriptor`."""
-    asyncio.set_event_loop(loop)
-    loop.add_reader(descriptor, drain)
-    while not is_closed():
-        try:
-            loop.run_forever()
-        except BaseException as exception:
-            # A `SystemExit` of a task, or an interruption that came too late: neither ends the server. The other calls
-            # are where they were.
-            if isinstance(exception, Exception):
-                loop.call_exception_handler({"message": "the event loop failed, and goes on", "exception": exception})
-    loop.remove_reader(descriptor)
+async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> None:
+    """Awaits `work` for so long at most, whatever becomes of it."""
+    with suppress(Exception, asyncio.CancelledError):
+        await asyncio.wait_for(work, max(0.0, seconds))
 
 
-def close(loop: asyncio.AbstractEventLoop, limit: float) -> list[str]:
-    """Cancels what is left and closes the loop, after `limit` seconds at most; the names of the tasks that went on."""
-    ends = time.monotonic() + limit
-    left: list[str] = []
-    try:
-        while True:
-            tasks = asyncio.all_tasks(loop)
-            seconds = ends - time.monotonic()
-            if not tasks:
-                break
-            if seconds <= 0:
-                left = [clean(task.get_name()) for task in tasks]
-                break
-            for task in tasks:
-                task.cancel()
-            # Those that begin others as they end are found in the next round.
-            _complete(loop, asyncio.wait(tasks, timeout=min(seconds, 1.0)))
-        _complete(loop, asyncio.wait_for(loop.shutdown_asyncgens(), max(0.0, ends - time.monotonic())))
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
-    return left
+async def _end_executor(loop: asyncio.AbstractEventLoop) -> None:
+    """Waits for the jobs of the default executor.
 
+    Can be cancelled, unlike asyncio's `shutdown_default_executor`, which waits all the same then.
+    """
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        # uvloop's own is out of reach. After it was cancelled it waits for so many seconds.
+        await loop.shutdown_default_executor(0.1)  # type: ignore[call-arg, unused-ignore]
+        return
+    executor = getattr(loop, "_default_executor", None)
+    if executor is None:
+        return
+    ended = asyncio.Event()
 
-def _complete(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> None:
-    try:
-        loop.run_until_complete(work)
-    except TimeoutError:
-        pass
-    except BaseException as exception:  # a `SystemExit` of a task
-        context = {"message": "the event loop failed as it ended", "exception": exception}
-        attempt(lambda: loop.call_exception_handler(context), None)
+    def wait() -> None:
+        executor.shutdown(wait=True)
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=wait, daemon=True).start()
+    await ended.wait()
 
 
 async def send(

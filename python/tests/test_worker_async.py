@@ -163,7 +163,7 @@ def test_an_awaitable_and_a_reply_that_is_none_do_as_well(start: Start) -> None:
     assert worker.result(0, "", lane="async") == (200, "at once", {})
 
 
-def test_the_loop_has_a_task_for_each_call_and_a_name(start: Start) -> None:
+def test_the_loop_has_its_root_task_one_for_each_call_and_a_name(start: Start) -> None:
     source = """
         import asyncio, threading
         async def handler(*six):
@@ -173,7 +173,7 @@ def test_the_loop_has_a_task_for_each_call_and_a_name(start: Start) -> None:
             return 200, repr((*names, tasks, asyncio.current_task().get_name())), {}
     """
     worker = start(source, "handler").ready()
-    assert worker.result(lane="async")[1] == repr(("app:handler", "httpy-loop-1", 1, "app:handler"))
+    assert worker.result(lane="async")[1] == repr(("app:handler", "httpy-loop-1", 2, "app:handler"))
 
 
 def test_one_can_see_where_a_coroutine_waits(start: Start) -> None:

@@ -15,7 +15,7 @@ from contextvars import Context
 from time import monotonic
 from typing import Any
 
-from httpy_rs._event_loop import attended, send
+from httpy_rs._event_loop import Runner, attended, send
 from httpy_rs._request import _current
 from httpy_rs._worker import mark
 from httpy_rs._worker.async_stream import AsyncSending
@@ -58,13 +58,14 @@ class AsyncLane:
         self,
         connection: Connection,
         lane: socket.socket,
-        event_loop: asyncio.AbstractEventLoop,
+        runner: Runner,
         in_flight: int,
         turn: float,
     ) -> None:
         self._connection = connection
         self._socket = lane
-        self._loop = event_loop
+        self._runner = runner
+        self._loop = runner.loop
         self._in_flight = in_flight
         self._turn = turn
         self.outlet = connection.outlet(lane)
@@ -74,12 +75,13 @@ class AsyncLane:
         """By number; others may look."""
         self._by_task: dict[asyncio.Task[Any], Running] = {}
         self._starting: Running | None = None
-        self._starter = Starter(event_loop)
+        self._starter = Starter(runner.loop)
         # What is due in the loop's next round.
         self._begins = self._flushes = False
 
     def drain(self) -> None:
-        """Takes what has come, and begins it."""
+        """Takes what has come, and begins it. Called by `Runner.drain` alone, as it runs first steps."""
+        self._begins = False
         self._receive()
         self._begin()
 
@@ -111,7 +113,7 @@ class AsyncLane:
             if running.task is not None:
                 running.task.cancel()
         # What was found on the way: nothing on the socket tells of it any more.
-        self._begin()
+        self._begin_soon()
 
     def credit(self, number: int, size: int) -> None:
         """So many bytes of a streamed reply were taken."""
@@ -147,16 +149,16 @@ class AsyncLane:
         while self._jobs and len(self.running) < self._in_flight and not self._connection.stopping:
             if monotonic() > ends:
                 # Other callbacks and tasks of the loop come first now.
-                if not self._begins:
-                    self._begins = True
-                    self._loop.call_soon(self._begin_again)
+                self._begin_soon()
                 break
             self._start(self._jobs.popleft())
         self.outlet.flush()
 
-    def _begin_again(self) -> None:
-        self._begins = False
-        self._begin()
+    def _begin_soon(self) -> None:
+        """Begins the jobs that are left in the loop's next round."""
+        if self._jobs and not self._begins:
+            self._begins = True
+            self._loop.call_soon(self._runner.drain)
 
     def _start(self, call: Call) -> None:
         self._inlet.begin(call)
@@ -186,6 +188,7 @@ class AsyncLane:
 
     def _go_on(self, running: Running, coroutine: Any, name: str) -> None:
         """Runs the first step of a task of the call's, and the rest if that is not all."""
+        was_cancelled = running.is_cancelled
         task = self._starter.start(coroutine, name, running.context)
         if task.done():
             self._ended(running, task)
@@ -193,6 +196,9 @@ class AsyncLane:
         running.task = task
         self._by_task[task] = running
         task.add_done_callback(self._done)
+        if running.is_cancelled and not was_cancelled:
+            # In this step, which has run the loop again.
+            task.cancel()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         running = self._by_task.pop(task)
@@ -270,9 +276,7 @@ class AsyncLane:
             call.receiving.close()
             self._inlet.end(call.number)
         self.outlet.put(message)
-        if self._jobs and not self._begins:
-            self._begins = True
-            self._loop.call_soon(self._begin_again)
+        self._begin_soon()
         if self._connection.stopping:
             self._connection.note_end()
 

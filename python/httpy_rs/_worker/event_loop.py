@@ -20,6 +20,7 @@ from httpy_rs._worker.interruption import Guard
 if TYPE_CHECKING:
     import asyncio
 
+    from httpy_rs._event_loop import Runner
     from httpy_rs._worker.async_lane import AsyncLane
 
 # No call has this number.
@@ -38,10 +39,10 @@ class EventLoop:
         self._prefer_uvloop = prefer_uvloop
         self._turn = turn
         self.lane: AsyncLane | None = None
+        self._runner: Runner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._guard = Guard(is_shieldable=False)
         self._limit = 0.0
-        self._closing = False
         self._ended = Event()
         self._left: list[str] = []
         # When the loop was asked to come round, until it did; and how long that took last.
@@ -52,27 +53,25 @@ class EventLoop:
         """Runs from now on, if it did not before."""
         if self._loop is not None:
             return
-        from httpy_rs._event_loop import new_loop
+        from httpy_rs._event_loop import Runner
         from httpy_rs._worker.async_lane import AsyncLane
 
-        self._loop = new_loop(
+        runner = Runner(
             self._prefer_uvloop,
             lambda: self.lane is not None and self.lane.is_in_first_step(),
             self._connection.unforked,
         )
-        self.lane = AsyncLane(self._connection, self._socket, self._loop, self._in_flight, self._turn)
-        _thread.start_new_thread(self._run, (self._loop, self.lane))
+        self._runner, self._loop = runner, runner.loop
+        self.lane = AsyncLane(self._connection, self._socket, runner, self._in_flight, self._turn)
+        _thread.start_new_thread(self._run, (runner, self.lane))
 
-    def _run(self, event_loop: asyncio.AbstractEventLoop, lane: AsyncLane) -> None:
-        from httpy_rs._event_loop import close, run
-
+    def _run(self, runner: Runner, lane: AsyncLane) -> None:
         # First, so that what it does is to be seen from the beginning.
         self._guard.begin_thread()
         # App code may have broken `threading`; a loop without a name still works.
         attempt(lambda: name_thread("httpy-loop-1"), None)
         try:
-            run(event_loop, self._socket.fileno(), lambda: self._checked(lane.drain), lambda: self._closing)
-            self._left = close(event_loop, self._limit)
+            self._left = runner.run(self._socket.fileno(), lambda: self._checked(lane.drain), lambda: self._limit)
         finally:
             self._ended.set()
 
@@ -119,11 +118,10 @@ class EventLoop:
 
     def close(self, limit: float) -> tuple[list[str], list[str]]:
         """Ends the loop within `limit` seconds: the names of tasks that went on, and of its thread if that did."""
-        if self._loop is None:
+        if self._loop is None or self._runner is None:
             return [], []
         self._limit = limit
-        self._closing = True
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._runner.stop)
         # A little more than it takes for itself.
         return (self._left, []) if self._ended.wait(limit + 1.0) else ([], ["httpy-loop-1"])
 

@@ -22,7 +22,7 @@ class Starter:
 
     def __init__(self, event_loop: asyncio.AbstractEventLoop) -> None:
         self._loop = event_loop
-        self._kept: list[Callable[[], Any]] = []
+        self._kept: list[tuple[Callable[..., Any], tuple[Any, ...], Context | None]] = []
 
     def start(self, coroutine: Coroutine[Any, Any, Any], name: str, context: Context) -> asyncio.Task[Any]:
         """A task of `coroutine` in `context`, whose first step has run.
@@ -37,10 +37,14 @@ class Starter:
             task = asyncio.Task(coroutine, loop=self._loop, name=name, context=context)
         finally:
             del event_loop.call_soon
-        step = self._kept.pop()
+        kept, self._kept = self._kept, []
+        for step, arguments, own in kept:
+            if own is not context:  # asked by a destructor that ran meanwhile
+                event_loop.call_soon(step, *arguments, context=own)
+        step = next(step for step, _, own in kept if own is context)
         # What it raises is the task's as well, and found there.
         attempt(lambda: context.run(step), None)
         return task
 
-    def _keep(self, step: Callable[[], Any], *arguments: Any, context: Context | None = None) -> None:
-        self._kept.append(step)
+    def _keep(self, step: Callable[..., Any], *arguments: Any, context: Context | None = None) -> None:
+        self._kept.append((step, arguments, context))

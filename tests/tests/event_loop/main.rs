@@ -10,6 +10,8 @@ mod cancel;
 mod detect;
 mod end;
 mod limit;
+mod nested;
+mod root;
 mod stream;
 mod turn;
 mod view;

@@ -54,9 +54,10 @@ impl Turn {
         }
     }
 
-    /// A path with the gate's port as its query.
+    /// A path with the gate's port in its query.
     pub(crate) fn gated(&self, path: &str) -> String {
-        format!("{path}?gate={}", self.gate.port)
+        let mark = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{mark}gate={}", self.gate.port)
     }
 
     /// Begins a call, which is at the gate now.

@@ -7,12 +7,13 @@
 //! keeps the step, and it is run right afterwards, in the task's context. Either way it is a task like any
 //! other, and the current one during the step.
 
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyCFunction, PyString, PyTuple};
+use pyo3::types::{PyBool, PyCFunction, PyDict, PyString, PyTuple};
 
 use super::keyword;
 use crate::context::Context;
@@ -21,6 +22,8 @@ use crate::convert::is_coroutine;
 /// What one loop's callbacks work with.
 #[derive(Debug)]
 pub(super) struct Asyncio {
+    /// What runs the loop: `httpy_rs._event_loop.Runner`.
+    pub(super) runner: Py<PyAny>,
     /// The loop.
     pub(super) event_loop: Py<PyAny>,
     /// `asyncio.Task`
@@ -42,6 +45,7 @@ struct Names {
     result: Py<PyString>,
     add_done_callback: Py<PyString>,
     call_soon: Py<PyString>,
+    context: Py<PyString>,
     create_future: Py<PyString>,
     set_result: Py<PyString>,
     set_exception: Py<PyString>,
@@ -56,11 +60,15 @@ enum FirstStep {
     Kept {
         /// The names of the loop, the name and the context.
         keywords: Py<PyTuple>,
-        /// Stands in for the loop's `call_soon`, and keeps the first step there.
+        /// Stands in for the loop's `call_soon`, and keeps what is asked of that: the first step, by its context; and what
+        /// a destructor asks, which may run meanwhile.
         keep: Py<PyAny>,
-        kept: Arc<Mutex<Option<Py<PyAny>>>>,
+        kept: Arc<Mutex<Vec<Asked>>>,
     },
 }
+
+/// The arguments and keywords of a call.
+type Asked = (Py<PyTuple>, Option<Py<PyDict>>);
 
 impl Asyncio {
     /// A loop of this thread's and what belongs to it. `is_in_first_step` tells whether a call is in its first step,
@@ -73,12 +81,13 @@ impl Asyncio {
     ) -> PyResult<Self> {
         let ours = py.import("httpy_rs._event_loop")?;
         let asyncio = py.import("asyncio")?;
-        let event_loop = ours
-            .getattr("new_loop")?
-            .call1((prefer_uvloop, is_in_first_step, unforked))?
-            .unbind();
+        let runner = ours
+            .getattr("Runner")?
+            .call1((prefer_uvloop, is_in_first_step, unforked))?;
+        let event_loop = runner.getattr("loop")?.unbind();
         let string = |text: &str| PyString::intern(py, text).unbind();
         Ok(Self {
+            runner: runner.unbind(),
             event_loop,
             task: asyncio.getattr("Task")?.unbind(),
             first_step: FirstStep::new(py)?,
@@ -92,6 +101,7 @@ impl Asyncio {
                 result: string("result"),
                 add_done_callback: string("add_done_callback"),
                 call_soon: string("call_soon"),
+                context: string("context"),
                 create_future: string("create_future"),
                 set_result: string("set_result"),
                 set_exception: string("set_exception"),
@@ -151,7 +161,21 @@ impl Asyncio {
                 let arguments = [coroutine, event_loop, name, context.as_any()];
                 let made = keyword::call(task, arguments, keywords.bind(py));
                 event_loop.delattr(call_soon)?;
-                let step = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let kept = mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
+                let mut step = None;
+                for (arguments, keywords) in kept {
+                    let (arguments, keywords) =
+                        (arguments.bind(py), keywords.as_ref().map(|it| it.bind(py)));
+                    let own = keywords
+                        .map(|keywords| keywords.get_item(self.names.context.bind(py)))
+                        .transpose()?
+                        .flatten();
+                    if own.is_some_and(|own| own.is(context.as_any())) {
+                        step = Some(arguments.get_item(0)?);
+                    } else {
+                        event_loop.call_method(call_soon, arguments, keywords)?;
+                    }
+                }
                 let task = made?;
                 let Some(step) = step else {
                     return Err(PyRuntimeError::new_err(
@@ -159,7 +183,7 @@ impl Asyncio {
                     ));
                 };
                 // What it raises is the task's as well, and found there.
-                drop(context.run(|| Ok(step.bind(py).call0()))?);
+                drop(context.run(|| Ok(step.call0()))?);
                 Ok(task)
             }
         }
@@ -252,19 +276,19 @@ impl FirstStep {
                 keywords: PyTuple::new(py, ["loop", "name", "context", "eager_start"])?.unbind(),
             });
         }
-        let kept = Arc::new(Mutex::new(None));
+        let kept = Arc::new(Mutex::new(Vec::<Asked>::new()));
         let place = Arc::clone(&kept);
         let keep = PyCFunction::new_closure(
             py,
             Some(c"call_soon"),
             None,
-            move |arguments: &Bound<'_, PyTuple>, _| -> PyResult<()> {
-                let step = arguments.get_item(0)?.unbind();
-                place
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .replace(step);
-                Ok(())
+            move |arguments: &Bound<'_, PyTuple>, keywords: Option<&Bound<'_, PyDict>>| {
+                let asked = (
+                    arguments.clone().unbind(),
+                    keywords.map(|keywords| keywords.clone().unbind()),
+                );
+                let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+                place.push(asked);
             },
         )?;
         Ok(Self::Kept {

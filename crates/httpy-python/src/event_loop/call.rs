@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::mem;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -60,6 +61,8 @@ pub(super) struct Cancelled {
     pub(super) at: Instant,
     /// It was told that the call goes on all the same.
     pub(super) told: bool,
+    /// It had no task then: its first step has run the loop again.
+    waits: bool,
 }
 
 /// The calls of one loop.
@@ -161,9 +164,17 @@ impl Calls {
                 answered,
                 at: Instant::now(),
                 told: false,
+                waits: call.task.is_none(),
             });
             self.cancelled += 1;
         }
+    }
+
+    /// Whether a call was cancelled when it had no task; true once.
+    pub(super) fn was_cancelled_early(&mut self, number: usize) -> bool {
+        let call = self.get(number);
+        call.and_then(|call| call.cancelled.as_mut())
+            .is_some_and(|cancelled| mem::take(&mut cancelled.waits))
     }
 
     /// How many there are.
@@ -194,7 +205,9 @@ impl Calls {
 
     /// The call that the loop's thread is in, where `task` is what asyncio says that it runs.
     pub(super) fn current(&self, task: Option<&Bound<'_, PyAny>>) -> Option<(usize, &Call)> {
-        let number = self.starting.or_else(|| self.of_task(task?))?;
+        // By its task first: a first step may have run the loop again, and another call runs there now.
+        let of_task = task.and_then(|task| self.of_task(task));
+        let number = of_task.or(self.starting)?;
         self.places.get(number)?.as_ref().map(|call| (number, call))
     }
 

@@ -93,6 +93,9 @@ impl Driver {
                     .ok_or_else(|| PyRuntimeError::new_err("the loop has ended"));
                 let Err(error) = done.and_then(|done| self.asyncio.when_done(&task, done.bind(py)))
                 else {
+                    if self.event_loop.calls().was_cancelled_early(number) {
+                        drop(task.call_method0("cancel"));
+                    }
                     return;
                 };
                 // Out of memory: it would run on with nobody to hear of its end.

@@ -164,10 +164,6 @@ impl Inbox {
         drop(given_up);
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
     /// The loop's side, first in each round: what was rung until now is being seen to.
     pub(super) fn hear(&self) {
         self.wake.clear();

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use httpy_core::Notice;
 use pyo3::prelude::*;
@@ -31,6 +31,7 @@ pub(super) fn run(
                 // Its starter waits for just this.
                 drop(started.send(Ok(())));
                 let left = serve(py, &driver);
+                event_loop.retire();
                 driver.end_all();
                 left
             }
@@ -115,32 +116,27 @@ fn begin(py: Python<'_>, crew: &Arc<Crew>, event_loop: &Arc<EventLoop>) -> PyRes
 
 /// Runs the loop until the inbox is closed, then ends it: the names of the tasks that did not end in time.
 fn serve(py: Python<'_>, driver: &Arc<Driver>) -> PyResult<Vec<String>> {
-    let ours = py.import("httpy_rs._event_loop")?;
-    let event_loop = driver.asyncio.event_loop.bind(py);
+    let runner = driver.asyncio.runner.bind(py);
     let drain = drain(py, Arc::downgrade(driver))?;
-    let also = Arc::downgrade(driver);
-    let is_closed = PyCFunction::new_closure(py, Some(c"is_closed"), None, move |_, _| {
-        also.upgrade()
-            .is_none_or(|driver| driver.event_loop.inbox.is_closed())
+    let event_loop = Arc::downgrade(&driver.event_loop);
+    let limit = PyCFunction::new_closure(py, Some(c"limit"), None, move |_, _| {
+        event_loop
+            .upgrade()
+            .map_or(0.0, |event_loop| event_loop.begin_end().as_secs_f64())
     })?;
-    let ran = ours.getattr("run")?.call1((
-        event_loop,
-        driver.event_loop.inbox.descriptor(),
-        drain,
-        is_closed,
-    ));
-    // From here on it is not looked at from elsewhere any more.
-    driver.event_loop.retire();
-    let ends = driver
-        .event_loop
-        .ends()
-        .unwrap_or_else(|| Instant::now() + END);
-    let seconds = ends.saturating_duration_since(Instant::now()).as_secs_f64();
-    let left = ours
-        .getattr("close")?
-        .call1((event_loop, seconds))
-        .and_then(|left| left.extract());
-    ran.and(left)
+    let descriptor = driver.event_loop.inbox.descriptor();
+    runner
+        .call_method1("run", (descriptor, drain, limit))?
+        .extract()
+}
+
+impl EventLoop {
+    /// Its tasks are ended now, for which they get so long. It is not looked at from elsewhere any more.
+    fn begin_end(&self) -> Duration {
+        self.retire();
+        self.ends()
+            .map_or(END, |ends| ends.saturating_duration_since(Instant::now()))
+    }
 }
 
 /// What the loop calls when it is rung.
@@ -158,12 +154,8 @@ fn drain(py: Python<'_>, driver: Weak<Driver>) -> PyResult<Bound<'_, PyCFunction
             if catch_unwind(AssertUnwindSafe(|| driver.take(py))).unwrap_or(true) {
                 return Ok(());
             }
-            driver
-                .asyncio
-                .event_loop
-                .bind(py)
-                .call_method0("stop")
-                .map(drop)
+            let runner = driver.asyncio.runner.bind(py);
+            runner.call_method0("stop").map(drop)
         },
     )
 }

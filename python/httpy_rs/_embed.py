@@ -123,50 +123,10 @@ def _prefer_spawn(context: Any) -> None:
     context._default_context._default_context = context._concrete_contexts["spawn"]
 
 
-def _keep_for_the_host() -> None:
-    """Refuses, with a warning, what would take from the program what belongs to it: its signals, its standard streams,
-    and the switch interval, which is an option of the builder."""
-    import signal
-
-    close, close_range = os.close, os.closerange
-    process = os.getpid()
-
-    def refuse(call: str, what: str) -> None:
-        import warnings
-
-        warnings.warn(
-            f"{call} changes nothing here: the program that embeds Python owns its {what}", RuntimeWarning, stacklevel=3
-        )
-
-    def refuse_signal(signalnum: int, handler: object) -> object:
-        refuse(f"signal.signal({signalnum!r}, ...)", "signals")
-        return signal.getsignal(signalnum)
-
-    def refuse_interval(interval: float, /) -> None:
-        refuse(f"sys.setswitchinterval({interval!r})", "switch interval")
-
-    # Closed, the numbers go to the next connections, and what is printed goes to their clients. A forked child is free.
-    def keep_stream(fd: int) -> None:
-        if fd in (0, 1, 2) and os.getpid() == process:
-            refuse(f"os.close({fd!r})", "standard streams")
-        else:
-            close(fd)
-
-    def keep_streams(fd_low: int, fd_high: int, /) -> None:
-        if fd_low < 3 and os.getpid() == process:
-            refuse(f"os.closerange({fd_low!r}, {fd_high!r})", "standard streams")
-            fd_low = 3
-        close_range(fd_low, fd_high)
-
-    signal.signal = refuse_signal  # type: ignore[assignment]
-    sys.setswitchinterval = refuse_interval
-    os.close = keep_stream
-    os.closerange = keep_streams
-
-
 def install(
     sources: dict[str, str],
     mark_forked: Callable[[], None],
+    change_variable: Callable[[bytes, bytes | None], None],
     executables: tuple[str, str] | None,
 ) -> None:
     """Called once, on Python's main thread. Without ``executables`` the interpreter belongs to somebody else, who also
@@ -174,12 +134,17 @@ def install(
     importer = Importer(sources)
     importer.stand_first()
     globals().update(__loader__=importer, __spec__=importer.find_spec(__name__), __package__="httpy_rs")
+    from httpy_rs import _host
+
+    _host.guard_environment(change_variable)
     os.register_at_fork(after_in_child=mark_forked)
     # After the hook of `threading`, which is imported by now.
     os.register_at_fork(after_in_child=_mend_main_thread)
     if executables is not None:
         sys.executable, sys._base_executable = executables  # type: ignore[attr-defined]
-        _keep_for_the_host()
+        _host.keep_signals()
+        _host.keep_streams()
+        _host.keep_switch_interval()
 
 
 def _mend_main_thread() -> None:

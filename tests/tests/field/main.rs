@@ -1,4 +1,6 @@
 //! Faults that users of other servers have reported, one module for each kind; `docs/faults.md` lists them.
 mod fork;
+mod host;
 mod reload;
+mod rewritten;
 mod which_request;

@@ -6,10 +6,31 @@ Nothing else imports it: in plain Python the package works without. Loading hand
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
-import threading
-from importlib.machinery import ModuleSpec, PathFinder
+
+# What CPython and `site` have imported.
+_BEFORE = frozenset(sys.modules)
+
+
+class _LibraryFirst:
+    """A context in which the standard library's folders come before all others on `sys.path`."""
+
+    def __enter__(self) -> None:
+        self._path = sys.path[:]
+        sys.path.sort(key=lambda folder: not str(folder).startswith(_LIBRARY))
+
+    def __exit__(self, *raised: object) -> None:
+        sys.path[:] = self._path
+
+
+_LIBRARY = os.path.dirname(os.__file__)
+
+with _LibraryFirst():
+    import threading
+    from importlib import import_module
+    from importlib.machinery import ModuleSpec, PathFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +41,13 @@ if TYPE_CHECKING:
 # Not a path that could exist. Not in angle brackets as a whole either: linecache would not ask for the source then.
 _FOLDER = "<httpy_rs>"
 _PACKAGE = ".__init__"
+
+# The modules of the standard library that this package imports, at the start or later; and uvloop.
+_USED = (
+    "annotationlib asyncio atexit collections concurrent.futures.thread contextlib contextvars ctypes difflib "
+    "faulthandler fcntl functools gc importlib.util inspect io json linecache logging mmap re reprlib resource selectors "
+    "signal site ssl struct sysconfig tempfile threading tokenize traceback types typing uvloop warnings weakref"
+)
 
 
 def pause() -> None:
@@ -32,6 +60,14 @@ class Importer:
     def __init__(self, sources: dict[str, str]) -> None:
         self.sources = sources
         self._files = {_module_name(file): file for file in sources}
+        # Each module is made once, whatever the app does to `sys.modules`.
+        self._modules: dict[str, ModuleType] = {}
+        # The built-in functions of this package's modules. What the app replaces are its own.
+        self._builtins = {**vars(builtins), "__import__": self._import}
+        self._plain_import = builtins.__import__
+        # Modules of the standard library that the app hides, for this package.
+        self._aside: dict[str, ModuleType] = {}
+        self._is_alone = True
         self._preparations: dict[str, Callable[[ModuleType], None]] = {
             "multiprocessing.context": _prefer_spawn,
             "multiprocessing.spawn": self._carry_along,
@@ -44,6 +80,43 @@ class Importer:
             module = sys.modules.get(name)
             if module is not None:
                 prepare(module)
+
+    def make_way(self) -> None:
+        """Lets the app import its own modules even where they have names of the standard library's.
+
+        Called when the app's folders are on `sys.path`, before anything is imported from them. Modules of the library
+        that only this package has imported, and that the app hides, are taken out of `sys.modules` and kept for this
+        package, which imports all that it will ever need of the library before.
+        """
+        first, self._is_alone = self._is_alone, False
+        hidden = _hidden()
+        if not hidden:
+            return
+        # What another app has imported is its own.
+        ours = set(sys.modules) - _BEFORE if first else set()
+        others = set(sys.modules) - ours
+        with _LibraryFirst():
+            for name in _USED.split():
+                try:
+                    import_module(name)
+                except Exception:  # of newer Pythons, of other builds, not installed
+                    continue
+        for name in set(sys.modules) - others:
+            if name.partition(".")[0] in hidden:
+                self._aside[name] = sys.modules.pop(name)
+
+    def _import(
+        self,
+        name: str,
+        globals: dict[str, Any] | None = None,  # noqa: A002
+        locals: dict[str, Any] | None = None,  # noqa: A002
+        fromlist: Sequence[str] = (),
+        level: int = 0,
+    ) -> ModuleType:
+        top = name.partition(".")[0]
+        if top in self._aside:
+            return self._aside[name if fromlist else top]
+        return self._plain_import(name, globals, locals, fromlist, level)
 
     # The interface of a finder and loader.
 
@@ -59,10 +132,20 @@ class Importer:
         return None if prepare is None else _prepared_spec(name, path, prepare)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return None
+        return self._modules.get(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(self.get_code(module.__name__), module.__dict__)
+        name = module.__name__
+        if self._modules.get(name) is module:
+            return
+        module.__dict__["__builtins__"] = self._builtins
+        code = self.get_code(name)
+        if self._is_alone:
+            with _LibraryFirst():
+                exec(code, module.__dict__)
+        else:
+            exec(code, module.__dict__)
+        self._modules[name] = module
 
     def get_code(self, name: str) -> Any:
         file = self._files[name]
@@ -100,6 +183,26 @@ class _Carried:
         return exec, (code, {"__name__": __name__, "sources": self._sources})
 
 
+def _hidden() -> set[str]:
+    """The names of the standard library's modules that other folders on `sys.path` have, too."""
+    hidden: set[str] = set()
+    for folder in map(str, sys.path):
+        if folder.startswith(_LIBRARY):
+            break
+        try:
+            names = {entry.partition(".")[0] for entry in os.listdir(folder)} & sys.stdlib_module_names
+        except NotADirectoryError:  # an archive
+            names = set(sys.stdlib_module_names)
+        except OSError:
+            continue
+        for name in names:
+            spec = PathFinder.find_spec(name, [folder])
+            # A folder without code hides nothing.
+            if spec is not None and spec.has_location:
+                hidden.add(name)
+    return hidden
+
+
 def _module_name(file: str) -> str:
     """Of a file below the package's folder."""
     return ".".join(["httpy_rs", *file[: -len(".py")].split("/")]).removesuffix(_PACKAGE)
@@ -123,28 +226,69 @@ def _prefer_spawn(context: Any) -> None:
     context._default_context._default_context = context._concrete_contexts["spawn"]
 
 
+def _keep_for_the_host() -> None:
+    """Refuses, with a warning, what would take from the program what belongs to it: its signals, its standard streams
+    and other descriptors, and the switch interval, which is an option of the builder."""
+    import signal
+
+    close, close_range = os.close, os.closerange
+    process = os.getpid()
+
+    def refuse(call: str, what: str) -> None:
+        import warnings
+
+        warnings.warn(
+            f"{call} changes nothing here: the program that embeds Python owns its {what}", RuntimeWarning, stacklevel=3
+        )
+
+    def refuse_signal(signalnum: int, handler: object) -> object:
+        refuse(f"signal.signal({signalnum!r}, ...)", "signals")
+        return signal.getsignal(signalnum)
+
+    def refuse_interval(interval: float, /) -> None:
+        refuse(f"sys.setswitchinterval({interval!r})", "switch interval")
+
+    # Closed, the numbers go to the next connections, and what is printed goes to their clients. A forked child is free.
+    def keep_stream(fd: int) -> None:
+        if fd in (0, 1, 2) and os.getpid() == process:
+            refuse(f"os.close({fd!r})", "standard streams")
+        else:
+            close(fd)
+
+    # Most of the descriptors in any range are the program's: its listeners, its connections.
+    def keep_range(fd_low: int, fd_high: int, /) -> None:
+        if os.getpid() == process:
+            refuse(f"os.closerange({fd_low!r}, {fd_high!r})", "file descriptors")
+        else:
+            close_range(fd_low, fd_high)
+
+    signal.signal = refuse_signal  # type: ignore[assignment]
+    sys.setswitchinterval = refuse_interval
+    os.close = keep_stream
+    os.closerange = keep_range
+
+
 def install(
     sources: dict[str, str],
     mark_forked: Callable[[], None],
-    change_variable: Callable[[bytes, bytes | None], None],
     executables: tuple[str, str] | None,
 ) -> None:
     """Called once, on Python's main thread. Without ``executables`` the interpreter belongs to somebody else, who also
     decided about its signals."""
     importer = Importer(sources)
     importer.stand_first()
-    globals().update(__loader__=importer, __spec__=importer.find_spec(__name__), __package__="httpy_rs")
-    from httpy_rs import _host
+    globals().update(
+        __loader__=importer, __spec__=importer.find_spec(__name__), __package__="httpy_rs", make_way=importer.make_way
+    )
+    # Before any code of the app.
+    import_module("httpy_rs._own")
 
-    _host.guard_environment(change_variable)
     os.register_at_fork(after_in_child=mark_forked)
     # After the hook of `threading`, which is imported by now.
     os.register_at_fork(after_in_child=_mend_main_thread)
     if executables is not None:
         sys.executable, sys._base_executable = executables  # type: ignore[attr-defined]
-        _host.keep_signals()
-        _host.keep_streams()
-        _host.keep_switch_interval()
+        _keep_for_the_host()
 
 
 def _mend_main_thread() -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
-import threading
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
 from httpy_rs._deadline import DeadlineExceeded
 from httpy_rs._exception import FRAME_LIMIT, clean
+from httpy_rs._own import monotonic, start_thread
 from httpy_rs._stack import capture, of_app
 
 # File, line, function; the outermost frame first.
@@ -127,10 +126,10 @@ class Runner:
                 await self._stopping.wait()
         loop, root = self.loop, asyncio.current_task()
         loop.remove_reader(self._descriptor)
-        ends = time.monotonic() + limit()
+        ends = monotonic() + limit()
         left: list[str] = []
         while tasks := asyncio.all_tasks() - {root}:
-            seconds = ends - time.monotonic()
+            seconds = ends - monotonic()
             if seconds <= 0:
                 left = [clean(task.get_name()) for task in tasks]
                 break
@@ -139,8 +138,8 @@ class Runner:
             # Those that begin others as they end are found in the next round.
             with suppress(asyncio.CancelledError):
                 await asyncio.wait(tasks, timeout=min(seconds, 1.0))
-        await _within(ends - time.monotonic(), loop.shutdown_asyncgens())
-        await _within(ends - time.monotonic(), _end_executor(loop))
+        await _within(ends - monotonic(), loop.shutdown_asyncgens())
+        await _within(ends - monotonic(), _end_executor(loop))
         return left
 
 
@@ -195,7 +194,7 @@ async def _end_executor(loop: asyncio.AbstractEventLoop) -> None:
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(ended.set)
 
-    threading.Thread(target=wait, daemon=True).start()
+    start_thread(wait, ())
     await ended.wait()
 
 
@@ -294,6 +293,11 @@ def call(loop: asyncio.AbstractEventLoop, function: Callable[[], Any], limit: fl
     if exception is not None:
         raise exception
     return result
+
+
+def bound(loop: asyncio.AbstractEventLoop, function: Callable[[], Any], limit: float | None) -> Callable[[], Any]:
+    """`call` with these arguments, as a function without any."""
+    return lambda: call(loop, function, limit)
 
 
 def current_call(loop: asyncio.AbstractEventLoop, thread: int) -> tuple[object, Frames]:

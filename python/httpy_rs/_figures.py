@@ -7,7 +7,8 @@ from __future__ import annotations
 import gc
 import sys
 from collections import deque
-from time import perf_counter
+
+from httpy_rs._own import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ class Pauses:
 
     def __call__(self, phase: str, info: dict[str, Any]) -> None:
         if phase == "start":
-            self._begun = perf_counter()
+            self._begun = monotonic()
         elif self._begun is not None:
-            self._noted.append((info["generation"], perf_counter() - self._begun))
+            self._noted.append((info["generation"], monotonic() - self._begun))
             self._begun = None
 
     def take(self) -> list[tuple[int, float]]:

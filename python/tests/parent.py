@@ -72,12 +72,37 @@ def send(to: socket.socket, value: Any) -> None:
 class Parent:
     """One worker process, and our ends of its sockets."""
 
-    def __init__(self, folder: Path, handlers: Sequence[tuple[str, str, bool]], **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        handlers: Sequence[tuple[str, str, bool]],
+        *,
+        environ: Mapping[str, str] = {},
+        inherits: Sequence[int] = (),
+        **settings: Any,
+    ) -> None:
         ours, theirs = socket.socketpair()
-        boot = (PACKAGE / "_boot.py").read_text(encoding="utf-8")
-        command = [sys.executable, "-u", "-X", "utf8", "-c", boot]
+        boot = (PACKAGE / "_boot.py").read_bytes()
+        ours.sendall(boot)
+        command = [
+            sys.executable,
+            "-u",
+            "-X",
+            "utf8",
+            "-c",
+            f"import os;exec(os.read(0,{len(boot)}))",
+            SETTINGS["name"],
+        ]
         pipe, own = subprocess.PIPE, theirs.fileno()
-        self.process = subprocess.Popen(command, stdin=own, stdout=pipe, stderr=pipe, start_new_session=True)
+        self.process = subprocess.Popen(
+            command,
+            stdin=own,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
+            env={**os.environ, **environ},
+            pass_fds=inherits,
+        )
         theirs.close()
         ours.settimeout(PATIENCE)
         send(ours, (sources(), {**SETTINGS, "paths": [str(folder)], "handlers": list(handlers), **settings}))

@@ -12,5 +12,4 @@ pub mod gate;
 pub mod log;
 pub mod record;
 pub mod span;
-pub mod turn;
 pub mod twin;

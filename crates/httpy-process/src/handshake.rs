@@ -37,20 +37,27 @@ pub(crate) struct Newcomer {
     pub(crate) facts: Facts,
 }
 
-/// How long what may take.
+/// A start that takes longer is logged.
+const SLOW: Duration = Duration::from_secs(30);
+
+/// Limits for the parts of a worker's start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     /// From the start of the process to its hello.
     pub(crate) hello: Duration,
-    /// From there until its handlers are loaded; and an init function in a reload.
+    /// From the hello until its handlers are loaded; also for an init function in a reload.
     pub(crate) ready: Duration,
+    /// From the start of the process until the log says that it is slow.
+    pub(crate) slow: Duration,
 }
 
-impl Default for Patience {
-    fn default() -> Self {
+impl Patience {
+    /// Each part has the whole limit: what takes time is `site` or the app's own imports, and no limit fits both.
+    pub(crate) fn new(start_limit: Duration) -> Self {
         Self {
-            hello: Duration::from_secs(10),
-            ready: Duration::from_secs(60),
+            hello: start_limit,
+            ready: start_limit,
+            slow: SLOW,
         }
     }
 }
@@ -297,7 +304,9 @@ async fn within<T>(
 ) -> Result<T, Problem> {
     match timeout(limit, future).await {
         Ok(result) => result,
-        Err(_) => Err(Problem::Other(format!("{what} within {limit:?}"))),
+        Err(_) => Err(Problem::Other(format!(
+            "{what} within {limit:?} (start_limit)"
+        ))),
     }
 }
 

@@ -32,6 +32,8 @@ pub struct ProcessOptions {
     pub loop_blocked_after: Duration,
     /// So many restarts per minute before readiness tells.
     pub replacements: usize,
+    /// A worker that has not started within this time is killed.
+    pub start_limit: Duration,
     /// A worker is replaced after so many calls.
     pub max_requests: Option<u64>,
     /// A worker is replaced when it has grown beyond so many bytes.

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,17 +15,12 @@ use crate::options::ProcessOptions;
 use crate::process::Process;
 
 /// What a worker's process runs: the first lines of the package, and before them what must be done by any Python. One that
-/// is not supported says so and ends; and what this process has open and not marked as its own is closed.
+/// is not supported says so and ends.
 pub(crate) const BOOT: &str = concat!(
-    "import os, sys\n",
+    "import sys\n",
     "if sys.implementation.name != 'cpython' or sys.version_info < (3, 11):\n",
     "    sys.exit('%s is Python %d.%d.%d (%s): expected CPython 3.11 or newer'\n",
     "        % (sys.executable, *sys.version_info[:3], sys.implementation.name))\n",
-    "for _number in map(int, os.listdir('/dev/fd')):\n",
-    "    try:\n",
-    "        _number < 3 or os.close(_number)\n",
-    "    except OSError:\n", // the one that the list was read from
-    "        pass\n",
     include_str!("../httpy_rs/_boot.py"),
 );
 
@@ -78,13 +73,19 @@ fn choose(
     }
 }
 
-/// Starts `python` with `program`. Its environment is that of this process, and `VIRTUAL_ENV` where `venv` was asked for.
+/// Starts `python` as the worker `name`. It reads `program` from its control socket, so that its command line is short.
+/// Its environment is that of this process, and `VIRTUAL_ENV` where `venv` was asked for.
 ///
 /// # Errors
 ///
 /// When it cannot be started.
-pub(crate) fn spawn(python: &Path, venv: Option<&Path>, program: &str) -> Result<Spawned, Failure> {
-    start(python, venv, program).map_err(|error| {
+pub(crate) fn spawn(
+    python: &Path,
+    venv: Option<&Path>,
+    program: &str,
+    name: &str,
+) -> Result<Spawned, Failure> {
+    start(python, venv, program, name).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::NotFound => ": there is none; the option `python` names another one",
             io::ErrorKind::PermissionDenied => ": it may not be executed",
@@ -97,13 +98,16 @@ pub(crate) fn spawn(python: &Path, venv: Option<&Path>, program: &str) -> Result
     })
 }
 
-fn start(python: &Path, venv: Option<&Path>, program: &str) -> io::Result<Spawned> {
+fn start(python: &Path, venv: Option<&Path>, program: &str, name: &str) -> io::Result<Spawned> {
     // Closed in the child as all that the standard library opens, but for the standard streams.
-    let (control, theirs) = std::os::unix::net::UnixStream::pair()?;
+    let (mut control, theirs) = std::os::unix::net::UnixStream::pair()?;
     control.set_nonblocking(true)?;
+    // Sent before the start, so that a single read returns all of it.
+    control.write_all(program.as_bytes())?;
+    let read = format!("import os;exec(os.read(0,{}))", program.len());
     let control = UnixStream::from_std(control)?;
     let mut command = Command::new(python);
-    command.args(["-u", "-X", "utf8", "-c", program]);
+    command.args(["-u", "-X", "utf8", "-c", &read, name]);
     command
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::piped())
@@ -163,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_python_that_is_not_there_is_named() {
-        let refused = spawn(Path::new("/no/such/python"), None, BOOT)
+        let refused = spawn(Path::new("/no/such/python"), None, BOOT, "httpy-process-1")
             .unwrap_err()
             .to_string();
         assert!(

@@ -70,7 +70,8 @@ impl Targets {
     }
 }
 
-/// Puts `paths` at the front of `sys.path`, the first one first; one that is there already moves to its new place.
+/// Puts `paths` at the front of `sys.path`, the first one first; one that is there already moves to its new place. What is
+/// imported from then on is the app's own, even where it is called like a module that this package has imported.
 pub(crate) fn add_paths(py: Python<'_>, paths: &[PathBuf]) -> PyResult<()> {
     let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
     for new in paths.iter().rev() {
@@ -80,6 +81,7 @@ pub(crate) fn add_paths(py: Python<'_>, paths: &[PathBuf]) -> PyResult<()> {
         }
         path.insert(0, new)?;
     }
+    py.import("httpy_rs._embed")?.call_method0("make_way")?;
     Ok(())
 }
 
@@ -188,11 +190,10 @@ impl Plain {
         let Some(event_loop) = event_loop else {
             return Ok(function);
         };
-        let call = py.import("httpy_rs._event_loop")?.getattr("call")?;
         let limit = limit.map(|limit| limit.as_secs_f64());
-        py.import("functools")?
-            .getattr("partial")?
-            .call1((call, event_loop, function, limit))
+        py.import("httpy_rs._event_loop")?
+            .getattr("bound")?
+            .call1((event_loop, function, limit))
     }
 }
 

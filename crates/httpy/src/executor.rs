@@ -37,6 +37,9 @@ pub struct Processes {
     /// The interpreter that is started. Defaults to that of the virtual environment, else `python3`.
     #[serde(default)]
     pub python: Option<PathBuf>,
+    /// A worker that has not started within this time is killed. Defaults to 10 minutes.
+    #[serde(default = "start_limit", with = "humantime_serde")]
+    pub start_limit: Duration,
     /// A worker is replaced after so many calls. Defaults to none.
     #[serde(default)]
     pub max_requests: Option<u64>,
@@ -63,6 +66,11 @@ fn threads_per_process() -> usize {
     16
 }
 
+/// Modules that load a model take minutes.
+fn start_limit() -> Duration {
+    Duration::from_secs(600)
+}
+
 impl Executor {
     /// Threads of this process: the fastest way for handlers that are quick or wait.
     pub const fn threads() -> Self {
@@ -73,13 +81,15 @@ impl Executor {
     /// else, handlers that compute use as many processors, and any Python will do, with libpython or without. A call takes
     /// about twice as long to get there and back as with threads.
     ///
-    /// The workers are started by [`build`](crate::PyAppBuilder::build), clean, with what this process has for an environment,
-    /// and no descriptor of it. They end with it, however it ends. What they print goes to the log, line by line.
+    /// The workers are started by [`build`](crate::PyAppBuilder::build), clean, with the environment of this process. They
+    /// close descriptors that they inherit from it (on Linux with `/proc`). They end with it, however it ends. What they print
+    /// goes to the log, line by line.
     pub fn processes(count: usize) -> Processes {
         Processes {
             count,
             threads_per_process: threads_per_process(),
             python: None,
+            start_limit: start_limit(),
             max_requests: None,
             max_rss: None,
             max_age: None,
@@ -129,6 +139,15 @@ impl Processes {
         self
     }
 
+    /// Kills a worker that has not started within this time, and starts another one: the limit for Python itself with its
+    /// `sitecustomize`, and again for the imports of the handlers. A start that takes longer than 30 s is logged. Defaults
+    /// to 10 minutes.
+    #[must_use]
+    pub fn start_limit(mut self, limit: Duration) -> Self {
+        self.start_limit = limit;
+        self
+    }
+
     /// A worker that has answered so many calls is replaced, up to a tenth earlier, so that not all are at once: its successor
     /// is ready before it goes, and no call is lost. Defaults to none.
     #[must_use]
@@ -172,6 +191,7 @@ pub(crate) fn rules(executor: &Executor) -> Vec<(bool, String)> {
     let Processes {
         count,
         threads_per_process: threads,
+        start_limit,
         max_requests,
         max_rss,
         max_age,
@@ -189,6 +209,10 @@ pub(crate) fn rules(executor: &Executor) -> Vec<(bool, String)> {
         (
             !(1..=MOST_THREADS).contains(threads),
             format!("executor: {threads} threads per process, expected 1 to {MOST_THREADS}"),
+        ),
+        (
+            !(Duration::from_secs(1)..=LONGEST).contains(start_limit),
+            format!("executor: start_limit of {start_limit:?}, expected 1 s to a year"),
         ),
         (
             *max_requests == Some(0),
@@ -260,6 +284,7 @@ pub(crate) fn start(
                 lost_after: config.lost_after,
                 loop_blocked_after: config.loop_blocked_after,
                 replacements: config.replacements,
+                start_limit: processes.start_limit,
                 max_requests: processes.max_requests,
                 max_rss: processes.max_rss,
                 max_age: processes.max_age,
@@ -323,6 +348,7 @@ mod tests {
             Executor::processes(0),
             Executor::processes(2).threads_per_process(0),
             Executor::processes(2).max_requests(0),
+            Executor::processes(2).start_limit(Duration::ZERO),
             Executor::processes(2).max_rss(1000),
             Executor::processes(2).max_age(Duration::ZERO),
         ] {

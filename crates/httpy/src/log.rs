@@ -203,6 +203,9 @@ pub(crate) fn notice(notice: &Notice) {
         Notice::Process(ProcessNotice::Recycled { .. }) | Notice::Returned { .. } => {
             event!(info, call, 0, "{notice}");
         }
+        Notice::Process(ProcessNotice::Slow { .. }) => {
+            tracing::warn!(target: "httpy", "{notice}");
+        }
         // What it is about differs from death to death; the worker is the place, of which each app has one of that name.
         Notice::Process(process) => {
             let place = (handler, process.worker(), "process");

@@ -7,15 +7,15 @@ iterator; what becomes of it after each of them stands here. How the loop itself
 
 from __future__ import annotations
 
+import _socket
 import asyncio
-import socket
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from time import monotonic
 from typing import Any
 
 from httpy_rs._event_loop import Runner, attended, send
+from httpy_rs._own import monotonic
 from httpy_rs._request import _current
 from httpy_rs._worker import mark
 from httpy_rs._worker.async_stream import AsyncSending
@@ -57,7 +57,7 @@ class AsyncLane:
     def __init__(
         self,
         connection: Connection,
-        lane: socket.socket,
+        lane: _socket.socket,
         runner: Runner,
         in_flight: int,
         turn: float,
@@ -135,7 +135,7 @@ class AsyncLane:
     def _receive(self) -> None:
         now = monotonic()
         try:
-            data = self._socket.recv(READ_SIZE, socket.MSG_DONTWAIT)
+            data = self._socket.recv(READ_SIZE, _socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         if not data:

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from time import monotonic
 from typing import Any
 
+from httpy_rs._own import monotonic
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.outlet import Outlet

@@ -7,9 +7,10 @@ within one second, which editors and deployments make, a worker that is started 
 from __future__ import annotations
 
 import os
-import time
 from importlib.machinery import SourceFileLoader
 from typing import Any
+
+from httpy_rs._own import time
 
 JUST = 2.0  # seconds
 
@@ -19,7 +20,7 @@ def keep_fresh() -> None:
     write = SourceFileLoader.set_data
 
     def set_data(self: SourceFileLoader, path: str, data: Any, **options: Any) -> None:
-        if time.time() - os.stat(self.path).st_mtime >= JUST:
+        if time() - os.stat(self.path).st_mtime >= JUST:
             write(self, path, data, **options)
 
     SourceFileLoader.set_data = set_data  # type: ignore[method-assign]

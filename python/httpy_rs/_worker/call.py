@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import monotonic
 from typing import Any
 
 from httpy_rs import _client, _deadline, _request, _trace_context
+from httpy_rs._own import monotonic
 from httpy_rs._worker.frame import Broken, Message
 
 # The lanes, as messages name them.

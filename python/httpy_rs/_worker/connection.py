@@ -4,13 +4,12 @@ way out of the process.
 
 from __future__ import annotations
 
-import os
-import socket
-import sys
+import _socket
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from httpy_rs._exception import describe
+from httpy_rs._own import leave, say
 from httpy_rs._worker.fork import Fork
 from httpy_rs._worker.frame import FRAME_LIMIT, Broken, Message
 from httpy_rs._worker.interruption import uncut
@@ -25,7 +24,7 @@ Described = tuple[str, str, str, str, Sequence[Any]]
 class Connection:
     """One worker's connection with its parent."""
 
-    def __init__(self, control: socket.socket, debug: bool) -> None:
+    def __init__(self, control: _socket.socket, debug: bool) -> None:
         self._socket = control
         self._debug = debug
         self.control = Outlet(control, _answer_in_place_of)
@@ -63,7 +62,7 @@ class Connection:
         if self.stopping and self.is_idle():
             # It waits for the control socket, and finds that at its end.
             try:
-                self._socket.shutdown(socket.SHUT_RD)
+                self._socket.shutdown(_socket.SHUT_RD)
             except OSError:
                 self.end()
 
@@ -71,17 +70,16 @@ class Connection:
         """Ends the process: the parent has sent what nobody understands, or the fault is ours."""
         is_parents = isinstance(error, Broken)
         text = f"httpy: the worker ends, as its parent sent {error}\n" if is_parents else describe(error)[2]
-        sys.stderr.write(text)
-        sys.stderr.flush()
-        os._exit(70)
+        say(text)
+        leave(70)
 
-    def outlet(self, sending: socket.socket) -> Outlet:
+    def outlet(self, sending: _socket.socket) -> Outlet:
         """The sending end of another socket."""
         return Outlet(sending, _reply_in_place_of)
 
     def end(self) -> NoReturn:
         """Ends the process, whatever its threads do: nobody is there any more to hear of it."""
-        os._exit(0)
+        leave(0)
 
 
 _TOO_LARGE = f"larger than what a worker can send, which is {FRAME_LIMIT} bytes"

@@ -6,12 +6,13 @@ hears that, and the interruption that it sent along has been made by then.
 
 from __future__ import annotations
 
-import socket
+import _socket
 from collections.abc import Callable
 from typing import Any
 
-from httpy_rs._exception import describe
+from httpy_rs._exception import describe, user_frames
 from httpy_rs._load import LoadError
+from httpy_rs._own import say
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import READ_SIZE, Broken, Decoder, Message
 from httpy_rs._worker.worker import LEAST, Worker
@@ -20,7 +21,7 @@ from httpy_rs._worker.worker import LEAST, Worker
 class Control:
     """The receiving end of the control socket."""
 
-    def __init__(self, connection: Connection, control: socket.socket, worker: Worker) -> None:
+    def __init__(self, connection: Connection, control: _socket.socket, worker: Worker) -> None:
         self._connection = connection
         self._socket = control
         self._worker = worker
@@ -30,12 +31,17 @@ class Control:
     def serve(self) -> None:
         """Until the socket is at its end. Raises `Broken`."""
         while True:
-            data = self._socket.recv(READ_SIZE)
-            if not data:
-                return
-            for message in self._decoder.feed(data):
-                self._take(message)
-            self._flush()
+            try:
+                data = self._socket.recv(READ_SIZE)
+                if not data:
+                    return
+                for message in self._decoder.feed(data):
+                    self._take(message)
+                self._flush()
+            except BaseException as error:
+                if not _is_of_a_signal(error):
+                    raise
+                say(describe(error)[2])
 
     def answered(self, number: int, work: Callable[..., Any], *arguments: Any) -> bool:
         """Does it, and tells where that failed; whether it did not."""
@@ -89,3 +95,8 @@ class Control:
         answers, self._answers = self._answers, []
         for answer in answers:
             self._connection.control.send(answer)
+
+
+def _is_of_a_signal(error: BaseException) -> bool:
+    """Whether a handler of the app's has raised it: Python calls those on the main thread, between any two steps."""
+    return user_frames(error) is not None or isinstance(error, KeyboardInterrupt)

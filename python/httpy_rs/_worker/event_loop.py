@@ -4,15 +4,13 @@ function; until then nothing of asyncio is imported.
 
 from __future__ import annotations
 
-import _thread
-import socket
+import _socket
 from collections.abc import Callable
-from threading import Event
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from httpy_rs._embed import name_thread
 from httpy_rs._exception import attempt
+from httpy_rs._own import Lock, monotonic, start_thread
 from httpy_rs._worker.call import ASYNC
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.interruption import Guard
@@ -31,7 +29,7 @@ class EventLoop:
     """The loop of this process, once there is one."""
 
     def __init__(
-        self, connection: Connection, lane: socket.socket, in_flight: int, prefer_uvloop: bool, turn: float
+        self, connection: Connection, lane: _socket.socket, in_flight: int, prefer_uvloop: bool, turn: float
     ) -> None:
         self._connection = connection
         self._socket = lane
@@ -43,7 +41,9 @@ class EventLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._guard = Guard(is_shieldable=False)
         self._limit = 0.0
-        self._ended = Event()
+        # Taken until the thread has ended.
+        self._ended = Lock()
+        self._ended.acquire()
         self._left: list[str] = []
         # When the loop was asked to come round, until it did; and how long that took last.
         self._asked: float | None = None
@@ -63,7 +63,7 @@ class EventLoop:
         )
         self._runner, self._loop = runner, runner.loop
         self.lane = AsyncLane(self._connection, self._socket, runner, self._in_flight, self._turn)
-        _thread.start_new_thread(self._run, (runner, self.lane))
+        start_thread(self._run, (runner, self.lane))
 
     def _run(self, runner: Runner, lane: AsyncLane) -> None:
         # First, so that what it does is to be seen from the beginning.
@@ -72,8 +72,10 @@ class EventLoop:
         attempt(lambda: name_thread("httpy-loop-1"), None)
         try:
             self._left = runner.run(self._socket.fileno(), lambda: self._checked(lane.drain), lambda: self._limit)
+        except BaseException as error:
+            self._connection.fail(error)
         finally:
-            self._ended.set()
+            self._ended.release()
 
     def _checked(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -123,7 +125,7 @@ class EventLoop:
         self._limit = limit
         self._loop.call_soon_threadsafe(self._runner.stop)
         # A little more than it takes for itself.
-        return (self._left, []) if self._ended.wait(limit + 1.0) else ([], ["httpy-loop-1"])
+        return (self._left, []) if self._ended.acquire(timeout=limit + 1.0) else ([], ["httpy-loop-1"])
 
     def stacks(self) -> list[tuple[str, int, str]]:
         """Where each call is; and, under the number `LOOP`, the thread of a loop that was asked to come round and has

@@ -9,13 +9,12 @@ is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import get_ident
-from time import sleep
 from typing import Any
 
 from httpy_rs import _deadline
 from httpy_rs._deadline import DeadlineExceeded
 from httpy_rs._embed import pause
+from httpy_rs._own import get_ident, sleep
 from httpy_rs._worker.call import Call
 
 

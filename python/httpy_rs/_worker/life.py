@@ -6,13 +6,13 @@ code keeps the interpreter, where the system can send a signal of choice (Linux)
 
 from __future__ import annotations
 
+import _socket
 import fcntl
 import os
 import signal
-import socket
 
 
-def end_with(lifeline: socket.socket) -> None:
+def end_with(lifeline: _socket.socket) -> None:
     """From now on this process is killed when the other end of `lifeline`, which nobody else has, is closed."""
     if hasattr(fcntl, "F_SETSIG"):
         descriptor = lifeline.fileno()
@@ -22,7 +22,7 @@ def end_with(lifeline: socket.socket) -> None:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
         # It may have been closed before.
         try:
-            if not lifeline.recv(1, socket.MSG_DONTWAIT):
+            if not lifeline.recv(1, _socket.MSG_DONTWAIT):
                 os._exit(0)
         except BlockingIOError:
             pass

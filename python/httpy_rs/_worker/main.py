@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 import signal
-import socket
 import sys
+from collections.abc import Callable
+from struct import Struct
 from typing import Any
 
 from httpy_rs import _embed
@@ -14,6 +16,7 @@ from httpy_rs._worker import call, interruption
 from httpy_rs._worker.bytecode import keep_fresh
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.control import Control
+from httpy_rs._worker.descriptor import keep
 from httpy_rs._worker.event_loop import EventLoop
 from httpy_rs._worker.fork import leave_to_the_parent
 from httpy_rs._worker.frame import frame
@@ -24,20 +27,23 @@ from httpy_rs._worker.worker import Worker
 PROTOCOL = 1
 
 
-def main(control: socket.socket, settings: dict[str, Any]) -> None:
-    """Serves on `control`. Does not return."""
+def main(control: _socket.socket, settings: dict[str, Any], make_way: Callable[[], object]) -> None:
+    """Serves on `control`. Does not return. `make_way` is for the app's modules, once their folders are known."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave_to_the_parent)
     sys.setswitchinterval(settings["switch_interval"])
     paths: list[str] = settings["paths"]
     sys.path[:] = [*paths, *(folder for folder in sys.path if folder not in paths)]
+    make_way()
     keep_fresh()
     connection = Connection(control, settings["debug"])
     call.connect()
     interruption.connect()
     sync, asynchronous, lifeline = _say_hello(control, connection)
     end_with(lifeline)
-    connection.fork.watch([end.close for end in (control, sync, asynchronous, lifeline)])
+    ends = (control, sync, asynchronous, lifeline)
+    connection.fork.watch([end.close for end in ends])
+    keep(frozenset(end.fileno() for end in ends), lambda: connection.fork.is_child)
     # Half a switch interval: who runs on the loop lets others run as often as threads do.
     turn = settings["switch_interval"] / 2
     event_loop = EventLoop(connection, asynchronous, settings["in_flight"], settings["uvloop"], turn)
@@ -55,12 +61,15 @@ def main(control: socket.socket, settings: dict[str, Any]) -> None:
     worker.end()
 
 
-def _say_hello(control: socket.socket, connection: Connection) -> list[socket.socket]:
+def _say_hello(control: _socket.socket, connection: Connection) -> list[_socket.socket]:
     """Makes the other sockets, and gives the parent its ends of them: ours."""
-    pairs = [socket.socketpair() for _ in range(3)]
+    pairs = [_socket.socketpair() for _ in range(3)]
+    for ours, _ in pairs:
+        ours.settimeout(None)  # whatever the default is
     sync, asynchronous, lifeline = (theirs.fileno() for _, theirs in pairs)
-    descriptors = [sync, asynchronous, connection.mark.descriptor, lifeline]
-    socket.send_fds(control, [frame([("hello", PROTOCOL, _facts())])], descriptors)
+    descriptors = Struct("4i").pack(sync, asynchronous, connection.mark.descriptor, lifeline)
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)
+    control.sendmsg([frame([("hello", PROTOCOL, _facts())])], [rights])
     for _, theirs in pairs:
         theirs.close()
     connection.mark.close_file()

@@ -10,13 +10,11 @@ that comes while a flush is under way, on this thread or another one, is sent by
 
 from __future__ import annotations
 
-import os
-import socket
+import _socket
 from collections import deque
 from collections.abc import Callable
-from threading import Lock
-from time import monotonic
 
+from httpy_rs._own import Lock, leave, monotonic
 from httpy_rs._worker.frame import Message, Oversize, frame
 
 # So many messages, or so many seconds, are kept for the sake of one frame.
@@ -27,7 +25,7 @@ LONGEST = 0.0002
 class Outlet:
     """Sends messages in the order in which they were put."""
 
-    def __init__(self, sending: socket.socket, in_place_of: Callable[[Message], Message | None]) -> None:
+    def __init__(self, sending: _socket.socket, in_place_of: Callable[[Message], Message | None]) -> None:
         self._socket = sending
         # What is sent for a message that cannot be.
         self._in_place_of = in_place_of
@@ -76,7 +74,7 @@ class Outlet:
             for piece in self._frames(messages):
                 self._socket.sendall(piece)
         except OSError:
-            os._exit(0)
+            leave(0)
 
     def _frames(self, messages: list[Message]) -> list[bytes]:
         try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import _thread
 from collections.abc import Callable
 from contextvars import Context
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from httpy_rs._embed import name_thread
 from httpy_rs._exception import attempt
+from httpy_rs._own import Lock, monotonic, start_thread
 from httpy_rs._request import _current
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.connection import Connection
@@ -41,12 +40,12 @@ class Seat:
         # A call of which is to be known whether it is slow, and from when on.
         self.watched: tuple[Call, float] | None = None
         # Released by who makes it lead, or gives it a call.
-        self.bell = _thread.allocate_lock()
+        self.bell = Lock()
         self.bell.acquire()
 
     def start(self) -> None:
         """Starts the thread, which waits for its bell."""
-        _thread.start_new_thread(self._run, ())
+        start_thread(self._run, ())
 
     def _run(self) -> None:
         # App code may have broken `threading`; a worker without a name still works.

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock
-from time import monotonic
 from typing import Any
 
 from httpy_rs._chunk import close
+from httpy_rs._own import Lock, monotonic
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import Message

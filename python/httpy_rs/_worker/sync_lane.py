@@ -9,11 +9,10 @@ came, each noted in the mark as it is taken.
 
 from __future__ import annotations
 
-import socket
+import _socket
 from collections import deque
-from threading import Lock
-from time import monotonic
 
+from httpy_rs._own import Lock, monotonic
 from httpy_rs._worker import mark
 from httpy_rs._worker.call import SYNC, Call
 from httpy_rs._worker.connection import Connection
@@ -31,7 +30,7 @@ Place = tuple[object, object]
 class SyncLane:
     """The jobs that wait, and the seats of the threads that run them."""
 
-    def __init__(self, connection: Connection, lane: socket.socket, threads: int) -> None:
+    def __init__(self, connection: Connection, lane: _socket.socket, threads: int) -> None:
         self._connection = connection
         self._socket = lane
         self._memory = connection.mark.memory
@@ -189,7 +188,7 @@ class SyncLane:
         """Takes in what has come, unless the lead is just doing that."""
         while not self._reading:
             try:
-                data = self._socket.recv(READ_SIZE, socket.MSG_DONTWAIT)
+                data = self._socket.recv(READ_SIZE, _socket.MSG_DONTWAIT)
             except BlockingIOError:
                 break
             if not data:

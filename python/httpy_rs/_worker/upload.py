@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock, get_ident
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from httpy_rs._body import AsyncBody, Body, BodyError
+from httpy_rs._own import Lock, get_ident, monotonic
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.frame import PART, Broken
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from time import monotonic
 from typing import Any, NoReturn
 
 from httpy_rs import _embed
+from httpy_rs._exception import describe
 from httpy_rs._load import LoadError, load_init, load_shutdown, run_init
+from httpy_rs._own import monotonic, say
 from httpy_rs._worker.call import ASYNC, SYNC
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.event_loop import EventLoop
@@ -85,10 +85,13 @@ class Worker:
         if self._connection.stopping and self._connection.is_idle():
             tasks, _ = self._event_loop.close(LEAST)
             if tasks:
-                sys.stderr.write(f"httpy: tasks were left behind at the end of their event loop: {', '.join(tasks)}\n")
+                say(f"httpy: tasks were left behind at the end of their event loop: {', '.join(tasks)}\n")
             self._flush()
-            _, errors = _embed.shut_down(STOP_LIMIT)
-            sys.stderr.write("".join(errors))
+            try:
+                _, errors = _embed.shut_down(STOP_LIMIT)
+                say("".join(errors))
+            except BaseException as error:  # the app has broken what that needs
+                say(describe(error)[2])
             self._connection.control.settle(LEAST)
         self._connection.end()
 

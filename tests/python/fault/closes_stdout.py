@@ -5,11 +5,8 @@ import os
 
 def handle(method, path, params, query, headers, body):
     if path == "/range":
-        os.closerange(0, 3)
-        return 200, "passed over", {}
-    try:
+        os.closerange(0, 256)
+    else:
         os.close(1)
-    except PermissionError as error:
-        print("still printed")
-        return 200, error.strerror, {}
-    return 500, "closed", {}
+    print("still printed")
+    return 200, "closed", {}

@@ -26,6 +26,17 @@ pub enum ProcessNotice {
         /// When another one takes its place; none when that one is there already, or none will.
         again_in: Option<Duration>,
     },
+    /// A worker process takes long to start.
+    Slow {
+        /// Its name.
+        worker: String,
+        /// The number of its process.
+        process: u32,
+        /// How long it has taken until now.
+        elapsed: Duration,
+        /// How long it may take.
+        limit: Duration,
+    },
     /// A worker process did not come up.
     Unready {
         /// Its name.
@@ -73,7 +84,10 @@ impl ProcessNotice {
                 let subject = others.is_empty().then_some(&first.subject);
                 Some((&first.target, subject))
             }
-            Self::Unready { .. } | Self::Restless { .. } | Self::Recycled { .. } => None,
+            Self::Slow { .. }
+            | Self::Unready { .. }
+            | Self::Restless { .. }
+            | Self::Recycled { .. } => None,
         }
     }
 
@@ -81,6 +95,7 @@ impl ProcessNotice {
     pub fn worker(&self) -> &str {
         match self {
             Self::Died { worker, .. }
+            | Self::Slow { worker, .. }
             | Self::Unready { worker, .. }
             | Self::Recycled { worker, .. } => worker,
             Self::Restless { .. } => "",
@@ -124,6 +139,15 @@ impl fmt::Display for ProcessNotice {
                 }
                 lines(f, said)
             }
+            Self::Slow {
+                worker,
+                process,
+                elapsed,
+                limit,
+            } => write!(
+                f,
+                "{worker} (process {process}) is still starting after {elapsed:.0?}; it is killed after {limit:.0?} (start_limit)"
+            ),
             Self::Unready {
                 worker,
                 problem,

@@ -200,6 +200,15 @@ impl Driver {
             return;
         };
         match event {
+            Event::Slow { pid } => {
+                let notice = ProcessNotice::Slow {
+                    worker: kept.name.to_string(),
+                    process: pid,
+                    elapsed: self.setup.patience.slow,
+                    limit: self.setup.options.start_limit,
+                };
+                self.say(notice);
+            }
             Event::Up(up) => {
                 kept.pid = up.newcomer.facts.pid;
                 kept.up = Some(up);

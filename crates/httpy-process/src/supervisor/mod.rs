@@ -63,12 +63,12 @@ impl Setup {
         orders: mpsc::Sender<Order>,
     ) -> Self {
         Self {
+            patience: Patience::new(options.start_limit),
             options,
             handlers,
             lines,
             orders,
             program: spawn::BOOT,
-            patience: Patience::default(),
             shortest_pause: SHORTEST_PAUSE,
             drain_within: DRAIN_WITHIN,
         }

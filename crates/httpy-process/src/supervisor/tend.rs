@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use httpy_core::frame::LogRecord;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::wear::{Limits, Wear, worn};
 use crate::failure::{Exit, Failure};
@@ -39,6 +39,11 @@ pub(super) struct Tender {
 
 /// What happens to a worker.
 pub(super) enum Event {
+    /// Its start takes long.
+    Slow {
+        /// The number of its process.
+        pid: u32,
+    },
     /// It can have jobs.
     Up(Box<Up>),
     /// It is to be replaced.
@@ -83,7 +88,7 @@ impl Tender {
     }
 
     async fn live(&self, mut kill: oneshot::Receiver<()>) -> Down {
-        let spawned = match spawn(&self.python, self.venv.as_deref(), self.program) {
+        let spawned = match spawn(&self.python, self.venv.as_deref(), self.program, &self.name) {
             Ok(spawned) => spawned,
             Err(failure) => return Down::unstarted(failure),
         };
@@ -106,13 +111,21 @@ impl Tender {
         let welcomed = {
             let mut welcome =
                 std::pin::pin!(welcome(spawned.control, &self.boot, self.patience, &log));
-            tokio::select! {
-                result = &mut welcome => result,
-                () = process.ended() => {
-                    // What it has said before it ended is still there to be read.
-                    timeout(LAST_WORDS, welcome).await.unwrap_or(Err(Problem::Closed))
+            let mut slow = std::pin::pin!(sleep(self.patience.slow));
+            let mut is_slow = false;
+            loop {
+                tokio::select! {
+                    result = &mut welcome => break result,
+                    () = process.ended() => {
+                        // What it has said before it ended is still there to be read.
+                        break timeout(LAST_WORDS, welcome).await.unwrap_or(Err(Problem::Closed));
+                    }
+                    _ = &mut kill => break Err(Problem::Other("it was not wanted any more".to_owned())),
+                    () = &mut slow, if !is_slow => {
+                        is_slow = true;
+                        self.tell(Event::Slow { pid: process.id() }).await;
+                    }
                 }
-                _ = &mut kill => Err(Problem::Other("it was not wanted any more".to_owned())),
             }
         };
         match welcomed {

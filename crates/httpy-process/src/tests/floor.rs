@@ -73,6 +73,7 @@ pub(super) fn options() -> ProcessOptions {
         lost_after: Duration::from_secs(60),
         loop_blocked_after: Duration::from_secs(60),
         replacements: 1,
+        start_limit: Duration::from_secs(3600),
         max_requests: None,
         max_rss: None,
         max_age: None,

@@ -27,7 +27,7 @@ struct Raised {
 async fn raise(folder: &Path) -> Raised {
     let mut options = options();
     options.paths = vec![folder.to_owned()];
-    let spawned = spawn::spawn(&python(), None, spawn::BOOT).unwrap();
+    let spawned = spawn::spawn(&python(), None, spawn::BOOT, "httpy-process-1").unwrap();
     for pipe in [spawned.output, spawned.error] {
         let mut file = tokio::fs::File::from_std(pipe.into());
         tokio::spawn(async move {
@@ -37,9 +37,14 @@ async fn raise(folder: &Path) -> Raised {
         });
     }
     let boot = boot("httpy-process-1", &options, &[]);
-    let (newcomer, life) = welcome(spawned.control, &boot, Patience::default(), &|_| {})
-        .await
-        .unwrap();
+    let (newcomer, life) = welcome(
+        spawned.control,
+        &boot,
+        Patience::new(options.start_limit),
+        &|_| {},
+    )
+    .await
+    .unwrap();
     Raised {
         newcomer,
         life,

@@ -80,7 +80,8 @@ impl Asyncio {
         unforked: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let ours = py.import("httpy_rs._event_loop")?;
-        let asyncio = py.import("asyncio")?;
+        // Not by its name, which may be that of a module of the app.
+        let asyncio = ours.getattr("asyncio")?;
         let runner = ours
             .getattr("Runner")?
             .call1((prefer_uvloop, is_in_first_step, unforked))?;

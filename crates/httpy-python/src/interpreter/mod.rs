@@ -6,7 +6,6 @@
 mod config;
 mod dump;
 mod embed;
-mod environment;
 mod error;
 mod inbox;
 mod library;

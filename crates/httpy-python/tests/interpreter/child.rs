@@ -35,8 +35,7 @@ pub(crate) fn start() -> Arc<Interpreter> {
 }
 
 /// Runs `code` on the main thread and gives back what it assigned to `result`, as text.
-pub(crate) fn python(interpreter: &Interpreter, code: &str) -> String {
-    let code = code.to_owned();
+pub(crate) fn python(interpreter: &Interpreter, code: &'static str) -> String {
     interpreter
         .on_main(move |py| -> PyResult<String> {
             let names = PyDict::new(py);

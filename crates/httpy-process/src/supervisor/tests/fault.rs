@@ -15,7 +15,11 @@ use crate::supervisor::Setup;
 async fn impatient(program: &str, hello: Duration, ready: Duration) -> String {
     let set = |setup: &mut Setup, _: &Path| {
         setup.program = scripted(program);
-        setup.patience = Patience { hello, ready };
+        setup.patience = Patience {
+            hello,
+            ready,
+            ..setup.patience
+        };
     };
     let mut stage = Stage::new(|_| {}, set);
     let failure = stage.failure().await;
@@ -51,13 +55,34 @@ async fn a_process_that_says_nothing_is_given_up() {
     let (short, long) = (Duration::from_millis(1), Duration::from_secs(100));
     let said = impatient("time.sleep(1000)", short, long).await;
     assert!(
-        said.ends_with(": it has not said hello within 1ms"),
+        said.ends_with(": it has not said hello within 1ms (start_limit)"),
         "{said}"
     );
     let said = impatient("receive(); hello(); time.sleep(1000)", long, short).await;
-    assert!(said.ends_with(": it was not ready within 1ms"), "{said}");
+    assert!(
+        said.ends_with(": it was not ready within 1ms (start_limit)"),
+        "{said}"
+    );
     let said = failure("control.close(); os.close(0); time.sleep(1000)").await;
     assert!(said.ends_with(": it has closed its socket"), "{said}");
+}
+
+#[tokio::test]
+async fn a_start_that_takes_long_is_logged_with_its_limit() {
+    let set = |setup: &mut Setup, _: &Path| {
+        setup.program = scripted("time.sleep(1000)");
+        setup.patience.slow = Duration::from_millis(1);
+    };
+    let mut stage = Stage::new(|_| {}, set);
+    let said = stage
+        .notice(|notice| matches!(notice, ProcessNotice::Slow { .. }))
+        .await
+        .to_string();
+    assert!(said.starts_with("httpy-process-1 (process "), "{said}");
+    assert!(
+        said.ends_with(") is still starting after 1ms; it is killed after 3600s (start_limit)"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -82,6 +82,7 @@ pub(super) fn options() -> ProcessOptions {
         lost_after: Duration::from_secs(5),
         loop_blocked_after: Duration::from_secs(1),
         replacements: 1000,
+        start_limit: Duration::from_secs(3600),
         max_requests: None,
         max_rss: None,
         max_age: None,
@@ -125,6 +126,7 @@ impl Stage {
         setup.patience = Patience {
             hello: FOR_EVER,
             ready: FOR_EVER,
+            slow: FOR_EVER,
         };
         set(&mut setup, folder.path());
         let (supervisor, up) = Supervisor::start(setup).unwrap();

@@ -23,7 +23,7 @@ class Failed(Exception):
 def build():
     """Builds all examples and returns example → path of its program."""
     # What `scripts/test-rust` selects, so that dependencies keep their features and nothing is built a second time.
-    programs = built("--workspace", "--lib", "--bins", "--tests", "--examples")
+    programs = built("--workspace", "--exclude=httpy-benches", "--bins", "--tests")
     for name in ALONE:
         programs |= built("--package", name)
     return programs

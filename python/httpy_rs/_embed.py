@@ -45,8 +45,8 @@ _PACKAGE = ".__init__"
 # The modules of the standard library that this package imports, at the start or later; and uvloop.
 _USED = (
     "annotationlib asyncio atexit collections concurrent.futures.thread contextlib contextvars ctypes difflib "
-    "faulthandler fcntl functools gc importlib.util inspect io json linecache logging mmap re reprlib resource selectors "
-    "signal site ssl struct sysconfig tempfile threading tokenize traceback types typing uvloop warnings weakref"
+    "faulthandler fcntl functools gc importlib.util inspect io json linecache logging mmap re reprlib resource "
+    "selectors signal site ssl struct sysconfig tempfile threading tokenize traceback types typing uvloop warnings weakref"
 )
 
 
@@ -226,51 +226,10 @@ def _prefer_spawn(context: Any) -> None:
     context._default_context._default_context = context._concrete_contexts["spawn"]
 
 
-def _keep_for_the_host() -> None:
-    """Refuses, with a warning, what would take from the program what belongs to it: its signals, its standard streams
-    and other descriptors, and the switch interval, which is an option of the builder."""
-    import signal
-
-    close, close_range = os.close, os.closerange
-    process = os.getpid()
-
-    def refuse(call: str, what: str) -> None:
-        import warnings
-
-        warnings.warn(
-            f"{call} changes nothing here: the program that embeds Python owns its {what}", RuntimeWarning, stacklevel=3
-        )
-
-    def refuse_signal(signalnum: int, handler: object) -> object:
-        refuse(f"signal.signal({signalnum!r}, ...)", "signals")
-        return signal.getsignal(signalnum)
-
-    def refuse_interval(interval: float, /) -> None:
-        refuse(f"sys.setswitchinterval({interval!r})", "switch interval")
-
-    # Closed, the numbers go to the next connections, and what is printed goes to their clients. A forked child is free.
-    def keep_stream(fd: int) -> None:
-        if fd in (0, 1, 2) and os.getpid() == process:
-            refuse(f"os.close({fd!r})", "standard streams")
-        else:
-            close(fd)
-
-    # Most of the descriptors in any range are the program's: its listeners, its connections.
-    def keep_range(fd_low: int, fd_high: int, /) -> None:
-        if os.getpid() == process:
-            refuse(f"os.closerange({fd_low!r}, {fd_high!r})", "file descriptors")
-        else:
-            close_range(fd_low, fd_high)
-
-    signal.signal = refuse_signal  # type: ignore[assignment]
-    sys.setswitchinterval = refuse_interval
-    os.close = keep_stream
-    os.closerange = keep_range
-
-
 def install(
     sources: dict[str, str],
     mark_forked: Callable[[], None],
+    change_variable: Callable[[bytes, bytes | None], None],
     executables: tuple[str, str] | None,
 ) -> None:
     """Called once, on Python's main thread. Without ``executables`` the interpreter belongs to somebody else, who also
@@ -282,13 +241,17 @@ def install(
     )
     # Before any code of the app.
     import_module("httpy_rs._own")
+    from httpy_rs import _host
 
+    _host.guard_environment(change_variable)
     os.register_at_fork(after_in_child=mark_forked)
     # After the hook of `threading`, which is imported by now.
     os.register_at_fork(after_in_child=_mend_main_thread)
     if executables is not None:
         sys.executable, sys._base_executable = executables  # type: ignore[attr-defined]
-        _keep_for_the_host()
+        _host.keep_signals()
+        _host.keep_streams()
+        _host.keep_switch_interval()
 
 
 def _mend_main_thread() -> None:

@@ -34,9 +34,9 @@ class Request:
     route: str | None
     """The pattern of the route that matched, `/hello/{name}`; `None` where no route took part."""
     client: tuple[str, int] | None
-    """Address and port of the peer; `None` where the server does not know them."""
+    """Address and port of the client, as the server knows them; `None` where it does not."""
     scheme: str
-    """`http` or `https`."""
+    """`http`, or what the Rust side says, as `https`; never what the client writes into its target."""
     http_version: str
     """`1.0`, `1.1` or `2`."""
     deadline: float | None

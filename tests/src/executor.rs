@@ -1,5 +1,5 @@
 //! Which executor the suites run over: threads of this process, or worker processes when `HTTPY_TEST_EXECUTOR` is
-//! `processes`. What is of one of the two alone is listed here, each with its reason.
+//! `processes`. What only threads have is listed here; a test that is about it is ignored over processes.
 
 use std::env;
 
@@ -94,7 +94,7 @@ pub fn at_once(config: &mut Config, calls: usize) {
     }
 }
 
-/// What is true of threads alone.
+/// What only threads of the server have. `docs/processes.md` has the same table, which a test compares.
 #[derive(Clone, Copy, Debug)]
 pub enum OfThreads {
     /// All apps of a process share what is started for the first one.
@@ -118,41 +118,80 @@ pub enum OfThreads {
 }
 
 impl OfThreads {
-    /// Why processes have nothing of the kind.
-    fn reason(self) -> &'static str {
+    /// All of them, in the order of the documents.
+    pub const ALL: [Self; 9] = [
+        Self::SharedInterpreter,
+        Self::LostWorkers,
+        Self::HeldInterpreter,
+        Self::AttachWait,
+        Self::LinkedPython,
+        Self::GoneAtOnce,
+        Self::SeveralLoops,
+        Self::HostProcess,
+        Self::Panics,
+    ];
+
+    /// What threads have, and what is true of worker processes instead.
+    pub fn row(self) -> (&'static str, &'static str) {
         match self {
-            Self::SharedInterpreter => {
-                "each app has worker processes of its own, with the options of its own"
-            }
-            Self::LostWorkers => {
-                "a worker process that does not come back is killed and replaced, which process tests show"
-            }
-            Self::HeldInterpreter => "it is held in one worker process, which is killed at last",
-            Self::AttachWait => {
-                "a worker process sees its calls when it has its interpreter, and counts from there"
-            }
-            Self::LinkedPython => "a worker process is started with the Python of its environment",
-            Self::GoneAtOnce => {
-                "a worker process hears by a message, a moment later, that a client has gone"
-            }
-            Self::SeveralLoops => "each worker process has one event loop",
-            Self::HostProcess => {
-                "a worker process is the code's own, with its streams, its signals, its threads and its life"
-            }
-            Self::Panics => "a worker process is plain Python",
+            Self::SharedInterpreter => (
+                "all apps of the server share one interpreter, its modules and its options",
+                "each app has worker processes and options of its own",
+            ),
+            Self::LostWorkers => (
+                "a worker that does not come back after its deadline is lost, and a new one takes its place",
+                "the process of that worker is killed and replaced",
+            ),
+            Self::HeldInterpreter => (
+                "C code that holds the interpreter stops all Python of the server",
+                "it stops one process, which is killed when it does not come back",
+            ),
+            Self::AttachWait => (
+                "metrics, spans and the status page show how long a call waits for the interpreter",
+                "the wait is part of the time in the queue or in the handler",
+            ),
+            Self::LinkedPython => (
+                "a virtual environment has to be of the Python that the program is linked with",
+                "a process is started with the Python of its environment",
+            ),
+            Self::GoneAtOnce => (
+                "a handler sees at once that its client has gone",
+                "a message tells it so, a moment later",
+            ),
+            Self::SeveralLoops => (
+                "`event_loops(n)` gives an app several event loops",
+                "each process has one event loop",
+            ),
+            Self::HostProcess => (
+                "Python code is a guest: streams, signals, threads and the end of the process are the server's",
+                "a process is the code's own",
+            ),
+            Self::Panics => (
+                "a panic in httpy's own code on a worker is answered with 500",
+                "a process runs Python only",
+            ),
         }
     }
 }
 
-/// Whether a test that is about `what` has nothing to try with the executor of now, which it says.
+/// Whether the executor of now has `what`; for a test that does more where it has.
+pub fn has(_what: OfThreads) -> bool {
+    !are_processes()
+}
+
+/// Whether a test that is all about `what` has nothing to try with the executor of now. It ends then, and
+/// `scripts/run_tests.py` shows it as ignored.
 #[must_use]
-#[expect(
-    clippy::print_stderr,
-    reason = "the test harness shows it with --nocapture and with a failed test"
-)]
+#[expect(clippy::print_stdout, reason = "the runner of tests reads it")]
 pub fn lacks(what: OfThreads) -> bool {
-    if are_processes() {
-        eprintln!("not over processes ({what:?}): {}", what.reason());
+    if has(what) {
+        return false;
     }
-    are_processes()
+    let test = std::thread::current();
+    println!(
+        "test ignored: {}: with worker processes, {}",
+        test.name().unwrap_or_default(),
+        what.row().1
+    );
+    true
 }

@@ -12,4 +12,5 @@ pub mod gate;
 pub mod log;
 pub mod record;
 pub mod span;
+pub mod turn;
 pub mod twin;

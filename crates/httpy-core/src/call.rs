@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 
+use http::uri::Scheme;
 use http::{Method, Uri, Version};
 
 use crate::{Fields, Headers};
@@ -33,7 +34,7 @@ impl Call {
             target: uri.clone(),
             route: None,
             client: None,
-            scheme: "http",
+            scheme: Scheme::HTTP,
             version: Version::HTTP_11,
             extras: None,
             trace: None,
@@ -87,8 +88,8 @@ pub struct Details {
     pub route: Option<String>,
     /// The client's address, where the server was told to pass it on.
     pub client: Option<SocketAddr>,
-    /// `http` or `https`, as far as the server knows.
-    pub scheme: &'static str,
+    /// The scheme that the client used, as the host knows it.
+    pub scheme: Scheme,
     /// The HTTP version.
     pub version: Version,
     /// What the host found out about the request: one JSON object.

@@ -134,14 +134,14 @@ const SAME: u16 = u16::MAX;
 const OTHER: u16 = u16::MAX - 1;
 
 impl Headers {
-    /// Flattens `headers`. Several `Cookie` lines are joined with `; ` (RFC 9113, 8.2.3), and without a `Host` line
-    /// there is one from `authority` (HTTP/2 sends no other), empty where the client named none at all.
+    /// Flattens `headers`. Several `Cookie` lines are joined with `; ` (RFC 9113, 8.2.3). The `Host` line is from `authority`,
+    /// the target's, where it has one (HTTP/2 sends no other), and empty where the client named none at all.
     pub fn new(headers: &HeaderMap, authority: Option<&Authority>) -> Self {
         let mut flat = Self {
             bytes: Vec::with_capacity(64 * headers.len() + 64),
             last: 0,
         };
-        if !headers.contains_key(HOST) {
+        if authority.is_some() || !headers.contains_key(HOST) {
             flat.push(
                 &HOST,
                 authority.map_or(&[][..], |authority| host(authority).as_bytes()),
@@ -150,6 +150,9 @@ impl Headers {
         let mut last: Option<&HeaderName> = None;
         // A header map yields the values of one name one after the other.
         for (name, value) in headers {
+            if name == HOST && authority.is_some() {
+                continue;
+            }
             if last != Some(name) {
                 flat.push(name, value.as_bytes());
             } else if name == COOKIE {
@@ -390,6 +393,14 @@ mod tests {
         assert_eq!(
             text(&Headers::new(&HeaderMap::new(), None)),
             lines(&[("Host", "")])
+        );
+        let mut headers = HeaderMap::new();
+        for host in ["other", "another"] {
+            headers.append(HOST, HeaderValue::from_static(host));
+        }
+        assert_eq!(
+            text(&Headers::new(&headers, Some(&authority))),
+            lines(&[("Host", "example.org:81")])
         );
     }
 }

@@ -28,7 +28,7 @@ type Described = (
     String,
     Option<String>,
     Option<(String, u16)>,
-    &'static str,
+    String,
     &'static str,
     f64,
     Option<String>,
@@ -242,7 +242,7 @@ fn described(details: &Details, deadline: Instant) -> Described {
         details
             .client
             .map(|client| (client.ip().to_string(), client.port())),
-        details.scheme,
+        details.scheme.to_string(),
         version,
         seconds_left,
         details.extras.clone(),

@@ -55,7 +55,7 @@
 //! |---|---|---|
 //! | `method` | `str` | as sent |
 //! | `path` | `str` | percent-decoded, without the query, as tower sees it (a prefix taken off by `nest` is off) |
-//! | `params` | `dict[str, list[str]]` | what the route captured, percent-decoded, in lists of one |
+//! | `params` | `dict[str, list[str]]` | what the route captured when it matched, percent-decoded, in lists of one |
 //! | `query` | `dict[str, list[str]]` | decoded, `+` is a space, repeated keys in order, `?flag` is `{"flag": [""]}` |
 //! | `headers` | `dict[str, list[str]]` | names as in `X-Forwarded-For`; values as latin-1; `Host` is always there; cookies are joined |
 //! | `body` | `str` | UTF-8; `bytes` or `httpy_rs.Body` where the handler's sixth parameter is annotated so |
@@ -63,7 +63,8 @@
 //! Bytes that are not UTF-8 arrive as lone surrogates (PEP 383), in path, params, query and body, so that
 //! `text.encode("utf-8", "surrogateescape")` gives back what was sent. What the six do not say is in
 //! `httpy_rs.request()`: the raw target, the matched route, the client's address, scheme, version, deadline, and the
-//! [extras](PyAppBuilder::extra) that the host found out.
+//! [extras](PyAppBuilder::extra) that the host found out. Client and scheme are what the server knows, or what the host says by an
+//! [`Origin`], never what a client writes into its target or headers.
 //!
 //! It returns a tuple of three:
 //!
@@ -224,7 +225,7 @@ pub use executor::{Executor, Processes};
 pub use failure::{FailureResponse, default_response};
 pub use httpy_core::{Exception, Frame, Link, Relation};
 pub use route::RouteMap;
-pub use service::{CallFuture, PyService, ResponseBody, ResponseFuture};
+pub use service::{CallFuture, Origin, PyService, ResponseBody, ResponseFuture};
 pub use status::{
     CallCounts, CurrentCall, Ending, EventLoop, History, LoopCall, Percentiles, Recent,
     RecordedCall, StatusFuture, StatusPage, Worker, WorkerState,

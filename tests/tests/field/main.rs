@@ -1,5 +1,7 @@
 //! Faults that users of other servers have reported, one module for each kind; `docs/faults.md` lists them.
 mod bare;
 mod fork;
+mod host;
 mod reload;
+mod rewritten;
 mod which_request;

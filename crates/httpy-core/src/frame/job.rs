@@ -80,7 +80,7 @@ impl JobMessage<'_> {
             }
             None => writer.none(),
         }
-        writer.str(details.scheme);
+        writer.str(details.scheme.as_str());
         writer.str(version(details.version));
         writer.float(self.left.as_secs_f64());
         writer.optional(details.extras.as_deref());

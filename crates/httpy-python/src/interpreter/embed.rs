@@ -16,7 +16,7 @@ use pyo3::{
     types::{PyCFunction, PyDict},
 };
 
-use super::source;
+use super::{environment, source};
 
 /// The module `httpy_rs._embed`, whatever becomes of `sys.modules`.
 pub(super) struct Embed {
@@ -56,9 +56,18 @@ impl Embed {
                 Ok(())
             },
         )?;
+        let change_variable =
+            PyCFunction::new_closure(py, Some(c"change_variable"), None, |arguments, _| {
+                let (name, value) = arguments.extract()?;
+                environment::change(name, value);
+                PyResult::Ok(())
+            })?;
         let executables =
             executables.map(|known| (known.program.as_os_str(), known.base.as_os_str()));
-        module.call_method1("install", (sources, mark_forked, executables))?;
+        module.call_method1(
+            "install",
+            (sources, mark_forked, change_variable, executables),
+        )?;
         Ok(Self {
             module: module.unbind(),
         })

@@ -25,7 +25,7 @@ use super::{
     embed::{Embed, Executables},
     inbox::{Inbox, Work},
     library,
-    signal::SigintIgnored,
+    signal::{self, SigintIgnored},
     venv,
 };
 
@@ -107,6 +107,7 @@ fn choose_python(options: &Options, adopted: bool) -> Result<Option<Chosen>, Sta
     }
     let base = library::base_python();
     let program = venv::choose_python(options.venv.as_deref())?.or_else(|| base.clone());
+    signal::ignore_as_cpython();
     config::initialize(program.as_deref())?;
     Ok(Some(Chosen { program, base }))
 }

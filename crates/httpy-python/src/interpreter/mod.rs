@@ -6,6 +6,7 @@
 mod config;
 mod dump;
 mod embed;
+mod environment;
 mod error;
 mod inbox;
 mod library;

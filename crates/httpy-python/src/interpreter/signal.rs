@@ -1,4 +1,5 @@
-//! Keeps SIGINT with the host while CPython starts, and tells which signals have no use yet.
+//! Signals at the start of CPython: keeps SIGINT with the host, ignores what CPython ignores, and tells which signals have no
+//! use yet.
 //!
 //! The first `import signal` takes SIGINT when nobody else has, whatever the configuration says about signal handlers.
 //! It leaves an ignored one alone, so SIGINT is ignored until that import is done (files of `site-packages` may be
@@ -18,7 +19,7 @@ impl SigintIgnored {
         if let Some(previous) = &previous {
             let mut ignored = *previous;
             ignored.sa_sigaction = libc::SIG_IGN;
-            set(&ignored);
+            set(libc::SIGINT, &ignored);
         }
         Self { previous }
     }
@@ -31,7 +32,21 @@ impl Drop for SigintIgnored {
         };
         // The host may have installed its handler meanwhile: then that one stands.
         if current(libc::SIGINT).is_some_and(|action| action.sa_sigaction == libc::SIG_IGN) {
-            set(previous);
+            set(libc::SIGINT, previous);
+        }
+    }
+}
+
+/// Ignores the signals that every other CPython ignores from its start on, unless the host handles them: a write to a closed
+/// pipe, or beyond the limit of a file's size (`ulimit -f`), is an `OSError` in Python then and does not end the process.
+/// Programs that `subprocess` starts get their defaults back.
+pub(super) fn ignore_as_cpython() {
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        if let Some(mut action) =
+            current(signal).filter(|action| action.sa_sigaction == libc::SIG_DFL)
+        {
+            action.sa_sigaction = libc::SIG_IGN;
+            set(signal, &action);
         }
     }
 }
@@ -54,12 +69,12 @@ fn current(signal: c_int) -> Option<libc::sigaction> {
     (status == 0).then(|| unsafe { action.assume_init() })
 }
 
-fn set(action: &libc::sigaction) {
+fn set(signal: c_int, action: &libc::sigaction) {
     // SAFETY:
     // 1. `action` is what the kernel reported, at most with its handler replaced by SIG_IGN, which needs no code.
     // 2. A null old action is allowed.
-    // The call cannot fail: SIGINT is a signal whose action may be set.
+    // The call cannot fail: the callers' signals are ones whose action may be set.
     unsafe {
-        libc::sigaction(libc::SIGINT, action, ptr::null_mut());
+        libc::sigaction(signal, action, ptr::null_mut());
     }
 }

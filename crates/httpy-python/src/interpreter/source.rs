@@ -24,6 +24,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_event_stream.py",
     "_exception.py",
     "_figures.py",
+    "_host.py",
     "_load.py",
     "_logging.py",
     "_own.py",

@@ -35,7 +35,8 @@ pub(crate) fn start() -> Arc<Interpreter> {
 }
 
 /// Runs `code` on the main thread and gives back what it assigned to `result`, as text.
-pub(crate) fn python(interpreter: &Interpreter, code: &'static str) -> String {
+pub(crate) fn python(interpreter: &Interpreter, code: &str) -> String {
+    let code = code.to_owned();
     interpreter
         .on_main(move |py| -> PyResult<String> {
             let names = PyDict::new(py);

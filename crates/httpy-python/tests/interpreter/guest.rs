@@ -1,6 +1,10 @@
 //! What Python code finds changed because the process is not its own: signals, fork, multiprocessing, the package.
 
+use std::env;
+use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use pyo3::{prelude::*, types::PyDict};
 
@@ -23,19 +27,185 @@ fn sigint_stays_with_the_host() {
         let interpreter = start();
         let seen = python(
             &interpreter,
-            "import asyncio, signal, warnings\n\
+            "import asyncio\n\
              async def nothing(): pass\n\
-             asyncio.run(nothing())\n\
-             before = signal.getsignal(signal.SIGTERM)\n\
-             with warnings.catch_warnings(record=True) as seen:\n    \
-                 warnings.simplefilter('always')\n    \
-                 returned = signal.signal(signal.SIGTERM, print)\n\
-             result = ([w.category.__name__ for w in seen], returned is before, signal.getsignal(signal.SIGTERM) is before)",
+             result = asyncio.run(nothing())",
         );
-        assert_eq!(seen, "(['RuntimeWarning'], True, True)");
+        assert_eq!(seen, "None");
         for signal in [libc::SIGINT, libc::SIGTERM] {
             assert_eq!(disposition(signal), libc::SIG_DFL, "signal {signal}");
         }
+    });
+}
+
+/// What becomes of each call that would take a signal, or end the process by one.
+const TAKE_SIGNALS: &str = r#"
+import asyncio, os, signal, threading
+
+async def add_handler():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
+
+CALLS = {
+    "signal": lambda: signal.signal(signal.SIGALRM, print),
+    "alarm": lambda: signal.alarm(1000),
+    "setitimer": lambda: signal.setitimer(signal.ITIMER_PROF, 1000),
+    "siginterrupt": lambda: signal.siginterrupt(signal.SIGTERM, True),
+    "set_wakeup_fd": lambda: asyncio.run(add_handler()),
+}
+
+def refused():
+    names = []
+    for name, call in CALLS.items():
+        try:
+            call()
+        except (ValueError, RuntimeError) as error:
+            if str(error).startswith(name + " only works in main thread of the main interpreter"):
+                names.append(name)
+    return " ".join(names)
+
+def elsewhere():
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(refused()))
+    thread.start()
+    thread.join()
+    return seen[0]
+
+def in_child():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(refused() != "")
+    return os.waitpid(pid, 0)[1]
+"#;
+
+#[test]
+fn calls_that_would_take_signals_are_refused_as_off_the_main_thread() {
+    in_child(&[], || {
+        let interpreter = start();
+        let all = "signal alarm setitimer siginterrupt set_wakeup_fd";
+        let run = |what: &str| python(&interpreter, &format!("{TAKE_SIGNALS}\nresult = {what}"));
+        assert_eq!(run("refused()"), all);
+        assert_eq!(run("elsewhere()"), all);
+        assert_eq!(run("in_child()"), "0");
+        let none =
+            "signal.alarm(0), signal.setitimer(signal.ITIMER_REAL, 0), signal.set_wakeup_fd(-1)";
+        assert_eq!(run(none), "(0, (0.0, 0.0), -1)");
+        assert_eq!(disposition(libc::SIGALRM), libc::SIG_DFL);
+    });
+}
+
+#[test]
+fn signals_that_every_cpython_ignores_are_ignored_and_children_have_their_defaults() {
+    in_child(&[], || {
+        // As a host may do that is used in pipes.
+        // SAFETY: 1. No code of ours runs for this disposition.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        let interpreter = start();
+        for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+            assert_eq!(disposition(signal), libc::SIG_IGN, "signal {signal}");
+        }
+        let seen = python(
+            &interpreter,
+            "import signal, subprocess\n\
+             run = lambda name: subprocess.run(f'kill -{name} $$', shell=True).returncode\n\
+             result = run('PIPE') == -signal.SIGPIPE, run('XFSZ') == -signal.SIGXFSZ",
+        );
+        assert_eq!(seen, "(True, True)");
+    });
+}
+
+#[test]
+fn a_signal_that_the_host_handles_stays_as_it_is() {
+    extern "C" fn handle(_: i32) {}
+    in_child(&[], || {
+        let handler = handle as extern "C" fn(i32) as usize;
+        // SAFETY: 1. The handler is a function of the right type, which does nothing and so may run anywhere.
+        unsafe { libc::signal(libc::SIGXFSZ, handler) };
+        start();
+        assert_eq!(disposition(libc::SIGXFSZ), handler);
+    });
+}
+
+/// Sets and removes variables in all ways there are.
+const VARIABLES: &str = r#"
+import os, posix
+
+def kind(call, *arguments):
+    try:
+        call(*arguments)
+    except Exception as error:
+        return type(error).__name__, str(error)
+
+os.environ["ONE"] = "1\udcff"
+os.putenv(b"TWO", "2")
+posix.putenv("THREE", "3")
+os.environb[b"FOUR"] = b"4"
+os.environ["FIVE"] = "5"
+del os.environ["FIVE"]
+os.putenv("SIX", "6")
+posix.unsetenv("SIX")
+wrong = [
+    kind(os.putenv, "A=B", ""), kind(os.putenv, "", ""), kind(os.putenv, "A", "\0"), kind(os.putenv, 1, ""),
+    kind(os.unsetenv, "A=B"), kind(os.unsetenv, ""), kind(os.unsetenv, "A\0"),
+]
+"#;
+
+#[test]
+fn environment_variables_are_set_under_the_hosts_lock_and_refused_as_ever() {
+    in_child(&[], || {
+        let interpreter = start();
+        let seen = python(&interpreter, &format!("{VARIABLES}\nresult = wrong"));
+        let plain = std::process::Command::new(interpreter.executable())
+            .args(["-c", &format!("{VARIABLES}\nprint(wrong, end='')")])
+            .output()
+            .unwrap();
+        assert_eq!(seen, String::from_utf8(plain.stdout).unwrap());
+        let variable = |name| env::var_os(name).map(OsString::into_encoded_bytes);
+        let found = ["ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX"].map(variable);
+        let expected: [Option<&[u8]>; 6] = [
+            Some(b"1\xff"),
+            Some(b"2"),
+            Some(b"3"),
+            Some(b"4"),
+            None,
+            None,
+        ];
+        assert_eq!(found.each_ref().map(Option::as_deref), expected);
+        // A child has no lock of the parent's to wait for.
+        let seen = python(
+            &interpreter,
+            "import os\n\
+             pid = os.fork()\n\
+             if pid == 0:\n    \
+                 os.environ['CHILD'] = '1'\n    \
+                 os.execv('/bin/sh', ['sh', '-c', 'exit $CHILD'])\n\
+             result = os.waitpid(pid, 0)[1] >> 8",
+        );
+        assert_eq!(seen, "1");
+    });
+}
+
+#[test]
+fn variables_that_python_sets_beside_rust_that_reads_some_are_no_crash() {
+    in_child(&[], || {
+        let interpreter = start();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        assert_eq!(env::var_os("NEVER_SET"), None);
+                    }
+                });
+            }
+            python(
+                &interpreter,
+                "import os\n\
+                 for number in range(20000): os.environ[f'SETTING_{number}'] = 'value'\n\
+                 for number in range(20000): del os.environ[f'SETTING_{number}']\n\
+                 result = None",
+            );
+            done.store(true, Ordering::Relaxed);
+        });
     });
 }
 

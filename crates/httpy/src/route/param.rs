@@ -8,32 +8,36 @@ use std::borrow::Cow;
 
 /// Pushes the captures of `template`, an axum path (`/hello/{target}`), in the raw path that it matched.
 ///
-/// Values are percent-decoded to bytes of any kind; an invalid escape stays as it was sent. In nested routers axum's
-/// `MatchedPath` is the whole path, and so must `raw_path` be. Where the two do not fit together, what came before
-/// that place has been pushed and nothing after it is.
-pub(crate) fn captures(template: &str, raw_path: &str, into: &mut Fields) {
+/// Values are percent-decoded to bytes of any kind; an invalid escape stays as it was sent. Returns what is left of
+/// `raw_path` behind the template: `Some("")` where it is all of it. `None` where the two do not fit together; then what
+/// came before that place has been pushed.
+pub(crate) fn captures<'a>(
+    template: &str,
+    raw_path: &'a str,
+    into: &mut Fields,
+) -> Option<&'a str> {
     let mut template = template.as_bytes();
     let mut path = raw_path.as_bytes();
     loop {
         let literal = match template {
-            [] => return,
+            // Cut behind a whole literal or before a `/`, so between two characters.
+            [] => return raw_path.get(raw_path.len() - path.len()..),
             [b'{', b'{', rest @ ..] | [b'}', b'}', rest @ ..] => {
                 let brace = template[0];
                 template = rest;
                 brace
             }
             [b'{', rest @ ..] => {
-                let Some(end) = rest.iter().position(|&byte| byte == b'}') else {
-                    return;
-                };
+                let end = rest.iter().position(|&byte| byte == b'}')?;
                 let name = &rest[..end];
                 template = &rest[end + 1..];
                 if let [b'*', name @ ..] = name {
                     // Like axum's, a catch-all is never empty.
-                    if !path.is_empty() {
-                        push(name, path, into);
+                    if path.is_empty() {
+                        return None;
                     }
-                    return;
+                    push(name, path, into);
+                    return Some("");
                 }
                 let end = path
                     .iter()
@@ -50,7 +54,7 @@ pub(crate) fn captures(template: &str, raw_path: &str, into: &mut Fields) {
         };
         match path {
             [byte, rest @ ..] if *byte == literal => path = rest,
-            _ => return,
+            _ => return None,
         }
     }
 }
@@ -154,6 +158,7 @@ mod tests {
             let mut router = matchit::Router::new();
             prop_assume!(router.insert(template.as_str(), ()).is_ok());
             if let Ok(found) = router.at(&raw_path) {
+                prop_assert_eq!(captures(&template, &raw_path, &mut Fields::new()), Some(""));
                 let decoded = |(name, value): (&str, &str)| (name.to_owned(), percent_decode_str(value).collect());
                 prop_assert_eq!(pairs(&template, &raw_path), found.params.iter().map(decoded).collect::<Vec<_>>());
             }

@@ -2,13 +2,14 @@
 
 use std::mem;
 
-use http::header::{HOST, HeaderValue};
+use http::Method;
+use http::header::HeaderValue;
 use http::request::Parts;
 use http::uri::Scheme;
-use http::{Method, Uri};
 use httpy_core::{Call, Details, Fields, Headers};
 use serde_json::{Map, Value};
 
+use super::origin::Origin;
 use super::server;
 use super::service::Inner;
 use crate::error::Kind;
@@ -50,12 +51,10 @@ pub(super) fn call(service: &Inner, parts: &mut Parts) -> Result<Call, Error> {
     } = parts;
     let (method, uri) = (mem::take(method), mem::take(uri));
     let target = server::take_original(extensions).unwrap_or_else(|| uri.clone());
-    // Without a `Host` line the authority tells the host: always over HTTP/2, and over HTTP/1.0 in an absolute target.
-    let authority = if headers.contains_key(HOST) {
-        None
-    } else {
-        target.authority().or(uri.authority())
-    };
+    // An absolute target, as every one over HTTP/2 is, tells the host, whatever a `Host` line says (RFC 9112, 3.2.2).
+    let authority = target.authority().or(uri.authority());
+    // Its scheme is only what the client says.
+    let origin = extensions.get::<Origin>().cloned().unwrap_or_default();
     Ok(Call {
         decoded_path: decode_path(uri.path()),
         params,
@@ -63,12 +62,8 @@ pub(super) fn call(service: &Inner, parts: &mut Parts) -> Result<Call, Error> {
         headers: Headers::new(headers, authority),
         details: Details {
             route,
-            client: server::client(extensions),
-            scheme: if target.scheme() == Some(&Scheme::HTTPS) {
-                "https"
-            } else {
-                "http"
-            },
+            client: origin.client.or_else(|| server::client(extensions)),
+            scheme: origin.scheme.unwrap_or(Scheme::HTTP),
             version: *version,
             extras,
             trace,
@@ -82,7 +77,7 @@ pub(super) fn call(service: &Inner, parts: &mut Parts) -> Result<Call, Error> {
 
 /// The call of a request that is refused: which it is, and nothing else.
 pub(super) fn refused(service: &Inner, mut parts: Parts) -> Call {
-    let route = route(service, &parts).map_or(None, |(_, route)| route);
+    let route = route(service, &mut parts).map_or(None, |(_, route)| route);
     let target = server::take_original(&mut parts.extensions);
     let mut call = Call::new(parts.method, parts.uri);
     call.details.route = route;
@@ -91,35 +86,24 @@ pub(super) fn refused(service: &Inner, mut parts: Parts) -> Call {
 }
 
 /// What the route captured, and its pattern.
-pub(super) fn route(service: &Inner, parts: &Parts) -> Result<(Fields, Option<String>), Error> {
-    let mut params = Fields::new();
-    let template = match &service.routes {
-        Some(routes) => match routes.load().find(&parts.method, parts.uri.path()) {
-            Match::Found { template } => {
-                captures(template, parts.uri.path(), &mut params);
-                template.to_owned()
-            }
-            Match::MethodNotAllowed { allow } => {
-                return Err(method_not_allowed(&parts.method, allow));
-            }
-            Match::NotFound => {
-                return Err(Error::new(
-                    Kind::NotFound,
-                    format!("no route matches {}", parts.uri.path()),
-                ));
-            }
-        },
-        None => match server::matched(&parts.extensions) {
-            // The whole pattern, prefixes of `nest` included: it belongs to the target as the client sent it.
-            Some(matched) => {
-                let original = server::original(&parts.extensions).unwrap_or(&parts.uri);
-                captures(matched, Uri::path(original), &mut params);
-                matched.to_owned()
-            }
-            None => return Ok((params, None)),
-        },
+pub(super) fn route(service: &Inner, parts: &mut Parts) -> Result<(Fields, Option<String>), Error> {
+    let Some(routes) = &service.routes else {
+        return Ok(server::matched(parts));
     };
-    Ok((params, Some(template)))
+
+    let path = parts.uri.path();
+    match routes.load().find(&parts.method, path) {
+        Match::Found { template } => {
+            let mut params = Fields::new();
+            captures(template, path, &mut params);
+            Ok((params, Some(template.to_owned())))
+        }
+        Match::MethodNotAllowed { allow } => Err(method_not_allowed(&parts.method, allow)),
+        Match::NotFound => Err(Error::new(
+            Kind::NotFound,
+            format!("no route matches {path}"),
+        )),
+    }
 }
 
 fn method_not_allowed(method: &Method, allow: HeaderValue) -> Error {

@@ -2,14 +2,19 @@
 
 use std::net::SocketAddr;
 
+use http::request::Parts;
 use http::{Extensions, Uri};
+use httpy_core::Fields;
 
 #[cfg(feature = "axum")]
-use axum::extract::{ConnectInfo, MatchedPath, OriginalUri};
+use axum::extract::{ConnectInfo, MatchedPath, NestedPath, OriginalUri};
+
+#[cfg(feature = "axum")]
+use crate::route::captures;
 
 /// The target as the client sent it, where a prefix may have been taken off since.
 #[cfg(feature = "axum")]
-pub(super) fn original(extensions: &Extensions) -> Option<&Uri> {
+fn original(extensions: &Extensions) -> Option<&Uri> {
     extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri)
 }
 
@@ -29,16 +34,67 @@ pub(super) fn client(extensions: &Extensions) -> Option<SocketAddr> {
         .map(|ConnectInfo(client)| *client)
 }
 
-/// The pattern of the route that matched.
+/// What the routers on the way have captured, and the pattern of the route that matched, prefixes of `nest` included.
 #[cfg(feature = "axum")]
-pub(super) fn matched(extensions: &Extensions) -> Option<&str> {
-    extensions.get::<MatchedPath>().map(MatchedPath::as_str)
+pub(super) fn matched(parts: &mut Parts) -> (Fields, Option<String>) {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use axum::extract::rejection::RawPathParamsRejection;
+    use axum::extract::{FromRequestParts, RawPathParams};
+
+    let matched = parts.extensions.get::<MatchedPath>().cloned();
+    let params = {
+        // What has matched is known to the routers alone: layers before, between and behind them may change the path. An
+        // extractor of axum's is a future for form's sake.
+        let extracted = pin!(RawPathParams::from_request_parts(parts, &()));
+        extracted.poll(&mut Context::from_waker(Waker::noop()))
+    };
+    let params = match params {
+        Poll::Ready(Ok(params)) => {
+            let mut fields = Fields::new();
+            for (name, value) in &params {
+                fields.push(name.as_bytes(), value.as_bytes());
+            }
+            fields
+        }
+        Poll::Ready(Err(RawPathParamsRejection::MissingPathParams(_))) => Fields::new(),
+        // One of them is not UTF-8, and axum has kept none.
+        _ => raw_captures(parts, matched.as_ref().map_or("", MatchedPath::as_str)),
+    };
+    (params, matched.map(|matched| matched.as_str().to_owned()))
 }
 
-/// Nothing takes a prefix off.
-#[cfg(not(feature = "axum"))]
-pub(super) fn original(_: &Extensions) -> Option<&Uri> {
-    None
+/// The captures of `template`, the whole pattern, in raw paths: in what is left of the path, which the last router has
+/// matched, after those of the prefix; or in the target as it came, where a layer behind the router has changed the path.
+/// None where neither fits.
+#[cfg(feature = "axum")]
+fn raw_captures(parts: &Parts, template: &str) -> Fields {
+    let nested = parts.extensions.get::<NestedPath>();
+    let prefix = nested.map_or("", |nested| nested.as_str().trim_end_matches('/'));
+    let original = original(&parts.extensions).map_or("", Uri::path);
+    let rest = template.strip_prefix(prefix);
+
+    let mut found = Fields::new();
+    if captures(prefix, original, &mut found).is_none() {
+        found = Fields::new();
+    }
+    match rest {
+        // No route matched in what is mounted below the prefix.
+        None => return found,
+        Some(rest) => {
+            let rest = if rest.is_empty() { "/" } else { rest };
+            if captures(rest, parts.uri.path(), &mut found) == Some("") {
+                return found;
+            }
+        }
+    }
+    let mut found = Fields::new();
+    if captures(template, original, &mut found) == Some("") {
+        return found;
+    }
+    Fields::new()
 }
 
 /// Nothing takes a prefix off.
@@ -55,6 +111,6 @@ pub(super) fn client(_: &Extensions) -> Option<SocketAddr> {
 
 /// Only this crate's own matcher knows routes.
 #[cfg(not(feature = "axum"))]
-pub(super) fn matched(_: &Extensions) -> Option<&str> {
-    None
+pub(super) fn matched(_: &mut Parts) -> (Fields, Option<String>) {
+    (Fields::new(), None)
 }

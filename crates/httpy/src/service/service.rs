@@ -203,10 +203,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<B> {
         let slot = self.readiness.take();
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let is_debug = self.inner.app.failure_response.is_debug();
-        let asked =
-            is_debug.then(|| Box::new(Asked::new(&head, prepare::route(&self.inner, &head).ok())));
+        let asked = is_debug.then(|| {
+            let found = prepare::route(&self.inner, &mut head).ok();
+            Box::new(Asked::new(&head, found))
+        });
         let request = Request::from_parts(head, Asked::watch(asked.as_deref(), body));
         ResponseFuture::new(CallFuture::new(self.clone(), slot, request), asked)
     }

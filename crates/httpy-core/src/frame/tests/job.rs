@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use proptest::prelude::*;
 
@@ -43,7 +44,7 @@ fn call() -> Call {
     call.details.target = Uri::from_static("http://example.org/caf%C3%A9/%ff?a=1&b=&a=2");
     call.details.route = Some("/caf%C3%A9/{größe}".to_owned());
     call.details.client = Some("[::1]:8080".parse().unwrap());
-    call.details.scheme = "https";
+    call.details.scheme = Scheme::HTTPS;
     call.details.version = Version::HTTP_2;
     call.details.extras = Some("{}".to_owned());
     call

@@ -1,0 +1,18 @@
+//! Apps with the default options, side by side on one interpreter: what crosses the border, and how it fails.
+
+mod api;
+mod argument;
+mod debug_page;
+mod doctor;
+mod executor;
+mod failure;
+mod hostile;
+mod layer;
+mod logging;
+mod property;
+mod reply;
+mod request;
+mod route;
+mod sse;
+mod stream;
+mod trace_context;

@@ -123,6 +123,23 @@ impl Error {
         Self::new(Kind::WorkerDied, format!("{target} did not answer: {text}"))
     }
 
+    /// Routes of Python, each with what axum says of it beside the host's; what it says of all of them, where each one alone
+    /// would do.
+    #[cfg(feature = "axum")]
+    pub(crate) fn routes_of_host(conflicts: &[(&str, String)], all: &str) -> Self {
+        let mut text = String::from("routes of Python conflict with those of the host");
+        if conflicts.is_empty() {
+            text = format!("{text}: {all}");
+        }
+        for (pattern, problem) in conflicts {
+            text = format!("{text}\n{pattern:?}: {problem}");
+        }
+        text.push_str(
+            "\nleave them out (RouteMap::retain, router_for), or mount fallback() behind the host's",
+        );
+        Self::new(Kind::Routes, text)
+    }
+
     pub(crate) fn shutting_down() -> Self {
         Self::new(Kind::ShuttingDown, "the app is shutting down")
     }

@@ -107,7 +107,8 @@
 //! # Routes
 //!
 //! [`PyAppBuilder::init`] names a function that returns `{"route": ["METHOD", ...]}`. [`PyApp::router`] makes axum routes of it,
-//! in axum's syntax (`/{id}`, `/{*rest}`) or httprouter's (`/:id`, `/*rest`); [`PyApp::fallback`] matches them behind all
+//! in axum's syntax (`/{id}`, `/{*rest}`) or httprouter's (`/:id`, `/*rest`). A route that the host has as well panics in axum's
+//! `merge`: [`PyApp::merge_into`] returns an error that names it, and [`PyApp::fallback`] matches Python's routes behind all
 //! routes of the host instead, so that nothing can conflict; [`RouteMap`] is the map itself, to be changed before it is
 //! mounted. [`PyApp::service`] is the handler on whatever path you mount it, [`PyApp::handler`] another function on the
 //! same workers.

@@ -178,8 +178,8 @@ async fn each_call_is_recorded_by_how_it_ended() {
     let body = found(Ending::Body);
     assert_eq!(
         (body.status, body.method.as_deref()),
-        (413, None),
-        "refused for its length, before it was a call"
+        (413, Some("POST")),
+        "refused for its length"
     );
     assert!(found(Ending::Contract).message.is_some());
     assert!(snapshot.slow.is_empty());
@@ -483,5 +483,7 @@ async fn a_snapshot_tells_what_runs_here_in_numbers() {
         .python
         .stop_on(std::future::ready(()), Duration::from_secs(10))
         .await;
-    assert_eq!(turn.app.python.snapshot().not_ready, ["shutting down"]);
+    let snapshot = turn.app.python.snapshot();
+    assert_eq!(snapshot.not_ready, ["shutting down"]);
+    assert!(snapshot.shutting_down);
 }

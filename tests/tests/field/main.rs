@@ -4,4 +4,5 @@ mod fork;
 mod host;
 mod reload;
 mod rewritten;
+mod start;
 mod which_request;

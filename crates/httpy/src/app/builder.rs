@@ -10,6 +10,7 @@ use http::request::Parts;
 use httpy_core::Listener;
 use serde::Serialize;
 
+use super::announce::Started;
 #[cfg(feature = "processes")]
 use super::file_watch::FileWatch;
 use super::gate::Gate;
@@ -386,6 +387,12 @@ impl PyAppBuilder {
             Gauges::start_or_log(&config.target, &shared);
         }
         let routes = RouteMap::new(routes);
+        let started = Started {
+            config: &config,
+            facts: &shared.executor.facts(),
+            routes: routes.len(),
+        };
+        tracing::info!(target: "httpy", "{started}");
         let live = LiveRoutes::new(routes.clone());
         let inner = Inner {
             shared,

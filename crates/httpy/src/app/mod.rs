@@ -1,5 +1,6 @@
 //! `PyApp`: loaded Python code, and everything that is mounted of it.
 
+mod announce;
 mod builder;
 mod doctor;
 #[cfg(feature = "processes")]
@@ -12,7 +13,11 @@ mod snapshot;
 #[cfg(feature = "processes")]
 mod source;
 
+#[cfg(feature = "axum")]
+use std::any::Any;
 use std::fmt;
+#[cfg(feature = "axum")]
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -143,9 +148,10 @@ impl PyApp {
     ///
     /// # Panics
     ///
-    /// Not this method, but [`Router::merge`] panics when the host has a route on the same path with the same methods, or
-    /// on one that conflicts: [`RouteMap::retain`] with [`router_for`](Self::router_for), or
-    /// [`fallback`](Self::fallback), are the ways out.
+    /// Not this method, but [`Router::merge`] panics when the host has a route with the same path and method, or a conflicting
+    /// one. The host's routes cannot be seen from here: [`merge_into`](Self::merge_into) returns an error instead of the
+    /// panic, [`RouteMap::retain`] with [`router_for`](Self::router_for) leaves routes out, and behind
+    /// [`fallback`](Self::fallback) the host's routes win.
     #[cfg(feature = "axum")]
     pub fn router<S>(&self) -> Result<Router<S>, Error>
     where
@@ -168,6 +174,48 @@ impl PyApp {
         Ok(mount(&Routes::read(map)?, &self.inner.service))
     }
 
+    /// `host` with one route per entry of [`routes`](Self::routes), as [`Router::merge`] with [`router`](Self::router) gives it;
+    /// but a route that the host has already is an error, and not a panic.
+    ///
+    /// ```
+    /// # fn check(python: httpy::PyApp) -> Result<axum::Router, httpy::Error> {
+    /// use axum::{Router, routing::get};
+    ///
+    /// let app = Router::new().route("/native", get(|| async { "native" }));
+    /// let app = python.merge_into(app)?;
+    /// # Ok(app) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`router`](Self::router); and with [`is_routes`](Error::is_routes) all routes that conflict with the host's, each as
+    /// Python wrote it.
+    ///
+    /// # Panics
+    ///
+    /// Where the program is built with `panic = "abort"`, as [`Router::merge`] does: its panic is caught here. The process's
+    /// panic hook reports it before that.
+    #[cfg(feature = "axum")]
+    pub fn merge_into<S>(&self, host: Router<S>) -> Result<Router<S>, Error>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let merge = move |routes: Router<S>| {
+            let merged = panic::catch_unwind(AssertUnwindSafe(|| host.clone().merge(routes)));
+            merged.map_err(|payload| panic_message(payload.as_ref()))
+        };
+        merge(self.router()?).or_else(|all| {
+            let mut conflicts = Vec::new();
+            for (pattern, methods) in self.inner.routes.iter() {
+                let one = RouteMap::new(vec![(pattern.to_owned(), methods.to_vec())]);
+                if let Err(problem) = merge(self.router_for(&one)?) {
+                    conflicts.push((pattern, problem));
+                }
+            }
+            Err(Error::routes_of_host(&conflicts, &all))
+        })
+    }
+
     /// A service with a matcher of its own over [`routes`](Self::routes), for [`Router::fallback_service`]: the host's
     /// routes always win, and nothing can conflict. Unknown paths are answered with 404, other methods with 405.
     ///
@@ -177,6 +225,15 @@ impl PyApp {
     pub fn fallback(&self) -> Result<PyService, Error> {
         Ok(self.inner.service.matching(self.inner.live.matched()?))
     }
+}
+
+/// The text of a panic.
+#[cfg(feature = "axum")]
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref().map(String::as_str))
+        .unwrap_or("it panicked")
+        .to_owned()
 }
 
 impl fmt::Debug for PyApp {

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub target: String,
     /// Why nothing should be sent here, as [`PyApp::readiness`] tells it; empty when the app is ready.
     pub not_ready: Vec<String>,
+    /// Whether the app is shutting down, which is one of the reasons not to send anything here.
+    pub shutting_down: bool,
     /// What runs here.
     pub versions: Versions,
     /// Places of the queue that are taken: by calls that wait for a worker, by abandoned ones that no worker has come by
@@ -148,6 +150,7 @@ impl PyApp {
             time: SystemTime::now(),
             uptime: shared.recorder.uptime(),
             target: self.inner.service.target().to_owned(),
+            shutting_down: shared.gate.is_closed(),
             not_ready: against_readiness(shared.gate.is_closed(), &health),
             versions: Versions::of(shared, roster.has_gil),
             waiting: shared.slots.taken(),

@@ -33,7 +33,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-957T7iADO/MuPxQYhBCb8hA++D/zAZ/e8Z7imMw+Aj4='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
+    "script-src 'sha256-Hn35TJbRCPk7mw4eZI3A3W2gNrlTak0eEaS+4KoSbXY='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
 );
 
 /// What an app does, as a page for people and as JSON for programs: a [`tower::Service`] for `GET` and `HEAD` that takes any

@@ -37,6 +37,9 @@ function row() {
   return element("tr", {}, ...Array.from({ length: 5 }, () => element("td")));
 }
 
+// What is to be told in its own words.
+class Refused extends Error {}
+
 async function ask() {
   if (asking || paused || document.hidden) return;
   asking = true;
@@ -44,12 +47,12 @@ async function ask() {
   const patience = setTimeout(() => abort.abort(), PATIENCE);
   try {
     const answer = await fetch(base + (open.size ? "stacks.json" : "data.json"), { signal: abort.signal, cache: "no-store" });
-    if (!answer.ok) throw new Error(answer.status === 401 || answer.status === 403 ? "You are not signed in any more: load this page again." : `It answers with status ${answer.status}.`);
+    if (!answer.ok) throw new Refused(answer.status === 401 || answer.status === 403 ? "You are not signed in any more: load this page again." : `It answers with status ${answer.status}.`);
     last = await answer.json();
     [answered, failing] = [Date.now(), null];
     show(last);
   } catch (error) {
-    failing = error.message.startsWith("You") || error.message.startsWith("It") ? error.message : "Is the process still there?";
+    failing = error instanceof Refused ? error.message : "Is the process still there?";
     showSilence();
   } finally {
     clearTimeout(patience);
@@ -96,10 +99,8 @@ function judge(data) {
   const { workers, recent } = data;
   const [bad, warn] = [[], []];
   if (workers.held_for > 1) bad.push(`Python code has held the interpreter for ${span(workers.held_for)}: no handler runs until it lets go.`);
-  for (const reason of data.not_ready) {
-    if (reason === "shutting down") warn.push("The app is shutting down: new calls are answered with 503.");
-    else if (!reason.includes("held the interpreter")) bad.push(`${reason[0].toUpperCase()}${reason.slice(1)}.`);
-  }
+  if (data.shutting_down) warn.push("The app is shutting down: new calls are answered with 503.");
+  if (workers.lost && workers.lost >= workers.replacements) bad.push(`All ${plural(workers.replacements, "replacement for a lost worker is", "replacements for lost workers are")} spent.`);
   if (data.waiting >= data.queue) bad.push("The queue is full: further calls are answered with 503.");
   else if (data.waiting > data.queue / 2) warn.push("The queue is more than half full.");
   const busy = workers.each.filter((worker) => worker.call && worker.state !== "lost").length;
@@ -118,8 +119,10 @@ function judge(data) {
   const share = recent.count ? recent.failed / recent.count : 0, most = mostFailures();
   const why = most ? `: most of them ${ENDINGS[most.ending] || most.ending}` : "";
   if (share >= 0.02) (share >= 0.5 ? bad : warn).push(`${percent(share)} of the calls fail${why}.`);
+  // What the server has a reason for, and this page no figure.
+  if (data.not_ready.length && !bad.length && !data.shutting_down) bad.push(...data.not_ready);
   const level = bad.length ? "bad" : warn.length ? "warn" : "good";
-  const headline = { bad: data.not_ready.length ? "Not ready" : "In trouble", warn: data.not_ready.length ? "Shutting down" : "Serving, with a problem", good: "Serving" }[level];
+  const headline = { bad: data.not_ready.length ? "Not ready" : "In trouble", warn: data.shutting_down ? "Shutting down" : "Serving, with a problem", good: "Serving" }[level];
   return [level, headline, [...bad, ...warn]];
 }
 

@@ -11,7 +11,7 @@ use crate::dispatch::Dispatch;
 use crate::handover::Reason;
 use crate::hub::Place;
 use crate::traffic::{LANES, index};
-use crate::watch::{GRACE, Strike, Watched};
+use crate::watch::{GRACE, OfLoop, Strike, Watched};
 use crate::worker::Worker;
 
 impl Dispatch {
@@ -79,8 +79,11 @@ impl Dispatch {
                 }
                 continue;
             };
-            let keeps = lane == Lane::EventLoop && worker.rounds.blocked_by() == Some(id);
-            let strike = watched.strike(now, lost_after, keeps);
+            let of_loop = match lane {
+                Lane::Worker => OfLoop::Other,
+                Lane::EventLoop => worker.rounds.for_call(id, lost_after, now),
+            };
+            let strike = watched.strike(now, lost_after, of_loop);
             any |= !matches!(strike, Strike::Nothing);
             match strike {
                 Strike::Nothing => {}

@@ -12,10 +12,14 @@ use httpy_core::{Lane, Notice, Overdue};
 use crate::ask::Ask;
 use crate::said::Blocked;
 use crate::traffic::index;
+use crate::watch::OfLoop;
 use crate::worker::Worker;
 
 /// A loop is not asked more often than this, nor less often.
 const ASK_AFTER: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
+
+/// A loop that has not come round for less than this may have waited for the machine.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// What is known of one loop.
 #[derive(Debug)]
@@ -118,6 +122,20 @@ impl Rounds {
     pub(crate) fn blocked_for(&self, now: Instant) -> Option<Duration> {
         self.silent_for(now)
             .filter(|silent_for| *silent_for >= self.blocked_after)
+    }
+
+    /// How it is for the call of this number, which is overdue.
+    pub(crate) fn for_call(&self, id: u64, lost_after: Duration, now: Instant) -> OfLoop {
+        let by = self.blocked_by();
+        let is_silent = self
+            .silent_for(now)
+            .is_some_and(|silent_for| silent_for >= lost_after.max(LEAST));
+        match by {
+            Some(by) if by != id => OfLoop::Other,
+            _ if is_silent => OfLoop::Stuck,
+            Some(_) => OfLoop::Keeps,
+            None => OfLoop::Other,
+        }
     }
 
     /// The number of the call that keeps it, where that is known.
@@ -244,6 +262,29 @@ mod tests {
             (rounds.blocked_for(late), rounds.blocked_by()),
             (None, None)
         );
+    }
+
+    #[test]
+    fn a_loop_is_stuck_for_the_call_that_keeps_it_and_for_any_where_none_does() {
+        let start = Instant::now();
+        let mut rounds = Rounds::new(BLOCKED_AFTER, start);
+        let asked = start + PAUSE;
+        rounds.look(start, asked);
+        let late = asked + BLOCKED_AFTER;
+        rounds.look(start, late);
+        for lost_after in [PAUSE, 2 * LEAST] {
+            let silent_for = lost_after.max(LEAST);
+            let before = asked + silent_for.saturating_sub(PAUSE);
+            let stuck = asked + silent_for;
+            assert_eq!(rounds.for_call(7, lost_after, before), OfLoop::Other);
+            assert_eq!(rounds.for_call(7, lost_after, stuck), OfLoop::Stuck);
+        }
+        rounds.kept(Some(found(BLOCKED_AFTER)), late);
+        assert_eq!(rounds.for_call(7, PAUSE, late), OfLoop::Keeps);
+        assert_eq!(rounds.for_call(7, PAUSE, asked + LEAST), OfLoop::Stuck);
+        assert_eq!(rounds.for_call(8, PAUSE, asked + LEAST), OfLoop::Other);
+        rounds.come(late);
+        assert_eq!(rounds.for_call(7, PAUSE, asked + LEAST), OfLoop::Other);
     }
 
     #[test]

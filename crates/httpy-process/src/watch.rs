@@ -2,7 +2,8 @@
 //!
 //! A plain handler is interrupted at its deadline, and again every second; an `async def` one is cancelled at once, and
 //! interrupted where it is past its deadline and keeps its event loop, so that it cannot be cancelled. A plain one that has
-//! not come back `lost_after` after its deadline never will: its worker is killed.
+//! not come back `lost_after` after its deadline never will: its worker is killed. So it is where the event loop of such a
+//! call does not come round.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -54,6 +55,17 @@ pub(crate) enum Strike {
     Kill,
     /// Not yet.
     Nothing,
+}
+
+/// How the event loop of a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OfLoop {
+    /// It comes round, another call keeps it, or it was not asked.
+    Other,
+    /// This call keeps it.
+    Keeps,
+    /// It has not come round for so long that it never will, and no other call keeps it.
+    Stuck,
 }
 
 impl Watched {
@@ -115,8 +127,8 @@ impl Watched {
         })
     }
 
-    /// What is to be done now, while the call runs; perhaps it `keeps` its event loop.
-    pub(crate) fn strike(&mut self, now: Instant, lost_after: Duration, keeps: bool) -> Strike {
+    /// What is to be done now, while the call runs; how its event loop is, where it is on one.
+    pub(crate) fn strike(&mut self, now: Instant, lost_after: Duration, of_loop: OfLoop) -> Strike {
         if self.next > now {
             return Strike::Nothing;
         }
@@ -145,7 +157,7 @@ impl Watched {
                     shielded: false,
                 }))
             }
-            Lane::EventLoop if first && self.answered && keeps => {
+            Lane::EventLoop if first && self.answered && of_loop != OfLoop::Other => {
                 self.next = self.next.min(lost);
                 let stack = String::new();
                 Strike::Free(Some(Notice::Overdue {
@@ -169,6 +181,7 @@ impl Watched {
                 self.next = self.next.min(lost);
                 Strike::Unblock
             }
+            Lane::EventLoop if of_loop == OfLoop::Stuck => Strike::Kill,
             Lane::EventLoop if !self.told => {
                 self.told = true;
                 Strike::Tell(Notice::Uncancelled { call: overdue })

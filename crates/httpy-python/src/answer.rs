@@ -69,6 +69,16 @@ impl Answer {
         }
     }
 
+    /// Answers that what ran the call has died, for the reason in `text`.
+    pub(crate) fn crash(self, text: String) {
+        match self {
+            // It comes back where nobody waits any more.
+            Self::Open(answer) => drop(answer.send(Outcome::Crashed(text))),
+            Self::Streaming(writer, _) => writer.fail(Fault::Crashed(text)),
+            Self::Closed(_) => {}
+        }
+    }
+
     /// Answers the end. What is to be logged here, since it is in no answer: what an `interrupted` call ends with is not,
     /// that is the deadline's doing and the log has it.
     pub(crate) fn end(self, ended: Ended, interrupted: bool) -> Vec<Late> {

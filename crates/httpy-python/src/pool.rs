@@ -148,14 +148,11 @@ impl Pool {
     /// How the workers are. Never waits for the interpreter.
     pub fn health(&self) -> Health {
         let Crew {
-            queue,
-            enforcer,
-            options,
-            ..
+            enforcer, options, ..
         } = &*self.crew;
         Health {
             workers_max: options.max,
-            lost: queue.lost(),
+            lost: self.crew.lost(),
             replacements: options.replacements,
             held_for: enforcer.held_for(),
         }
@@ -282,6 +279,11 @@ impl Crew {
 
     pub(crate) fn options(&self) -> PoolOptions {
         self.options
+    }
+
+    /// Workers and event loops that do not come back from a call.
+    pub(crate) fn lost(&self) -> usize {
+        self.queue.lost() + self.event_loops.lost()
     }
 
     /// The name of a target.

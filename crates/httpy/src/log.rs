@@ -200,7 +200,9 @@ pub(crate) fn notice(notice: &Notice) {
         Notice::Uncancelled { .. } | Notice::Blocked { .. } | Notice::Left { .. } => {
             event!(warn, call, 0, "{notice}");
         }
-        Notice::Process(ProcessNotice::Recycled { .. }) | Notice::Returned { .. } => {
+        Notice::Process(ProcessNotice::Recycled { .. })
+        | Notice::Returned { .. }
+        | Notice::EndedLoop { .. } => {
             event!(info, call, 0, "{notice}");
         }
         Notice::Process(ProcessNotice::Slow { .. }) => {

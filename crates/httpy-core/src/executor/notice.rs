@@ -97,6 +97,22 @@ pub enum Notice {
         /// The Python frames of its thread, as a traceback prints them.
         stack: String,
     },
+    /// An event loop does not come back, and is lost.
+    LostLoop {
+        /// The loop's thread.
+        name: String,
+        /// The call that keeps it; none where it is a task that a handler left behind, or a callback.
+        call: Option<Overdue>,
+        /// How many more lost workers and loops would be replaced; none when this one already is not.
+        left: Option<usize>,
+        /// Why none could be started in its place, where one was tried.
+        error: Option<String>,
+    },
+    /// A lost event loop has come back, and has ended.
+    EndedLoop {
+        /// The loop's thread.
+        name: String,
+    },
     /// Tasks of an event loop did not end when they were cancelled at the loop's end, and were left behind.
     Left {
         /// Their names.
@@ -165,6 +181,9 @@ impl Notice {
                 call: Some(call), ..
             }
             | Self::Lost { call, .. }
+            | Self::LostLoop {
+                call: Some(call), ..
+            }
             | Self::Returned { call, .. } => (&call.target, &call.subject),
             Self::Late {
                 target, subject, ..
@@ -174,6 +193,8 @@ impl Notice {
             } => (target, subject),
             Self::Slow { call, .. } => (&call.target, &call.subject),
             Self::Blocked { call: None, .. }
+            | Self::LostLoop { call: None, .. }
+            | Self::EndedLoop { .. }
             | Self::Left { .. }
             | Self::LoopFailed { .. }
             | Self::Spent { .. }
@@ -251,6 +272,31 @@ impl fmt::Display for Notice {
                     None => f.write_str("what is no call's own task")?,
                 }
                 frames(f, Some(stack))
+            }
+            Self::LostLoop {
+                name,
+                call,
+                left,
+                error,
+            } => {
+                write!(f, "{name} is lost: ")?;
+                match call {
+                    Some(call) => {
+                        write!(f, "{} has kept it for {:.1?}", call.target, call.elapsed)?;
+                        route(f, &call.subject)?;
+                    }
+                    None => f.write_str("what is no call's own task keeps it")?,
+                }
+                match (left, error) {
+                    (Some(left), _) => write!(f, "; replaced, {left} replacements left"),
+                    (None, None) => f.write_str("; not replaced"),
+                    (None, Some(error)) => {
+                        write!(f, "; not replaced, as none could be started: {error}")
+                    }
+                }
+            }
+            Self::EndedLoop { name } => {
+                write!(f, "{name}, which was lost, is back, and has ended")
             }
             Self::Left { tasks } => write!(
                 f,

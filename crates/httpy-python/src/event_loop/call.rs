@@ -74,8 +74,8 @@ pub(super) struct Calls {
     /// The one whose first step runs just now.
     starting: Option<usize>,
     cancelled: usize,
-    /// The one that was interrupted last.
-    interrupted: Option<Weak<Ticket>>,
+    /// The one that was interrupted last, and when that was first done.
+    interrupted: Option<(Weak<Ticket>, Instant)>,
 }
 
 impl Calls {
@@ -213,22 +213,43 @@ impl Calls {
 
     /// Notes that the current call is interrupted: whether for the first time.
     pub(super) fn interrupt(&mut self, number: usize) -> Option<bool> {
-        let call = self.places.get(number)?.as_ref()?;
-        let ticket = Arc::downgrade(&call.ticket);
-        let first = !self
-            .interrupted
-            .as_ref()
-            .is_some_and(|before| before.ptr_eq(&ticket));
-        self.interrupted = Some(ticket);
+        let ticket = Arc::clone(&self.places.get(number)?.as_ref()?.ticket);
+        let first = self.interrupted(&ticket).is_none();
+        if first {
+            self.interrupted = Some((Arc::downgrade(&ticket), Instant::now()));
+        }
         self.cancel(number, true);
         Some(first)
     }
 
-    /// Whether this call was interrupted, which the log has then, and no other one since.
-    pub(super) fn was_interrupted(&self, ticket: &Arc<Ticket>) -> bool {
-        self.interrupted
-            .as_ref()
-            .is_some_and(|interrupted| std::ptr::eq(interrupted.as_ptr(), Arc::as_ptr(ticket)))
+    /// When this call was first interrupted, which the log has then, where no other one was since.
+    pub(super) fn interrupted(&self, ticket: &Arc<Ticket>) -> Option<Instant> {
+        let (interrupted, at) = self.interrupted.as_ref()?;
+        std::ptr::eq(interrupted.as_ptr(), Arc::as_ptr(ticket)).then_some(*at)
+    }
+
+    /// Whether a call was to be answered by `before`.
+    pub(super) fn is_overdue(&self, before: Instant) -> bool {
+        let mut calls = self.places.iter().flatten();
+        calls.any(|call| call.ticket.due().is_some_and(|due| due <= before))
+    }
+
+    /// Gives up all calls but the one of this number, whose code still runs: their answers, and what they hold. Their
+    /// tasks stay here, for the loop to end should it come back.
+    pub(super) fn give_up(&mut self, current: Option<usize>) -> Vec<(Answer, Permits)> {
+        let mut given = Vec::new();
+        for number in 0..self.places.len() {
+            self.cancel(number, true);
+            if let Some(Some(call)) = self.places.get_mut(number)
+                && current != Some(number)
+            {
+                call.ticket.finish();
+                let closed = Answer::Closed(call.ticket.call.subject());
+                let answer = mem::replace(&mut call.answer, closed);
+                given.push((answer, mem::take(&mut call.permits)));
+            }
+        }
+        given
     }
 
     /// The calls that were cancelled before `before` and go on, once each; and when to look for others.

@@ -107,6 +107,16 @@ impl Driver {
         self.event_loop.load.store(0, Ordering::SeqCst);
     }
 
+    /// Jobs whose first step has not begun, for another loop.
+    pub(super) fn hand_over(&self) -> Vec<Admitted> {
+        mem::take(&mut *self.ready()).into()
+    }
+
+    /// Whether a job whose first step has not begun was to be answered by `before`.
+    pub(super) fn is_overdue(&self, before: Instant) -> bool {
+        self.ready().iter().any(|job| job.ticket.deadline <= before)
+    }
+
     fn next(&self) -> Option<Admitted> {
         self.ready().pop_front()
     }
@@ -222,7 +232,7 @@ impl Driver {
             calls.cancel(number, *answered);
             Some(task)
         });
-        if *answered && !self.event_loop.calls().was_interrupted(ticket) {
+        if *answered && self.event_loop.calls().interrupted(ticket).is_none() {
             self.crew.notify_later(match task.as_ref() {
                 None => Notice::Late {
                     target: self.crew.name(*target),

@@ -13,6 +13,7 @@ use std::io;
 use std::mem;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use httpy_core::{Answer, Job, TargetId, Ticket};
 use tokio::sync::OwnedSemaphorePermit;
@@ -104,7 +105,7 @@ impl Inbox {
         if state.closed {
             return Err(job);
         }
-        if state.admitted == self.in_flight {
+        if state.admitted >= self.in_flight {
             state.waiting.push_back(job);
             return Ok(());
         }
@@ -162,6 +163,35 @@ impl Inbox {
         );
         self.ring(state);
         drop(given_up);
+    }
+
+    /// Nothing is taken from now on: the jobs that are left, those that were admitted first.
+    pub(super) fn hand_over(&self) -> (Vec<Admitted>, VecDeque<Job>) {
+        let mut state = self.lock();
+        state.closed = true;
+        let left = (mem::take(&mut state.jobs), mem::take(&mut state.waiting));
+        self.ring(state);
+        left
+    }
+
+    /// Takes over jobs that another inbox has admitted, however many may be in flight. False where it is closed.
+    pub(super) fn take_over(&self, jobs: Vec<Admitted>) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            return false;
+        }
+        state.admitted += jobs.len();
+        state.jobs.extend(jobs);
+        self.ring(state);
+        true
+    }
+
+    /// Whether a job that waits here was to be answered by `before`.
+    pub(super) fn is_overdue(&self, before: Instant) -> bool {
+        let state = self.lock();
+        let admitted = state.jobs.iter().map(|job| job.ticket.deadline);
+        let waiting = state.waiting.iter().map(|job| job.ticket.deadline);
+        admitted.chain(waiting).any(|deadline| deadline <= before)
     }
 
     /// The loop's side, first in each round: what was rung until now is being seen to.

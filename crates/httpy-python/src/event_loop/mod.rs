@@ -15,6 +15,7 @@ mod end;
 mod inbox;
 mod keyword;
 mod ready;
+mod replace;
 mod thread;
 mod upload;
 mod view;
@@ -46,9 +47,12 @@ const END: Duration = Duration::from_secs(5);
 /// The event loops of a pool; none before the first async target.
 #[derive(Debug, Default)]
 pub(crate) struct EventLoops {
-    running: OnceLock<Box<[Arc<EventLoop>]>>,
+    /// Each is replaced by another one where it does not come back.
+    running: OnceLock<Box<[Mutex<Arc<EventLoop>>]>>,
     /// Held by the one who starts them.
     starting: Mutex<()>,
+    /// Loops that do not come back, replaced or not.
+    lost: AtomicUsize,
     watch: Watch,
 }
 
@@ -76,6 +80,8 @@ struct Life {
     /// When its tasks have to have ended.
     ends: Option<Instant>,
     ended: bool,
+    /// It does not come back, and another one has its place.
+    lost: bool,
 }
 
 impl EventLoops {
@@ -110,7 +116,10 @@ impl EventLoops {
             return Err(error);
         }
         // Nobody else is here.
-        drop(self.running.set(started.into()));
+        drop(
+            self.running
+                .set(started.into_iter().map(Mutex::new).collect()),
+        );
         Ok(())
     }
 
@@ -120,20 +129,24 @@ impl EventLoops {
     ///
     /// The job, when the pool is closed.
     pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
-        let loads = self
-            .all()
-            .iter()
-            .map(|event_loop| (event_loop.load.load(Ordering::Relaxed), event_loop));
-        let Some((_, event_loop)) = loads.min_by_key(|(load, _)| *load) else {
-            return Err(job);
-        };
-        event_loop.load.fetch_add(1, Ordering::SeqCst);
-        if let Err(job) = event_loop.inbox.push(job) {
-            event_loop.load.fetch_sub(1, Ordering::SeqCst);
-            return Err(job);
+        let mut job = job;
+        loop {
+            let loads = self
+                .all()
+                .map(|event_loop| (event_loop.load.load(Ordering::Relaxed), event_loop));
+            let Some((_, event_loop)) = loads.min_by_key(|(load, _)| *load) else {
+                return Err(job);
+            };
+            match event_loop.push(job) {
+                Ok(()) => {
+                    self.watch.begin();
+                    return Ok(());
+                }
+                // Another one has its place since.
+                Err(back) if event_loop.life().lost => job = back,
+                Err(back) => return Err(back),
+            }
         }
-        self.watch.begin();
-        Ok(())
     }
 
     /// Where a call is that runs on a loop: its task's frames, or those of the loop's thread where it is just that call which
@@ -144,7 +157,7 @@ impl EventLoops {
         ticket: &Arc<Ticket>,
     ) -> Option<PyResult<Bound<'py, PyAny>>> {
         let seat = ticket.seat()?;
-        let event_loop = self.all().get(EventLoop::index_of(seat))?;
+        let event_loop = self.at(seat)?;
         let (thread, driver) = event_loop.driver()?;
         let (current, of_thread) = match driver.asyncio.current(py, thread.0) {
             Ok(found) => found,
@@ -171,7 +184,7 @@ impl EventLoops {
         let Some(seat) = ticket.seat() else {
             return false;
         };
-        let Some(event_loop) = self.all().get(EventLoop::index_of(seat)) else {
+        let Some(event_loop) = self.at(seat) else {
             return false;
         };
         if answered {
@@ -189,18 +202,19 @@ impl EventLoops {
 
     /// A loop for what is to run on any one, as Python's object.
     pub(crate) fn any(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let driver = self.all().first()?.driver()?.1;
+        let driver = self.all().next()?.driver()?.1;
         Some(driver.asyncio.event_loop.clone_ref(py))
     }
 
     /// Has the loops end, in the background: nothing new is taken, and tasks that are left are cancelled. They get until
     /// `ends`.
     pub(crate) fn close(&self, ends: Option<Instant>) {
+        // First: one that is started in another one's place meanwhile finds it.
+        self.watch.close();
         for event_loop in self.all() {
             event_loop.life().ends = ends;
             event_loop.inbox.close();
         }
-        self.watch.close();
     }
 
     /// Waits until the loops have ended, but not beyond `until`.
@@ -219,9 +233,42 @@ impl EventLoops {
         }
     }
 
-    fn all(&self) -> &[Arc<EventLoop>] {
-        self.running.get().map_or(&[], |running| running)
+    fn all(&self) -> impl Iterator<Item = Arc<EventLoop>> + '_ {
+        let running = self.running.get().map_or(&[][..], |running| running);
+        running.iter().map(|place| Arc::clone(&lock(place)))
     }
+
+    /// Loops that do not come back, replaced or not.
+    pub(crate) fn lost(&self) -> usize {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    fn count_lost(&self, change: isize) {
+        self.lost
+            .fetch_add(change.cast_unsigned(), Ordering::SeqCst);
+    }
+
+    /// Gives a loop the place of its index.
+    fn put(&self, event_loop: Arc<EventLoop>) {
+        if let Some(place) = self
+            .running
+            .get()
+            .and_then(|running| running.get(event_loop.index))
+        {
+            *lock(place) = event_loop;
+        }
+    }
+
+    /// The loop that a call's place is on, or was before that loop was replaced.
+    fn at(&self, seat: Seat) -> Option<Arc<EventLoop>> {
+        let place = self.running.get()?.get(EventLoop::index_of(seat))?;
+        Some(Arc::clone(&lock(place)))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing below these locks can panic half-way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl EventLoop {
@@ -236,6 +283,18 @@ impl EventLoop {
             rung: Mutex::default(),
             life: Mutex::default(),
             ended: Condvar::new(),
+        })
+    }
+
+    /// Puts a job to it. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// The job, when its inbox is closed.
+    fn push(&self, job: Job) -> Result<(), Job> {
+        self.load.fetch_add(1, Ordering::SeqCst);
+        self.inbox.push(job).inspect_err(|_| {
+            self.load.fetch_sub(1, Ordering::SeqCst);
         })
     }
 
@@ -300,14 +359,14 @@ impl EventLoop {
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.calls)
     }
 
     fn rung(&self) -> MutexGuard<'_, Option<Rung>> {
-        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.rung)
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.life)
     }
 }

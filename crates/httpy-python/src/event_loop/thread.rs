@@ -54,6 +54,12 @@ pub(super) fn run(
         }
     });
     // Before the end is told: whoever waits for it may end the process.
+    if event_loop.life().lost {
+        crew.event_loops.count_lost(-1);
+        crew.notify(&Notice::EndedLoop {
+            name: event_loop.name(),
+        });
+    }
     if let Some(notice) = notice {
         crew.notify(&notice);
     }

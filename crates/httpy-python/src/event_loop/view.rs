@@ -20,7 +20,6 @@ impl EventLoops {
     /// What each of them does now; has each rung, so that its lag is known the next time. Never waits for the interpreter.
     pub(crate) fn members(&self, crew: &Crew) -> Vec<LoopMember> {
         self.all()
-            .iter()
             .map(|event_loop| event_loop.member(crew))
             .collect()
     }

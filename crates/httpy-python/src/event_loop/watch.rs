@@ -9,6 +9,7 @@
 //! takes its next step, which is in the call that blocks it.
 
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -62,6 +63,16 @@ struct Known {
     told: bool,
     /// When its current call is to be looked at.
     next: Option<Instant>,
+    /// That it is lost and not replaced was told.
+    lost: bool,
+}
+
+impl Known {
+    fn set_lost(&mut self, crew: &Crew, lost: bool) {
+        let before = mem::replace(&mut self.lost, lost);
+        crew.event_loops
+            .count_lost(isize::from(lost) - isize::from(before));
+    }
 }
 
 impl Watch {
@@ -95,6 +106,10 @@ impl Watch {
         self.ring(|state| state.closed = true);
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     fn ring(&self, why: impl FnOnce(&mut State)) {
         why(&mut self.lock());
         self.is_awake.store(true, Ordering::SeqCst);
@@ -125,7 +140,7 @@ impl Watch {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        (!state.closed).then(|| std::mem::take(&mut state.hurry))
+        (!state.closed).then(|| mem::take(&mut state.hurry))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -141,8 +156,9 @@ fn run(crew: &Arc<Crew>) {
     let mut until = None;
     while let Some(hurry) = watch.wait(until) {
         let mut next = None;
-        for (event_loop, known) in crew.event_loops.all().iter().zip(&mut known) {
+        for (event_loop, known) in crew.event_loops.all().zip(&mut known) {
             if event_loop.load.load(Ordering::SeqCst) == 0 {
+                known.set_lost(crew, false);
                 *known = Known::default();
                 *event_loop.rung() = None;
                 continue;
@@ -151,8 +167,9 @@ fn run(crew: &Arc<Crew>) {
             if hurry {
                 known.next = Some(known.next.map_or(now + GRACE, |next| next.min(now + GRACE)));
             }
-            look(crew, event_loop, known, threshold, now);
-            let swallowed = tell_swallowed(crew, event_loop, now);
+            look(crew, &event_loop, known, threshold, now);
+            known.set_lost(crew, event_loop.replace_lost(crew, known.lost));
+            let swallowed = tell_swallowed(crew, &event_loop, now);
             next = [next, Some(now + pause), known.next, swallowed]
                 .into_iter()
                 .flatten()
@@ -165,7 +182,6 @@ fn run(crew: &Arc<Crew>) {
             if crew
                 .event_loops
                 .all()
-                .iter()
                 .any(|event_loop| event_loop.load.load(Ordering::SeqCst) > 0)
             {
                 watch.is_awake.store(true, Ordering::SeqCst);
@@ -184,7 +200,7 @@ fn look(
     let rounds = event_loop.rounds.load(Ordering::Relaxed);
     let Some(since) = event_loop.silent_since() else {
         let next = known.next.filter(|next| *next > now);
-        *known = Known { told: false, next };
+        (known.told, known.next) = (false, next);
         *event_loop.rung() = Some(Rung {
             rounds,
             at: now,

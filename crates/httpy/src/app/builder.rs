@@ -177,13 +177,15 @@ impl PyAppBuilder {
     /// A worker whose handler does not end so long after its deadline counts as lost, though it is interrupted every second:
     /// it is stuck in C code (`time.sleep`, a query without a timeout), or catches the exception and goes on. It is replaced,
     /// and takes its place again when it comes back after all. Not counted while the interpreter itself cannot be had, since
-    /// its replacement could not run either. Shared by all apps of the process. Defaults to 5 s.
+    /// its replacement could not run either. An event loop that such a call keeps is replaced as well, after 1 s at least:
+    /// other calls under way on it get 502, and it ends should it come back. Shared by all apps of the process. Defaults
+    /// to 5 s.
     pub fn lost_after(mut self, time: Duration) -> Self {
         self.config.lost_after = time;
         self
     }
 
-    /// So many lost workers are replaced at a time: each keeps its thread, and what its handler holds. When they are spent,
+    /// So many lost workers and event loops are replaced at a time: each keeps its thread, and what its handler holds. When they are spent,
     /// there are fewer workers than [`workers`](Self::workers) allows. Shared by all apps of the process. Defaults to 16.
     pub fn replacements(mut self, workers: usize) -> Self {
         self.config.replacements = workers;

@@ -13,5 +13,6 @@ mod limit;
 mod nested;
 mod root;
 mod stream;
+mod stuck;
 mod turn;
 mod view;

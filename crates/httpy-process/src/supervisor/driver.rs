@@ -54,6 +54,8 @@ pub(super) struct Kept {
     pid: u32,
     /// Why it was killed, as half a sentence; none where nobody need hear of that.
     pub(super) why: Option<String>,
+    /// When another one takes its place, as of the moment in which it was given up. Its process may take longer to go.
+    again_in: Option<Duration>,
     /// Why it is worn out.
     worn: Option<String>,
 }
@@ -222,7 +224,14 @@ impl Driver {
             }
             Event::Lost { why, answered } => {
                 kept.why = Some(why);
-                let actions = lock(&self.state).stuck(id, answered, Instant::now());
+                let (actions, pause) = {
+                    let (now, mut state) = (Instant::now(), lock(&self.state));
+                    (
+                        state.stuck(id, answered, now),
+                        state.pause(kept.number, now),
+                    )
+                };
+                kept.again_in = Some(pause).filter(|pause| !pause.is_zero());
                 self.perform(actions, Occasion::End).await;
             }
             Event::Down(down) => {
@@ -271,7 +280,10 @@ impl Driver {
             || kept.why.is_some()
             || !(was_killed || well && running.is_empty());
         let (worker, how) = (kept.name.to_string(), kept.why.unwrap_or(exit));
-        let again_in = Some(pause).filter(|pause| !pause.is_zero() && self.closing.is_none());
+        let again_in = kept
+            .again_in
+            .or_else(|| Some(pause).filter(|pause| !pause.is_zero()))
+            .filter(|_| self.closing.is_none());
         if self.up.is_some() || death == Death::OfNew {
             let failure = failure.unwrap_or_else(|| Failure::of(&format!("{worker} {how}"), &said));
             if let Some(up) = self.up.take() {
@@ -379,6 +391,7 @@ impl Driver {
             up: None,
             pid: 0,
             why: None,
+            again_in: None,
             worn: None,
         };
         self.workers.insert(id, kept);

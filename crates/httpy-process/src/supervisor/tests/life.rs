@@ -126,6 +126,34 @@ async fn a_worker_that_is_stuck_is_killed_with_all_it_has_started() {
 }
 
 #[tokio::test]
+async fn however_late_the_process_of_a_stuck_worker_is_gone_the_log_has_when_another_one_was_started()
+ {
+    let mut stage = Stage::new(
+        |_| {},
+        |setup, _| {
+            setup.program = scripted("begin(); time.sleep(1000)");
+            // Long over by then.
+            setup.shortest_pause = Duration::from_micros(1);
+        },
+    );
+    let first = stage.added().await;
+    stage
+        .end(
+            first.id,
+            Ended {
+                reason: Reason::Stuck,
+                running: vec![],
+            },
+        )
+        .await;
+    let died = stage.died().await;
+    assert!(
+        died.contains("as a call does not come back; another one is started in "),
+        "{died}"
+    );
+}
+
+#[tokio::test]
 async fn a_worker_that_cannot_be_understood_is_killed() {
     let mut stage = Stage::scripted("begin(); time.sleep(1000)");
     let first = stage.added().await;

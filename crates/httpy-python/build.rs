@@ -1,5 +1,6 @@
 //! Finds the shared library of the Python that PyO3 chose, links this crate's own tests to it, and passes its folder on.
-//! Refuses a Python without one, and one that is not supported, with what to do about it.
+//! Refuses a Python without one, and one that is not supported, with what to do about it. Says which version it is by
+//! `cfg`, as PyO3 does.
 
 use std::{env, path::PathBuf};
 
@@ -12,6 +13,7 @@ const OLDEST: PythonVersion = PythonVersion {
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    pyo3_build_config::use_pyo3_cfgs();
     let config = pyo3_build_config::get();
     let folders = folders(config);
     // docs.rs makes pages of the crate and links nothing, so any Python does.

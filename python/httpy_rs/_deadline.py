@@ -26,12 +26,17 @@ class DeadlineExceeded(BaseException):
     """Raised by the server inside a handler that still runs when its call's deadline has passed.
 
     The client has its 504 by then. The exception frees the worker: let it pass, after cleaning up. It derives from
-    `BaseException`, so that `except Exception` does not stop it. Like `KeyboardInterrupt` it comes between any two
-    steps of Python code, in a `finally` too: what must not be cut in two goes into a `shield()`. A handler that catches
-    it and goes on is interrupted again every second, until its worker is given up and replaced.
+    `BaseException`, so that `except Exception` does not stop it. A handler that catches it and goes on is interrupted
+    again every second, until its worker is given up and replaced.
 
-    What is not Python code is not interrupted before it returns: `time.sleep`, a query, a huge power, a compiled
-    handler. Give such calls a timeout of their own; `remaining()` says which one.
+    It is raised where a function is called, or where a loop begins its next iteration. So a lock that was acquired is
+    released where `with`, or a `try` directly after it, says so. It is never raised inside an import. Code that cleans
+    up (a `finally`, the beginning and end of a `with`, a destructor) and library code get a second to end. Other code
+    that must run as a whole goes into a `shield()`.
+
+    Code other than Python is not interrupted before it returns: `time.sleep`, a query, a huge power, a compiled
+    handler. Give such calls a timeout of their own; `remaining()` says which one. A handler that returns from such a
+    call after its deadline has 0.1 s to end by itself.
     """
 
     def __str__(self) -> str:

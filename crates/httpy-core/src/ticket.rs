@@ -4,20 +4,17 @@
 //! |---|---|---|
 //! | waiting | the response future | running, withdrawn |
 //! | withdrawn | the response future: nobody waits for the call any more, it never runs | |
-//! | running | the worker that takes it | interrupting, done; waiting again where it was only sent ahead |
-//! | interrupting | the enforcer, for the few instructions in which it sends the interruption | interrupted |
-//! | interrupted | the enforcer: the interruption is on its way to the worker's thread, or has arrived there | interrupting again, done |
+//! | running | the worker that takes it | done; waiting again where it was only sent ahead |
 //! | done | the worker, when no Python code of the job runs any more | |
 //!
-//! An interruption is sent to a thread and not to a call, so it must not be sent once the worker has gone on: the worker
-//! does not leave *interrupting* by itself, and the enforcer sends nothing in any other stage. What the worker finds in
-//! *interrupted* it takes back before it does anything else.
+//! An interruption is asked for by the enforcer, and begins on the worker's own thread, where that can be cut: so it never
+//! meets another call than the one that it was asked for.
 //!
 //! A call whose reply is streamed runs on after its head was answered: then its deadline is over, and each chunk has its
 //! own time ([`Ticket::begin_chunks`]).
 //!
-//! The stage, the seat of the worker, and how many shields are open stand in one atomic word: entering a shield and
-//! interrupting cannot both win. The normal path costs two changes of that word, one to take the call and one to finish.
+//! The stage, the seat of the worker, and how many shields are open stand in one atomic word. The normal path costs two
+//! changes of that word, one to take the call and one to finish.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,44 +52,42 @@ pub struct Ticket {
 /// What the worker finds when it ends a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
-    /// Nobody interrupted it.
+    /// It was not to be interrupted.
     Free,
-    /// An interruption is being sent just now: let it be, then ask again.
-    Interrupting,
-    /// It was interrupted, or was to be at the end of its shield. The interruption may still be on its way.
+    /// It was interrupted, or was to be as soon as it could be.
     Interrupted {
         /// Whether its worker counted as lost meanwhile.
         lost: bool,
     },
 }
 
-/// What the enforcer finds when it wants to interrupt a call.
+/// What the enforcer finds when it asks for the interruption of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
-    /// The worker is held in the call until [`Ticket::end_interruption`].
-    Begun,
+    /// The call is to be interrupted where it can be cut.
+    Asked,
     /// The handler is in a shield, and is interrupted as it leaves it.
     Shielded,
     /// Nothing runs.
     Over,
 }
 
-const STAGE: u64 = 0xf;
+const STAGE: u64 = 0x3;
 const WAITING: u64 = 0;
 const WITHDRAWN: u64 = 1;
 const RUNNING: u64 = 2;
-const INTERRUPTING: u64 = 3;
-const INTERRUPTED: u64 = 4;
-const DONE: u64 = 5;
+const DONE: u64 = 3;
 
-/// An interruption waits for the end of the shield.
-const DUE: u64 = 1 << 4;
+/// The call is to be interrupted.
+const DUE: u64 = 1 << 2;
+/// It was to be interrupted at least once.
+const INTERRUPTED: u64 = 1 << 3;
 /// The worker counts as lost.
-const LOST: u64 = 1 << 5;
+const LOST: u64 = 1 << 4;
 /// The head is answered, the body is on its way.
-const STREAMING: u64 = 1 << 6;
+const STREAMING: u64 = 1 << 5;
 /// Nobody waits for the answer any more, or for the rest of it.
-const GONE: u64 = 1 << 7;
+const GONE: u64 = 1 << 6;
 /// Open shields, in the bits from here up to the seat. One that would not fit any more is not counted.
 const SHIELD: u64 = 1 << 8;
 const SHIELDS: u64 = (1 << 32) - SHIELD;
@@ -107,7 +102,7 @@ const fn at_stage(word: u64, stage: u64) -> u64 {
 }
 
 const fn runs(word: u64) -> bool {
-    matches!(stage(word), RUNNING | INTERRUPTING | INTERRUPTED)
+    stage(word) == RUNNING
 }
 
 impl Ticket {
@@ -304,36 +299,40 @@ impl Ticket {
         self.load() & GONE != 0
     }
 
-    /// The worker's side: ends the call, when no Python code of it runs any more. To be repeated for as long as it is
-    /// [`Finish::Interrupting`].
+    /// The worker's side: ends the call, when no Python code of it runs any more.
     pub fn finish(&self) -> Finish {
-        let ended = self.change(|word| (stage(word) != INTERRUPTING).then(|| at_stage(word, DONE)));
-        match ended {
-            None => Finish::Interrupting,
-            Some(word) if stage(word) == INTERRUPTED || word & DUE != 0 => Finish::Interrupted {
+        match self.change(|word| Some(at_stage(word, DONE))) {
+            Some(word) if word & INTERRUPTED != 0 => Finish::Interrupted {
                 lost: word & LOST != 0,
             },
-            Some(_) => Finish::Free,
+            _ => Finish::Free,
         }
     }
 
-    /// The enforcer's side: holds the worker in the call, so that an interruption can be sent to its thread.
-    pub fn begin_interruption(&self) -> Interruption {
-        let before = self.change(|word| match stage(word) {
-            RUNNING | INTERRUPTED if word & SHIELDS == 0 => Some(at_stage(word, INTERRUPTING)),
-            RUNNING | INTERRUPTED => Some(word | DUE),
-            _ => None,
-        });
-        match before {
-            Some(word) if word & SHIELDS == 0 => Interruption::Begun,
+    /// The enforcer's side: from now on the call is to be interrupted.
+    pub fn interrupt(&self) -> Interruption {
+        match self.change(|word| runs(word).then_some(word | DUE | INTERRUPTED)) {
+            Some(word) if word & SHIELDS == 0 => Interruption::Asked,
             Some(_) => Interruption::Shielded,
             None => Interruption::Over,
         }
     }
 
-    /// The enforcer's side: the interruption that was begun is sent, the worker may go on.
-    pub fn end_interruption(&self) {
-        self.change(|word| (stage(word) == INTERRUPTING).then(|| at_stage(word, INTERRUPTED)));
+    /// The worker's side, on its own thread, which can be cut just here: whether the call is interrupted, once for each time
+    /// that this was asked for. Where it only `looks`, it is to be interrupted as before. None when it is not.
+    pub fn strikes(&self, looks: bool) -> Option<bool> {
+        let strikes = |word| {
+            (runs(word) && word & (DUE | SHIELDS) == DUE).then_some(if looks {
+                word
+            } else {
+                word & !DUE
+            })
+        };
+        if self.change(strikes).is_some() {
+            return Some(true);
+        }
+        let word = self.load();
+        (runs(word) && word & DUE != 0).then_some(false)
     }
 
     /// The enforcer's side: from now on the worker counts as lost. False when the call has ended.
@@ -342,38 +341,20 @@ impl Ticket {
             .is_some()
     }
 
-    /// The handler's side, on the worker's thread: opens a shield; shields nest. True when an interruption was sent
-    /// before: should it still be on its way, it is to be taken back.
-    pub fn shield(&self) -> bool {
-        let before =
-            self.change(|word| (runs(word) && word & SHIELDS != SHIELDS).then(|| word + SHIELD));
-        before.is_some_and(|word| stage(word) != RUNNING)
-    }
-
-    /// Whether an interruption is being sent at this moment.
-    pub fn is_interrupting(&self) -> bool {
-        stage(self.load()) == INTERRUPTING
+    /// The handler's side, on the worker's thread: opens a shield; shields nest.
+    pub fn shield(&self) {
+        self.change(|word| (runs(word) && word & SHIELDS != SHIELDS).then(|| word + SHIELD));
     }
 
     /// The handler's side, on the worker's thread: closes a shield. True when it was the outermost one and an interruption
     /// waits for just that: the handler is interrupted here.
     pub fn unshield(&self) -> bool {
+        let strikes = |word| word & SHIELDS == SHIELD && word & DUE != 0;
         let before = self.change(|word| {
-            let open = word & SHIELDS;
-            if !runs(word) || open == 0 {
-                return None;
-            }
-            let word = word - SHIELD;
-            let strikes = open == SHIELD && word & DUE != 0 && stage(word) != INTERRUPTING;
-            Some(if strikes {
-                at_stage(word & !DUE, INTERRUPTED)
-            } else {
-                word
-            })
+            let word_after = if strikes(word) { word & !DUE } else { word };
+            (runs(word) && word & SHIELDS != 0).then(|| word_after - SHIELD)
         });
-        before.is_some_and(|word| {
-            word & SHIELDS == SHIELD && word & DUE != 0 && stage(word) != INTERRUPTING
-        })
+        before.is_some_and(strikes)
     }
 
     fn load(&self) -> u64 {

@@ -1,13 +1,12 @@
-//! The Python end of a deadline: the exception, how it is sent to a worker's thread and taken back, what a stuck thread
+//! The Python end of a deadline: how a worker's thread comes to interrupt itself (`httpy_rs._interrupt`), what a stuck thread
 //! is doing, and the functions behind `httpy_rs.shield()` and `httpy_rs.remaining()`.
 //!
-//! Who is interrupted and when is the enforcer's business; the stages that keep an interruption to its call are those of
+//! Who is interrupted and when is the enforcer's business; whether a call is still to be interrupted is known by its
 //! [`Ticket`].
 
 use std::cell::Cell;
 use std::ffi::c_ulong;
 use std::ptr;
-use std::thread;
 use std::time::Instant;
 
 use httpy_core::Ticket;
@@ -16,6 +15,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyType};
 
 use crate::context;
+#[cfg(not(Py_3_12))]
+use crate::trace;
 
 thread_local! {
     /// The call that this thread runs, null while it runs none. A context variable would not do: a handler may leave the
@@ -38,8 +39,12 @@ impl ThreadId {
 /// What interrupts handlers, of one interpreter.
 #[derive(Debug)]
 pub(crate) struct Deadline {
-    /// `httpy_rs.DeadlineExceeded`
-    exceeded: Py<PyType>,
+    /// `httpy_rs._interrupt.interrupt`
+    interrupt: Py<PyAny>,
+    /// `httpy_rs._interrupt.end`
+    end: Py<PyAny>,
+    /// Asks the call that the calling thread runs whether it is interrupted just here.
+    strikes: Py<PyAny>,
     /// `httpy_rs._stack.capture`
     capture: Py<PyAny>,
     /// `httpy_rs._stack.show`
@@ -54,16 +59,14 @@ impl Deadline {
             .getattr("DeadlineExceeded")?
             .cast_into::<PyType>()?
             .unbind();
-        let raised = exceeded.clone_ref(py);
-        let enter =
-            PyCFunction::new_closure(py, Some(c"enter"), None, |arguments, _| -> PyResult<()> {
-                enter(arguments.py());
-                Ok(())
-            })?;
+        let enter = PyCFunction::new_closure(py, Some(c"enter"), None, |_, _| -> PyResult<()> {
+            running(Ticket::shield);
+            Ok(())
+        })?;
         let leave = PyCFunction::new_closure(py, Some(c"leave"), None, move |arguments, _| {
             let py = arguments.py();
             if running(Ticket::unshield).unwrap_or(false) {
-                return Err(PyErr::from_type(raised.bind(py).clone(), ()));
+                return Err(PyErr::from_type(exceeded.bind(py).clone(), ()));
             }
             Ok(())
         })?;
@@ -79,9 +82,23 @@ impl Deadline {
         module.setattr("_enter", enter)?;
         module.setattr("_leave", leave)?;
         module.setattr("_seconds_left", seconds_left)?;
+        let strikes = PyCFunction::new_closure(
+            py,
+            Some(c"strikes"),
+            None,
+            |arguments, _| -> PyResult<Option<bool>> {
+                let raises: bool = arguments.get_item(0)?.extract()?;
+                Ok(running(|ticket| ticket.strikes(!raises)).flatten())
+            },
+        )?;
+        let interrupt = py.import("httpy_rs._interrupt")?;
+        #[cfg(not(Py_3_12))]
+        interrupt.setattr("trace_thread", trace::setter(py)?)?;
         let stack = py.import("httpy_rs._stack")?;
         Ok(Self {
-            exceeded,
+            interrupt: interrupt.getattr("interrupt")?.unbind(),
+            end: interrupt.getattr("end")?.unbind(),
+            strikes: strikes.into_any().unbind(),
             capture: stack.getattr("capture")?.unbind(),
             show: stack.getattr("show")?.unbind(),
         })
@@ -106,18 +123,28 @@ impl Deadline {
         })
     }
 
-    /// Sends the exception to `thread`, which finds it before its next step of Python code.
-    pub(crate) fn send(&self, _py: Python<'_>, thread: ThreadId) {
-        // SAFETY: 1. The token proves that this thread is attached. 2. The pointer is a class, and lives as long as `self`;
-        // the call takes a reference of its own. 3. A thread that has ended is not found, and nothing happens.
-        unsafe { ffi::PyThreadState_SetAsyncExc(thread.0.cast_signed(), self.exceeded.as_ptr()) };
+    /// Has the worker on `thread` interrupt itself, if it still runs the call of `ticket` when it can.
+    pub(crate) fn interrupt(&self, py: Python<'_>, thread: ThreadId, ticket: &Ticket) {
+        self.interrupt_where(py, thread, ticket, self.strikes.bind(py));
     }
-}
 
-/// Takes back what was sent to the calling thread and has not arrived there.
-pub(crate) fn take_back(_py: Python<'_>) {
-    // SAFETY: 1. The token proves that this thread is attached. 2. Null is allowed: nothing is pending from then on.
-    unsafe { ffi::PyThreadState_SetAsyncExc(ThreadId::current().0.cast_signed(), ptr::null_mut()) };
+    /// Has `thread` interrupt itself as soon as it can be cut: then it calls `strikes`, which knows whether it still is to.
+    pub(crate) fn interrupt_where(
+        &self,
+        py: Python<'_>,
+        thread: ThreadId,
+        ticket: &Ticket,
+        strikes: &Bound<'_, PyAny>,
+    ) {
+        let call = ptr::from_ref(ticket) as usize;
+        // Fails only where app code has broken `sys`; such a worker is lost when it does not come back.
+        drop(self.interrupt.bind(py).call1((thread.0, call, strikes)));
+    }
+
+    /// The call that the calling thread was to be interrupted in has ended.
+    pub(crate) fn end(&self, py: Python<'_>) {
+        drop(self.end.bind(py).call0());
+    }
 }
 
 /// Runs `work` as what this thread does for `ticket`.
@@ -137,17 +164,4 @@ fn running<R>(work: impl FnOnce(&Ticket) -> R) -> Option<R> {
     // SAFETY: 1. The pointer is null, or `during` has set it on this very thread. 2. `during` borrows the ticket until it has
     // set the pointer to null again, also when it unwinds.
     unsafe { RUNNING.get().as_ref() }.map(work)
-}
-
-fn enter(py: Python<'_>) {
-    running(|ticket| {
-        if !ticket.shield() {
-            return;
-        }
-        // Without a GIL it may be on its way just now, and would arrive in the shield. It is sent again after it.
-        while ticket.is_interrupting() {
-            py.detach(thread::yield_now);
-        }
-        take_back(py);
-    });
 }

@@ -28,6 +28,8 @@ mod roster;
 mod runtime;
 mod stack;
 mod stream;
+#[cfg(not(Py_3_12))]
+mod trace;
 mod turn;
 mod upload;
 mod worker;

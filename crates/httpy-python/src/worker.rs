@@ -3,7 +3,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use httpy_core::{
@@ -183,20 +182,17 @@ impl Worker<'_> {
         }
     }
 
-    /// Ends the call, after all Python code of it. True when it was interrupted; what was sent for it and has not arrived is
-    /// taken back before any other Python code runs here.
+    /// Ends the call, after all Python code of it. True when it was to be interrupted; it is not any more, before any other
+    /// Python code runs here.
     fn finish(&self, py: Python<'_>, target: TargetId, ticket: &Ticket, seat: Seat) -> bool {
-        loop {
-            match ticket.finish() {
-                Finish::Free => return false,
-                Finish::Interrupting => py.detach(thread::yield_now),
-                Finish::Interrupted { lost } => {
-                    deadline::take_back(py);
-                    if lost {
-                        py.detach(|| self.come_back(target, ticket, seat));
-                    }
-                    return true;
+        match ticket.finish() {
+            Finish::Free => false,
+            Finish::Interrupted { lost } => {
+                self.crew.shared.deadline.end(py);
+                if lost {
+                    py.detach(|| self.come_back(target, ticket, seat));
                 }
+                true
             }
         }
     }

@@ -149,9 +149,9 @@
 //! together are bounded. A call whose client leaves while it waits lets go of its body at once and never runs.
 //!
 //! A handler that still runs at its deadline, whether its client waits or has left, is interrupted: `httpy_rs.DeadlineExceeded`
-//! (a `BaseException`) is raised in it, wherever it is, as Ctrl-C would be in a script. It can hold that off while it does what
-//! must be done as a whole (`with httpy_rs.shield():`), and ask how much time is left (`httpy_rs.remaining()`). The log has one
-//! line about it, with the handler's stack.
+//! (a `BaseException`) is raised in it where it calls a function or a loop begins its next iteration, but not inside an import.
+//! It can hold that off while it does what must be done as a whole (`with httpy_rs.shield():`), and ask how much time is left
+//! (`httpy_rs.remaining()`). The log has one line about it, with the handler's stack.
 //!
 //! What is not Python code cannot be interrupted before it returns: `time.sleep`, a query without a timeout, a compiled
 //! handler. A worker that does not come back from it within [`PyAppBuilder::lost_after`] is lost and replaced, up to

@@ -12,7 +12,6 @@ from httpy_rs._exception import describe
 from httpy_rs._own import leave, say
 from httpy_rs._worker.fork import Fork
 from httpy_rs._worker.frame import FRAME_LIMIT, Broken, Message
-from httpy_rs._worker.interruption import uncut
 from httpy_rs._worker.mark import Mark
 from httpy_rs._worker.outlet import Outlet
 from httpy_rs._worker.target import Targets
@@ -50,7 +49,7 @@ class Connection:
 
     def tell(self, *message: Any) -> None:
         """Sends a message on the control socket, from any thread."""
-        uncut(self.control.send, message)
+        self.control.send(message)
 
     def unforked(self, error: BaseException | None) -> None:
         """Ends the process, where it is one that the handler has forked, which has raised `error` or returned."""

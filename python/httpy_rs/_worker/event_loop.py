@@ -195,12 +195,9 @@ class EventLoop:
 
     def _interrupt(self, number: int) -> None:
         lane = self.lane
-
-        def is_in_call() -> bool:
-            call = None if lane is None else lane.current()
-            return call is not None and call.number == number
-
-        self._guard.strike(is_in_call)
+        call = None if lane is None else lane.current()
+        if lane is not None and call is not None and call.number == number:
+            self._guard.strike(call, lambda: lane.current() is call)
 
     def _note_gone(self, number: int) -> None:
         running = None if self.lane is None else self.lane.running.get(number)

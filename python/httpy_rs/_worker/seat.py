@@ -69,9 +69,7 @@ class Seat:
 
     def _answer(self, call: Call) -> Message:
         """Calls the handler, and puts what goes ahead of its reply: the message at last."""
-        guard = self.guard
-        guard.call = call
-        message = _interrupted(call)
+        self.guard.call = call
         ahead = b""
         times: list[float] = []
         try:
@@ -79,12 +77,10 @@ class Seat:
                 message, ahead = self._called(call, times)
             except BaseException as error:
                 message = self._failed(call, error, times)
-            guard.end()
         except BaseException:
-            # An interruption that came between two steps of ours. Nobody waits for such a call any more.
-            message, ahead = _interrupted(call), b""
-            while not attempt(guard.end, False):
-                continue
+            # It was interrupted as its exception was described. Nobody waits for such a call any more.
+            message = _interrupted(call)
+        self.guard.end()
         for part in cut(ahead):
             self._lane.outlet.put((call.number, part))
         return message

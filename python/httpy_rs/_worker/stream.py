@@ -15,7 +15,6 @@ from httpy_rs._own import Lock, monotonic
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import Message
-from httpy_rs._worker.interruption import uncut
 from httpy_rs._worker.outlet import Outlet
 from httpy_rs._worker.reply import Answer, BadChunk, chunk, cut
 
@@ -59,7 +58,7 @@ class Sending:
 
     def say(self, *said: Any) -> None:
         """Sends a message of the call's."""
-        uncut(self._outlet.send, (self._call.number, *said))
+        self._outlet.send((self._call.number, *said))
 
     def put(self, piece: bytes) -> None:
         """Sends a piece for which there is room."""

@@ -171,7 +171,7 @@ class SyncLane:
         for seat in self.seats:
             guard, call = seat.guard, seat.guard.call
             if call is not None and call.number == number:
-                guard.strike(lambda guard=guard, call=call: guard.call is call)  # type: ignore[misc]
+                guard.strike(call, lambda guard=guard, call=call: guard.call is call)  # type: ignore[misc]
 
     def credit(self, number: int, size: int) -> None:
         """So many bytes of a streamed reply were taken."""

@@ -42,8 +42,8 @@ fn body(ticket: &Ticket) -> Bytes {
 
 fn interrupted() -> Ticket {
     let ticket = running();
-    assert_eq!(ticket.begin_interruption(), Interruption::Begun);
-    ticket.end_interruption();
+    assert_eq!(ticket.interrupt(), Interruption::Asked);
+    assert_eq!(ticket.strikes(false), Some(true));
     ticket
 }
 
@@ -139,29 +139,39 @@ fn only_a_call_that_runs_is_interrupted_or_lost() {
     for ticket in [waiting(), running()] {
         ticket.withdraw();
         ticket.finish();
-        assert_eq!(ticket.begin_interruption(), Interruption::Over);
+        assert_eq!(ticket.interrupt(), Interruption::Over);
+        assert_eq!(ticket.strikes(false), None);
         assert!(!ticket.lose());
-        assert!(!ticket.shield() && !ticket.unshield());
+        ticket.shield();
+        assert!(!ticket.unshield());
     }
 }
 
 #[test]
-fn a_worker_does_not_leave_while_an_interruption_is_being_sent() {
+fn an_interruption_strikes_once_and_only_where_it_was_asked_for() {
     let ticket = running();
-    assert_eq!(ticket.begin_interruption(), Interruption::Begun);
-    assert!(ticket.is_interrupting());
-    assert_eq!(ticket.finish(), Finish::Interrupting);
-    ticket.end_interruption();
-    assert!(!ticket.is_interrupting());
+    assert_eq!(ticket.strikes(false), None);
+    assert_eq!(ticket.interrupt(), Interruption::Asked);
+    assert_eq!(ticket.strikes(true), Some(true), "it only looked");
+    assert_eq!(ticket.strikes(false), Some(true));
+    assert_eq!(ticket.strikes(false), None);
     assert_eq!(ticket.finish(), Finish::Interrupted { lost: false });
-    assert_eq!(ticket.begin_interruption(), Interruption::Over);
+    assert_eq!(ticket.interrupt(), Interruption::Over);
+}
+
+#[test]
+fn a_call_that_ends_before_it_could_be_cut_was_to_be_interrupted() {
+    let ticket = running();
+    ticket.interrupt();
+    assert_eq!(ticket.finish(), Finish::Interrupted { lost: false });
+    assert_eq!(ticket.strikes(false), None);
 }
 
 #[test]
 fn an_interrupted_call_can_be_interrupted_again_and_lost() {
     let ticket = interrupted();
-    assert_eq!(ticket.begin_interruption(), Interruption::Begun);
-    ticket.end_interruption();
+    assert_eq!(ticket.interrupt(), Interruption::Asked);
+    assert_eq!(ticket.strikes(false), Some(true));
     assert!(ticket.lose());
     assert_eq!(ticket.finish(), Finish::Interrupted { lost: true });
 }
@@ -191,8 +201,10 @@ fn only_a_call_that_runs_hears_that_its_client_has_gone() {
 #[test]
 fn a_shield_holds_the_interruption_off_until_the_outermost_is_left() {
     let ticket = running();
-    assert!(!ticket.shield() && !ticket.shield());
-    assert_eq!(ticket.begin_interruption(), Interruption::Shielded);
+    ticket.shield();
+    ticket.shield();
+    assert_eq!(ticket.interrupt(), Interruption::Shielded);
+    assert_eq!(ticket.strikes(false), Some(false));
     assert!(!ticket.unshield(), "one is still open");
     assert!(ticket.unshield());
     assert_eq!(
@@ -211,16 +223,18 @@ fn a_shield_holds_the_interruption_off_until_the_outermost_is_left() {
 fn a_call_that_ends_in_its_shield_was_interrupted_all_the_same() {
     let ticket = running();
     ticket.shield();
-    ticket.begin_interruption();
+    ticket.interrupt();
     assert_eq!(ticket.finish(), Finish::Interrupted { lost: false });
 }
 
 #[test]
-fn a_shield_that_is_entered_after_an_interruption_says_so() {
-    let ticket = interrupted();
-    assert!(ticket.shield());
-    assert_eq!(ticket.begin_interruption(), Interruption::Shielded);
+fn a_shield_that_is_entered_before_the_interruption_strikes_holds_it_off() {
+    let ticket = running();
+    assert_eq!(ticket.interrupt(), Interruption::Asked);
+    ticket.shield();
+    assert_eq!(ticket.strikes(false), Some(false));
     assert!(ticket.unshield());
+    assert_eq!(ticket.strikes(false), None);
 }
 
 #[test]
@@ -229,34 +243,4 @@ fn shields_without_end_leave_the_seat_alone() {
     ticket.word.fetch_or(SHIELDS, Ordering::Relaxed);
     ticket.shield();
     assert_eq!(ticket.seat(), Some(SEAT));
-}
-
-#[test]
-fn whoever_comes_first_an_interruption_is_never_sent_to_a_worker_that_has_left() {
-    for _ in 0..2_000 {
-        let (ticket, start) = (running(), Barrier::new(2));
-        let (finish, sent) = thread::scope(|scope| {
-            let enforcer = scope.spawn(|| {
-                start.wait();
-                let begun = ticket.begin_interruption() == Interruption::Begun;
-                let sent = begun && !ticket.is_done();
-                ticket.end_interruption();
-                assert_eq!(begun, sent, "the worker left while it was held");
-                sent
-            });
-            start.wait();
-            let finish = loop {
-                match ticket.finish() {
-                    Finish::Interrupting => thread::yield_now(),
-                    finish => break finish,
-                }
-            };
-            (finish, enforcer.join().unwrap())
-        });
-        assert_eq!(
-            finish == Finish::Free,
-            !sent,
-            "the worker knows of each one that was sent"
-        );
-    }
 }

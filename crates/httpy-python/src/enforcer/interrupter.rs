@@ -59,11 +59,9 @@ fn strike<'py>(
     let thread = crew.threads.with(asked.seat, |thread| thread)?;
     // Before the interruption, which changes them; they are this call's if it can still be interrupted after that.
     let frames = asked.first.then(|| deadline.capture(py, thread));
-    match asked.ticket.begin_interruption() {
-        Interruption::Begun => {
-            // The worker stays in the call meanwhile, so that the thread is its own.
-            deadline.send(py, thread);
-            asked.ticket.end_interruption();
+    match asked.ticket.interrupt() {
+        Interruption::Asked => {
+            deadline.interrupt(py, thread, &asked.ticket);
             Some((false, frames))
         }
         Interruption::Shielded => Some((true, frames)),

@@ -28,6 +28,8 @@ pub(super) struct Asyncio {
     pub(super) event_loop: Py<PyAny>,
     /// `asyncio.Task`
     task: Py<PyAny>,
+    /// `asyncio.current_task`
+    current_task: Py<PyAny>,
     first_step: FirstStep,
     /// `httpy_rs._event_loop`'s functions.
     attended: Py<PyAny>,
@@ -91,6 +93,7 @@ impl Asyncio {
             runner: runner.unbind(),
             event_loop,
             task: asyncio.getattr("Task")?.unbind(),
+            current_task: asyncio.getattr("current_task")?.unbind(),
             first_step: FirstStep::new(py)?,
             attended: ours.getattr("attended")?.unbind(),
             current_call: ours.getattr("current_call")?.unbind(),
@@ -255,6 +258,12 @@ impl Asyncio {
     /// Where a task that does not run just now waits, for `Deadline::show`.
     pub(super) fn frames<'py>(&self, task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.task_frames.bind(task.py()).call1((task,))
+    }
+
+    /// The task that runs on the loop just now, if any does.
+    pub(super) fn current_task<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let task = self.current_task.bind(py).call1((&self.event_loop,))?;
+        Ok((!task.is_none()).then_some(task))
     }
 
     /// The task that runs on the loop just now, or `None`, and the frames of its thread. From any thread.

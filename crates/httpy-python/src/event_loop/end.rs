@@ -4,7 +4,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 
 use httpy_core::{Fault, Finish, Notice, Outcome, Returned, Step, Ticket, allows_body};
 use pyo3::exceptions::PyRuntimeError;
@@ -17,7 +16,6 @@ use super::driver::Driver;
 use crate::answer::{Ended, Streamed};
 use crate::context::Context;
 use crate::convert::{self, Found};
-use crate::deadline;
 use crate::fork;
 use crate::interpreter::panic_message;
 use crate::stream;
@@ -253,15 +251,8 @@ impl Driver {
             receiving,
         } = call;
         self.leave();
-        loop {
-            match own.finish() {
-                Finish::Free => break,
-                Finish::Interrupting => py.detach(thread::yield_now),
-                Finish::Interrupted { .. } => {
-                    deadline::take_back(py);
-                    break;
-                }
-            }
+        if own.finish() != Finish::Free {
+            self.crew.shared.deadline.end(py);
         }
         drop((task, sending, receiving));
         if matches!(

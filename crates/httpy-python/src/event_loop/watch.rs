@@ -4,9 +4,7 @@
 //! A loop comes round when it looks into its inbox, and it is rung to do so a few times while the threshold passes. One that
 //! has not done so is blocked: by the call that is its current one, if any is. That is told once, with the stack of the
 //! loop's thread; and when that call's deadline has passed and nobody waits for it, its thread is interrupted, as a worker's
-//! is. The exception is sent to a thread, so it is kept to its call as well as can be: the call is looked up by a thread that
-//! is attached, and with a GIL nothing runs on the loop between that and the sending. It is raised where the loop's thread
-//! takes its next step, which is in the call that blocks it.
+//! is: it interrupts itself, if it is still in the call that blocks it.
 
 use std::io;
 use std::mem;
@@ -17,8 +15,10 @@ use std::time::{Duration, Instant};
 
 use httpy_core::{Interruption, Notice, TargetId, Ticket};
 use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
 
 use super::EventLoop;
+use super::driver::Driver;
 use crate::attach::attach;
 use crate::enforcer;
 use crate::pool::Crew;
@@ -267,26 +267,33 @@ fn examine(
         return (None, notices);
     }
     let now = Instant::now();
-    let (mut next, mut call, mut interrupted) = (None, None, None);
+    let (mut next, mut call, mut interrupted, mut current) = (None, None, None, None);
     {
         let mut calls = event_loop.calls();
-        if let Some((number, current)) = calls.current((!task.is_none()).then_some(&task)) {
-            let (target, ticket) = (current.target, Arc::clone(&current.ticket));
+        if let Some((number, its)) = calls.current((!task.is_none()).then_some(&task)) {
+            let (target, ticket) = (its.target, Arc::clone(&its.ticket));
             let due = ticket.due();
-            let overdue = due.is_some_and(|due| due <= now) && current.answer.is_closed();
+            let overdue = due.is_some_and(|due| due <= now) && its.answer.is_closed();
             next = if overdue {
                 Some(now + AGAIN)
             } else {
                 due.map(|due| due.max(now + GRACE))
             };
-            if overdue && ticket.begin_interruption() == Interruption::Begun {
-                crew.shared.deadline.send(py, thread);
-                ticket.end_interruption();
+            if overdue && ticket.interrupt() != Interruption::Over {
                 interrupted = calls.interrupt(number);
             }
             call = Some(enforcer::overdue(crew, target, &ticket));
             event_loop.keeps(rounds, target, &ticket);
+            current = Some(ticket);
         }
+    }
+    // Not below the lock, as Python code runs.
+    if let (Some(_), Some(ticket)) = (interrupted, &current)
+        && let Ok(strikes) = strikes(py, &driver, ticket)
+    {
+        crew.shared
+            .deadline
+            .interrupt_where(py, thread, ticket, &strikes);
     }
     // With the source lines, which takes a while: after the interruption.
     let stack = || crew.shared.deadline.show(py, Ok(frames));
@@ -310,6 +317,36 @@ fn examine(
         }
     }
     (next, notices)
+}
+
+/// Asks on the loop's thread whether the call of `ticket` keeps it, and is interrupted just here.
+fn strikes<'py>(
+    py: Python<'py>,
+    driver: &Arc<Driver>,
+    ticket: &Arc<Ticket>,
+) -> PyResult<Bound<'py, PyCFunction>> {
+    let (driver, ticket) = (Arc::downgrade(driver), Arc::downgrade(ticket));
+    PyCFunction::new_closure(
+        py,
+        Some(c"strikes"),
+        None,
+        move |arguments, _| -> PyResult<Option<bool>> {
+            let raises: bool = arguments.get_item(0)?.extract()?;
+            let (Some(driver), Some(ticket)) = (driver.upgrade(), ticket.upgrade()) else {
+                return Ok(None);
+            };
+            // App code can break `asyncio`, and would be raised that here.
+            let task = driver
+                .asyncio
+                .current_task(arguments.py())
+                .unwrap_or_default();
+            let calls = driver.event_loop.calls();
+            let is_current = calls
+                .current(task.as_ref())
+                .is_some_and(|(_, call)| Arc::ptr_eq(&call.ticket, &ticket));
+            Ok(is_current.then(|| ticket.strikes(!raises)).flatten())
+        },
+    )
 }
 
 /// Tells of calls that go on though they were cancelled; when there may be others.

@@ -25,6 +25,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_exception.py",
     "_figures.py",
     "_host.py",
+    "_interrupt.py",
     "_load.py",
     "_logging.py",
     "_own.py",

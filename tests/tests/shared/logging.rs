@@ -166,9 +166,11 @@ log.info('after the bad ones')",
     record::with_message("after the bad ones").await;
     let records = record::all(|record| record.field("logger") == app.module);
     let messages: Vec<&str> = records.iter().map(record::Record::message).collect();
-    assert_eq!(
-        messages[0],
-        "<the message cannot be formatted: TypeError: not all arguments converted during string formatting> two %s"
+    // The words of the error are CPython's, and longer from 3.15 on.
+    assert!(
+        messages[0].starts_with("<the message cannot be formatted: TypeError: not all arguments")
+            && messages[0].ends_with("> two %s"),
+        "{messages:?}"
     );
     assert!(
         messages[1].starts_with("<the message cannot be formatted: ValueError: from __str__> <"),

@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import types
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from httpy_rs._body import AsyncBody, Body
@@ -17,6 +17,8 @@ from httpy_rs._exception import attempt
 
 # More wrappers than this around one function are taken for a circle.
 _WRAPPED_LIMIT = 100
+# What a module holds in place of a lazy import (Python 3.15), until the name is used.
+_LAZY_IMPORT: Any = getattr(types, "LazyImportType", ())
 
 
 class Signature:
@@ -148,7 +150,8 @@ def _kind(annotation: object, function: object) -> str | None:
 
 
 def _look_up(name: str, function: object) -> object:
-    """What a name is where the function was written, dots followed through modules alone, so that nothing runs.
+    """What a name is where the function was written, dots followed through modules alone, so that nothing runs but the
+    lazy import of the name itself.
 
     Who imports for annotations alone (`if TYPE_CHECKING`) leaves no trace of it: such a name is taken for ours.
     """
@@ -156,10 +159,14 @@ def _look_up(name: str, function: object) -> object:
     names = _globals(function)
     if first not in names:
         return Body if first == "httpy_rs" or not rest else None
-    found: object = names[first]
+    found = _imported(names[first])
     for part in rest:
-        found = vars(found).get(part) if isinstance(found, ModuleType) else None
+        found = _imported(vars(found).get(part)) if isinstance(found, types.ModuleType) else None
     return found
+
+
+def _imported(found: Any) -> object:
+    return attempt(found.resolve, None) if isinstance(found, _LAZY_IMPORT) else found
 
 
 def _globals(function: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,24 @@ def test_a_handler_is_loaded_with_what_it_wants(write: Write) -> None:
     handler, wants, on_loop = load_handler("plain:handler", [])
     assert handler.__name__ == "handler"
     assert (wants, on_loop) == ("bytes", False)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="no import is lazy before Python 3.15")
+def test_a_lazy_import_counts_as_what_it_imports(write: Write) -> None:
+    lazy = "lazy import httpy_rs\nlazy from httpy_rs import Body\nlazy from no_such_module import AsyncBody\n"
+    handlers = "".join(
+        f"def {name}(method, path, params, query, headers, body: {annotation!r}): ...\n"
+        for name, annotation in (("short", "Body"), ("long", "httpy_rs.Body"), ("lost", "AsyncBody"))
+    )
+    write("lazily.py", lazy + handlers)
+    write("from_there.py", "lazy from lazily import short\n")
+    for target, wants in (
+        ("lazily:short", "stream"),
+        ("lazily:long", "stream"),
+        ("lazily:lost", "text"),
+        ("from_there:short", "stream"),
+    ):
+        assert load_handler(target, [])[1] == wants, target
 
 
 def test_a_handler_without_a_signature_is_accepted() -> None:

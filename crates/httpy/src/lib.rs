@@ -195,7 +195,7 @@
 //! - It does not use several cores for Python code that computes: one interpreter runs one thread at a time.
 //! - It does not end a handler that is stuck in C code: its thread stays until it returns, and another one serves instead.
 //! - It does not serve WSGI or ASGI apps. Not yet.
-//! - Windows is not supported; macOS, free-threaded builds and Python 3.14 are not tested.
+//! - Windows is not supported; macOS and free-threaded builds are not tested.
 //!
 //! The versions of PyO3 and axum are part of this crate's public interface: one program can link only one PyO3.
 

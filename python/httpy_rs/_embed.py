@@ -46,7 +46,8 @@ _PACKAGE = ".__init__"
 _USED = (
     "annotationlib asyncio atexit collections concurrent.futures.thread contextlib contextvars ctypes difflib "
     "faulthandler fcntl functools gc importlib.util inspect io json linecache logging mmap re reprlib resource "
-    "selectors signal site ssl struct sysconfig tempfile threading tokenize traceback types typing uvloop warnings weakref"
+    "selectors signal site ssl struct sysconfig tempfile threading tokenize traceback types typing uvloop "
+    "warnings weakref"
 )
 
 

@@ -45,9 +45,9 @@ _PACKAGE = ".__init__"
 # The modules of the standard library that this package imports, at the start or later; and uvloop.
 _USED = (
     "annotationlib asyncio atexit collections concurrent.futures.thread contextlib contextvars ctypes difflib "
-    "faulthandler fcntl functools gc importlib.util inspect io json linecache logging mmap re reprlib resource "
-    "selectors signal site ssl struct sysconfig tempfile threading tokenize traceback types typing uvloop "
-    "warnings weakref"
+    "faulthandler fcntl functools gc importlib.util inspect io json linecache logging mmap opcode re reprlib "
+    "resource selectors signal site ssl struct sysconfig tempfile threading tokenize traceback types typing "
+    "uvloop warnings weakref"
 )
 
 
@@ -230,6 +230,7 @@ def _prefer_spawn(context: Any) -> None:
 def install(
     sources: dict[str, str],
     mark_forked: Callable[[], None],
+    release_signals: Callable[[list[int]], bool],
     change_variable: Callable[[bytes, bytes | None], None],
     executables: tuple[str, str] | None,
 ) -> None:
@@ -251,6 +252,7 @@ def install(
     if executables is not None:
         sys.executable, sys._base_executable = executables  # type: ignore[attr-defined]
         _host.keep_signals()
+        _host.release_signals(release_signals)
         _host.keep_streams()
         _host.keep_switch_interval()
 

@@ -121,6 +121,24 @@ def keep_streams() -> None:
         _replace(function, posix, os)
 
 
+def release_signals(release: Callable[[list[int]], bool]) -> None:
+    """Gives a forked child its signals as any Python has them: it has the program's handlers, but none of its threads.
+
+    `release` gives those their defaults which no Python code handles, and returns whether SIGINT has its default now.
+    """
+    signal: Any = sys.modules["_signal"]
+    interrupt = signal.SIGINT
+    # Refused in the host alone.
+    install, installed, raise_interrupt = signal.signal, signal.getsignal, signal.default_int_handler
+    numbers = sorted(signal.valid_signals())
+
+    def begin_child() -> None:
+        if release([number for number in numbers if callable(installed(number))]):
+            install(interrupt, raise_interrupt)
+
+    os.register_at_fork(after_in_child=begin_child)
+
+
 def keep_switch_interval() -> None:
     """Refuses to change the switch interval, by which the server divides the interpreter among its threads."""
     change = sys.setswitchinterval

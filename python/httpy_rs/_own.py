@@ -40,6 +40,7 @@ get_ident: Callable[[], int] = _threads.get_ident
 start_thread: Callable[[Callable[..., object], tuple[Any, ...]], int] = _threads.start_new_thread
 
 leave: Callable[[int], NoReturn] = os._exit
+getpid: Callable[[], int] = os.getpid
 _write = os.write
 
 

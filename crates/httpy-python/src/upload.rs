@@ -2,6 +2,7 @@
 //!
 //! A stream is read on the worker that calls the handler, which waits detached, and for as long as the call runs.
 
+use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -35,6 +36,8 @@ pub(crate) struct Receiver {
 #[derive(Debug)]
 struct Shared {
     thread: ThreadId,
+    /// The process id: a forked child has the same threads' ids.
+    process: u32,
     state: Mutex<State>,
 }
 
@@ -80,6 +83,7 @@ impl Uploads {
         let state = Mutex::new(State::Open(upload.into_reader()));
         let shared = Arc::new(Shared {
             thread: ThreadId::current(),
+            process: process::id(),
             state,
         });
         let receiver = Receiver {
@@ -162,6 +166,12 @@ impl Shared {
             State::Closed => {
                 return Err(PyRuntimeError::new_err(
                     "the request's body was read after its call had ended",
+                ));
+            }
+            // No thread of a forked child brings any chunks.
+            _ if process::id() != self.process => {
+                return Err(PyRuntimeError::new_err(
+                    "the request's body was read in a process that its handler has forked",
                 ));
             }
             // Else a thread of the handler's could wait here when the call has long ended.

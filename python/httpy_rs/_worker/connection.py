@@ -48,8 +48,9 @@ class Connection:
         self.tell("read", lane, number, size)
 
     def tell(self, *message: Any) -> None:
-        """Sends a message on the control socket, from any thread."""
-        self.control.send(message)
+        """Sends a message on the control socket, from any thread; nothing in a forked process."""
+        if not self.fork.is_child:
+            self.control.send(message)
 
     def unforked(self, error: BaseException | None) -> None:
         """Ends the process, where it is one that the handler has forked, which has raised `error` or returned."""

@@ -9,6 +9,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from httpy_rs import _embed
+from httpy_rs._exception import attempt
+from httpy_rs._own import leave
+
+set_handler = signal.signal
 
 
 class Fork:
@@ -30,21 +34,23 @@ class Fork:
 
         Runs nothing that is registered for the exit of the parent.
         """
-        status = 0 if error is None else _status(error)
+        # App code may have taken away what prints.
+        status = 0 if error is None else attempt(lambda: _status(error), 1)
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
             except Exception:  # app code took it away, or closed it
                 continue
-        os._exit(status)
+        leave(status)
 
     def _note(self) -> None:
         self.is_child = True
         for close in self._closes:
             close()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        # As in any Python, unless the app has handlers of its own.
+        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
             if signal.getsignal(number) is leave_to_the_parent:
-                signal.signal(number, signal.SIG_DFL)
+                set_handler(number, handler)
 
 
 def leave_to_the_parent(number: int, frame: Any) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from httpy_rs._body import AsyncBody, Body, BodyError
-from httpy_rs._own import Lock, get_ident, monotonic
+from httpy_rs._own import Lock, get_ident, getpid, monotonic
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.frame import PART, Broken
 
@@ -23,6 +23,7 @@ GIVE_BACK = UNREAD // 4  # bytes that were read are told together
 
 _LATE = (408, "the request's body did not come in the time that the call had")
 _ENDED = "the request's body was read after its call had ended"
+_FORKED = "the request's body was read in a process that its handler has forked"
 _OTHER_THREAD = "the request's body was read on another thread than its handler's"
 
 # Lane, number, bytes.
@@ -47,7 +48,7 @@ class Receiving:
         self._bell = Lock()
         self._wake: Callable[[], object] = self._ring
         self._call: Call | None = None
-        self._thread = 0
+        self._thread = self._process = 0
         self._give_back: GiveBack | None = None
 
     @classmethod
@@ -132,7 +133,8 @@ class Receiving:
         return self.fault if isinstance(error, BodyError) else None
 
     def _open(self, call: Call, give_back: GiveBack) -> None:
-        self._call, self._give_back, self._thread = call, give_back, get_ident()
+        self._call, self._give_back = call, give_back
+        self._thread, self._process = get_ident(), getpid()
 
     def _next(self) -> bytes | None:
         while True:
@@ -148,6 +150,8 @@ class Receiving:
         """The next chunk, or the end, if there is one of them."""
         if self._closed:
             raise RuntimeError(_ENDED)
+        if getpid() != self._process:
+            raise RuntimeError(_FORKED)
         if get_ident() != self._thread:
             raise RuntimeError(_OTHER_THREAD)
         if self._chunks:

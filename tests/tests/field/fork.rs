@@ -1,7 +1,8 @@
-//! Processes that coroutines fork: both copies return from `os.fork()`, and only the parent's may answer.
+//! Processes that handlers fork: only the parent may answer, and the child has nothing that is the server's: no signal handlers,
+//! no log, no sockets.
 
 use httpy_tests::child::Server;
-use httpy_tests::client::request;
+use httpy_tests::client::{exchange, request};
 
 const FORKS: &str = "
 import asyncio, os, sys
@@ -42,4 +43,100 @@ async fn a_child_of_a_coroutine_ends_as_its_part_of_the_call_does() {
         );
     }
     child.wait_for("ValueError: in the child").await;
+}
+
+const STARTS: &str = "
+import logging, multiprocessing, os, signal, subprocess, time
+import httpy_rs
+
+FORK = multiprocessing.get_context('fork')
+
+def sleep(ready):
+    ready.send(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+    time.sleep(600)
+
+def ended_by(number):
+    # What a started process has become of a signal.
+    ours, theirs = FORK.Pipe()
+    child = FORK.Process(target=sleep, args=(theirs,))
+    child.start()
+    assert ours.recv() == set()
+    os.kill(child.pid, number)
+    child.join()
+    return child.exitcode
+
+def interrupted():
+    # A plain fork: the handler is where the interrupt arrives.
+    child = os.fork()
+    if not child:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(600)
+        except KeyboardInterrupt:
+            os._exit(42)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+def pool():
+    with FORK.Pool(2) as pool:
+        return pool.map(abs, [-1, -2])
+
+def program():
+    # Its descriptor 0 is closed before the program begins, so that Python code runs in the fork.
+    child = subprocess.Popen(['sleep', '600'], preexec_fn=lambda: None)
+    child.terminate()
+    return child.wait()
+
+def server():
+    with multiprocessing.get_context('forkserver').Pool(1) as pool:
+        return pool.map(abs, [-1, -2])
+
+def logs():
+    child = FORK.Process(target=logging.error, args=('from the child',))
+    child.start()
+    child.join()
+    return child.exitcode
+
+def reads(body):
+    child = os.fork()
+    if not child:
+        try:
+            body.read()
+        except RuntimeError as error:
+            os._exit(42 if 'forked' in str(error) else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(body.read())
+
+def handle(method, path, params, query, headers, body: httpy_rs.Body):
+    return 200, str(eval(path[1:])), {}
+";
+
+#[tokio::test]
+async fn a_child_has_its_signals_as_any_python_has_them() {
+    let child = Server::new(STARTS).start().await;
+    for (expression, result) in [
+        ("ended_by(signal.SIGTERM)", "-15"),
+        ("ended_by(signal.SIGHUP)", "-1"),
+        // The traceback of a KeyboardInterrupt, as `multiprocessing` prints it.
+        ("ended_by(signal.SIGINT)", "1"),
+        ("interrupted()", "42"),
+        ("pool()", "[1,2]"),
+        ("program()", "-15"),
+        ("server()", "[1,2]"),
+    ] {
+        let answer = child.get(&format!("/{expression}")).await;
+        assert_eq!(answer.text().replace(' ', ""), result, "{expression}");
+    }
+}
+
+#[tokio::test]
+async fn a_child_uses_nothing_that_is_the_servers() {
+    let child = Server::new(STARTS).start().await;
+    assert_eq!(child.get("/logs()").await.text(), "0");
+    child.wait_for("from the child").await;
+    let body = vec![b'x'; 1 << 20];
+    let answer = exchange(
+        child.address(),
+        &request("POST", "/reads(body)", &[], &body),
+    )
+    .await;
+    assert_eq!(answer.text(), "(42, 1048576)");
 }

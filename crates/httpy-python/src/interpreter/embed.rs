@@ -16,7 +16,7 @@ use pyo3::{
     types::{PyCFunction, PyDict},
 };
 
-use super::{environment, source};
+use super::{environment, signal, source};
 
 /// The module `httpy_rs._embed`, whatever becomes of `sys.modules`.
 pub(super) struct Embed {
@@ -56,6 +56,16 @@ impl Embed {
                 Ok(())
             },
         )?;
+        let blocked = signal::blocked();
+        let release_signals = PyCFunction::new_closure(
+            py,
+            Some(c"release_signals"),
+            None,
+            move |arguments, _| -> PyResult<bool> {
+                let (handled,): (Vec<c_int>,) = arguments.extract()?;
+                Ok(signal::release(&handled, &blocked))
+            },
+        )?;
         let change_variable =
             PyCFunction::new_closure(py, Some(c"change_variable"), None, |arguments, _| {
                 let (name, value) = arguments.extract()?;
@@ -66,7 +76,13 @@ impl Embed {
             executables.map(|known| (known.program.as_os_str(), known.base.as_os_str()));
         module.call_method1(
             "install",
-            (sources, mark_forked, change_variable, executables),
+            (
+                sources,
+                mark_forked,
+                release_signals,
+                change_variable,
+                executables,
+            ),
         )?;
         Ok(Self {
             module: module.unbind(),

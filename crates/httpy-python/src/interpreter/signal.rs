@@ -1,5 +1,5 @@
-//! Signals at the start of CPython: keeps SIGINT with the host, ignores what CPython ignores, and tells which signals have no
-//! use yet.
+//! Signals at the start of CPython and in forked children: keeps SIGINT with the host, ignores what CPython ignores, tells
+//! which signals have no use yet, and gives children their defaults.
 //!
 //! The first `import signal` takes SIGINT when nobody else has, whatever the configuration says about signal handlers.
 //! It leaves an ignored one alone, so SIGINT is ignored until that import is done (files of `site-packages` may be
@@ -57,6 +57,55 @@ pub(super) fn is_default(signal: c_int) -> bool {
     current(signal).is_some_and(|action| action.sa_sigaction == libc::SIG_DFL)
 }
 
+/// The signals that the calling thread blocks.
+pub(super) fn blocked() -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY:
+    // 1. A null new set makes `pthread_sigmask` only report.
+    // 2. `set` is valid for the write of one `sigset_t`; before, it was all zeroes, which is a valid set.
+    unsafe {
+        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
+/// In a forked child: signals that code of the host handles get their defaults, as do all but those that Python handles, and
+/// those that the host had blocked when Python started are not blocked any more. Returns whether SIGINT has its default now.
+///
+/// Signals that a fault of the thread itself raises keep their handlers, which are `faulthandler`'s or only print.
+pub(super) fn release(handled: &[c_int], blocked: &libc::sigset_t) -> bool {
+    const LAST: c_int = 64;
+    for signal in 1..=LAST {
+        let is_of_a_fault = matches!(
+            signal,
+            libc::SIGSEGV
+                | libc::SIGBUS
+                | libc::SIGFPE
+                | libc::SIGILL
+                | libc::SIGTRAP
+                | libc::SIGABRT
+                | libc::SIGSYS
+        );
+        if is_of_a_fault || handled.contains(&signal) {
+            continue;
+        }
+        if let Some(mut action) = current(signal)
+            && action.sa_sigaction != libc::SIG_DFL
+            && action.sa_sigaction != libc::SIG_IGN
+        {
+            action.sa_sigaction = libc::SIG_DFL;
+            set(signal, &action);
+        }
+    }
+    // SAFETY:
+    // 1. `blocked` is a set that the system has written.
+    // 2. A null old set is allowed.
+    unsafe {
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, blocked, ptr::null_mut());
+    }
+    current(libc::SIGINT).is_some_and(|action| action.sa_sigaction == libc::SIG_DFL)
+}
+
 fn current(signal: c_int) -> Option<libc::sigaction> {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY:
@@ -71,7 +120,7 @@ fn current(signal: c_int) -> Option<libc::sigaction> {
 
 fn set(signal: c_int, action: &libc::sigaction) {
     // SAFETY:
-    // 1. `action` is what the kernel reported, at most with its handler replaced by SIG_IGN, which needs no code.
+    // 1. `action` is what the kernel reported, at most with its handler replaced by SIG_IGN or SIG_DFL, which need no code.
     // 2. A null old action is allowed.
     // The call cannot fail: the callers' signals are ones whose action may be set.
     unsafe {

@@ -18,6 +18,7 @@ mod server;
 mod service;
 mod slot;
 mod slow;
+mod state;
 mod stream;
 mod timer;
 mod upload;

@@ -1,0 +1,162 @@
+//! `State`: how far a call is on its way to a worker, and what it is refused for.
+
+use bytes::Bytes;
+use http::Request;
+use http_body::Body;
+use httpy_core::{Call, Freight, Job, Permits, Question, Ticket, Upload};
+use pin_project_lite::pin_project;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tower::BoxError;
+
+use super::body::Collect;
+use super::observed::Observed;
+use super::prepare;
+use super::service::Inner;
+use super::slot::Wait;
+use super::upload::Pump;
+use crate::Error;
+use crate::error::Kind;
+
+pin_project! {
+    #[project = StateProject]
+    /// How far a call is.
+    pub(super) enum State<B> {
+        // Before it was handed to the pool; boxed as calls are large, and this is rare.
+        Refused { error: Option<Error>, call: Box<Call> },
+        Reading {
+            #[pin]
+            body: Collect<B>,
+            call: Option<Box<Call>>,
+            slot: Option<OwnedSemaphorePermit>,
+            // The service waited for a slot, so that its call may wait again.
+            waits: bool,
+        },
+        // The body was slow to come, and the slot is somebody else's by now.
+        Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
+        Waiting { question: Question, is_slow: bool },
+        Done,
+    }
+}
+
+impl<B> State<B> {
+    /// The call, until it has ended.
+    pub(super) fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Refused { call, .. } => Some(call),
+            Self::Reading { call, .. } | Self::Queueing { call, .. } => call.as_deref(),
+            Self::Waiting { question, .. } => Some(&question.ticket().call),
+            Self::Done => None,
+        }
+    }
+}
+
+impl<B> State<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn new(
+        service: &Inner,
+        slot: Result<Option<OwnedSemaphorePermit>, Error>,
+        request: Request<B>,
+        pump: &mut Option<Pump>,
+        observed: &mut Observed,
+    ) -> Self {
+        let (mut parts, body) = request.into_parts();
+        let prepared = slot.and_then(|slot| {
+            if service.app.gate.is_closed() {
+                return Err(Error::shutting_down());
+            }
+            Ok((slot, prepare::call(service, &mut parts)?))
+        });
+        let (slot, call) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Self::refused(error, prepare::refused(service, parts)),
+        };
+        observed.prepared(service, &call);
+        if service.reads_stream {
+            let (work, reader) = match Pump::new(service, body) {
+                Ok(new) => new,
+                Err(error) => return Self::refused(error, call),
+            };
+            *pump = work;
+            return Self::push(service, observed, call, slot, Upload::Stream(reader), None);
+        }
+        if body.is_end_stream() {
+            return Self::push(service, observed, call, slot, Upload::default(), None);
+        }
+        match Collect::new(body, service.body_limit, service.app.budget.clone()) {
+            Ok(body) => Self::Reading {
+                body,
+                call: Some(Box::new(call)),
+                waits: slot.is_some(),
+                slot,
+            },
+            Err(error) => Self::refused(error, call),
+        }
+    }
+
+    fn refused(error: Error, call: Call) -> Self {
+        Self::Refused {
+            error: Some(error),
+            call: Box::new(call),
+        }
+    }
+
+    /// Hands the call to the pool.
+    pub(super) fn push(
+        service: &Inner,
+        observed: &Observed,
+        call: Call,
+        slot: Option<OwnedSemaphorePermit>,
+        body: Upload,
+        bytes: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        let (limit, slot) = match Self::admit(service, slot) {
+            Ok(admitted) => admitted,
+            Err(error) => return Self::refused(error, call),
+        };
+        // Tokio's clock, which is the one of the timer.
+        let pushed = Instant::now().into_std();
+        let deadline = pushed + service.deadline;
+        let freight = Freight {
+            body,
+            permits: Permits { bytes, limit },
+        };
+        let chunk_timeout = service.app.limits.chunk_timeout;
+        let (ticket, answer, question) =
+            Ticket::issue(call, pushed, deadline, chunk_timeout, freight);
+        observed.pushes(service, &ticket);
+        let job = Job {
+            target: service.id,
+            ticket,
+            answer,
+            slot,
+        };
+        // Where it is refused, the app is shutting down, and the job's end says so.
+        drop(service.app.executor.push(job));
+        Self::Waiting {
+            question,
+            is_slow: false,
+        }
+    }
+
+    /// The call's share of the service's limit, where it has one, and its place in the queue.
+    fn admit(
+        service: &Inner,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Result<(Option<OwnedSemaphorePermit>, OwnedSemaphorePermit), Error> {
+        // A call that came before the gate was closed may still end within the grace period.
+        if service.app.gate.is_forced() {
+            return Err(Error::shutting_down());
+        }
+        let limit = service.limit.as_ref();
+        let limit = limit.map(|limit| limit.take(&service.target)).transpose()?;
+        let slot = slot.or_else(|| service.app.slots.take()).ok_or_else(|| {
+            let text = format!("{}: the queue is full", service.target);
+            Error::new(Kind::Overloaded, text)
+        })?;
+        Ok((limit, slot))
+    }
+}

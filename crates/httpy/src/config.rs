@@ -172,7 +172,7 @@ fn min_workers() -> usize {
     1
 }
 
-/// Together with [`replacements`] fewer than the 128 threads that OpenBLAS has buffers for (as built for numpy's wheels), so
+/// Together with [`replacements`] fewer than the 128 threads that `OpenBLAS` has buffers for (as built for numpy's wheels), so
 /// that some are left for threads of Python code's own.
 fn max_workers() -> usize {
     96

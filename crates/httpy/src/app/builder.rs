@@ -89,7 +89,7 @@ impl PyAppBuilder {
     /// How many worker threads there are: at least, when there is nothing to do, and at most. Shared by all apps of the
     /// process. More are started while handlers wait (for a database, another server, a sleep), and retire when they have
     /// been idle for 10 s; one that waits costs some 20 KiB of memory. Where the system gives no more threads, those that
-    /// there are take all calls. Defaults to `1..=96`: libraries in C have tables for 64 or 128 threads, and OpenBLAS, for
+    /// there are take all calls. Defaults to `1..=96`: libraries in C have tables for 64 or 128 threads, and `OpenBLAS`, for
     /// one, writes beyond its own when more threads call it at once. Where handlers wait and do not call such libraries, a
     /// larger maximum answers more of them: handlers that sleep 10 ms get at most 100 requests per second and worker.
     pub fn workers(mut self, workers: RangeInclusive<usize>) -> Self {

@@ -121,11 +121,28 @@ def _import(name: str) -> Any:
         # Only without a frame of the user's is it the module itself that is missing, not something it needs.
         if f"{name}.".startswith(f"{exception.name}.") and user_frames(exception) is None:
             raise LoadError(
-                "module_not_found", f'no module "{name}" on sys.path ({", ".join(map(str, sys.path))}): {exception}'
+                "module_not_found",
+                f'no module "{name}" on sys.path ({", ".join(map(str, sys.path))}): {exception}{_remedy(exception)}',
             ) from exception
-        raise LoadError("import", f'importing "{name}" raised {_summary(exception)}') from exception
+        raise LoadError("import", f'importing "{name}" raised {_summary(exception)}{_remedy(exception)}') from exception
     except BaseException as exception:
         raise LoadError("import", f'importing "{name}" raised {_summary(exception)}') from exception
+
+
+def _remedy(exception: ModuleNotFoundError) -> str:
+    """Which Python has no such module, and how it gets it; empty where a package that it has lacks a module."""
+    name = exception.name
+    if not isinstance(name, str) or name.partition(".")[0] in sys.modules:
+        return ""
+    python = f"Python {sys.version_info[0]}.{sys.version_info[1]}.{sys.version_info[2]}"
+    if name in sys.stdlib_module_names:
+        return f" ({python}, {sys.base_prefix}, was built without it)"
+    if sys.prefix != sys.base_prefix:
+        place = f"{python}, virtual environment {sys.prefix}"
+    else:
+        place = f"{python}, no virtual environment: set VIRTUAL_ENV or the option venv if the app has one"
+    install = f"; to install its package: {sys.executable} -m pip install ..." if sys.executable else ""
+    return f" ({place}{install})"
 
 
 def _refuse_other_file(name: str, paths: Sequence[str]) -> None:

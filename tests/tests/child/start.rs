@@ -66,6 +66,8 @@ async fn a_module_that_another_one_misses_is_told_where_it_is_missed() {
     let parts = [
         "raised ModuleNotFoundError: No module named 'no_such_dependency'",
         "second.py\", line 2",
+        "no virtual environment: set VIRTUAL_ENV or the option venv",
+        "to install its package: ",
     ];
     fails(server, "import", &parts).await;
 }

@@ -1,7 +1,8 @@
 //! Which virtual environment is in force, and whether the linked libpython can use it.
 //!
 //! CPython itself does not refuse an environment that another version made: it silently gives an empty
-//! `site-packages`. So the check stands here, before the start.
+//! `site-packages`. Nor does it refuse one of another installation of the same version: it takes the standard library of that
+//! one, whose modules in C may be built in there and missing here. So the checks stand here, before the start.
 
 use std::{
     env, fs,
@@ -20,12 +21,16 @@ pub(super) fn choose_python(asked: Option<&Path>) -> Result<Option<PathBuf>, Sta
         .map(PathBuf::from)
         .or_else(|| named().map(PathBuf::from))
     {
-        Some(dir) => python_in(&dir, &library::version()).map(Some),
+        Some(dir) => {
+            let base = library::base_python();
+            python_in(&dir, &library::version(), base.as_deref()).map(Some)
+        }
         None => Ok(None),
     }
 }
 
-fn python_in(dir: &Path, linked: &str) -> Result<PathBuf, StartError> {
+/// `linked` is the version of libpython, and `base` the python of its installation, where that is known.
+fn python_in(dir: &Path, linked: &str, base: Option<&Path>) -> Result<PathBuf, StartError> {
     let refuse = |problem: String| StartError::Venv {
         dir: dir.to_owned(),
         problem,
@@ -53,6 +58,26 @@ fn python_in(dir: &Path, linked: &str) -> Result<PathBuf, StartError> {
         }
         _ => {}
     }
+    if let (Some(home), Some(base)) = (setting(&settings, &["home"]), base) {
+        let maker = [&format!("python{linked}"), "python3", "python"]
+            .iter()
+            .map(|name| Path::new(home).join(name))
+            .find(|python| python.is_file());
+        let Some(maker) = maker else {
+            return Err(refuse(format!(
+                "made by an installation that is gone, as its home {home} has no python{linked}: {remake}"
+            )));
+        };
+        if folder(&maker) != folder(base) {
+            return Err(refuse(format!(
+                "made by {}, which is another installation than that of the linked libpython, {base}: make it anew with `{base} -m venv {}`, or \
+                 build against its Python (set PYO3_PYTHON)",
+                maker.display(),
+                dir.display(),
+                base = base.display(),
+            )));
+        }
+    }
     let python = std::path::absolute(dir)
         .map_err(|error| refuse(error.to_string()))?
         .join("bin")
@@ -68,14 +93,26 @@ fn python_in(dir: &Path, linked: &str) -> Result<PathBuf, StartError> {
 
 /// The version in a `pyvenv.cfg`: `version` by venv, `version_info` by virtualenv and uv.
 fn made_by(settings: &str) -> Option<&str> {
+    setting(settings, &["version", "version_info"])
+}
+
+/// The first setting with one of these names.
+fn setting<'a>(settings: &'a str, names: &[&str]) -> Option<&'a str> {
     settings
         .lines()
         .filter_map(|line| line.split_once('='))
         .find(|(key, _)| {
-            let key = key.trim();
-            key.eq_ignore_ascii_case("version") || key.eq_ignore_ascii_case("version_info")
+            names
+                .iter()
+                .any(|name| key.trim().eq_ignore_ascii_case(name))
         })
         .map(|(_, value)| value.trim())
+}
+
+/// Where a program is, links resolved.
+fn folder(program: &Path) -> Option<PathBuf> {
+    let program = program.canonicalize().ok()?;
+    program.parent().map(Path::to_owned)
 }
 
 /// Whether two folders are the same one, links resolved.
@@ -108,7 +145,7 @@ mod tests {
             "home = /usr/bin\nuv = 0.9.0\nversion_info = 3.11\n",
         ] {
             let dir = environment(Some(settings));
-            let python = python_in(dir.path(), "3.11.7").expect(settings);
+            let python = python_in(dir.path(), "3.11.7", None).expect(settings);
             assert_eq!(python, dir.path().join("bin/python"));
         }
     }
@@ -116,7 +153,9 @@ mod tests {
     #[test]
     fn an_environment_of_another_version_is_refused_with_both_versions() {
         let dir = environment(Some("version = 3.12.1\n"));
-        let message = python_in(dir.path(), "3.11.7").unwrap_err().to_string();
+        let message = python_in(dir.path(), "3.11.7", None)
+            .unwrap_err()
+            .to_string();
         for part in [
             "made by Python 3.12.1",
             "linked to Python 3.11",
@@ -129,7 +168,9 @@ mod tests {
     #[test]
     fn a_folder_that_is_no_environment_is_refused_by_name() {
         let dir = environment(None);
-        let message = python_in(dir.path(), "3.11.7").unwrap_err().to_string();
+        let message = python_in(dir.path(), "3.11.7", None)
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("pyvenv.cfg"), "{message}");
         assert!(
             message.contains(&dir.path().display().to_string()),
@@ -140,9 +181,9 @@ mod tests {
     #[test]
     fn an_environment_without_a_version_is_judged_by_its_lib_folder() {
         let dir = environment(Some("home = /usr/bin\n"));
-        assert!(python_in(dir.path(), "3.11.7").is_err());
+        assert!(python_in(dir.path(), "3.11.7", None).is_err());
         fs::create_dir_all(dir.path().join("lib/python3.11")).unwrap();
-        assert!(python_in(dir.path(), "3.11.7").is_ok());
+        assert!(python_in(dir.path(), "3.11.7", None).is_ok());
     }
 
     #[test]
@@ -150,7 +191,59 @@ mod tests {
         let dir = environment(Some("version = 3.11.2\n"));
         fs::remove_file(dir.path().join("bin/python")).unwrap();
         std::os::unix::fs::symlink("/nowhere/python", dir.path().join("bin/python")).unwrap();
-        let message = python_in(dir.path(), "3.11.7").unwrap_err().to_string();
+        let message = python_in(dir.path(), "3.11.7", None)
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("bin/python"), "{message}");
+    }
+
+    /// A folder with a `python3.11`.
+    fn installation() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let python = dir.path().join("python3.11");
+        fs::write(&python, "").unwrap();
+        (dir, python)
+    }
+
+    #[test]
+    fn an_environment_of_another_installation_is_refused_with_both() {
+        let ((ours, base), (theirs, maker)) = (installation(), installation());
+        let of = |home: &Path| {
+            environment(Some(&format!(
+                "home = {}\nversion = 3.11.2\n",
+                home.display()
+            )))
+        };
+        let dir = of(theirs.path());
+        let message = python_in(dir.path(), "3.11.7", Some(&base))
+            .unwrap_err()
+            .to_string();
+        for part in [
+            format!("{}: made by {}", dir.path().display(), maker.display()),
+            format!("the linked libpython, {}", base.display()),
+            format!("`{} -m venv {}`", base.display(), dir.path().display()),
+        ] {
+            assert!(message.contains(&part), "{part}: {message}");
+        }
+        // Its own, also by another way, and where nothing is known of it.
+        let links = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(&base, links.path().join("python3")).unwrap();
+        for home in [ours.path(), links.path()] {
+            python_in(of(home).path(), "3.11.7", Some(&base)).unwrap();
+        }
+        python_in(dir.path(), "3.11.7", None).unwrap();
+    }
+
+    #[test]
+    fn an_environment_of_an_installation_that_is_gone_is_refused() {
+        let (_ours, base) = installation();
+        let dir = environment(Some("home = /no/such/folder\nversion = 3.11.2\n"));
+        let message = python_in(dir.path(), "3.11.7", Some(&base))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("its home /no/such/folder has no python3.11"),
+            "{message}"
+        );
     }
 }

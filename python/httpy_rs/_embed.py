@@ -298,23 +298,6 @@ def _version(text: str) -> str:
     return ""
 
 
-def name_thread(name: str) -> None:
-    """Gives the calling thread, which Python did not start, a name in ``threading``.
-
-    Python takes such a thread for a daemon, which is inherited. No longer: a thread that a handler starts is waited for
-    at the exit, as it is when the main thread of a program starts it.
-    """
-    thread = threading.current_thread()
-    thread.name = name
-    thread._daemonic = False  # type: ignore[attr-defined]
-
-
-def forget_thread() -> None:
-    """Takes the calling thread out of ``threading`` again: it is about to end, which Python would not see."""
-    with threading._active_limbo_lock:  # type: ignore[attr-defined]
-        threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
-
-
 def is_gil_enabled() -> bool:
     """False only in a free-threaded build, as long as no import has switched the GIL on."""
     asks: Callable[[], bool] | None = getattr(sys, "_is_gil_enabled", None)
@@ -335,6 +318,8 @@ def shut_down(limit: float) -> tuple[list[str], list[str]]:
     threads that still ran, and the tracebacks of all that raised.
     """
     import atexit
+
+    from httpy_rs._threading import is_own
 
     errors: list[str] = []
 
@@ -365,7 +350,7 @@ def shut_down(limit: float) -> tuple[list[str], list[str]]:
             running = [
                 thread.name
                 for thread in threading.enumerate()
-                if not (thread.daemon or isinstance(thread, (threading._MainThread, threading._DummyThread)))  # type: ignore[attr-defined]
+                if not (thread.daemon or is_own(thread) or isinstance(thread, threading._MainThread))  # type: ignore[attr-defined]
             ] or [waiter.name]  # a hook of the end, then
     except RuntimeError as error:
         report(error)

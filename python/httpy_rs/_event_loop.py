@@ -11,6 +11,7 @@ import os
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Any
 
 from httpy_rs._deadline import DeadlineExceeded
@@ -274,22 +275,27 @@ async def attended(awaitable: Awaitable[object], unforked: Callable[[BaseExcepti
 def call(loop: asyncio.AbstractEventLoop, function: Callable[[], Any], limit: float | None) -> Any:
     """Calls an async function without arguments on `loop`, from another thread, and waits for its result.
 
-    Raises what the function raises, and `TimeoutError` when it takes longer than `limit` seconds.
+    What it has set of the context is set in that of the calling thread. Raises what the function raises, and
+    `TimeoutError` when it takes longer than `limit` seconds.
     """
 
-    async def attend() -> tuple[Any, BaseException | None]:
+    async def attend() -> tuple[Any, BaseException | None, Context]:
         try:
             result = function()
-            return (await result if hasattr(result, "__await__") else result), None
+            return (await result if hasattr(result, "__await__") else result), None, copy_context()
         except BaseException as exception:  # a `SystemExit` would stop the loop
-            return None, exception
+            return None, exception, copy_context()
 
+    before = copy_context()
     future = asyncio.run_coroutine_threadsafe(attend(), loop)
     try:
-        result, exception = future.result(limit)
+        result, exception, context = future.result(limit)
     except TimeoutError as exception:
         future.cancel()
         raise TimeoutError(f"it did not end within {limit:.1f} s") from exception
+    for variable, value in context.items():
+        if variable not in before or before[variable] is not value:
+            variable.set(value)
     if exception is not None:
         raise exception
     return result

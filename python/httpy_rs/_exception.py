@@ -87,6 +87,21 @@ def clean(text: str) -> str:
     return f"{head}\n... {left_out} bytes left out ...\n{tail}"
 
 
+class _Unraisable:
+    """Raises as it is thrown away. CPython has no other way to call `sys.unraisablehook` from Python code."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __del__(self) -> None:
+        raise self._error
+
+
+def unraisable(error: BaseException) -> None:
+    """Tells of an exception that nobody can catch."""
+    _Unraisable(error)
+
+
 def attempt(work: Callable[[], T], fallback: T) -> T:
     """What `work` returns, or `fallback` whatever it raises."""
     try:

@@ -16,6 +16,7 @@ from typing import Any
 from weakref import WeakSet
 
 from httpy_rs._exception import clean, describe
+from httpy_rs._report import LOGGER
 from httpy_rs._request import Request, _current
 
 NAME_LIMIT = 256  # characters of a logger's name, of a field's name
@@ -86,6 +87,8 @@ class Bridge(logging.Handler):
             self._root_level = root.level
 
     def handle(self, record: logging.LogRecord) -> Any:
+        if record.name == LOGGER:
+            return False  # the server has logged it
         # Without the handler's lock: what formats a message may wait for another thread that logs.
         kept = self.filter(record)
         if kept:

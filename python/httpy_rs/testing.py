@@ -17,12 +17,12 @@ answer 500 to a failure, which is raised instead. The arguments' rules stand in 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from httpy_rs._arguments import RequestHeaders
 from httpy_rs._call import Call
+from httpy_rs._context import Start
 from httpy_rs._contract import ContractFailure
 from httpy_rs._event_stream import ReceivedEvent, ReceivedEvents
 from httpy_rs._load import LoadError
@@ -98,13 +98,13 @@ def call(
         leave_after,
     )
     if not prepared.is_async:
-        return contextvars.Context().run(prepared.run)
+        return Start().copy().run(prepared.run)
     if _is_loop_running():
         raise RuntimeError(
             f"httpy_rs.testing.call cannot run {prepared.target}, which is async, where an event loop is running "
             "already: use `await httpy_rs.testing.acall(...)`, with the same arguments"
         )
-    return contextvars.Context().run(lambda: asyncio.run(prepared.run_async()))
+    return Start().copy().run(lambda: asyncio.run(prepared.run_async()))
 
 
 async def acall(
@@ -145,7 +145,7 @@ async def acall(
         traceparent,
         leave_after,
     )
-    context = contextvars.Context()
+    context = Start().copy()
     if not prepared.is_async:
         return await asyncio.get_running_loop().run_in_executor(None, context.run, prepared.run)
     return await context.run(lambda: asyncio.ensure_future(prepared.run_async()))

@@ -319,7 +319,7 @@ def test_a_handler_and_its_iterator_share_a_context_and_a_thread_and_no_other_ca
     for each in (handler, async_handler, handler, async_handler):
         response = call(each, path="/a")
         assert response.chunks == [b"inside", b"inside the iterator", b"/a", b"True"]
-        assert response.headers["X-Before"] == "unset"
+        assert response.headers["X-Before"] == "outside"
     assert variable.get() == "outside"
 
 
@@ -347,7 +347,7 @@ def test_acall_runs_on_the_loop_of_the_test() -> None:
 
         async def handler(*arguments: Any) -> Any:
             assert asyncio.get_running_loop() is loop
-            assert variable.get() == "unset"
+            assert variable.get() == "outside"
             variable.set("inside")
             return 200, chunks(), None
 

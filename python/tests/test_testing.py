@@ -201,7 +201,7 @@ def test_extras_that_are_no_json_are_refused() -> None:
         call(tell, extras={"user": object()})
 
 
-def test_each_call_has_an_empty_context_of_its_own() -> None:
+def test_each_call_has_a_copy_of_the_context_that_is_there() -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
     variable.set("outside")
     seen = []
@@ -213,7 +213,7 @@ def test_each_call_has_an_empty_context_of_its_own() -> None:
 
     call(handler)
     call(handler)
-    assert seen == ["unset", "unset"]
+    assert seen == ["outside", "outside"]
     assert variable.get() == "outside"
     with pytest.raises(RuntimeError):
         httpy_rs.request()

@@ -34,7 +34,7 @@ STREAMS = """
 
     def reply(kind):
         global raises
-        raises = kind == "closing"
+        raises = kind in ("closing", "refused closing")
         def broken():
             yield "a"
             raise ValueError("broken")
@@ -47,6 +47,7 @@ STREAMS = """
             "broken": lambda: (200, broken(), {}),
             "closing": lambda: (200, Closing("ab"), {}),
             "refused": lambda: (99, Closing("ab"), {}),
+            "refused closing": lambda: (99, Closing("ab"), {}),
             "events": lambda: httpy_rs.sse(iter(["one", "two"]), heartbeat=5),
             "endless": lambda: (200, Closing(iter(lambda: b"x" * 50000, None)), {}),
             "remaining": lambda: (200, iter(lambda: str(httpy_rs.remaining() < 0.5), None), {}),
@@ -138,6 +139,16 @@ def test_the_iterator_of_a_reply_that_is_refused_is_closed(start: Start, lane: s
     assert (number, kind) == (1, "d")
     assert tree[1] == [("int", 99), ("iterator",), ("dict", [])]
     assert worker.logged() == "closed"
+
+
+@BOTH
+def test_what_such_an_iterator_raises_is_told_as_of_a_destructor(start: Start, lane: str) -> None:
+    worker = streams(start)
+    call(worker, lane, "refused closing")
+    assert worker.get(lane)[:2] == (1, "d")
+    worker.hang_up()
+    worker.wait()
+    assert "LookupError: as it closed" in worker.output()[1]
 
 
 @BOTH

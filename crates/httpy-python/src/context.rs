@@ -1,10 +1,13 @@
-//! The context in which one call runs: a `contextvars` context of its own, with the token behind `httpy_rs.request()`.
+//! The context in which one call runs: a copy of the one that loading the app has left, with the token behind
+//! `httpy_rs.request()`.
 //!
 //! The token is a capsule around the call's [`Ticket`]. Nothing is computed from it until Python asks.
 
 use std::ffi::CStr;
+use std::mem;
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use http::Version;
@@ -68,7 +71,7 @@ impl Current {
         })
     }
 
-    /// Runs `work` in a fresh context in which `ticket` is the current request.
+    /// Runs `work` in a context of its own, in which `ticket` is the current request.
     ///
     /// # Errors
     ///
@@ -76,10 +79,11 @@ impl Current {
     pub(crate) fn run<R>(
         &self,
         py: Python<'_>,
+        start: &Start,
         ticket: &Arc<Ticket>,
         work: impl FnOnce() -> PyResult<R>,
     ) -> PyResult<R> {
-        Context::new(py)?.run(|| {
+        start.context(py)?.run(|| {
             self.set(py, ticket)?;
             work()
         })
@@ -104,20 +108,104 @@ impl Current {
     }
 }
 
-/// A `contextvars` context.
+/// What calls begin with: what modules, as they were imported, and init functions have set for the whole app.
 #[derive(Debug)]
-pub(crate) struct Context<'py>(Bound<'py, PyAny>);
+pub(crate) struct Start {
+    /// `httpy_rs._context.Start`
+    class: Py<PyAny>,
+    left: Mutex<Left>,
+    /// Counts what was loaded.
+    version: AtomicU64,
+}
 
-impl<'py> Context<'py> {
-    /// An empty one.
+/// What loading something has left.
+#[derive(Debug)]
+struct Left {
+    context: Py<PyAny>,
+    /// Called in each copy of the context: replaces what one call could change for others.
+    isolate: Option<Py<PyAny>>,
+}
+
+impl Start {
+    /// With the context of this thread.
     ///
     /// # Errors
     ///
     /// What CPython raises when it has no memory left.
-    pub(crate) fn new(py: Python<'py>) -> PyResult<Self> {
-        // SAFETY: 1. `py` proves that this thread is attached. 2. The call gives a new reference to a context, or null with an
-        // exception set.
-        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New()).map(Self) }
+    pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
+        let class = py.import("httpy_rs._context")?.getattr("Start")?.unbind();
+        Ok(Self {
+            left: Mutex::new(Left::of(class.bind(py))?),
+            class,
+            version: AtomicU64::new(0),
+        })
+    }
+
+    /// Something was loaded on this thread. Keeps what there was where app code has broken what looks at it.
+    pub(crate) fn take(&self, py: Python<'_>) {
+        if let Ok(left) = Left::of(self.class.bind(py)) {
+            // Dropped after the lock, as that may run Python code.
+            let before = mem::replace(&mut *self.lock(), left);
+            drop(before);
+        }
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes whenever something is loaded.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The context of a call.
+    ///
+    /// # Errors
+    ///
+    /// What CPython raises when it has no memory left.
+    pub(crate) fn context<'py>(&self, py: Python<'py>) -> PyResult<Context<'py>> {
+        let (context, isolate) = {
+            let left = self.lock();
+            let isolate = left.isolate.as_ref().map(|isolate| isolate.clone_ref(py));
+            (left.context.clone_ref(py), isolate)
+        };
+        let context = Context::copy_of(context.bind(py))?;
+        if let Some(isolate) = isolate {
+            context.run(|| isolate.call0(py))?;
+        }
+        Ok(context)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Left {
+    fn of(class: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let start = class.call0()?;
+        Ok(Self {
+            context: start.getattr("context")?.unbind(),
+            isolate: start.getattr("isolate")?.extract()?,
+        })
+    }
+}
+
+/// A `contextvars` context.
+#[derive(Clone, Debug)]
+pub(crate) struct Context<'py>(Bound<'py, PyAny>);
+
+impl<'py> Context<'py> {
+    /// A copy.
+    ///
+    /// # Errors
+    ///
+    /// What CPython raises when it has no memory left, and for what is no context.
+    pub(crate) fn copy_of(context: &Bound<'py, PyAny>) -> PyResult<Self> {
+        // SAFETY: 1. The bound reference proves that this thread is attached and that the object lives. 2. What is no context is
+        // refused. 3. The call gives a new reference to a context, or null with an exception set.
+        unsafe {
+            Bound::from_owned_ptr_or_err(context.py(), ffi::PyContext_Copy(context.as_ptr()))
+                .map(Self)
+        }
     }
 
     /// One that somebody else has made; entering what is none fails.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use httpy_core::{Exception, Frame, Link, Relation};
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 /// Describes exceptions of one interpreter.
 #[derive(Debug)]
@@ -35,12 +36,28 @@ impl Describe {
         self.with_source.store(true, Ordering::Relaxed);
     }
 
+    /// As [`describe`](Self::describe), for an exception that code of `target` has not caught, in the context of its call:
+    /// what the app has set up for exceptions hears of it, too.
+    pub(crate) fn raised(
+        &self,
+        py: Python<'_>,
+        target: &Bound<'_, PyString>,
+        error: &PyErr,
+    ) -> Exception {
+        restore_traceback(py, error);
+        let report = || {
+            py.import("httpy_rs._report")?
+                .getattr("report")?
+                .call1((target, error.value(py)))
+        };
+        // Fails only where CPython is at its limits; then there is the host's log.
+        drop(report());
+        self.describe(py, error)
+    }
+
     pub(crate) fn describe(&self, py: Python<'_>, error: &PyErr) -> Exception {
         let value = error.value(py);
-        if let Some(traceback) = error.traceback(py) {
-            // Before 3.12 CPython hands the two over apart; refused only by an exception that forbids all attributes.
-            drop(value.setattr("__traceback__", traceback));
-        }
+        restore_traceback(py, error);
         let described = self
             .describe
             .bind(py)
@@ -69,6 +86,14 @@ impl Describe {
                 )
             }
         }
+    }
+}
+
+/// Before 3.12 CPython hands an exception and its traceback over apart.
+fn restore_traceback(py: Python<'_>, error: &PyErr) {
+    if let Some(traceback) = error.traceback(py) {
+        // Refused only by an exception that forbids all attributes.
+        drop(error.value(py).setattr("__traceback__", traceback));
     }
 }
 

@@ -19,6 +19,7 @@ mod event_loop;
 mod exception;
 mod figure;
 mod fork;
+mod hook;
 pub mod interpreter;
 mod load;
 mod log;

@@ -11,7 +11,7 @@ use httpy_core::{
 };
 use pyo3::prelude::*;
 
-use crate::context::Current;
+use crate::context::{Current, Start};
 use crate::convert::Names;
 use crate::deadline::Deadline;
 use crate::doctor;
@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     pub(crate) describe: Describe,
     pub(crate) current: Current,
+    pub(crate) start: Start,
     pub(crate) deadline: Deadline,
     pub(crate) streams: Streams,
     pub(crate) uploads: Uploads,
@@ -49,6 +50,7 @@ impl Shared {
             names: Names::new(py),
             describe: Describe::new(py)?,
             current: Current::new(py)?,
+            start: Start::new(py)?,
             deadline: Deadline::new(py)?,
             streams: Streams::new(py)?,
             uploads: Uploads::new(py)?,
@@ -179,7 +181,9 @@ impl Runtime {
     /// Each [`LoadErrorKind`] says when.
     pub fn load_handler(&self, target: String, paths: Vec<PathBuf>) -> Result<TargetId, LoadError> {
         let loaded = self.on_main(move |py, shared| {
-            load::handler(py, &shared.describe, &shared.targets, &target, &paths)
+            let loaded = load::handler(py, &shared.describe, &shared.targets, &target, &paths);
+            shared.start.take(py);
+            loaded
         });
         self.look_at_gil();
         let loaded = loaded?;
@@ -217,7 +221,9 @@ impl Runtime {
         let init = init.and_then(|init| Ok((self.pool_of(&init)?, init)));
         let routes = init.and_then(|(pool, init)| {
             self.on_main(move |py, shared| {
-                init.run_init(py, &shared.describe, event_loop(py, pool.as_deref()))
+                let routes = init.run_init(py, &shared.describe, event_loop(py, pool.as_deref()));
+                shared.start.take(py);
+                routes
             })
         });
         self.look_at_gil();

@@ -11,6 +11,7 @@ use crate::answer::{Answer, Streamed};
 use crate::convert;
 use crate::fork;
 use crate::interpreter::Interpreter;
+use crate::load::Target;
 use crate::park;
 use crate::runtime::Shared;
 use crate::turn::Turn;
@@ -52,6 +53,7 @@ impl Streams {
 pub(crate) struct Sending<'a, 'py> {
     pub(crate) interpreter: &'a Interpreter,
     pub(crate) shared: &'a Shared,
+    pub(crate) target: &'a Target,
     pub(crate) ticket: &'a Ticket,
     /// What the body may read of its request.
     pub(crate) upload: Option<&'a Receiver>,
@@ -67,6 +69,7 @@ impl Sending<'_, '_> {
     pub(crate) fn send(&self, answer: &mut Answer, returned: Returned) -> PyResult<Streamed> {
         let Self {
             shared,
+            target,
             ticket,
             body,
             ..
@@ -85,7 +88,7 @@ impl Sending<'_, '_> {
         let closing = self
             .alone(close(body))
             .err()
-            .map(|error| shared.describe.describe(py, &error));
+            .map(|error| shared.describe.raised(py, target.label.bind(py), &error));
         Ok(Streamed { fault, closing })
     }
 
@@ -144,7 +147,10 @@ impl Sending<'_, '_> {
             .and_then(|upload| upload.fault_behind(py, error))
         {
             Some(fault) => Fault::Upload(fault),
-            None => Fault::Raised(self.shared.describe.describe(py, error)),
+            None => {
+                let label = self.target.label.bind(py);
+                Fault::Raised(self.shared.describe.raised(py, label, error))
+            }
         }
     }
 

@@ -17,18 +17,21 @@ use crate::convert::{self, Found};
 use crate::deadline;
 use crate::enforcer;
 use crate::fork;
+use crate::hook::Hooks;
 use crate::interpreter::{Interpreter, panic_message};
 use crate::load::Target;
 use crate::pool::Crew;
 use crate::runtime::Shared;
 use crate::stream::{self, Sending};
 use crate::turn::Turn;
+use crate::upload::Receiver;
 
 /// One worker thread's own data.
 struct Worker<'a> {
     crew: &'a Arc<Crew>,
     /// A copy of the table of targets, renewed when a number is beyond it: no lock per job.
     targets: Vec<Arc<Target>>,
+    hooks: Hooks,
     /// Empty; for [`Crew::let_out`].
     room: Vec<Kept>,
 }
@@ -49,13 +52,14 @@ pub(crate) fn run(crew: &Arc<Crew>, seat: Seat) {
         let mut worker = Worker {
             crew,
             targets: Vec::new(),
+            hooks: Hooks::default(),
             room,
         };
         let turn = worker.begin_turn(seat, called, crew.interpreter.switch_interval());
         // App code may have broken `threading`; a worker without a name still works.
-        drop(crew.interpreter.name_thread(py, &name(seat)));
+        drop(crew.interpreter.enter_thread(py, &name(seat)));
         worker.drain(py, seat, turn);
-        drop(crew.interpreter.forget_thread(py));
+        drop(crew.interpreter.leave_thread(py));
     });
 }
 
@@ -215,6 +219,7 @@ impl Worker<'_> {
         answer: &mut Answer,
     ) -> Ended {
         let crew = self.crew;
+        self.hooks.follow(py, &crew.shared.start);
         if target.index >= self.targets.len() {
             self.targets = crew.shared.targets.all();
         }
@@ -246,55 +251,62 @@ pub(crate) fn call(
     body: Upload,
     answer: &mut Answer,
 ) -> Ended {
-    let mut upload = None;
-    let ended = shared.current.run(py, ticket, || {
-        let body = match (target.wants, body) {
-            (Wants::Stream, body) => {
-                let (body, receiver) = shared.uploads.open(py, ticket, body)?;
-                upload = Some(receiver);
-                body
+    let ended = shared.current.run(py, &shared.start, ticket, || {
+        let mut upload = None;
+        let ended = (|| -> PyResult<Ended> {
+            let body = match (target.wants, body) {
+                (Wants::Stream, body) => {
+                    let (body, receiver) = shared.uploads.open(py, ticket, body)?;
+                    upload = Some(receiver);
+                    body
+                }
+                (wants, Upload::Whole(body)) => convert::body(py, &body, wants == Wants::Bytes)?,
+                (_, Upload::Stream(_)) => {
+                    return Ok(Ended::Whole(Outcome::Panicked(
+                        "a stream nobody wants".to_owned(),
+                    )));
+                }
+            };
+            let arguments = convert::arguments(py, &shared.names, &ticket.call, body)?;
+            ticket.stamp(Step::Called);
+            let result = target.handler.bind(py).call1(arguments);
+            ticket.stamp(Step::Returned);
+            if interpreter.is_forked_child() {
+                fork::end_child(py, result);
             }
-            (wants, Upload::Whole(body)) => convert::body(py, &body, wants == Wants::Bytes)?,
-            (_, Upload::Stream(_)) => {
-                return Ok(Ended::Whole(Outcome::Panicked(
-                    "a stream nobody wants".to_owned(),
-                )));
+            let found = convert::returned(&result?, false);
+            ticket.stamp(Step::Converted);
+            match found? {
+                Found::Outcome(outcome) => Ok(Ended::Whole(outcome)),
+                Found::Refused(failure, body) => {
+                    // As of a destructor, since this call has something else to tell.
+                    stream::close(&body)
+                        .unwrap_or_else(|error| error.write_unraisable(py, Some(&body)));
+                    Ok(Ended::Whole(Outcome::Contract(failure)))
+                }
+                Found::Stream(returned, body) => {
+                    let sending = Sending {
+                        interpreter,
+                        shared,
+                        target,
+                        ticket,
+                        upload: upload.as_ref(),
+                        body,
+                    };
+                    sending.send(answer, returned).map(Ended::Streamed)
+                }
             }
-        };
-        let arguments = convert::arguments(py, &shared.names, &ticket.call, body)?;
-        ticket.stamp(Step::Called);
-        let result = target.handler.bind(py).call1(arguments);
-        ticket.stamp(Step::Returned);
-        if interpreter.is_forked_child() {
-            fork::end_child(py, result);
-        }
-        let found = convert::returned(&result?, false);
-        ticket.stamp(Step::Converted);
-        match found? {
-            Found::Outcome(outcome) => Ok(Ended::Whole(outcome)),
-            Found::Refused(failure, body) => {
-                // As of a destructor, since this call has something else to tell.
-                stream::close(&body)
-                    .unwrap_or_else(|error| error.write_unraisable(py, Some(&body)));
-                Ok(Ended::Whole(Outcome::Contract(failure)))
-            }
-            Found::Stream(returned, body) => {
-                let sending = Sending {
-                    interpreter,
-                    shared,
-                    ticket,
-                    upload: upload.as_ref(),
-                    body,
-                };
-                sending.send(answer, returned).map(Ended::Streamed)
-            }
-        }
+        })();
+        Ok(ended.unwrap_or_else(|error| {
+            let fault = upload
+                .as_ref()
+                .and_then(|upload: &Receiver| upload.fault_behind(py, &error));
+            let raised =
+                || Outcome::Raised(shared.describe.raised(py, target.label.bind(py), &error));
+            Ended::Whole(fault.map_or_else(raised, Outcome::Upload))
+        }))
     });
-    ended.unwrap_or_else(|error| {
-        let fault = upload
-            .as_ref()
-            .and_then(|upload| upload.fault_behind(py, &error));
-        let raised = || Outcome::Raised(shared.describe.describe(py, &error));
-        Ended::Whole(fault.map_or_else(raised, Outcome::Upload))
-    })
+    // Only the context itself can fail here.
+    ended
+        .unwrap_or_else(|error| Ended::Whole(Outcome::Raised(shared.describe.describe(py, &error))))
 }

@@ -14,9 +14,12 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
+from httpy_rs._context import Start
 from httpy_rs._event_loop import Runner, attended, send
+from httpy_rs._exception import attempt
 from httpy_rs._own import monotonic
 from httpy_rs._request import _current
+from httpy_rs._threading import Hooks
 from httpy_rs._worker import mark
 from httpy_rs._worker.async_stream import AsyncSending
 from httpy_rs._worker.call import ASYNC, Call
@@ -24,7 +27,7 @@ from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import READ_SIZE, Message
 from httpy_rs._worker.inlet import Inlet
 from httpy_rs._worker.reply import Answer, answer, cut
-from httpy_rs._worker.stream import INTERRUPTED, Fault, fill, raised
+from httpy_rs._worker.stream import INTERRUPTED, Fault, fill, raised, raised_closing
 from httpy_rs._worker.target import Target
 from httpy_rs._worker.task import Starter
 from httpy_rs._worker.upload import Receiving
@@ -35,10 +38,10 @@ class Running:
 
     __slots__ = ("call", "context", "is_cancelled", "sending", "target", "task", "times")
 
-    def __init__(self, call: Call, target: Target) -> None:
+    def __init__(self, call: Call, target: Target, context: Context) -> None:
         self.call = call
         self.target = target
-        self.context = Context()
+        self.context = context
         self.task: asyncio.Task[Any] | None = None
         self.is_cancelled = False
         self.sending: AsyncSending | None = None
@@ -71,6 +74,9 @@ class AsyncLane:
         self.outlet = connection.outlet(lane)
         self._inlet = Inlet(ASYNC)
         self._jobs: deque[Call] = deque()
+        # What calls begin with, and what the loop's thread has done for that.
+        self._start_of_calls = Start()
+        self._hooks = Hooks()
         self.running: dict[int, Running] = {}
         """By number; others may look."""
         self._by_task: dict[asyncio.Task[Any], Running] = {}
@@ -163,7 +169,11 @@ class AsyncLane:
     def _start(self, call: Call) -> None:
         self._inlet.begin(call)
         mark.begin(self._connection.mark.memory, ASYNC, self._inlet.latest)
-        running = Running(call, self._connection.targets[call.job[1]])
+        if self._start_of_calls is not self._connection.start:
+            # What was loaded since the last one.
+            self._start_of_calls = self._connection.start
+            attempt(self._hooks.follow, None)
+        running = Running(call, self._connection.targets[call.job[1]], self._start_of_calls.copy())
         self.running[call.number] = running
         around, self._starting = self._starting, running
         try:
@@ -258,12 +268,14 @@ class AsyncLane:
             # What was cancelled broke off for no other reason.
             fault = INTERRUPTED
         elif fault is None and error is not None:
-            fault = raised(connection, running.call, error)
-        return fault, None if closing is None else connection.exception(closing)
+            fault = running.context.run(raised, connection, running.call, error)
+        if closing is None:
+            return fault, None
+        return fault, running.context.run(raised_closing, connection, running.call, closing)
 
     def _fail(self, running: Running, error: BaseException) -> None:
         self._connection.unforked(error)
-        said = raised(self._connection, running.call, error)
+        said = running.context.run(raised, self._connection, running.call, error)
         number, times = running.call.number, running.times or []
         fill(times, running.call)
         self._end(running, (number, *said, *times) if running.sending is None else (number, "end", said, None))

@@ -8,6 +8,7 @@ import _socket
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from httpy_rs._context import Start
 from httpy_rs._exception import describe
 from httpy_rs._own import leave, say
 from httpy_rs._worker.fork import Fork
@@ -28,12 +29,18 @@ class Connection:
         self._debug = debug
         self.control = Outlet(control, _answer_in_place_of)
         self.targets = Targets()
+        self.start = Start()
+        """What calls begin with. Another one after whatever was loaded."""
         self.mark = Mark()
         self.fork = Fork()
         self.stopping = False
         """No job begins any more."""
         self.is_idle: Callable[[], bool] = lambda: True
         """Whether nothing is under way."""
+
+    def note_start(self) -> None:
+        """Something was loaded, on the calling thread."""
+        self.start = Start()
 
     def exception(self, error: BaseException) -> Described:
         """`error` as the parent reads it."""

@@ -8,9 +8,9 @@ import _socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from httpy_rs._embed import name_thread
 from httpy_rs._exception import attempt
 from httpy_rs._own import Lock, monotonic, start_thread
+from httpy_rs._threading import enter
 from httpy_rs._worker.call import ASYNC
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.interruption import Guard
@@ -69,7 +69,7 @@ class EventLoop:
         # First, so that what it does is to be seen from the beginning.
         self._guard.begin_thread()
         # App code may have broken `threading`; a loop without a name still works.
-        attempt(lambda: name_thread("httpy-loop-1"), None)
+        attempt(lambda: enter("httpy-loop-1"), None)
         try:
             self._left = runner.run(self._socket.fileno(), lambda: self._checked(lane.drain), lambda: self._limit)
         except BaseException as error:

@@ -6,9 +6,8 @@ The rules, and the words for what breaks them, are the server's: here only types
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from types import CoroutineType, SimpleNamespace
+from types import CoroutineType
 from typing import Any
 
 from httpy_rs._chunk import close
@@ -23,6 +22,7 @@ from httpy_rs._contract import (
     is_plain_iterator,
     type_name,
 )
+from httpy_rs._exception import unraisable
 from httpy_rs._sse import Events
 from httpy_rs._worker.frame import PART
 
@@ -247,8 +247,4 @@ def _close_refused(body: Any) -> None:
     try:
         close(body)
     except BaseException as error:
-        sys.unraisablehook(
-            SimpleNamespace(
-                exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg=None, object=body
-            )
-        )
+        unraisable(error)

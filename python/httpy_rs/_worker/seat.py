@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from httpy_rs._embed import name_thread
+from httpy_rs._context import Start
 from httpy_rs._exception import attempt
 from httpy_rs._own import Lock, monotonic, start_thread
 from httpy_rs._request import _current
+from httpy_rs._threading import Hooks, enter
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import Message
@@ -33,6 +33,9 @@ class Seat:
         self._fork = connection.fork
         self._number = number
         self.guard = Guard(is_shieldable=True)
+        # What its calls begin with, and what it has done for that.
+        self._start = Start()
+        self._hooks = Hooks()
         # It has taken a job, and has not come back. Under the lock of the lane.
         self.is_busy = False
         # A call that the lead has given to it, until that has ended. Likewise, as the next one.
@@ -49,7 +52,7 @@ class Seat:
 
     def _run(self) -> None:
         # App code may have broken `threading`; a worker without a name still works.
-        attempt(lambda: name_thread(f"httpy-worker-{self._number}"), None)
+        attempt(lambda: enter(f"httpy-worker-{self._number}"), None)
         self.guard.begin_thread()
         lane, outlet = self._lane, self._lane.outlet
         try:
@@ -57,6 +60,8 @@ class Seat:
                 self.bell.acquire()
                 call = self.given or lane.take(self)
                 while call is not None:
+                    if self._start is not self._connection.start:
+                        self._begin_anew()
                     message = self._answer(call)
                     if self.watched is not None:
                         lane.judge(self, call)
@@ -66,6 +71,11 @@ class Seat:
                     call = lane.take(self)
         except BaseException as error:
             self._connection.fail(error)
+
+    def _begin_anew(self) -> None:
+        """Calls begin with what was loaded since the last one."""
+        self._start = self._connection.start
+        attempt(self._hooks.follow, None)
 
     def _answer(self, call: Call) -> Message:
         """Calls the handler, and puts what goes ahead of its reply: the message at last."""
@@ -89,7 +99,7 @@ class Seat:
         """Its message, and what goes ahead of that. Where that is wanted, `times` gets when it has come how far."""
         number, index, method, path, params, query, headers, body, details = call.job
         target = self._targets[index]
-        context, received, is_timed = Context(), call.received, details[8]
+        context, received, is_timed = self._start.copy(), call.received, details[8]
         if type(body) is not target.body_type:
             body = self._body(call, target)
         if is_timed:
@@ -98,7 +108,7 @@ class Seat:
             result = context.run(_enter, call, target.function, method, path, params, query, headers, body)
         except BaseException as error:
             self._connection.unforked(error)
-            raise
+            return context.run(self._failed, call, error, times), b""
         if self._fork.is_child:
             self._fork.end_child(None)
         if is_timed:
@@ -111,7 +121,10 @@ class Seat:
 
     def _converted(self, call: Call, target: Target, result: Any, times: list[float]) -> tuple[Message, bytes]:
         """What is sent for a result that cannot be sent as it is; all, where its body is an iterator."""
-        reply = answer(target.name, result, is_async=False)
+        try:
+            reply = answer(target.name, result, is_async=False)
+        except BaseException as error:
+            return self._failed(call, error, times), b""
         if times:
             times.append(monotonic() - call.received)
         if reply.stream is None:

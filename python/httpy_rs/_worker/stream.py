@@ -12,8 +12,9 @@ from typing import Any
 
 from httpy_rs._chunk import close
 from httpy_rs._own import Lock, monotonic
+from httpy_rs._report import report
 from httpy_rs._worker.call import Call
-from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.connection import Connection, Described
 from httpy_rs._worker.frame import Message
 from httpy_rs._worker.outlet import Outlet
 from httpy_rs._worker.reply import Answer, BadChunk, chunk, cut
@@ -103,7 +104,7 @@ def send(connection: Connection, sending: Sending, call: Call, reply: Answer, ti
         connection.unforked(None)
     except BaseException as error:
         connection.unforked(error)
-        closing = connection.exception(error)
+        closing = raised_closing(connection, call, error)
     return call.number, "end", fault, closing
 
 
@@ -132,9 +133,21 @@ def _iterate(connection: Connection, sending: Sending, call: Call, body: Any, ch
 
 
 def raised(connection: Connection, call: Call, error: BaseException) -> tuple[Any, ...]:
-    """What is said of a call that has raised: what happened to the client's upload, where `error` says just that."""
+    """What is said of a call that has raised: what happened to the client's upload, where `error` says just that.
+
+    In the context of the call, as code of the app may hear of it, too.
+    """
     fault = None if call.receiving is None else call.receiving.fault_behind(error)
-    return ("e", connection.exception(error)) if fault is None else ("u", fault)
+    if fault is not None:
+        return "u", fault
+    report(connection.targets[call.job[1]].name, error)
+    return "e", connection.exception(error)
+
+
+def raised_closing(connection: Connection, call: Call, error: BaseException) -> Described:
+    """What is said of a body whose `close()` has raised; likewise."""
+    report(connection.targets[call.job[1]].name, error)
+    return connection.exception(error)
 
 
 def fill(times: list[float], call: Call) -> None:

@@ -79,6 +79,7 @@ class Worker:
                     "reload", f"{name} is {now}, and was {was} when the server started: start that anew for this change"
                 )
             self._start_for(index)
+        self._connection.note_start()
 
     def end(self) -> NoReturn:
         """The control socket is at its end: the parent has gone, or what it has told to stop has come to rest."""
@@ -98,6 +99,7 @@ class Worker:
     def _load(self, name: str) -> tuple[int, str, bool]:
         targets = self._connection.targets
         index = targets.load(name, self._paths)
+        self._connection.note_start()
         self._start_for(index)
         return index, targets[index].wants, targets[index].is_async
 
@@ -107,7 +109,10 @@ class Worker:
 
     def _init(self, name: str) -> list[tuple[str, list[str]]]:
         init, is_async = load_init(name, self._paths)
-        return run_init(name, (lambda: self._event_loop.call(init, None)) if is_async else init)
+        try:
+            return run_init(name, (lambda: self._event_loop.call(init, None)) if is_async else init)
+        finally:
+            self._connection.note_start()
 
     def _load_shutdown(self, name: str) -> None:
         self._shutdowns.append(load_shutdown(name, self._paths))

@@ -6,4 +6,5 @@ mod host;
 mod reload;
 mod rewritten;
 mod start;
+mod thread;
 mod which_request;

@@ -25,6 +25,7 @@ use crate::answer::{Answer, Ended};
 use crate::context::Context;
 use crate::convert;
 use crate::enforcer;
+use crate::hook::Hooks;
 use crate::load::Target;
 use crate::pool::Crew;
 use crate::turn::Turn;
@@ -39,6 +40,7 @@ pub(super) struct Driver {
     pub(super) done: OnceLock<Py<PyAny>>,
     /// Jobs whose first step has not begun.
     ready: Mutex<VecDeque<Admitted>>,
+    hooks: Mutex<Hooks>,
     stacks: Allowance,
 }
 
@@ -51,6 +53,7 @@ impl Driver {
             asyncio,
             done,
             ready,
+            hooks: Mutex::default(),
             stacks: Allowance::default(),
         }
     }
@@ -170,8 +173,25 @@ impl Driver {
             let text = "a job for a handler that was never loaded".to_owned();
             return Next::Ended(Ended::Whole(Outcome::Panicked(text)));
         };
-        let next = self.try_first_step(py, number, &target, ticket, body);
-        next.unwrap_or_else(|error| Next::Ended(self.raised(py, number, &error)))
+        self.follow_hooks(py);
+        let shared = &self.crew.shared;
+        let context = match shared.start.context(py) {
+            Ok(context) => context,
+            Err(error) => {
+                let exception = shared.describe.describe(py, &error);
+                return Next::Ended(Ended::Whole(Outcome::Raised(exception)));
+            }
+        };
+        let next = self.try_first_step(py, number, &target, ticket, body, context.clone());
+        next.unwrap_or_else(|error| Next::Ended(self.raised(py, number, &error, &context)))
+    }
+
+    /// Debuggers and profilers see what runs on this thread, too.
+    fn follow_hooks(&self, py: Python<'_>) {
+        // Not under the lock, as Python code runs here.
+        let mut hooks = mem::take(&mut *self.hooks());
+        hooks.follow(py, &self.crew.shared.start);
+        *self.hooks() = hooks;
     }
 
     /// Calls the handler, and runs what it gives until it waits.
@@ -182,9 +202,9 @@ impl Driver {
         target: &Target,
         ticket: &Arc<Ticket>,
         body: Upload,
+        context: Context<'py>,
     ) -> PyResult<Next<'py>> {
         let shared = &self.crew.shared;
-        let context = Context::new(py)?;
         let result = context.run(|| {
             shared.current.set(py, ticket)?;
             let body = match (target.wants, body) {
@@ -260,6 +280,10 @@ impl Driver {
                 .deadline
                 .show(py, self.asyncio.frames(task.bind(py))),
         )
+    }
+
+    fn hooks(&self) -> MutexGuard<'_, Hooks> {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ready(&self) -> MutexGuard<'_, VecDeque<Admitted>> {

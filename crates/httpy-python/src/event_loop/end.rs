@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use httpy_core::{Fault, Finish, Notice, Outcome, Returned, Step, Ticket, allows_body};
+use httpy_core::{Exception, Fault, Finish, Notice, Outcome, Returned, Step, Ticket, allows_body};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -49,15 +49,15 @@ impl Driver {
         };
         let next = catch_unwind(AssertUnwindSafe(|| {
             let next = match self.asyncio.result(task) {
-                Ok(result) if sends => self.sent(py, number, &result).map(Next::Ended),
-                Ok(result) => self.returned(py, number, &ticket, &result, context),
+                Ok(result) if sends => self.sent(py, number, &result, &context).map(Next::Ended),
+                Ok(result) => self.returned(py, number, &ticket, &result, context.clone()),
                 Err(error) => Err(error),
             };
             next.unwrap_or_else(|error| {
                 Next::Ended(if sends {
                     self.broken(py, &error)
                 } else {
-                    self.raised(py, number, &error)
+                    self.raised(py, number, &error, &context)
                 })
             })
         }));
@@ -98,7 +98,7 @@ impl Driver {
                 };
                 // Out of memory: it would run on with nobody to hear of its end.
                 drop(task.call_method0("cancel"));
-                self.raised(py, number, &error)
+                self.raised(py, number, &error, &context)
             }
         };
         self.end(py, number, ticket, ended);
@@ -161,7 +161,7 @@ impl Driver {
                 return Ok(Next::GoesOn(task, context));
             }
             let result = self.asyncio.result(&task)?;
-            self.sent(py, number, &result).map(Next::Ended)
+            self.sent(py, number, &result, &context).map(Next::Ended)
         })();
         self.event_loop.calls().started(around);
         Ok(next.unwrap_or_else(|error: PyErr| Next::Ended(self.broken(py, &error))))
@@ -177,7 +177,13 @@ impl Driver {
     }
 
     /// How the sending of a body ended.
-    fn sent(&self, py: Python<'_>, number: usize, result: &Bound<'_, PyAny>) -> PyResult<Ended> {
+    fn sent(
+        &self,
+        py: Python<'_>,
+        number: usize,
+        result: &Bound<'_, PyAny>,
+        context: &Context<'_>,
+    ) -> PyResult<Ended> {
         type Raised<'py> = Option<Bound<'py, PyAny>>;
         let (stalled, raised, closing): (bool, Raised<'_>, Raised<'_>) = result.extract()?;
         let known = {
@@ -186,26 +192,29 @@ impl Driver {
                 .get(number)
                 .and_then(|call| call.sending.as_mut()?.fault.take())
         };
-        let closing = closing.map(|closing| {
-            self.crew
-                .shared
-                .describe
-                .describe(py, &PyErr::from_value(closing))
-        });
+        let closing =
+            closing.map(|closing| self.described(py, number, &PyErr::from_value(closing), context));
         let fault = known
             .or_else(|| stalled.then_some(Fault::Stalled))
             .or_else(|| {
                 let error = PyErr::from_value(raised?);
-                Some(match self.raised(py, number, &error) {
+                Some(match self.raised(py, number, &error, context) {
+                    Ended::Whole(Outcome::Raised(exception)) => Fault::Raised(exception),
                     Ended::Whole(Outcome::Upload(fault)) => Fault::Upload(fault),
-                    _ => Fault::Raised(self.crew.shared.describe.describe(py, &error)),
+                    _ => return None,
                 })
             });
         Ok(Ended::Streamed(Streamed { fault, closing }))
     }
 
     /// How a call ends that has raised.
-    pub(super) fn raised(&self, py: Python<'_>, number: usize, error: &PyErr) -> Ended {
+    pub(super) fn raised(
+        &self,
+        py: Python<'_>,
+        number: usize,
+        error: &PyErr,
+        context: &Context<'_>,
+    ) -> Ended {
         let fault = self.crew.shared.uploads.is_error(py, error).then(|| {
             let mut calls = self.event_loop.calls();
             calls
@@ -214,8 +223,30 @@ impl Driver {
         });
         Ended::Whole(match fault.flatten() {
             Some(fault) => Outcome::Upload(fault),
-            None => Outcome::Raised(self.crew.shared.describe.describe(py, error)),
+            None => Outcome::Raised(self.described(py, number, error, context)),
         })
+    }
+
+    /// An exception that the call has not caught, of which what the app has set up for exceptions hears, too.
+    fn described(
+        &self,
+        py: Python<'_>,
+        number: usize,
+        error: &PyErr,
+        context: &Context<'_>,
+    ) -> Exception {
+        let shared = &self.crew.shared;
+        let target = self.event_loop.calls().get(number).map(|call| call.target);
+        let described = target
+            .and_then(|target| shared.targets.get(target))
+            .map(|target| {
+                context.run(|| Ok(shared.describe.raised(py, target.label.bind(py), error)))
+            });
+        match described {
+            Some(Ok(exception)) => exception,
+            // The context is that of a step which runs the loop again.
+            _ => shared.describe.describe(py, error),
+        }
     }
 
     /// `result`, unless this is a process that the handler has forked, which ends here.

@@ -24,7 +24,7 @@ pub(super) fn run(
 ) {
     let notice = attach(|py| {
         // App code may have broken `threading`; a loop without a name still works.
-        drop(crew.interpreter.name_thread(py, &event_loop.name()));
+        drop(crew.interpreter.enter_thread(py, &event_loop.name()));
         let left = match begin(py, crew, event_loop) {
             Ok(driver) => {
                 event_loop.enter(ThreadId::current(), &driver);
@@ -41,7 +41,7 @@ pub(super) fn run(
                 Ok(Vec::new())
             }
         };
-        drop(crew.interpreter.forget_thread(py));
+        drop(crew.interpreter.leave_thread(py));
         match left {
             Ok(tasks) => (!tasks.is_empty()).then_some(Notice::Left { tasks }),
             Err(error) => {

@@ -18,9 +18,10 @@ use pyo3::{
 
 use super::{environment, signal, source};
 
-/// The module `httpy_rs._embed`, whatever becomes of `sys.modules`.
+/// The modules `httpy_rs._embed` and `_threading`, whatever becomes of `sys.modules`.
 pub(super) struct Embed {
     module: Py<PyModule>,
+    threading: Py<PyModule>,
 }
 
 /// `sys.executable` and `sys._base_executable` of an interpreter that was started here. Empty where no python is known:
@@ -86,6 +87,7 @@ impl Embed {
         )?;
         Ok(Self {
             module: module.unbind(),
+            threading: py.import("httpy_rs._threading")?.unbind(),
         })
     }
 
@@ -93,13 +95,13 @@ impl Embed {
         self.module.bind(py).call_method0("other_copy")?.extract()
     }
 
-    pub(super) fn name_thread(&self, py: Python<'_>, name: &str) -> PyResult<()> {
-        self.module.bind(py).call_method1("name_thread", (name,))?;
+    pub(super) fn enter_thread(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        self.threading.bind(py).call_method1("enter", (name,))?;
         Ok(())
     }
 
-    pub(super) fn forget_thread(&self, py: Python<'_>) -> PyResult<()> {
-        self.module.bind(py).call_method0("forget_thread")?;
+    pub(super) fn leave_thread(&self, py: Python<'_>) -> PyResult<()> {
+        self.threading.bind(py).call_method0("leave")?;
         Ok(())
     }
 

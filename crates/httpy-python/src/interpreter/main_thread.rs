@@ -140,7 +140,7 @@ fn set_up(
     match chosen {
         None => {
             warnings.push("Python ran already in this process: its argv, stdio, signals and executable are left as they are".to_owned());
-            embed.name_thread(py, "httpy-main").map_err(words)?;
+            embed.enter_thread(py, "httpy-main").map_err(words)?;
         }
         Some(Chosen { program: None, .. }) => warnings.push(format!(
             "no python executable belongs to the linked libpython {}: sys.executable is empty, and multiprocessing will not work",

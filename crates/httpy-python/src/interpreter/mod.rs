@@ -251,13 +251,13 @@ impl Interpreter {
         self.embed.other_copy(py)
     }
 
-    /// Names the calling thread in Python's `threading`, where it appears from then on.
+    /// Makes the calling thread one of Python's `threading` until [`leave_thread`](Self::leave_thread).
     ///
     /// # Errors
     ///
     /// When app code has broken `threading`.
-    pub fn name_thread(&self, py: Python<'_>, name: &str) -> PyResult<()> {
-        self.embed.name_thread(py, name)
+    pub fn enter_thread(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        self.embed.enter_thread(py, name)
     }
 
     /// Takes the calling thread out of Python's `threading` before it ends.
@@ -265,8 +265,8 @@ impl Interpreter {
     /// # Errors
     ///
     /// When app code has broken `threading`.
-    pub fn forget_thread(&self, py: Python<'_>) -> PyResult<()> {
-        self.embed.forget_thread(py)
+    pub fn leave_thread(&self, py: Python<'_>) -> PyResult<()> {
+        self.embed.leave_thread(py)
     }
 }
 

@@ -327,31 +327,48 @@ fn an_installed_copy_of_another_version_loses_and_is_told_of() {
     });
 }
 
+/// What `threading` says of the calling thread.
+const THREAD: &str = r#"
+import threading
+thread = threading.current_thread()
+result = (
+    type(thread) is threading.Thread, thread.name, thread.daemon, thread.is_alive(), thread in threading.enumerate(),
+    thread.ident == threading.get_ident(), thread.native_id == threading.get_native_id(),
+)
+threads.append(thread)
+"#;
+
 #[test]
-fn a_named_thread_appears_in_threading_until_it_is_forgotten() {
+fn a_thread_that_enters_is_one_of_threading_until_it_leaves() {
     in_child(&[], || {
         let interpreter = start();
+        python(
+            &interpreter,
+            "import builtins\nbuiltins.threads = []\nresult = None",
+        );
         let also = Arc::clone(&interpreter);
-        let names = interpreter
-            .on_main(move |py| -> PyResult<Vec<String>> {
-                let threading = py.import("threading")?;
-                let names = || -> PyResult<String> {
-                    let names = PyDict::new(py);
-                    names.set_item("threading", &threading)?;
-                    py.eval(
-                        c"','.join(t.name for t in threading.enumerate())",
-                        Some(&names),
-                        None,
-                    )?
-                    .extract()
-                };
-                also.name_thread(py, "httpy-worker-3")?;
-                let before = names()?;
-                also.forget_thread(py)?;
-                Ok(vec![before, names()?])
+        let on_its_own = move || -> PyResult<String> {
+            #[expect(clippy::disallowed_methods, reason = "a thread as the workers are")]
+            Python::attach(|py| {
+                also.enter_thread(py, "httpy-worker-3")?;
+                let names = PyDict::new(py);
+                py.run(&std::ffi::CString::new(THREAD)?, Some(&names), None)?;
+                also.leave_thread(py)?;
+                names.as_any().get_item("result")?.str()?.extract()
             })
-            .unwrap()
-            .unwrap();
-        assert_eq!(names, ["httpy-worker-3", ""]);
+        };
+        let seen = thread::spawn(on_its_own).join().unwrap().unwrap();
+        assert_eq!(
+            seen,
+            "(True, 'httpy-worker-3', False, True, True, True, True)"
+        );
+        let seen = python(
+            &interpreter,
+            "import threading\n\
+             thread, = threads\n\
+             thread.join(60)\n\
+             result = thread.is_alive(), thread in threading.enumerate()",
+        );
+        assert_eq!(seen, "(False, False)");
     });
 }

@@ -44,7 +44,7 @@ _PACKAGE = ".__init__"
 
 # The modules of the standard library that this package imports, at the start or later; and uvloop.
 _USED = (
-    "annotationlib asyncio atexit collections concurrent.futures.thread contextlib contextvars ctypes difflib "
+    "annotationlib asyncio atexit codecs collections concurrent.futures.thread contextlib contextvars ctypes difflib "
     "faulthandler fcntl functools gc importlib.util inspect io json linecache logging mmap opcode re reprlib "
     "resource selectors signal site ssl struct sysconfig tempfile threading tokenize traceback types typing "
     "uvloop warnings weakref"

@@ -6,6 +6,7 @@ when, is the server's business. Nothing here waits for anybody.
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import os
@@ -149,7 +150,10 @@ class Bridge(logging.Handler):
 
 
 class Lines(io.TextIOBase):
-    """In place of a standard stream: each complete line goes to the log. A line belongs to one thread."""
+    """In place of a standard stream: each complete line goes to the log. A line belongs to one thread.
+
+    It has all that `io.TextIOWrapper` has, since that is what code expects of `sys.stdout`.
+    """
 
     def __init__(self, name: str, stream: Any, sink: Sink) -> None:
         self.stream = stream  # what it was, for what is not text
@@ -158,12 +162,43 @@ class Lines(io.TextIOBase):
         self._local = threading.local()
         self._open: WeakSet[_Line] = WeakSet()
 
+        self.name = f"<{name}>"
+
+    # Text becomes a line of the log as it is, whatever these say.
     encoding = "utf-8"
     errors = "surrogateescape"
+    mode = "w"
+    line_buffering = True
+    write_through = False
 
     @property
     def buffer(self) -> Any:
         return self.stream.buffer
+
+    def detach(self) -> Any:
+        """The buffer. The stream goes on."""
+        return self.stream.buffer
+
+    def reconfigure(
+        self,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        line_buffering: bool | None = None,
+        write_through: bool | None = None,
+    ) -> None:
+        """Checks its arguments, and notes them for who asks."""
+        if encoding is not None:
+            codecs.lookup(encoding)
+            self.encoding = encoding
+            self.errors = "strict" if errors is None else errors
+        elif errors is not None:
+            self.errors = errors
+        if line_buffering is not None:
+            self.line_buffering = bool(line_buffering)
+        if write_through is not None:
+            self.write_through = bool(write_through)
 
     def fileno(self) -> int:
         number: int = self.stream.fileno()

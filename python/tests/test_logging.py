@@ -158,3 +158,24 @@ def test_without_a_listener_lines_go_where_they_went() -> None:
     stream = io.StringIO()
     print("shown", file=Lines("stdout", stream, Taken(listens=False).sink))
     assert stream.getvalue() == "shown\n"
+
+
+def test_a_stream_that_is_captured_has_all_that_a_text_stream_has() -> None:
+    plain = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    taken = Taken()
+    lines = Lines("stdout", plain, taken.sink)
+    missing = {name for name in dir(plain) if not name.startswith("_")} - set(dir(lines))
+    assert missing == set()
+    lines.reconfigure(encoding="latin-1", errors="replace", line_buffering=False, newline="", write_through=True)
+    assert (lines.encoding, lines.errors, lines.line_buffering, lines.write_through) == (
+        "latin-1",
+        "replace",
+        False,
+        True,
+    )
+    with pytest.raises(LookupError):
+        lines.reconfigure(encoding="no such encoding")
+    assert lines.detach() is plain.buffer
+    lines.writelines(["one\n", "two\n"])
+    assert taken.lines == ["one", "two"]
+    assert (lines.name, lines.mode, lines.newlines) == ("<stdout>", "w", None)

@@ -1,5 +1,6 @@
 //! Faults that users of other servers have reported, one module for each kind; `docs/faults.md` lists them.
 mod bare;
+mod body;
 mod deadline;
 mod fork;
 mod host;

@@ -2,6 +2,7 @@
 mod bare;
 mod body;
 mod deadline;
+mod destructor;
 mod fork;
 mod host;
 mod reload;

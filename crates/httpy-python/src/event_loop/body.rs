@@ -122,7 +122,8 @@ impl Driver {
             Some(Written::Over) => {
                 let future = self.asyncio.future(py)?;
                 let waits = future.clone().unbind();
-                self.with_sending(number, ticket, |_, sending| sending.waits = Some(waits));
+                // What waited before is dropped here, as that may run Python code.
+                drop(self.with_sending(number, ticket, |_, sending| sending.waits.replace(waits)));
                 self.event_loop.inbox.wake(Woken {
                     number,
                     kind: Kind::Room,
@@ -134,10 +135,10 @@ impl Driver {
                 let future = self.asyncio.future(py)?;
                 let waits = future.clone().unbind();
                 let polled = self.with_sending(number, ticket, |answer, sending| {
-                    sending.waits = Some(waits);
-                    self.poll_room(number, ticket, answer)
+                    let before = sending.waits.replace(waits);
+                    (before, self.poll_room(number, ticket, answer))
                 });
-                match polled {
+                match polled.map(|(_, polled)| polled) {
                     Some(Poll::Pending) => Ok(future.unbind()),
                     polled => Ok(truth(py, polled == Some(Poll::Ready(true)))),
                 }

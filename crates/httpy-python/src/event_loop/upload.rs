@@ -102,7 +102,7 @@ impl Driver {
         if let Some(waiting) = waiting
             && !self.asyncio.is_done(waiting.bind(py))?
         {
-            self.with_receiving(number, ticket, |receiving| receiving.waits = Some(waiting));
+            drop(self.with_receiving(number, ticket, |receiving| receiving.waits.replace(waiting)));
             return Err(PyRuntimeError::new_err(
                 "the request's body is being read by another task",
             ));

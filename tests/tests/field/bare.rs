@@ -9,13 +9,15 @@ const NAMES: [&str; 8] = [
 ];
 
 const IMPORTS_ITS_OWN: &str = "
-import calendar, json, logging, queue, select, socket, string, token
+import calendar, json, logging, queue, select, socket, string, sys, token
 
 def handle(method, path, params, query, headers, body):
     if path == '/raise':
         raise KeyError('still raised')
     own = [calendar, json, logging, queue, select, socket, string, token]
-    return 200, ' '.join(module.WHOSE for module in own), {}
+    # What is built into this Python comes before every folder.
+    own = [module for module in own if module.__name__ not in sys.builtin_module_names]
+    return 200, ' '.join({module.WHOSE for module in own}), {}
 ";
 
 const ASYNC: &str = "
@@ -36,8 +38,7 @@ async fn an_app_has_its_own_modules_and_the_server_those_of_the_library() {
             server = server.variable("PYTHONPATH", own);
         }
         let child = server.start().await;
-        let own = NAMES.map(|_| "the app's").join(" ");
-        assert_eq!(child.get("/").await.text(), own);
+        assert_eq!(child.get("/").await.text(), "the app's");
         assert_eq!(child.get("/app2/").await.text(), "async");
         assert_eq!(child.get("/raise").await.status, 500);
         child.wait_for("KeyError: 'still raised'").await;

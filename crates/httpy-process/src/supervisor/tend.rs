@@ -22,6 +22,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// So long its last lines are waited for, where something that it has started keeps its standard error open.
 const LAST_LINES: Duration = Duration::from_millis(100);
 
+/// Why a process may end well that was to become a worker.
+const NOTHING_READ: &str = ": a wrapper script, a .pth file or sitecustomize has ended it, or replaced its standard input, from which it reads \
+                            its program";
+
 /// What starting a worker takes.
 pub(super) struct Tender {
     pub(super) id: WorkerId,
@@ -151,7 +155,12 @@ impl Tender {
         let failure = match problem {
             Problem::Load(error) => Failure::Load(error),
             Problem::Closed if ended => {
-                Failure::of(&format!("{python} {exit} before it was ready"), &said)
+                // An empty program ends well.
+                let hint = match exit.0 {
+                    Some(status) if status.success() => NOTHING_READ,
+                    _ => "",
+                };
+                Failure::of(&format!("{python} {exit} before it was ready{hint}"), &said)
             }
             problem => Failure::of(&format!("{python}: {problem}"), &said),
         };

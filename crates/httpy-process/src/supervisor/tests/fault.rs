@@ -51,6 +51,16 @@ async fn a_process_that_ends_at_its_start_says_how_and_what_it_has_printed() {
 }
 
 #[tokio::test]
+async fn a_process_that_reads_no_program_says_what_may_have_taken_it() {
+    let mut stage = Stage::new(|_| {}, |setup, _| setup.program = "");
+    let said = stage.failure().await;
+    assert!(
+        said.contains(" ended with exit status 0 before it was ready: a wrapper script, a .pth file or sitecustomize"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn a_process_that_says_nothing_is_given_up() {
     let (short, long) = (Duration::from_millis(1), Duration::from_secs(100));
     let said = impatient("time.sleep(1000)", short, long).await;

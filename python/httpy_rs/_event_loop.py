@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import Any
 
 from httpy_rs._deadline import DeadlineExceeded
-from httpy_rs._exception import FRAME_LIMIT, clean
+from httpy_rs._exception import FRAME_LIMIT, attempt, clean
 from httpy_rs._own import monotonic, start_thread
 from httpy_rs._stack import capture, of_app
 
@@ -23,6 +24,11 @@ from httpy_rs._stack import capture, of_app
 Frames = list[tuple[str, int, str]]
 
 _ASYNCIO = os.path.dirname(asyncio.__file__) + os.sep
+
+# What calls had shielded when they were cancelled.
+_shielded: weakref.WeakSet[asyncio.Future[Any]] = weakref.WeakSet()
+# The callback by which `asyncio.shield` leaves what it shields to itself.
+_OF_A_SHIELD = "shield.<locals>._outer_done_callback"
 
 
 class Runner:
@@ -133,6 +139,8 @@ class Runner:
             seconds = ends - monotonic()
             if seconds <= 0:
                 left = [clean(task.get_name()) for task in tasks]
+                for task in tasks:  # which are named: asyncio need not complain as well
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
                 break
             for task in tasks:
                 task.cancel()
@@ -197,6 +205,31 @@ async def _end_executor(loop: asyncio.AbstractEventLoop) -> None:
 
     start_thread(wait, ())
     await ended.wait()
+
+
+def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancels the task of a call. What it awaits behind an `asyncio.shield` goes on, and counts as shielded."""
+    attempt(lambda: _shielded.update(_behind_shields(task)), None)
+    task.cancel()
+
+
+def is_shielded(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether something goes on that a cancelled call has shielded. From any thread."""
+    # Where the loop adds to them meanwhile, they are looked at again.
+    return attempt(lambda: any(future.get_loop() is loop and not future.done() for future in list(_shielded)), True)
+
+
+def _behind_shields(task: asyncio.Task[Any]) -> list[asyncio.Future[Any]]:
+    found, waits = [], [task]
+    while waits:
+        future: Any = waits.pop()
+        # What a task waits for, what `asyncio.gather` does.
+        waits += filter(None, [getattr(future, "_fut_waiter", None), *getattr(future, "_children", ())])
+        for callback, _ in future._callbacks or ():
+            if getattr(callback, "__qualname__", "") == _OF_A_SHIELD:
+                names = zip(callback.__code__.co_freevars, callback.__closure__, strict=True)
+                found.append(dict(names)["inner"].cell_contents)
+    return found
 
 
 async def send(

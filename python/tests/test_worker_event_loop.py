@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from httpy_rs import _event_loop
 from httpy_rs._worker import event_loop
 
 
@@ -29,3 +30,35 @@ def test_the_loop_may_come_round_while_its_figures_are_taken(monkeypatch: pytest
     assert running == 0
     assert lag >= 0.0
     loop._loop.close()
+
+
+def test_what_a_cancelled_call_has_shielded_is_known() -> None:
+    async def shielded(gate: asyncio.Event) -> str:
+        await gate.wait()
+        return "to its end"
+
+    async def alone(gate: asyncio.Event, inner: list[asyncio.Task[str]]) -> None:
+        inner.append(asyncio.create_task(shielded(gate)))
+        await asyncio.shield(inner[0])
+
+    async def in_a_crowd(gate: asyncio.Event, inner: list[asyncio.Task[str]]) -> None:
+        await asyncio.gather(alone(gate, inner), asyncio.sleep(3600))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for call in (alone, in_a_crowd):
+            gate, inner = asyncio.Event(), list[asyncio.Task[str]]()
+            task = asyncio.create_task(call(gate, inner))
+            while not inner:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert not _event_loop.is_shielded(loop)
+            _event_loop.cancel(task)
+            await asyncio.wait([task])
+            assert task.cancelled()
+            assert _event_loop.is_shielded(loop)
+            gate.set()
+            assert await inner[0] == "to its end"
+            assert not _event_loop.is_shielded(loop)
+
+    asyncio.run(main())

@@ -41,6 +41,8 @@ pub struct Setup {
     pub apps: Vec<Config>,
     /// For pending requests, after the signal.
     pub grace: Duration,
+    /// Whether the first app is built and asked once more after all have shut down.
+    pub rebuild: bool,
     /// Where to listen on 127.0.0.1; 0 for a free port.
     pub port: u16,
 }
@@ -76,6 +78,7 @@ impl Server {
         let setup = Setup {
             apps: Vec::new(),
             grace: LIMIT,
+            rebuild: false,
             port: 0,
         };
         Self {
@@ -88,6 +91,7 @@ impl Server {
     fn module(mut self, module: &str) -> Self {
         let mut config = Config::new(format!("{module}:handle"));
         config.slow_call = NEVER;
+        config.drain = Duration::ZERO;
         config.executor = executor::chosen();
         config
             .path
@@ -106,6 +110,7 @@ impl Server {
         );
         let mut config = Config::new(format!("{module}:handle"));
         config.slow_call = NEVER;
+        config.drain = Duration::ZERO;
         config.executor = executor::chosen();
         config.path.push(self.folder.path().to_owned());
         self.setup.apps.push(config);

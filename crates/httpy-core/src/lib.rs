@@ -22,6 +22,7 @@ mod queue;
 mod stream;
 mod ticket;
 mod timing;
+mod under_way;
 pub mod view;
 mod wake;
 
@@ -31,9 +32,9 @@ pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, Uploa
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body, check_status};
 pub use exception::{Exception, Frame, Link, Relation};
 pub use executor::{
-    Accept, Execute, ExitReport, Facts, Figures, Health, Listener, LoadError, LoadErrorKind,
-    Loaded, LoopMember, Member, Notice, Overdue, ProcessNotice, Roster, Running, Slow, Stack,
-    StackOf, StartError, Wants, Work,
+    Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, Listener, LoadError,
+    LoadErrorKind, Loaded, LoopMember, Member, Notice, Overdue, ProcessNotice, Roster, Running,
+    Slow, Stack, StackOf, StartError, Wants, Work,
 };
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
@@ -43,4 +44,5 @@ pub use queue::{InLine, Line, Lost, Queue, Seat, Seats, Standing, Take, Wait};
 pub use stream::{Broken, Gone, Reader, Writer, stream};
 pub use ticket::{Finish, Interruption, Ticket};
 pub use timing::{Step, Timings};
+pub use under_way::UnderWay;
 pub use view::View;

@@ -17,11 +17,12 @@
 //! changes of that word, one to take the call and one to finish.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::answer::{self, Answer, Place, Question};
 use crate::timing::Stamps;
+use crate::under_way::{Counted, UnderWay};
 use crate::{Call, Freight, Seat, Step, Timings};
 
 /// One call and its stage.
@@ -44,6 +45,7 @@ pub struct Ticket {
     /// Never contended: the stage says who may take it.
     freight: Mutex<Option<Freight>>,
     stamps: Stamps,
+    counted: OnceLock<Counted>,
     /// Python code has logged something for the call.
     logged: AtomicBool,
     pub(crate) answer: Place,
@@ -123,6 +125,7 @@ impl Ticket {
             due: Mutex::new(Some(deadline)),
             freight: Mutex::new(Some(freight)),
             stamps: Stamps::default(),
+            counted: OnceLock::new(),
             logged: AtomicBool::new(false),
             answer: Place::default(),
         }
@@ -175,8 +178,23 @@ impl Ticket {
             .is_ok();
         if withdrawn {
             drop(self.unload());
+            self.give_up_waiting();
         }
         withdrawn
+    }
+
+    /// The caller's side, before the push: the call is one of `calls` until it has ended or never will begin, or its time is up
+    /// (see [`give_up_waiting`](Self::give_up_waiting)).
+    pub fn count_among(&self, calls: &Arc<UnderWay>) {
+        self.counted
+            .get_or_init(|| Counted::enter(Arc::clone(calls)));
+    }
+
+    /// The end of the app need not wait for the call any more: it has had its time.
+    pub fn give_up_waiting(&self) {
+        if let Some(counted) = self.counted.get() {
+            counted.leave();
+        }
     }
 
     /// The caller's side, before the push: how long each part of the call takes is to be told.
@@ -301,6 +319,7 @@ impl Ticket {
 
     /// The worker's side: ends the call, when no Python code of it runs any more.
     pub fn finish(&self) -> Finish {
+        self.give_up_waiting();
         match self.change(|word| Some(at_stage(word, DONE))) {
             Some(word) if word & INTERRUPTED != 0 => Finish::Interrupted {
                 lost: word & LOST != 0,
@@ -337,6 +356,7 @@ impl Ticket {
 
     /// The enforcer's side: from now on the worker counts as lost. False when the call has ended.
     pub fn lose(&self) -> bool {
+        self.give_up_waiting();
         self.change(|word| runs(word).then_some(word | LOST))
             .is_some()
     }
@@ -344,6 +364,12 @@ impl Ticket {
     /// The handler's side, on the worker's thread: opens a shield; shields nest.
     pub fn shield(&self) {
         self.change(|word| (runs(word) && word & SHIELDS != SHIELDS).then(|| word + SHIELD));
+    }
+
+    /// Whether the call runs, and has a shield open.
+    pub fn is_shielded(&self) -> bool {
+        let word = self.load();
+        runs(word) && word & SHIELDS != 0
     }
 
     /// The handler's side, on the worker's thread: closes a shield. True when it was the outermost one and an interruption

@@ -22,7 +22,7 @@ use crate::hub::Place;
 use crate::reply::broken;
 use crate::said::{blocked, exit_report, figures, text};
 use crate::traffic::index;
-use crate::worker::Worker;
+use crate::worker::{Life, Worker};
 
 /// So many calls on an event loop are told of.
 const MOST_OLDEST: usize = 8;
@@ -114,7 +114,7 @@ impl Dispatch {
             .workers
             .iter_mut()
             .flatten()
-            .find(|worker| !worker.stopping);
+            .find(|worker| worker.life == Life::Serves);
         match worker {
             Some(worker) => worker.ask(ask, question),
             None => drop(ask.fail(internal("no worker process is there"))),
@@ -143,7 +143,7 @@ impl Dispatch {
                 .workers
                 .iter_mut()
                 .flatten()
-                .find(|worker| !worker.stopping);
+                .find(|worker| worker.life == Life::Serves);
             match worker {
                 Some(worker) => worker.ask(ask, Question::Load(&target)),
                 None => {
@@ -380,7 +380,7 @@ impl Dispatch {
                 .workers
                 .iter()
                 .flatten()
-                .filter(|worker| !worker.stopping);
+                .filter(|worker| worker.life == Life::Serves);
             workers.any(|worker| worker.handlers <= index)
         };
         if let Some((index, reply)) = self.loading.take_if(|(index, _)| !lacks(*index)) {

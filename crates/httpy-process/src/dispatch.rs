@@ -28,7 +28,7 @@ use crate::line::Lines;
 use crate::options::{Limits, ProcessOptions};
 use crate::traffic::index;
 use crate::watch::Watched;
-use crate::worker::Worker;
+use crate::worker::{Life, Worker};
 
 /// After so many rounds in a row whatever else is on this thread comes first.
 const ROUNDS: usize = 16;
@@ -162,10 +162,10 @@ impl Dispatch {
                     self.workers[seat] = Some(worker);
                 }
                 Some(Order::Stop(id)) => self.stops.push(id),
-                Some(Order::ShutDown(id, limit)) => {
+                Some(Order::ShutDown(id, limits)) => {
                     if let Some(worker) = self.worker(id) {
-                        worker.stopping = true;
-                        worker.ask(Ask::ShutDown, Question::ShutDown(limit));
+                        worker.life = Life::Ends;
+                        worker.ask(Ask::ShutDown, Question::ShutDown(limits));
                     }
                 }
                 Some(Order::Gone(id)) => {
@@ -190,7 +190,7 @@ impl Dispatch {
                 self.stops.push(id);
                 continue;
             }
-            worker.stopping = true;
+            worker.life = Life::Stops;
             worker.command(&Command::Stop);
         }
         self.settle_load();

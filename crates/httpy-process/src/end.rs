@@ -11,17 +11,18 @@ use crate::call::Progress;
 use crate::handover::{Ended, Handler, Reason};
 use crate::reply::{end, end_stream};
 use crate::traffic::{LANES, index};
-use crate::worker::Worker;
+use crate::worker::{Life, Worker};
 
 impl Worker {
     /// Ends all calls: what had begun is answered, what had not goes to others. Tells the supervisor.
     pub(crate) fn close(mut self, reason: Reason, handlers: &[Arc<Handler>], after: &mut After) {
         let mut running = Vec::new();
+        let is_expected = self.life == Life::Ends && matches!(reason, Reason::Closed);
         for lane in LANES {
             let mark = self.mark(lane);
             let mut calls: Vec<_> = self.lanes[index(lane)].calls.drain().collect();
             calls.sort_unstable_by_key(|(number, _)| *number);
-            for (number, call) in calls {
+            for (number, mut call) in calls {
                 if number > mark && matches!(call.progress, Progress::Open(_)) {
                     after.back.extend(call.put_back());
                     continue;
@@ -34,6 +35,8 @@ impl Worker {
                     subject: call.ticket.call.subject(),
                     elapsed: call.ticket.pushed.elapsed(),
                 });
+                // It has had its time: whoever still waits is answered, and nobody else need hear of it.
+                call.interrupted |= is_expected;
                 let text = format!(
                     "its worker process, {} ({}), {}",
                     self.name,

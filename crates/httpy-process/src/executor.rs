@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use httpy_core::{
-    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, Loaded, Roster,
-    Slow, Stack, StartError, TargetId, Ticket, log,
+    Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, Job, Listener, LoadError,
+    Loaded, Roster, Slow, Stack, StartError, TargetId, Ticket, log,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -288,7 +288,7 @@ impl Execute for Processes {
         self.lines.later(move || drop(kept));
     }
 
-    fn shut_down(&self, limit: Duration, done: Box<dyn FnOnce(ExitReport) + Send>) -> bool {
+    fn shut_down(&self, limits: ExitLimits, done: Box<dyn FnOnce(ExitReport) + Send>) -> bool {
         let taken = self
             .supervisor
             .lock()
@@ -303,7 +303,7 @@ impl Execute for Processes {
         // On a thread of its own, since that of the processes ends with the last of them.
         let ends = move || {
             runtime.block_on(async move {
-                supervisor.close(limit).await;
+                supervisor.close(limits).await;
                 let report = std::mem::take(&mut board.lock().report);
                 lines.last(Box::new(move || done(report))).await;
             });

@@ -4,11 +4,10 @@
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::BytesMut;
 use httpy_core::frame::{Facts, Loaded};
-use httpy_core::{Lane, Running, Wants};
+use httpy_core::{ExitLimits, Lane, Running, Wants};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 
@@ -24,8 +23,8 @@ pub(crate) enum Order {
     /// No more jobs go there; it is told to end when what has begun has ended. Its connection then ends as
     /// [`Reason::Closed`].
     Stop(WorkerId),
-    /// As [`Stop`](Self::Stop), but shutdown functions run first, which get so long.
-    ShutDown(WorkerId, Duration),
+    /// As [`Stop`](Self::Stop), but within these limits, and shutdown functions run first.
+    ShutDown(WorkerId, ExitLimits),
     /// Its process has ended. What it has written is still read, and its connection then counts as closed, though a process
     /// that it has left behind may hold the other end. Nothing is to be done where the connection has ended already.
     Gone(WorkerId),

@@ -27,6 +27,17 @@ use crate::traffic::{Numbers, QUICK, Traffic, index};
 /// So many jobs are sent ahead of what a quick worker has answered.
 const WINDOW: usize = 32;
 
+/// Whether a worker gets jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It does.
+    Serves,
+    /// It gets no more, and ends when it has finished what it has begun.
+    Stops,
+    /// It ends with the app, whatever its calls do.
+    Ends,
+}
+
 /// One live worker process.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -41,8 +52,7 @@ pub(crate) struct Worker {
     mark: File,
     /// So many of the handlers it has loaded.
     pub(crate) handlers: usize,
-    /// It gets no more jobs.
-    pub(crate) stopping: bool,
+    pub(crate) life: Life,
     /// What it was asked and has not answered.
     pub(crate) asks: HashMap<u64, Ask, Numbers>,
     /// The number of the last question.
@@ -99,7 +109,7 @@ impl Worker {
             lanes: [traffic(sync), traffic(asynchronous)],
             mark,
             handlers,
-            stopping: false,
+            life: Life::Serves,
             asks: HashMap::default(),
             last_ask: 0,
             relieved: now,
@@ -125,7 +135,7 @@ impl Worker {
             Lane::Worker => self.threads,
         };
         let calls = traffic.calls.len();
-        (calls < most && self.handlers > target.index && !self.stopping).then_some(calls)
+        (calls < most && self.handlers > target.index && self.life == Life::Serves).then_some(calls)
     }
 
     /// How many calls it has not answered.

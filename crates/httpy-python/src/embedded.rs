@@ -4,11 +4,10 @@ use std::any::Any;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
 
 use httpy_core::{
-    Accept, Execute, ExitReport, Facts, Figures, Health, Job, Listener, LoadError, LoadErrorKind,
-    Loaded, Roster, Slow, Stack, StartError, TargetId, Ticket,
+    Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, Job, Listener, LoadError,
+    LoadErrorKind, Loaded, Roster, Slow, Stack, StartError, TargetId, Ticket,
 };
 use tokio::sync::oneshot;
 
@@ -65,13 +64,13 @@ impl Embedded {
         paths: Vec<PathBuf>,
         listener: Listener,
     ) -> Result<Self, StartError> {
-        let runtime = Runtime::start(interpreter)?;
+        let runtime = Runtime::start(interpreter, listener)?;
         // Before anything else, so that a failure leaves no app behind.
         let membership = Membership {
             runtime: Arc::clone(&runtime),
             left: AtomicBool::new(false),
         };
-        let pool = runtime.pool(pool, listener)?;
+        let pool = runtime.pool(pool)?;
         // What uncovers another copy of `httpy_rs`.
         let warning = runtime.add_paths(paths.clone()).map_err(StartError::Load)?;
         let facts = facts(runtime.interpreter(), warning);
@@ -84,7 +83,7 @@ impl Embedded {
         })
     }
 
-    fn runtime(&self) -> &Runtime {
+    fn runtime(&self) -> &Arc<Runtime> {
         &self.membership.runtime
     }
 }
@@ -188,7 +187,7 @@ impl Execute for Embedded {
         self.runtime().keep(kept);
     }
 
-    fn shut_down(&self, limit: Duration, done: Box<dyn FnOnce(ExitReport) + Send>) -> bool {
+    fn shut_down(&self, limits: ExitLimits, done: Box<dyn FnOnce(ExitReport) + Send>) -> bool {
         let leaves = self.membership.leaves();
         if leaves {
             let function = self
@@ -196,7 +195,7 @@ impl Execute for Embedded {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take();
-            self.runtime().shut_down(limit, function, done);
+            self.runtime().shut_down(limits, function, done);
         }
         leaves
     }

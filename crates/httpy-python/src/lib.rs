@@ -17,6 +17,7 @@ mod embedded;
 mod enforcer;
 mod event_loop;
 mod exception;
+mod exit;
 mod figure;
 mod fork;
 mod hook;

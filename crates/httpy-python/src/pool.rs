@@ -27,6 +27,9 @@ const RETIRE_AFTER: Duration = Duration::from_secs(10);
 /// An event loop whose tasks are left behind gets so long to say so, and to be closed.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// How often it is looked at whether shields are left.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// How the workers of a process are set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolOptions {
@@ -190,16 +193,32 @@ impl Pool {
         self.crew.event_loops.wait(until + LAST_WORDS);
     }
 
+    /// Waits, detached, for what handlers have shielded, but not beyond `until`.
+    pub(crate) fn wait_for_shields(&self, py: Python<'_>, until: Instant) {
+        let Crew {
+            desks, event_loops, ..
+        } = &*self.crew;
+        let are_shielded = || desks.all().iter().any(|(_, ticket)| ticket.is_shielded());
+        while Instant::now() < until && (are_shielded() || event_loops.are_shielded(py)) {
+            py.detach(|| thread::sleep(LOOK));
+        }
+    }
+
     pub(crate) fn set_exclusive(&self, exclusive: bool) {
         self.crew.queue.set_exclusive(exclusive);
+    }
+
+    /// Takes no job from now on. The workers and event loops end, in the background.
+    pub(crate) fn close(&self) {
+        self.crew.queue.close();
+        self.crew.enforcer.close();
+        self.crew.event_loops.close(None);
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.crew.queue.close();
-        self.crew.enforcer.close();
-        self.crew.event_loops.close(None);
+        self.close();
     }
 }
 

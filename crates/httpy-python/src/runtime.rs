@@ -3,11 +3,11 @@
 use std::any::Any;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use httpy_core::{
-    ExitReport, Lane, Listener, LoadError, LoadErrorKind, StartError, TargetId, Wants,
+    ExitLimits, ExitReport, Lane, Listener, LoadError, LoadErrorKind, StartError, TargetId, Wants,
 };
 use pyo3::prelude::*;
 
@@ -16,6 +16,7 @@ use crate::convert::Names;
 use crate::deadline::Deadline;
 use crate::doctor;
 use crate::exception::Describe;
+use crate::exit::{self, Exit};
 use crate::interpreter::{Interpreter, MainError, Options};
 use crate::load::{self, Moment, Plain, Targets};
 use crate::log::Log;
@@ -26,8 +27,11 @@ use crate::upload::Uploads;
 /// CPython is global to the process, and with it everything that is made once per interpreter.
 static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 
-/// The event loops get so long to end, however long the shutdown function took.
+/// Time for the event loops to end, however long the shutdown function took.
 const LEAST: Duration = Duration::from_secs(1);
+
+/// Time in which all but a start have let go of `RUNTIME`.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The Python objects that workers use, of one interpreter.
 #[derive(Debug)]
@@ -68,12 +72,15 @@ pub struct ShutdownFunction(Plain);
 /// The running interpreter with what all apps share of it.
 #[derive(Debug)]
 pub struct Runtime {
-    interpreter: Arc<Interpreter>,
+    pub(crate) interpreter: Arc<Interpreter>,
     pub(crate) shared: Arc<Shared>,
-    log: Log,
+    pub(crate) log: Log,
     pool: Mutex<Weak<Pool>>,
     /// How many apps use the interpreter. Changed under the lock of `RUNTIME`.
     apps: AtomicUsize,
+    /// Of the first app; it is the same one for all.
+    pub(crate) listener: Listener,
+    pub(crate) exit: Exit,
 }
 
 impl Runtime {
@@ -87,7 +94,7 @@ impl Runtime {
     /// # Errors
     ///
     /// Each variant of [`StartError`] says when.
-    pub fn start(options: &Options) -> Result<Arc<Self>, StartError> {
+    pub fn start(options: &Options, listener: Listener) -> Result<Arc<Self>, StartError> {
         let mut runtime = lock_runtime();
         let interpreter = Interpreter::start(options)?;
         if let Some(running) = &*runtime {
@@ -106,7 +113,10 @@ impl Runtime {
             log,
             pool: Mutex::default(),
             apps: AtomicUsize::new(1),
+            listener,
+            exit: Exit::default(),
         });
+        exit::register();
         *runtime = Some(Arc::clone(&started));
         Ok(started)
     }
@@ -121,7 +131,7 @@ impl Runtime {
     /// # Errors
     ///
     /// [`StartError::Differs`] when it runs with other options, [`StartError::Thread`] when there is no thread for it.
-    pub fn pool(&self, options: PoolOptions, listener: Listener) -> Result<Arc<Pool>, StartError> {
+    pub fn pool(&self, options: PoolOptions) -> Result<Arc<Pool>, StartError> {
         // Asked before the lock, since Python's main thread may be busy with an import.
         let exclusive = self.is_exclusive();
         let mut pool = self.lock_pool();
@@ -133,7 +143,7 @@ impl Runtime {
             };
         }
         let (interpreter, shared) = (Arc::clone(&self.interpreter), Arc::clone(&self.shared));
-        let started = Pool::start(interpreter, shared, options, exclusive, listener)
+        let started = Pool::start(interpreter, shared, options, exclusive, self.listener)
             .map_err(StartError::Thread)?;
         let started = Arc::new(started);
         *pool = Arc::downgrade(&started);
@@ -289,52 +299,56 @@ impl Runtime {
         self.leave_locked();
     }
 
-    /// Takes an app off the count and calls its shutdown function. When it was the last one, Python's part ends: the event
-    /// loops, then threads, `atexit`, buffers; see [`Interpreter::exit`]. Function and loops get `limit`, the threads as
-    /// much again, and so does what is logged until then. Then `done` hears of all that, on Python's main thread, detached.
-    /// Never blocks.
+    /// Takes an app off the count and calls its shutdown function. When it was the last one, what its handlers have
+    /// shielded is waited for before that, and the event loops end after it; the next app has a pool of its own. Then
+    /// `done` hears of all that, on Python's main thread, detached. Never blocks.
     pub fn shut_down(
-        &self,
-        limit: Duration,
+        self: &Arc<Self>,
+        limits: ExitLimits,
         function: Option<ShutdownFunction>,
         done: impl FnOnce(ExitReport) + Send + 'static,
     ) {
         // Under the lock of `start`: no app can come between the count and the end.
         let _runtime = lock_runtime();
         let last = self.leave_locked();
-        let (pool, shared) = (self.lock_pool().upgrade(), Arc::clone(&self.shared));
-        let (sender, receiver) = mpsc::sync_channel(1);
+        let ExitLimits { shielded, rest } = limits;
+        let until = Instant::now() + shielded + rest;
+        let mut place = self.lock_pool();
+        let pool = place.upgrade();
+        if last {
+            *place = Weak::new();
+            self.exit.app_begins(until);
+        }
+        drop(place);
+        let (flush, runtime) = (self.log.flush(), Arc::clone(self));
         self.interpreter.submit(move |py| {
-            let ends = Instant::now() + limit;
+            if let Some(pool) = pool.as_deref().filter(|_| last) {
+                pool.wait_for_shields(py, Instant::now() + shielded);
+            }
+            let ends = Instant::now() + rest;
             let raised = function.and_then(|ShutdownFunction(function)| {
                 let event_loop = function
                     .is_async()
                     .then(|| event_loop(py, pool.as_deref()))
                     .flatten();
-                function.run_shutdown(py, &shared.describe, event_loop, limit)
+                function.run_shutdown(py, &runtime.shared.describe, event_loop, rest)
             });
             if let Some(pool) = pool.filter(|_| last) {
                 py.detach(|| pool.end_event_loops(ends.max(Instant::now() + LEAST)));
             }
-            // There is room, and the one who takes it comes next on this thread.
-            drop(sender.send(raised));
+            py.detach(|| {
+                if last {
+                    flush(rest);
+                    runtime.exit.app_has_ended();
+                }
+                // Python code may have loaded libraries since it was loaded itself.
+                exit::register();
+                done(ExitReport {
+                    shutdown: raised,
+                    ..ExitReport::default()
+                });
+            });
         });
-        let done = move |report| {
-            done(ExitReport {
-                shutdown: receiver.recv().ok().flatten(),
-                ..report
-            });
-        };
-        if last {
-            let flush = self.log.flush();
-            self.interpreter.exit(limit, move |report| {
-                flush(limit);
-                done(report);
-            });
-        } else {
-            self.interpreter
-                .submit(move |py| py.detach(|| done(ExitReport::default())));
-        }
     }
 
     /// The event loops run from now on.
@@ -372,9 +386,11 @@ impl Runtime {
         if let Some(pool) = self.lock_pool().upgrade() {
             pool.set_exclusive(exclusive);
         }
+        // It can also load libraries.
+        exit::register();
     }
 
-    fn lock_pool(&self) -> MutexGuard<'_, Weak<Pool>> {
+    pub(crate) fn lock_pool(&self) -> MutexGuard<'_, Weak<Pool>> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -406,6 +422,22 @@ impl Runtime {
 fn event_loop(py: Python<'_>, pool: Option<&Pool>) -> Option<Py<PyAny>> {
     pool?.event_loop(py)
 }
+
+/// What all apps share, where it is not just being started. Never waits for that.
+pub(crate) fn running() -> Result<Option<Arc<Runtime>>, Starting> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match RUNTIME.try_lock() {
+            Ok(runtime) => return Ok(runtime.clone()),
+            Err(TryLockError::Poisoned(runtime)) => return Ok(runtime.into_inner().clone()),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::yield_now(),
+            Err(TryLockError::WouldBlock) => return Err(Starting),
+        }
+    }
+}
+
+/// CPython is being started.
+pub(crate) struct Starting;
 
 fn lock_runtime() -> MutexGuard<'static, Option<Arc<Runtime>>> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)

@@ -98,6 +98,9 @@ pub struct Config {
     /// From the push into the queue until a call that is not answered is told of. Defaults to 1 s.
     #[serde(default = "slow_call", with = "humantime_serde")]
     pub slow_call: Duration,
+    /// From the signal to stop until new calls are refused. Defaults to 500 ms.
+    #[serde(default = "drain", with = "humantime_serde")]
+    pub drain: Duration,
     /// Whether failures are answered with a page about them. Defaults to false.
     #[serde(default)]
     pub debug: bool,
@@ -234,6 +237,10 @@ fn slow_call() -> Duration {
     Duration::from_secs(1)
 }
 
+fn drain() -> Duration {
+    Duration::from_millis(500)
+}
+
 impl Config {
     /// All defaults, for the handler `target` (`"module:attribute"`).
     pub fn new(target: impl Into<String>) -> Self {
@@ -264,6 +271,7 @@ impl Config {
             python_logging: None,
             capture_stdout: None,
             slow_call: slow_call(),
+            drain: drain(),
             debug: false,
         }
     }
@@ -384,6 +392,10 @@ impl Config {
                     "slow_call: {:?}, expected more than 0 s and at most a year",
                     self.slow_call
                 ),
+            ),
+            (
+                self.drain > LONGEST,
+                format!("drain: {:?}, expected at most a year", self.drain),
             ),
             (
                 self.body_timeout > LONGEST,

@@ -187,7 +187,7 @@ impl Error {
         self.0.kind == Kind::Differs
     }
 
-    /// The last app of this process was shut down, and CPython cannot be started twice.
+    /// The process is about to end: Python has run its exit functions.
     pub fn is_shut_down(&self) -> bool {
         self.0.kind == Kind::ShutDown
     }

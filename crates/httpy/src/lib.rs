@@ -176,9 +176,16 @@
 //!
 //! # Shutdown
 //!
-//! [`PyApp::stop_on`] with [`shutdown_signal`] lets requests end within a grace period and answers the rest with 503;
-//! [`PyApp::forced`] leaves clients behind that would hold the server beyond it; [`PyApp::shutdown`] calls the shutdown
-//! function, ends the event loops and runs `atexit`. A second Ctrl-C ends the process at once.
+//! [`PyApp::stop_on`] with [`shutdown_signal`] first drains ([`PyAppBuilder::drain`]), then lets requests end within a grace
+//! period and answers the rest with 503; [`PyApp::forced`] leaves clients behind that would hold the server beyond it.
+//! [`PyApp::shutdown`] waits for handlers whose clients have left, calls the shutdown function and ends the event loops.
+//! Python itself ends with the process: threads, `atexit`, open files. A second Ctrl-C ends the process at once.
+//!
+//! # Testing
+//!
+//! All apps of a test program share one interpreter, and so its modules. Build one app for all tests (`LazyLock<PyApp>`), or one
+//! for each: after a shutdown the next one can be built. Nothing has to listen, a service is called with
+//! `tower::ServiceExt::oneshot`.
 //!
 //! # Python, venv, threads
 //!

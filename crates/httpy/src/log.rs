@@ -9,7 +9,7 @@ use std::num::NonZeroU64;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Exception, Late, Notice, ProcessNotice, Subject, Warning};
+use httpy_core::{Exception, ExitReport, Late, Notice, ProcessNotice, Subject, Warning};
 
 use crate::Error;
 use crate::error::Kind;
@@ -160,6 +160,16 @@ pub(crate) fn late(target: &str, late: Late) {
     match crate::service::judge(target, &subject.method, outcome) {
         Ok(reply) => warnings(target, &subject, &reply.warnings),
         Err(error) => failure(target, Some(&subject), &error),
+    }
+}
+
+/// Logs what was left when an interpreter ended, which had no app any more. Never runs attached.
+pub(crate) fn exit_report(report: ExitReport) {
+    for thread in report.threads {
+        tracing::warn!(target: "httpy", thread, "a thread that Python code started still runs at the exit");
+    }
+    for error in report.errors {
+        tracing::error!(target: "httpy", "an exit function raised\n{}", error.trim_end());
     }
 }
 

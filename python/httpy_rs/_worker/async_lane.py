@@ -15,7 +15,7 @@ from contextvars import Context
 from typing import Any
 
 from httpy_rs._context import Start
-from httpy_rs._event_loop import Runner, attended, send
+from httpy_rs._event_loop import Runner, attended, cancel, send
 from httpy_rs._exception import attempt
 from httpy_rs._own import monotonic
 from httpy_rs._request import _current
@@ -117,7 +117,7 @@ class AsyncLane:
             if running.sending is not None:
                 running.sending.wake()
             if running.task is not None:
-                running.task.cancel()
+                cancel(running.task)
         # What was found on the way: nothing on the socket tells of it any more.
         self._begin_soon()
 

@@ -44,6 +44,7 @@ class EventLoop:
         # Taken until the thread has ended.
         self._ended = Lock()
         self._ended.acquire()
+        self._has_ended = False
         self._left: list[str] = []
         # When the loop was asked to come round, until it did; and how long that took last.
         self._asked: float | None = None
@@ -75,6 +76,7 @@ class EventLoop:
         except BaseException as error:
             self._connection.fail(error)
         finally:
+            self._has_ended = True
             self._ended.release()
 
     def _checked(self, work: Callable[..., None], *arguments: Any) -> None:
@@ -103,6 +105,18 @@ class EventLoop:
         self.start()
         assert self._loop is not None
         return call(self._loop, function, limit)
+
+    def is_shielded(self) -> bool:
+        """Whether something goes on that a cancelled call has shielded."""
+        if self._loop is None:
+            return False
+        from httpy_rs._event_loop import is_shielded
+
+        return is_shielded(self._loop)
+
+    def ended_threads(self) -> list[int]:
+        """Its own, once the loop has ended."""
+        return [self._guard.thread] if self._has_ended else []
 
     def is_idle(self) -> bool:
         """Whether no call is under way."""

@@ -47,6 +47,10 @@ class Guard:
             self._asked = None
             _interrupt.end()
 
+    def is_shielded(self) -> bool:
+        """Whether it is in a shield of a call. From any thread."""
+        return self.call is not None and self._shields > 0
+
     def shield(self, enters: bool) -> None:
         """What `httpy_rs.shield()` does."""
         if not self._is_shieldable or self.call is None:

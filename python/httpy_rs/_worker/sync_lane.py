@@ -151,6 +151,14 @@ class SyncLane:
         with self._lock:
             return not any(seat.is_busy for seat in self.seats)
 
+    def is_shielded(self) -> bool:
+        """Whether some call is in a shield."""
+        return any(seat.guard.is_shielded() for seat in self.seats)
+
+    def idle_threads(self) -> list[int]:
+        """Those that are in no call."""
+        return [seat.guard.thread for seat in self.seats if seat.guard.call is None]
+
     def stacks(self) -> list[tuple[str, int, str]]:
         """Where each call is."""
         from httpy_rs._stack import capture, of_app, show

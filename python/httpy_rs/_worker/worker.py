@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from httpy_rs import _embed
+from httpy_rs import _end
 from httpy_rs._exception import describe
 from httpy_rs._load import LoadError, load_init, load_shutdown, run_init
-from httpy_rs._own import monotonic, say
+from httpy_rs._own import monotonic, say, sleep
 from httpy_rs._worker.call import ASYNC, SYNC
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.event_loop import EventLoop
@@ -19,6 +19,8 @@ from httpy_rs._worker.sync_lane import SyncLane
 STOP_LIMIT = 10.0
 # Tasks, threads and replies get so many seconds to end, however long the shutdown functions took.
 LEAST = 1.0
+# Seconds between two looks whether shields are left.
+LOOK = 0.005
 
 
 class Worker:
@@ -89,7 +91,7 @@ class Worker:
                 say(f"httpy: tasks were left behind at the end of their event loop: {', '.join(tasks)}\n")
             self._flush()
             try:
-                _, errors = _embed.shut_down(STOP_LIMIT)
+                _, errors = _end.shut_down(STOP_LIMIT, self._idle_threads())
                 say("".join(errors))
             except BaseException as error:  # the app has broken what that needs
                 say(describe(error)[2])
@@ -117,11 +119,14 @@ class Worker:
     def _load_shutdown(self, name: str) -> None:
         self._shutdowns.append(load_shutdown(name, self._paths))
 
-    def _shut_down(self, limit: float) -> tuple[list[Any], list[str], list[str], list[str]]:
+    def _shut_down(self, limit: float, shielded: float = 0.0) -> tuple[list[Any], list[str], list[str], list[str]]:
         """What shutdown functions raised, the names of tasks and of threads that went on, and tracebacks of all else.
 
-        The process ends when that is told.
+        First, what handlers have shielded has `shielded` seconds. The process ends when that is told.
         """
+        ends = monotonic() + shielded
+        while monotonic() < ends and (self._sync.is_shielded() or self._event_loop.is_shielded()):
+            sleep(LOOK)
         ends = monotonic() + limit
         failures = []
         for function, is_async in self._shutdowns:
@@ -133,10 +138,13 @@ class Worker:
             except BaseException as error:
                 failures.append(self._connection.exception(error))
         tasks, of_loop = self._event_loop.close(max(LEAST, ends - monotonic()))
-        threads, errors = _embed.shut_down(limit)
+        threads, errors = _end.shut_down(limit, self._idle_threads())
         self._flush()
         self.is_done = True
         return failures, tasks, of_loop + threads, errors
+
+    def _idle_threads(self) -> set[int]:
+        return {*self._sync.idle_threads(), *self._event_loop.ended_threads()}
 
     def _examine(self) -> str:
         from httpy_rs._doctor import examine

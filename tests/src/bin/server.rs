@@ -8,12 +8,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, io};
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::map_request;
 use axum::{Router, routing::get};
-use httpy::{Config, Error, Executor, PyApp, PyAppBuilder};
+use httpy::{Config, Error, PyApp, PyAppBuilder};
 use httpy_tests::child::Setup;
 use tokio::net::TcpListener;
+use tower::ServiceExt;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
@@ -27,6 +29,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let Setup {
         apps: configs,
         grace,
+        rebuild,
         port,
     } = serde_json::from_str(&setup)?;
 
@@ -38,6 +41,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let mut router = Router::new()
         .route("/native", get(async || "native"))
         .route("/native/never", get(never))
+        .route("/native/exit", get(exit))
         .route_service("/livez", first.liveness())
         .route_service("/readyz", first.readiness())
         .merge(first.router().inspect_err(log)?)
@@ -56,7 +60,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     say_where(address);
     let stop = async move {
         stop.await;
-        tracing::info!("stopping");
+        tracing::info!("new calls are refused");
     };
     tokio::select! {
         served = axum::serve(listener, router).with_graceful_shutdown(stop) => served?,
@@ -72,8 +76,12 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         tracing::info!("app {number} has shut down");
         app.clone().shutdown().await;
     }
-    if configs[0].executor == Executor::Threads && build(&configs[0]).is_ok() {
-        tracing::error!("an app was built after the end");
+    if rebuild {
+        let again = build(&configs[0])?;
+        let request = Request::builder().uri("/again").body(Body::empty())?;
+        let status = again.service().oneshot(request).await?.status();
+        tracing::info!("built again, it answers {status}");
+        again.shutdown().await;
     }
     Ok(())
 }
@@ -83,6 +91,11 @@ static ACCEPTED: AtomicU64 = AtomicU64::new(0);
 async fn count(request: Request) -> Request {
     ACCEPTED.fetch_add(1, Ordering::Relaxed);
     request
+}
+
+/// Ends the process in the middle of everything.
+async fn exit() {
+    std::process::exit(3);
 }
 
 async fn never() {

@@ -3,6 +3,7 @@ mod bare;
 mod body;
 mod deadline;
 mod destructor;
+mod ending;
 mod fork;
 mod host;
 mod reload;

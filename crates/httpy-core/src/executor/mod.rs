@@ -15,11 +15,10 @@ mod start;
 use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-pub use self::exit::ExitReport;
+pub use self::exit::{ExitLimits, ExitReport};
 pub use self::figure::Figures;
 pub use self::health::Health;
 pub use self::load::{LoadError, LoadErrorKind, Loaded, Wants};
@@ -133,10 +132,11 @@ pub trait Execute: fmt::Debug + Send + Sync {
     /// Keeps `kept`, a call's span for one, until all that Python code has logged until now is in the host's log.
     fn keep(&self, kept: Box<dyn Any + Send>);
 
-    /// Ends the app, once: calls its shutdown function, and where it was the last one of its interpreter, ends Python's
-    /// part: event loops, then threads, `atexit`, buffers. Function and loops get `limit`, the threads as much again. Then
-    /// `done` hears of all that. False where it has ended already, and `done` is dropped. Never blocks.
-    fn shut_down(&self, limit: Duration, done: Box<dyn FnOnce(ExitReport) + Send>) -> bool;
+    /// Ends the app, once: waits for what its handlers have shielded, calls its shutdown function, and ends the event loops
+    /// where it was the last app of its interpreter. An interpreter of the app's own ends with it: threads, `atexit`, open
+    /// files. One that belongs to the process ends with that, and reports to [`Listener::exit`]. Then `done` gets the report.
+    /// False where the app has ended already, and `done` is dropped. Never blocks.
+    fn shut_down(&self, limits: ExitLimits, done: Box<dyn FnOnce(ExitReport) + Send>) -> bool;
 }
 
 /// Who hears what belongs to no answer. Called by threads of the executor that Python code does not wait for, or on the
@@ -147,4 +147,6 @@ pub struct Listener {
     pub late: fn(&str, Late),
     /// Hears of overdue calls and lost workers.
     pub notice: fn(&Notice),
+    /// Gets the report of an interpreter that ends with the process.
+    pub exit: fn(ExitReport),
 }

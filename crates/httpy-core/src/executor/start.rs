@@ -54,7 +54,7 @@ pub enum StartError {
         /// The value asked for now.
         second: String,
     },
-    /// The interpreter was shut down. CPython cannot be started a second time in one process.
+    /// The process is about to end: the interpreter has run its exit functions, and CPython cannot be started twice.
     ShutDown,
     /// The operating system gave no thread.
     Thread(io::Error),
@@ -81,7 +81,7 @@ impl fmt::Display for StartError {
                 )
             }
             Self::ShutDown => f.write_str(
-                "the interpreter was shut down, and CPython cannot be started twice in one process",
+                "the process ends: its interpreter has run its exit functions, and CPython cannot be started twice",
             ),
             Self::Thread(_) => f.write_str("no thread for the interpreter"),
             Self::Load(error) => error.fmt(f),

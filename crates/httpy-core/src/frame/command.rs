@@ -1,9 +1,7 @@
 //! `Command`: what the server asks of a worker process on its control socket.
 
-use std::time::Duration;
-
 use super::Writer;
-use crate::{Lane, UploadFault};
+use crate::{ExitLimits, Lane, UploadFault};
 
 /// What a worker is to do.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +39,8 @@ pub enum Question<'a> {
     Init(&'a str),
     /// Load this shutdown function.
     LoadShutdown(&'a str),
-    /// Run the shutdown functions, which have so long, and exit.
-    ShutDown(Duration),
+    /// Wait for what handlers have shielded, run the shutdown functions, and exit.
+    ShutDown(ExitLimits),
     /// What the doctor finds.
     Examine,
     /// Where each job is: see [`stacks`](super::stacks()).
@@ -119,7 +117,7 @@ impl Question<'_> {
             Self::Load(_) => ("load", 3),
             Self::Init(_) => ("init", 3),
             Self::LoadShutdown(_) => ("load_shutdown", 3),
-            Self::ShutDown(_) => ("shut_down", 3),
+            Self::ShutDown(_) => ("shut_down", 4),
             Self::Examine => ("examine", 2),
             Self::Stacks => ("stacks", 2),
             Self::Figures => ("figures", 2),
@@ -133,7 +131,10 @@ impl Question<'_> {
             Self::Load(target) | Self::Init(target) | Self::LoadShutdown(target) => {
                 writer.str(target);
             }
-            Self::ShutDown(limit) => writer.float(limit.as_secs_f64()),
+            Self::ShutDown(ExitLimits { shielded, rest }) => {
+                writer.float(rest.as_secs_f64());
+                writer.float(shielded.as_secs_f64());
+            }
             Self::Examine
             | Self::Stacks
             | Self::Figures

@@ -201,12 +201,15 @@ fn only_a_call_that_runs_hears_that_its_client_has_gone() {
 #[test]
 fn a_shield_holds_the_interruption_off_until_the_outermost_is_left() {
     let ticket = running();
+    assert!(!ticket.is_shielded());
     ticket.shield();
     ticket.shield();
     assert_eq!(ticket.interrupt(), Interruption::Shielded);
     assert_eq!(ticket.strikes(false), Some(false));
     assert!(!ticket.unshield(), "one is still open");
+    assert!(ticket.is_shielded());
     assert!(ticket.unshield());
+    assert!(!ticket.is_shielded());
     assert_eq!(
         ticket.seat(),
         Some(SEAT),
@@ -217,6 +220,32 @@ fn a_shield_holds_the_interruption_off_until_the_outermost_is_left() {
         "it strikes once, and there is none to be left"
     );
     assert_eq!(ticket.finish(), Finish::Interrupted { lost: false });
+}
+
+#[test]
+fn the_end_waits_for_a_call_until_it_has_ended_or_its_time_is_up() {
+    let calls = Arc::<UnderWay>::default();
+    let counted = || {
+        let ticket = waiting();
+        ticket.count_among(&calls);
+        assert_eq!(calls.count(), 1);
+        ticket
+    };
+    let ways: [fn(&Ticket); 4] = [
+        |ticket| assert!(ticket.withdraw()),
+        |ticket| assert!(ticket.take(SEAT) && ticket.finish() == Finish::Free),
+        |ticket| assert!(ticket.take(SEAT) && ticket.lose()),
+        Ticket::give_up_waiting,
+    ];
+    for leave in ways {
+        let ticket = counted();
+        leave(&ticket);
+        assert_eq!(calls.count(), 0);
+    }
+    drop(counted());
+    assert_eq!(calls.count(), 0);
+    // One that was never counted.
+    waiting().give_up_waiting();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Notice, ProcessNotice};
+use httpy_core::{ExitLimits, Notice, ProcessNotice};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
@@ -61,8 +61,8 @@ pub(super) struct Kept {
 }
 
 pub(super) struct Closing {
-    /// Shutdown functions get so long; none where they do not run.
-    limit: Option<Duration>,
+    /// None where shutdown functions do not run.
+    limits: Option<ExitLimits>,
     /// Then whoever is left is killed.
     until: Option<Instant>,
     /// They hear of the end by losing this.
@@ -132,7 +132,7 @@ impl Driver {
             let listens = self
                 .closing
                 .as_ref()
-                .is_none_or(|closing| closing.limit.is_some());
+                .is_none_or(|closing| closing.limits.is_some());
             tokio::select! {
                 Some((id, event)) = self.happened.recv() => self.handle(id, event).await,
                 Some(done) = self.initialised.1.recv() => self.initialised(done).await,
@@ -157,22 +157,26 @@ impl Driver {
                 self.next_reload.answers.push(answer);
                 self.begin_reload().await;
             }
-            Some(Question::Close { limit, answer }) => self.close(Some(limit), Some(answer)).await,
+            Some(Question::Close { limits, answer }) => {
+                self.close(Some(limits), Some(answer)).await;
+            }
             None => self.close(None, None).await,
         }
     }
 
-    async fn close(&mut self, limit: Option<Duration>, answer: Option<oneshot::Sender<()>>) {
+    async fn close(&mut self, limits: Option<ExitLimits>, answer: Option<oneshot::Sender<()>>) {
         if let Some(closing) = &mut self.closing {
             closing.answers.extend(answer);
-            closing.limit = closing.limit.filter(|_| limit.is_some());
+            closing.limits = closing.limits.filter(|_| limits.is_some());
             return;
         }
         let now = Instant::now();
-        let until = limit
-            .and_then(|limit| now.checked_add(limit.saturating_mul(2).saturating_add(LAST_WORDS)));
+        let until = limits.and_then(|ExitLimits { shielded, rest }| {
+            let all = rest.saturating_mul(2).saturating_add(shielded);
+            now.checked_add(all.saturating_add(LAST_WORDS))
+        });
         self.closing = Some(Closing {
-            limit,
+            limits,
             until,
             answers: answer.into_iter().collect(),
         });
@@ -276,9 +280,9 @@ impl Driver {
         } = down;
         let running = ended.map(|ended| ended.running).unwrap_or_default();
         let was_killed = kept.kill.is_none();
-        let is_told = death == Death::Unasked
-            || kept.why.is_some()
-            || !(was_killed || well && running.is_empty());
+        // At the end of the app the calls that it was in have had their time.
+        let is_expected = well && (running.is_empty() || self.closing.is_some());
+        let is_told = death == Death::Unasked || kept.why.is_some() || !(was_killed || is_expected);
         let (worker, how) = (kept.name.to_string(), kept.why.unwrap_or(exit));
         let again_in = kept
             .again_in
@@ -334,9 +338,11 @@ impl Driver {
                     }
                 }
                 Action::ShutDown(id) => {
-                    let limit = self.closing.as_ref().and_then(|closing| closing.limit);
-                    self.order(limit.map_or(Order::Stop(id), |limit| Order::ShutDown(id, limit)))
-                        .await;
+                    let limits = self.closing.as_ref().and_then(|closing| closing.limits);
+                    self.order(
+                        limits.map_or(Order::Stop(id), |limits| Order::ShutDown(id, limits)),
+                    )
+                    .await;
                 }
                 Action::Kill(id) => {
                     let drain_within = self.setup.drain_within;

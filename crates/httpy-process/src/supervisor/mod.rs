@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use httpy_core::Accept;
+use httpy_core::{Accept, ExitLimits};
 use tokio::sync::{mpsc, oneshot};
 
 use self::backoff::Jitter;
@@ -110,7 +110,7 @@ enum Question {
         answer: oneshot::Sender<Result<(), Failure>>,
     },
     Close {
-        limit: Duration,
+        limits: ExitLimits,
         answer: oneshot::Sender<()>,
     },
 }
@@ -173,11 +173,14 @@ impl Supervisor {
         answered.await.unwrap_or_else(|_| Err(driver::closed()))
     }
 
-    /// Ends all workers: shutdown functions get `limit`, and what is left of Python as much again. Returns when no process is
-    /// left.
-    pub(crate) async fn close(&self, limit: Duration) {
+    /// Ends all workers within `limits`. Returns when no process is left.
+    pub(crate) async fn close(&self, limits: ExitLimits) {
         let (answer, answered) = oneshot::channel();
-        drop(self.questions.send(Question::Close { limit, answer }).await);
+        drop(
+            self.questions
+                .send(Question::Close { limits, answer })
+                .await,
+        );
         // Told, or dropped with a driver that had ended before.
         drop(answered.await);
     }

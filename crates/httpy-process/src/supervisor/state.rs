@@ -293,9 +293,10 @@ impl State {
         let mut actions = Vec::new();
         for (id, worker) in &mut self.workers {
             let (phase, action) = match worker.phase {
-                Phase::Ready => (Phase::Draining, Action::ShutDown(*id)),
+                // What drains has its calls to finish, but no longer than the others.
+                Phase::Ready | Phase::Draining => (Phase::Draining, Action::ShutDown(*id)),
                 Phase::Starting | Phase::Waiting => (Phase::Stuck, Action::Kill(*id)),
-                Phase::Draining | Phase::Stuck => continue,
+                Phase::Stuck => continue,
             };
             (worker.phase, worker.since) = (phase, now);
             actions.push(action);

@@ -3,9 +3,9 @@
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use httpy_core::{Execute, Listener, LoadErrorKind, StartError};
+use httpy_core::{Execute, ExitLimits, LoadErrorKind, StartError};
 
-use super::floor::{Asked, late, notice, options, outcome, python, reply};
+use super::floor::{Asked, LISTENER, options, outcome, python, reply};
 use crate::Processes;
 
 const APP: &str = r#"
@@ -33,7 +33,7 @@ fn start(app: &str, processes: usize) -> (Result<Processes, StartError>, tempfil
     let mut options = options();
     (options.python, options.paths, options.processes) =
         (Some(python()), vec![folder.path().to_owned()], processes);
-    (Processes::start(options, Listener { late, notice }), folder)
+    (Processes::start(options, LISTENER), folder)
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -79,7 +79,10 @@ fn an_app_runs_on_two_processes_and_shuts_down() {
     });
     let (sender, receiver) = sync_channel(1);
     assert!(executor.shut_down(
-        Duration::from_secs(10),
+        ExitLimits {
+            shielded: Duration::ZERO,
+            rest: Duration::from_secs(10),
+        },
         Box::new(move |report| sender.send(report).unwrap())
     ));
     assert_eq!(
@@ -138,6 +141,6 @@ fn an_app_that_is_dropped_answers_what_waits() {
 fn a_python_that_is_not_there_is_an_error() {
     let mut options = options();
     options.python = Some("/no/such/python".into());
-    let refused = Processes::start(options, Listener { late, notice }).unwrap_err();
+    let refused = Processes::start(options, LISTENER).unwrap_err();
     assert!(refused.to_string().contains("/no/such/python"), "{refused}");
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Uri};
 use httpy_core::{
-    Call, Content, Freight, Job, Lane, Late, LoadError, Loaded, Notice, Outcome, Permits, Question,
-    TargetId, Ticket, Upload, Wants,
+    Call, Content, Freight, Job, Lane, Late, Listener, LoadError, Loaded, Notice, Outcome, Permits,
+    Question, TargetId, Ticket, Upload, Wants,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -43,6 +43,13 @@ pub(super) async fn told(words: &str) -> String {
         .unwrap();
     told.iter().find(with_words).unwrap().clone()
 }
+
+/// What an app gives to its executor.
+pub(super) const LISTENER: Listener = Listener {
+    late,
+    notice,
+    exit: |_| {},
+};
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what a listener is")]
 pub(super) fn late(target: &str, late: Late) {

@@ -3,11 +3,11 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use httpy_core::{Execute, Listener, LoadError, LoadErrorKind, Loaded, Question};
+use httpy_core::{Execute, LoadError, LoadErrorKind, Loaded, Question};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::floor::{Asked, late, notice, options, outcome, python, reply};
+use super::floor::{Asked, LISTENER, options, outcome, python, reply};
 use crate::{ProcessOptions, Processes};
 
 /// So many calls are under way.
@@ -30,7 +30,7 @@ impl App {
         (options.threads, options.replacements) = (THREADS, 1000);
         change(&mut options);
         write(&folder, "one");
-        let executor = Processes::start(options, Listener { late, notice }).unwrap();
+        let executor = Processes::start(options, LISTENER).unwrap();
         let handle = executor.load_handler("app:handle").unwrap();
         Self {
             executor,

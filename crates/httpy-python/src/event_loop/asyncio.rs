@@ -35,6 +35,8 @@ pub(super) struct Asyncio {
     attended: Py<PyAny>,
     current_call: Py<PyAny>,
     send: Py<PyAny>,
+    cancel: Py<PyAny>,
+    is_shielded: Py<PyAny>,
     task_frames: Py<PyAny>,
     /// Ends a process that a handler has forked.
     unforked: Py<PyAny>,
@@ -98,6 +100,8 @@ impl Asyncio {
             attended: ours.getattr("attended")?.unbind(),
             current_call: ours.getattr("current_call")?.unbind(),
             send: ours.getattr("send")?.unbind(),
+            cancel: ours.getattr("cancel")?.unbind(),
+            is_shielded: ours.getattr("is_shielded")?.unbind(),
             task_frames: ours.getattr("task_frames")?.unbind(),
             unforked: unforked.clone().unbind(),
             names: Names {
@@ -243,6 +247,19 @@ impl Asyncio {
     /// What it raised, `CancelledError` too.
     pub(super) fn result<'py>(&self, task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         task.call_method0(self.names.result.bind(task.py()))
+    }
+
+    /// Cancels a task; what it awaits behind an `asyncio.shield` goes on.
+    pub(super) fn cancel(&self, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.cancel.bind(task.py()).call1((task,)).map(drop)
+    }
+
+    /// Whether something goes on that a cancelled call has shielded. From any thread.
+    pub(super) fn is_shielded(&self, py: Python<'_>) -> PyResult<bool> {
+        self.is_shielded
+            .bind(py)
+            .call1((self.event_loop.bind(py),))?
+            .is_truthy()
     }
 
     /// Has `done` called with the task when it has ended; not in its context, which what comes then enters anew.

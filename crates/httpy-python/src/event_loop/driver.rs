@@ -268,7 +268,7 @@ impl Driver {
         }
         if let Some(Some(task)) = task {
             // Fails only where app code has replaced what a task awaits.
-            drop(task.bind(py).call_method0("cancel"));
+            drop(self.asyncio.cancel(task.bind(py)));
         }
     }
 

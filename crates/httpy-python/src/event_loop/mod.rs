@@ -206,6 +206,14 @@ impl EventLoops {
         Some(driver.asyncio.event_loop.clone_ref(py))
     }
 
+    /// Whether something goes on that a cancelled call has shielded.
+    pub(crate) fn are_shielded(&self, py: Python<'_>) -> bool {
+        // Where app code has broken what tells, nothing is waited for.
+        self.all()
+            .filter_map(|event_loop| event_loop.driver())
+            .any(|(_, driver)| driver.asyncio.is_shielded(py).unwrap_or(false))
+    }
+
     /// Has the loops end, in the background: nothing new is taken, and tasks that are left are cancelled. They get until
     /// `ends`.
     pub(crate) fn close(&self, ends: Option<Instant>) {

@@ -18,10 +18,11 @@ use pyo3::{
 
 use super::{environment, signal, source};
 
-/// The modules `httpy_rs._embed` and `_threading`, whatever becomes of `sys.modules`.
+/// The modules `httpy_rs._embed`, `_threading` and `_end`, whatever becomes of `sys.modules`.
 pub(super) struct Embed {
     module: Py<PyModule>,
     threading: Py<PyModule>,
+    end: Py<PyModule>,
 }
 
 /// `sys.executable` and `sys._base_executable` of an interpreter that was started here. Empty where no python is known:
@@ -88,6 +89,7 @@ impl Embed {
         Ok(Self {
             module: module.unbind(),
             threading: py.import("httpy_rs._threading")?.unbind(),
+            end: py.import("httpy_rs._end")?.unbind(),
         })
     }
 
@@ -126,10 +128,19 @@ impl Embed {
         Ok(())
     }
 
+    /// Whether no thread but this one is in Python code. False where app code has broken what tells.
+    pub(super) fn is_at_rest(&self, py: Python<'_>) -> bool {
+        self.end
+            .bind(py)
+            .call_method0("is_at_rest")
+            .and_then(|is_at_rest| is_at_rest.extract())
+            .unwrap_or(false)
+    }
+
     /// Takes at most `limit` for the threads; what `atexit` runs takes what it takes.
     pub(super) fn shut_down(&self, py: Python<'_>, limit: Duration) -> ExitReport {
         let result = self
-            .module
+            .end
             .bind(py)
             .call_method1("shut_down", (limit.as_secs_f64(),))
             .and_then(|report| report.extract());

@@ -10,14 +10,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    thread::{self, ThreadId},
+    thread,
     time::Duration,
 };
 
 use httpy_core::StartError;
 use pyo3::{ffi, prelude::*};
 
-use crate::{attach::attach, fork};
+use crate::{attach::attach, deadline::ThreadId, fork};
 
 use super::{
     Options, config,
@@ -40,7 +40,9 @@ const SWITCH_INTERVAL: Duration = Duration::from_millis(1);
 pub(super) struct Started {
     pub(super) embed: Embed,
     pub(super) dump: Option<StackDump>,
-    pub(super) thread: ThreadId,
+    pub(super) thread: thread::ThreadId,
+    /// The same one, as Python knows it.
+    pub(super) ident: ThreadId,
     pub(super) switch_interval: Duration,
     /// `sys.prefix`, when it is that of a virtual environment.
     pub(super) venv: Option<PathBuf>,
@@ -169,6 +171,7 @@ fn set_up(
         embed,
         dump,
         thread: thread::current().id(),
+        ident: ThreadId::current(),
         switch_interval: interval
             .unwrap_or(Duration::try_from_secs_f64(switch_interval).unwrap_or_default()),
         venv,

@@ -24,12 +24,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    thread::{self, ThreadId},
+    thread,
     time::Duration,
 };
 
 use httpy_core::{ExitReport, StartError};
 use pyo3::prelude::*;
+
+use crate::deadline::ThreadId;
 
 pub(crate) use self::main_thread::panic_message;
 use self::{
@@ -71,7 +73,8 @@ pub struct Interpreter {
     inbox: Arc<Inbox>,
     embed: Arc<Embed>,
     dump: Option<StackDump>,
-    thread: ThreadId,
+    thread: thread::ThreadId,
+    ident: ThreadId,
     forked: Arc<AtomicBool>,
     version: String,
     switch_interval: Duration,
@@ -108,6 +111,7 @@ impl Interpreter {
                     embed: Arc::new(started.embed),
                     dump: started.dump,
                     thread: started.thread,
+                    ident: started.ident,
                     forked,
                     version: version(),
                     switch_interval: started.switch_interval,
@@ -175,13 +179,17 @@ impl Interpreter {
         self.inbox.push(Work::Attached(Box::new(work)));
     }
 
-    /// Does what CPython does at its end, on the main thread, short of finalising: waits for threads that Python code
-    /// started for at most `limit`, runs what is registered with `atexit`, flushes stdout and stderr. Then calls `done` on the
-    /// main thread, detached. From now on [`start`](Self::start) is refused. A second call changes nothing and reports
-    /// nothing.
+    /// Does what CPython does at its end, on the main thread, short of finalising (`httpy_rs._end`): waits for threads that
+    /// Python code started for at most `limit`, runs what is registered with `atexit`, flushes files. Then calls `done`
+    /// on the main thread, attached. From now on [`start`](Self::start) is refused. A second call changes nothing and
+    /// reports nothing.
     ///
     /// Never blocks. An exit function that hangs keeps `done` from being called: wait for it with a limit.
-    pub fn exit(&self, limit: Duration, done: impl FnOnce(ExitReport) + Send + 'static) {
+    pub fn exit(
+        &self,
+        limit: Duration,
+        done: impl for<'py> FnOnce(Python<'py>, ExitReport) + Send + 'static,
+    ) {
         let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
         let first = !matches!(*process, Process::ShutDown);
         *process = Process::ShutDown;
@@ -193,8 +201,18 @@ impl Interpreter {
             } else {
                 ExitReport::default()
             };
-            py.detach(|| done(report));
+            done(py, report);
         })));
+    }
+
+    /// Whether no thread but this one is in Python code, or in C code that Python code has called.
+    pub(crate) fn is_at_rest(&self, py: Python<'_>) -> bool {
+        self.embed.is_at_rest(py)
+    }
+
+    /// Whether this is the main thread. Needs nothing that is local to the calling thread.
+    pub(crate) fn is_main(&self) -> bool {
+        ThreadId::current() == self.ident
     }
 
     /// What reads the frames of a thread without the interpreter, where that can be done.

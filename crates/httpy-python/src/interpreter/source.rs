@@ -21,6 +21,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_deadline.py",
     "_doctor.py",
     "_embed.py",
+    "_end.py",
     "_event_loop.py",
     "_event_stream.py",
     "_exception.py",

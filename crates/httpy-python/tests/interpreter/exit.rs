@@ -10,7 +10,7 @@ use crate::child::{in_child, python, start};
 
 fn exit(interpreter: &Interpreter, limit: Duration) -> ExitReport {
     let (sender, receiver) = mpsc::sync_channel(1);
-    interpreter.exit(limit, move |report| sender.send(report).unwrap());
+    interpreter.exit(limit, move |_, report| sender.send(report).unwrap());
     receiver.recv().unwrap()
 }
 

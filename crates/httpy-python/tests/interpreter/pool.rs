@@ -55,11 +55,16 @@ struct Running {
 impl Running {
     /// One worker that may be replaced once, and the handler of `source`.
     fn begin(source: &str) -> Self {
-        let runtime = Runtime::start(&Options::default()).unwrap();
         let notice = |notice: &Notice| {
             NOTICES.lock().unwrap().push(notice.clone());
             NOTICED.notify_all();
         };
+        let listener = Listener {
+            late: |_, _| {},
+            notice,
+            exit: |_| {},
+        };
+        let runtime = Runtime::start(&Options::default(), listener).unwrap();
         let lost_after = Duration::from_millis(1);
         let options = PoolOptions {
             min: 1,
@@ -72,15 +77,7 @@ impl Running {
             in_flight: 1,
             loop_blocked_after: lost_after,
         };
-        let pool = runtime
-            .pool(
-                options,
-                Listener {
-                    late: |_, _| {},
-                    notice,
-                },
-            )
-            .unwrap();
+        let pool = runtime.pool(options).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("pool_app.py"), source).unwrap();
         let paths = vec![folder.path().to_owned()];

@@ -299,6 +299,15 @@ impl PyAppBuilder {
         self
     }
 
+    /// Time after the signal of [`stop_on`](PyApp::stop_on) in which the app still serves every call, while
+    /// [`readiness`](PyApp::readiness) already answers 503. A load balancer needs it to send requests elsewhere; with
+    /// Kubernetes, a few seconds. It is a part of the grace period, and at most half of it. There is no drain after Ctrl-C
+    /// (SIGINT, as [`shutdown_signal`](crate::shutdown_signal) sees it). Defaults to 500 ms.
+    pub fn drain(mut self, time: Duration) -> Self {
+        self.config.drain = time;
+        self
+    }
+
     /// How a failed call becomes a response. Defaults to [`default_response`](crate::default_response): the contract's
     /// table.
     pub fn failure_response(mut self, failure_response: impl FailureResponse) -> Self {
@@ -330,6 +339,7 @@ impl PyAppBuilder {
         let listener = Listener {
             late: log::late,
             notice: log::notice,
+            exit: log::exit_report,
         };
         #[cfg(feature = "processes")]
         let watched = config.executor.reloads_on_change().then(|| {
@@ -365,6 +375,7 @@ impl PyAppBuilder {
             gate: Gate::default(),
             slots: Slots::new(config.queue, config.on_full),
             budget: Budget::new(config.body_budget),
+            under_way: Arc::default(),
             limits: Limits {
                 deadline: config.deadline,
                 max_wait: config.max_wait(),
@@ -372,6 +383,7 @@ impl PyAppBuilder {
                 body_timeout: config.body_timeout,
                 chunk_timeout: config.chunk_timeout,
                 slow_call: config.slow_call,
+                drain: config.drain,
             },
             extras,
             trace_context,

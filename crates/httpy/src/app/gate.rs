@@ -1,24 +1,31 @@
 //! `Gate`: whether an app takes calls, and how the pending ones hear that it is forced to stop.
 
 use std::pin::pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::service::Clocks;
 
 const OPEN: u8 = 0;
+/// Every call is served, but the app is not ready for more of them.
+const DRAINING: u8 = 1;
 /// New calls are refused, pending ones go on.
-const CLOSED: u8 = 1;
+const CLOSED: u8 = 2;
 /// Pending calls are answered at once.
-const FORCED: u8 = 2;
+const FORCED: u8 = 3;
 /// The same, because the grace period has ended, and with it the server has to.
-const ENDED: u8 = 3;
+const ENDED: u8 = 4;
 
-/// Goes one way: open, closed, forced, ended.
+/// Goes one way: open, draining, closed, forced, ended.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     state: AtomicU8,
+    /// When the grace period ends, once there is one.
+    grace_ends: OnceLock<Instant>,
     closed: Notify,
     ended: Notify,
     /// Those of the pending calls.
@@ -26,8 +33,13 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn is_closed(&self) -> bool {
+    /// Whether the end has begun, so that nothing should be sent here any more.
+    pub(crate) fn is_stopping(&self) -> bool {
         self.state.load(Ordering::Acquire) != OPEN
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Acquire) >= CLOSED
     }
 
     pub(crate) fn is_forced(&self) -> bool {
@@ -58,6 +70,20 @@ impl Gate {
         }
     }
 
+    /// What is left of the grace period; zero where none has begun.
+    pub(super) fn grace_left(&self) -> Duration {
+        self.grace_ends.get().map_or(Duration::ZERO, |ends| {
+            ends.saturating_duration_since(Instant::now())
+        })
+    }
+
+    /// The app is not ready from now on, and has until `grace_ends` for its calls.
+    pub(super) fn drain(&self, grace_ends: Instant) {
+        // Fails where a signal has come before: that one's grace period holds.
+        let _ = self.grace_ends.set(grace_ends);
+        self.state.fetch_max(DRAINING, Ordering::AcqRel);
+    }
+
     pub(super) fn close(&self) {
         self.state.fetch_max(CLOSED, Ordering::AcqRel);
         self.closed.notify_waiters();
@@ -79,7 +105,7 @@ impl Gate {
     }
 }
 
-const _: () = assert!(OPEN < CLOSED && CLOSED < FORCED && FORCED < ENDED);
+const _: () = assert!(OPEN < DRAINING && DRAINING < CLOSED && CLOSED < FORCED && FORCED < ENDED);
 
 #[cfg(test)]
 mod tests {

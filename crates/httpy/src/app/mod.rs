@@ -23,7 +23,7 @@ use std::time::Duration;
 
 #[cfg(feature = "axum")]
 use axum::Router;
-use httpy_core::{Execute, Ticket};
+use httpy_core::{Execute, Ticket, UnderWay};
 use tokio::sync::watch;
 use tracing::Span;
 
@@ -77,6 +77,7 @@ pub(crate) struct Shared {
     /// The places of the queue.
     pub(crate) slots: Slots,
     pub(crate) budget: Budget,
+    pub(crate) under_way: Arc<UnderWay>,
     pub(crate) limits: Limits,
     pub(crate) extras: Vec<Extra>,
     pub(crate) trace_context: Option<TraceContext>,
@@ -93,6 +94,7 @@ pub(crate) struct Limits {
     pub(crate) body_timeout: Duration,
     pub(crate) chunk_timeout: Duration,
     pub(crate) slow_call: Duration,
+    pub(crate) drain: Duration,
 }
 
 impl Shared {

@@ -80,7 +80,7 @@ impl Probe {
         let (yes, reasons) = match self.question {
             Question::Ready => (
                 "ready\n",
-                against_readiness(self.app.gate.is_closed(), &health),
+                against_readiness(self.app.gate.is_stopping(), &health),
             ),
             Question::Alive => (
                 "alive\n",
@@ -100,12 +100,12 @@ impl Probe {
 }
 
 /// Why nothing should be sent here.
-pub(super) fn against_readiness(is_closed: bool, health: &Health) -> Vec<String> {
+pub(super) fn against_readiness(is_stopping: bool, health: &Health) -> Vec<String> {
     let Health {
         lost, replacements, ..
     } = *health;
     let mut reasons = Vec::new();
-    if is_closed {
+    if is_stopping {
         reasons.push("shutting down".to_owned());
     }
     if lost > 0 && lost >= replacements {

@@ -4,14 +4,14 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-use httpy_core::ExitReport;
+use httpy_core::{ExitLimits, ExitReport};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::PyApp;
 use crate::Error;
@@ -19,24 +19,30 @@ use crate::Error;
 /// The last answers get so long to be written, before the connections are left behind.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// The shutdown function with the event loops gets so long, and then Python's own threads.
-const THREADS: Duration = Duration::from_secs(5);
-/// And with them the functions that are registered for the exit, before the process goes on without them.
+/// Time for each part of the end: what handlers have shielded; the shutdown function with the event loops; Python's threads.
+const PART: Duration = Duration::from_secs(5);
+/// Time for all of it, before the process goes on without the rest.
 const EXIT: Duration = Duration::from_secs(10);
 
 /// The exit code after a second signal, as a shell reports an interrupt.
 const FORCED: i32 = 130;
 
+/// The signal that [`shutdown_signal`] has seen: of the process, as signals are.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+
 impl PyApp {
-    /// A future for [`with_graceful_shutdown`]: it resolves when `signal` does, and from then on new calls are answered
-    /// with 503, and [`readiness`](Self::readiness) says why. After `grace` every call that is still pending is answered with
-    /// 503 too, so that `serve` returns, which otherwise waits for them without limit.
+    /// A future for [`with_graceful_shutdown`]. When `signal` resolves, [`readiness`](Self::readiness) answers 503, and a line
+    /// of the log says how many calls are left. The future resolves after the [drain](crate::PyAppBuilder::drain); from then
+    /// on new calls are answered with 503. `grace` after the signal every call that is still pending is answered with 503
+    /// too, so that `serve` returns, which otherwise waits for them without limit.
     ///
-    /// Handlers that are running then go on, until their deadline or with the process. What no handler is behind is not seen
+    /// Handlers whose clients have gone have the grace period as well: [`shutdown`](Self::shutdown) waits for them. Handlers
+    /// that run beyond it go on until their deadline, or end with the process. What no handler is behind is not seen
     /// from here, and still holds `serve`: a native route that never answers, a client that never reads its response, one
     /// that stops in the middle of a request's head. [`forced`](Self::forced) ends these.
     ///
-    /// With several apps the signal goes through one after the other: `b.stop_on(a.stop_on(signal, grace), grace)`.
+    /// With several apps the signal goes through one after the other, each with its drain:
+    /// `b.stop_on(a.stop_on(signal, grace), grace)`.
     ///
     /// # Panics
     ///
@@ -54,11 +60,19 @@ impl PyApp {
         let shared = Arc::clone(&self.inner.shared);
         async move {
             signal.await;
-            shared.gate.close();
+            let (begin, interrupted) = (Instant::now(), was_interrupted());
+            let ends = begin + grace;
+            shared.gate.drain(ends);
+            tracing::info!(target: "httpy", "{}", stopping(shared.under_way.count(), grace));
+            let also = Arc::clone(&shared);
             tokio::spawn(async move {
-                sleep(grace).await;
-                shared.gate.end();
+                sleep_until(ends).await;
+                also.gate.end();
             });
+            if !interrupted {
+                sleep(shared.limits.drain.min(grace / 2)).await;
+            }
+            shared.gate.close();
         }
     }
 
@@ -97,14 +111,19 @@ impl PyApp {
         }
     }
 
-    /// Ends the app, after serving: new calls are answered with 503, pending ones too, and the
-    /// [shutdown function](crate::PyAppBuilder::shutdown_function) is called. When it was the last app of the process, Python
-    /// ends as a program does: tasks that are left on the event loops are cancelled (5 s with the shutdown function), threads
-    /// that are no daemons are waited for (5 s), `atexit` runs, stdout and stderr are flushed. After that no app can be built
-    /// any more.
+    /// Ends the app, after serving. New calls are answered with 503. Handlers that still run have what is left of the grace
+    /// period of [`stop_on`](Self::stop_on), whether their clients wait or not; without one, pending calls are answered with
+    /// 503 at once. What is in a `httpy_rs.shield()` has 5 s more. Then the
+    /// [shutdown function](crate::PyAppBuilder::shutdown_function) is called, and when it was the last app of the process,
+    /// tasks that are left on the event loops are cancelled (5 s together).
     ///
-    /// Takes 10 s at most, whatever Python code does: what is left over then is named in the log. Idempotent; every call
-    /// returns when Python has ended.
+    /// Worker processes end here. The interpreter of this process ends with the process, however `main` returns or
+    /// `std::process::exit` is called: threads that are no daemons are waited for (5 s), `atexit` runs, open files are
+    /// flushed. So after this another app can be built, in tests for one. Modules stay imported: what a shutdown
+    /// function has closed, the next init function has to open.
+    ///
+    /// After the grace period, both together take 10 s at most, whatever Python code does: what is left over then is named
+    /// in the log. Idempotent; every call returns when the app has ended.
     ///
     /// # Cancellation
     ///
@@ -112,24 +131,40 @@ impl PyApp {
     pub async fn shutdown(&self) {
         let shared = &self.inner.shared;
         shared.gate.close();
+        // Also for handlers that no connection waits for any more, which is why the server has ended before.
+        let grace = shared.gate.grace_left();
+        if !grace.is_zero() {
+            // Fails at the end of the grace period.
+            let _ = timeout(grace, shared.under_way.idle()).await;
+        }
         shared.gate.force();
-        let mut ended = self.inner.ended.get_or_init(|| self.end()).clone();
+        let grace = shared.gate.grace_left();
+        let mut ended = self.inner.ended.get_or_init(|| self.end(grace)).clone();
         if !matches!(
-            timeout(EXIT, ended.wait_for(|ended| *ended)).await,
+            timeout(grace + EXIT, ended.wait_for(|ended| *ended)).await,
             Ok(Ok(_))
         ) {
             tracing::warn!(target: "httpy", "Python did not end within {EXIT:?}: the process goes on without it");
         }
     }
 
-    /// Leaves the interpreter, and has it end when this was the last app; true arrives when that is done.
-    fn end(&self) -> watch::Receiver<bool> {
+    /// Leaves the interpreter, and has its event loops end when this was the last app; true arrives when that is done. What
+    /// is shielded still has `grace`.
+    fn end(&self, grace: Duration) -> watch::Receiver<bool> {
+        let left = self.inner.shared.under_way.count();
+        if left > 0 {
+            tracing::warn!(target: "httpy", calls = left, "the app ends before calls that still run");
+        }
         let (sender, receiver) = watch::channel(false);
         let sender = Arc::new(sender);
         let (name, done) = (
             self.inner.config.shutdown_function.clone(),
             Arc::clone(&sender),
         );
+        let limits = ExitLimits {
+            shielded: grace + PART,
+            rest: PART,
+        };
         let report = move |report| {
             log(name.as_deref().unwrap_or_default(), report);
             done.send_replace(true);
@@ -138,7 +173,7 @@ impl PyApp {
             .inner
             .shared
             .executor
-            .shut_down(THREADS, Box::new(report))
+            .shut_down(limits, Box::new(report))
         {
             sender.send_replace(true);
         }
@@ -146,16 +181,39 @@ impl PyApp {
     }
 }
 
-fn log(function: &str, report: ExitReport) {
-    if let Some(exception) = report.shutdown {
+fn log(function: &str, mut report: ExitReport) {
+    if let Some(exception) = report.shutdown.take() {
         crate::log::failure(function, None, &Error::raised(function, exception));
     }
-    for thread in report.threads {
-        tracing::warn!(target: "httpy", thread, "a thread that Python code started still runs at the exit");
+    crate::log::exit_report(report);
+}
+
+/// What is said when the end begins: `stopping: 1 call left, up to 10 s; Ctrl-C again ends at once`.
+fn stopping(left: usize, grace: Duration) -> String {
+    let grace = if grace.subsec_nanos() == 0 {
+        format!("{} s", grace.as_secs())
+    } else {
+        format!("{grace:?}")
+    };
+    let again = match SIGNAL.load(Ordering::Relaxed) {
+        SIGINT => "; Ctrl-C again ends at once",
+        SIGTERM => "; a second signal ends at once",
+        _ => "",
+    };
+    format!("stopping: {} left, up to {grace}{again}", calls(left))
+}
+
+fn calls(count: usize) -> String {
+    match count {
+        0 => "no calls".to_owned(),
+        1 => "1 call".to_owned(),
+        count => format!("{count} calls"),
     }
-    for error in report.errors {
-        tracing::error!(target: "httpy", "an exit function raised\n{}", error.trim_end());
-    }
+}
+
+/// Whether Ctrl-C was the signal.
+fn was_interrupted() -> bool {
+    SIGNAL.load(Ordering::Relaxed) == SIGINT
 }
 
 /// Resolves at the first SIGINT (Ctrl-C) or SIGTERM. From then on a second one, of either, ends the process at once, with
@@ -172,10 +230,11 @@ pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
     async move {
         match watched {
             Ok((mut interrupt, mut terminate)) => {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
+                let signal = tokio::select! {
+                    _ = interrupt.recv() => SIGINT,
+                    _ = terminate.recv() => SIGTERM,
+                };
+                SIGNAL.store(signal, Ordering::Relaxed);
             }
             Err(error) => {
                 tracing::error!(target: "httpy", %error, "signals cannot be watched: stop the process by other means");

@@ -33,6 +33,9 @@ impl Left {
             return Self::Waiting;
         }
         ticket.set_gone();
+        if answered {
+            ticket.give_up_waiting();
+        }
         let runs = service
             .inner
             .app

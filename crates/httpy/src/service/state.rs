@@ -127,6 +127,7 @@ where
         let chunk_timeout = service.app.limits.chunk_timeout;
         let (ticket, answer, question) =
             Ticket::issue(call, pushed, deadline, chunk_timeout, freight);
+        ticket.count_among(&service.app.under_way);
         observed.pushes(service, &ticket);
         let job = Job {
             target: service.id,

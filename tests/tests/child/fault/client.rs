@@ -159,7 +159,7 @@ async fn requests_that_come_while_the_server_ends_are_refused_or_answered_with_5
         .await;
     assert_eq!(upload.receive("HEAD").await.status, 100);
     child.signal("TERM").await;
-    child.wait_for("stopping").await;
+    child.wait_for("new calls are refused").await;
     // axum stops listening a moment after it has heard of the signal.
     let refused = async { while TcpStream::connect(child.address()).await.is_ok() {} };
     timeout(LIMIT, refused).await.expect("it still listens");

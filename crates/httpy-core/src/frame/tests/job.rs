@@ -11,7 +11,7 @@ use crate::frame::{
     Batch, Command, Feed, JobBody, JobMessage, Order, PART, Question, TooLong, Value, Writer, cut,
     write_part,
 };
-use crate::{Call, Fields, Headers, Lane, UploadFault};
+use crate::{Call, ExitLimits, Fields, Headers, Lane, UploadFault};
 
 fn call() -> Call {
     let mut map = HeaderMap::new();
@@ -147,8 +147,11 @@ fn every_command_has_its_word_and_what_belongs_to_it() {
             tuple!["load_shutdown", 9, "m:f"],
         ),
         (
-            ask(Question::ShutDown(Duration::from_millis(500))),
-            tuple!["shut_down", 9, 0.5],
+            ask(Question::ShutDown(ExitLimits {
+                shielded: Duration::from_millis(1500),
+                rest: Duration::from_millis(500),
+            })),
+            tuple!["shut_down", 9, 0.5, 1.5],
         ),
         (ask(Question::Examine), tuple!["examine", 9]),
         (ask(Question::Stacks), tuple!["stacks", 9]),

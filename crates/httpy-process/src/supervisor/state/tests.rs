@@ -249,6 +249,16 @@ fn while_a_new_generation_starts_the_old_one_is_cared_for() {
 }
 
 #[test]
+fn at_the_end_those_that_drain_have_no_more_time_than_the_others() {
+    let now = Instant::now();
+    let mut state = ready(1, now);
+    state.wear(id(1));
+    assert_eq!(state.turn(now), [Start(id(2), 1)]);
+    assert_eq!(state.ready(id(2), now), [Add(id(2)), Stop(id(1))]);
+    assert_eq!(state.close(now), [ShutDown(id(1)), ShutDown(id(2))]);
+}
+
+#[test]
 fn at_the_end_all_workers_shut_down_and_none_is_started() {
     let now = Instant::now();
     let mut state = ready(2, now);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, Uri};
-use httpy_core::{Call, ProcessNotice, Running};
+use httpy_core::{Call, ExitLimits, ProcessNotice, Running};
 
 use super::stage::{Seen, Stage, scripted};
 use crate::handover::{Ended, Reason};
@@ -36,25 +36,33 @@ async fn workers_start_and_end_when_nobody_holds_them_any_more() {
     assert_eq!((stopped, gone, rest.len(), notices), (2, 2, 4, vec![]));
 }
 
+fn limits(rest: Duration) -> ExitLimits {
+    let shielded = Duration::ZERO;
+    ExitLimits { shielded, rest }
+}
+
 #[tokio::test]
 async fn closing_runs_shutdown_functions_and_leaves_nobody() {
     let mut stage = Stage::scripted("begin(); serve()");
     let actor = stage.added().await;
-    let limit = Duration::from_secs(30);
-    stage.supervisor.close(limit).await;
+    let limits = limits(Duration::from_secs(30));
+    stage.supervisor.close(limits).await;
     assert!(
-        matches!(stage.next().await, Seen::ShutDown(id, given) if id == actor.id && given == limit)
+        matches!(stage.next().await, Seen::ShutDown(id, given) if id == actor.id && given == limits)
     );
     assert_eq!(stage.supervisor.standing().ready, 0);
     assert!(stage.reload(None).await.is_err());
-    stage.supervisor.close(Duration::ZERO).await;
+    stage.supervisor.close(self::limits(Duration::ZERO)).await;
 }
 
 #[tokio::test]
 async fn who_does_not_shut_down_in_time_is_killed() {
     let mut stage = Stage::scripted("begin(); time.sleep(1000)");
     stage.added().await;
-    stage.supervisor.close(Duration::from_millis(1)).await;
+    stage
+        .supervisor
+        .close(limits(Duration::from_millis(1)))
+        .await;
     let died = stage.died().await;
     assert!(
         died.contains("was killed, as it had not shut down in time"),

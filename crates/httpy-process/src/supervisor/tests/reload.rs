@@ -136,7 +136,10 @@ async fn a_reload_ends_with_the_app() {
         tokio::task::yield_now().await;
         stage
             .supervisor
-            .close(std::time::Duration::from_secs(10))
+            .close(httpy_core::ExitLimits {
+                shielded: std::time::Duration::ZERO,
+                rest: std::time::Duration::from_secs(10),
+            })
             .await;
     };
     let (failed, ()) = tokio::join!(reload, close);

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use httpy_core::frame::{Batch, Command, Question};
-use httpy_core::{Notice, ProcessNotice};
+use httpy_core::{ExitLimits, Notice, ProcessNotice};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::OwnedWriteHalf;
@@ -40,7 +40,7 @@ pub(super) struct Stage {
 pub(super) enum Seen {
     Added(Actor),
     Stopped(WorkerId),
-    ShutDown(WorkerId, Duration),
+    ShutDown(WorkerId, ExitLimits),
     Gone(WorkerId),
 }
 
@@ -302,10 +302,10 @@ async fn perform(
                     tell(&mut live, id, &bytes(&Command::Stop)).await;
                     Seen::Stopped(id)
                 }
-                Some(Order::ShutDown(id, limit)) => {
-                    let question = Question::ShutDown(limit);
+                Some(Order::ShutDown(id, limits)) => {
+                    let question = Question::ShutDown(limits);
                     tell(&mut live, id, &bytes(&Command::Ask { seq: 8, question })).await;
-                    Seen::ShutDown(id, limit)
+                    Seen::ShutDown(id, limits)
                 }
                 Some(Order::Gone(id)) => {
                     end(&mut live, id, Ended { reason: Reason::Closed, running: Vec::new() });

@@ -2,14 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
-from httpy_rs.testing import acall, call
+from httpy_rs.testing import call
 
 PAGE = Path(__file__).parents[2] / "docs" / "handlers.md"
 
 
-def namespace() -> dict[str, object]:
-    names: dict[str, object] = {"__name__": "shop"}
+def namespace() -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "shop"}
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert blocks
     for block in blocks:
@@ -17,7 +18,7 @@ def namespace() -> dict[str, object]:
     return names
 
 
-def test_the_tests_on_the_page_pass():
+def test_the_tests_on_the_page_pass() -> None:
     names = namespace()
     tests = [test for name, test in names.items() if name.startswith("test_")]
     assert len(tests) == 2
@@ -25,11 +26,7 @@ def test_the_tests_on_the_page_pass():
         test()
 
 
-async def slow_response(names):
-    return await acall(names["slow"])
-
-
-def test_the_handlers_on_the_page_answer():
+def test_the_handlers_on_the_page_answer() -> None:
     names = namespace()
     assert call(names["handle"], path="/price/cake", route="/price/:item").status == 404
     assert call(names["dispatch"], path="/price/tea", route="/price/:item").text == "a price\n"

@@ -12,7 +12,8 @@ help: ## list these targets
 run: ## serve examples/hello on 127.0.0.1:8080 (PORT= and HOST= change it)
 	@HOST='$(HOST)' PORT='$(PORT)' exec scripts/serve-example hello
 
-test: test-rust test-python ## every test: Rust (unit, end-to-end, doc) and Python (pytest, mypy, ruff)
+test: ## every test: Rust (unit, end-to-end, doc) and Python (pytest, mypy, ruff)
+	@scripts/test
 
 test-rust: ## the Rust suite, on two Python versions where two are found
 	@scripts/test-rust

@@ -7,7 +7,8 @@ holds for a program that does not end, and for processes that a test has left be
 
 A test that has nothing to try with the executor of now prints `IGNORED` and the reason, and is shown as ignored.
 
-Cargo calls this through `scripts/run-program`; the arguments are the program and those of libtest.
+Cargo calls this through `scripts/run-program`; the arguments are `--events`, the program and the arguments of libtest. With
+`--no-events` the program tells nothing of its tests, and has the limit as a whole, from the last line that it has printed.
 """
 
 import ctypes
@@ -79,6 +80,12 @@ class Results:
         if line.startswith(IGNORED):
             name, _, reason = line[len(IGNORED) :].partition(": ")
             self.reasons[name] = reason
+
+    def take_line(self, line, now):
+        """A line that is no event."""
+        self.look_for_reason(line)
+        if not self.total:
+            self.last = now
 
     def overdue(self, now):
         """The tests that are overdue; the empty name for the program."""
@@ -192,7 +199,7 @@ class Reader:
                 line = line[:start]
                 if not line:
                     return
-        self.results.look_for_reason(line.decode("utf-8", "replace"))
+        self.results.take_line(line.decode("utf-8", "replace"), self.clock.now)
         if self.shows:
             shown_on.buffer.write(line + b"\n")
             shown_on.flush()
@@ -214,7 +221,7 @@ def write(text):
     sys.stdout.flush()
 
 
-def watch(program, results, reader, clock):
+def watch(program, results, reader, clock, events):
     """Waits until the program and all that it has started have ended, and tells what is wrong where they do not."""
     while not program.reap():
         reader.read(0.1)
@@ -228,7 +235,7 @@ def watch(program, results, reader, clock):
     if program.status not in (0, 101):
         end = signal.Signals(-program.status).name if program.status < 0 else f"exit code {program.status}"
         return f"the program ended with {end}; {results.now()}"
-    if results.summary is None:
+    if events and results.summary is None:
         return f"the program ended before its tests; {results.now()}"
     ended = clock.now
     while stacks.descendants(os.getpid()):
@@ -240,14 +247,14 @@ def watch(program, results, reader, clock):
     return None
 
 
-def run(command, quiet, shows, shows_output):
+def run(command, events, quiet, shows, shows_output):
     name = os.path.basename(command[0]).rpartition("-")[0]
     clock = watchdog.Clock()
     results = Results(name, quiet, shows_output)
     program = Program(command)
     try:
         reader = Reader(program.process, results, clock, shows)
-        wrong = watch(program, results, reader, clock)
+        wrong = watch(program, results, reader, clock, events)
         if wrong:
             say(f"\n==== {name}: {wrong}")
             stacks.show(stacks.descendants(os.getpid()), write)
@@ -257,7 +264,8 @@ def run(command, quiet, shows, shows_output):
     if not is_good and reader.kept:
         say(f"\n---- what {name} and its processes have printed themselves ----")
         say(reader.kept.decode("utf-8", "replace").rstrip())
-    results.print_end(is_good)
+    if events:
+        results.print_end(is_good)
     if wrong:
         say(f"{name}: {wrong}\n")
     return 0 if is_good else 101
@@ -272,9 +280,10 @@ def interrupt(number, _frame):
 
 
 def main():
-    program, *arguments = sys.argv[1:]
+    events, program, *arguments = sys.argv[1:]
+    events = events == "--events"
     taken, quiet = [], False
-    for argument in arguments:
+    for argument in arguments if events else []:
         if argument in ("-q", "--quiet", "--format=terse"):
             quiet = True
         elif argument == "-h" or argument.startswith(("--list", "--help", "--bench", "--format")):
@@ -286,15 +295,18 @@ def main():
         bool({"--nocapture", "--no-capture"}.intersection(taken)) or os.environ.get("RUST_TEST_NOCAPTURE", "0") != "0"
     )
     shows_output = "--show-output" in taken
-    # Without the output of tests that pass, their reasons would not be here.
-    taken += ["-Zunstable-options", "--format=json"] + ["--show-output"] * (not shows_output)
+    if events:
+        # Without the output of tests that pass, their reasons would not be here.
+        taken += ["-Zunstable-options", "--format=json"] + ["--show-output"] * (not shows_output)
+    else:
+        taken, shows = arguments, True
 
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in signals:
         signal.signal(number, interrupt)
     try:
-        return run([program, *taken], quiet, shows, shows_output)
+        return run([program, *taken], events, quiet, shows, shows_output)
     except Interrupted as interrupted:
         # As if it had not been handled: whoever waits sees how this ended.
         signal.signal(interrupted.args[0], signal.SIG_DFL)

@@ -71,8 +71,10 @@ def command_of(pid):
 
 
 def show(pids, write):
-    """Writes the stacks of all threads of these processes, by `write` of a text."""
-    for pid in pids:
+    """Writes the stacks of all threads of these processes, by `write` of a text: the last one first, as children may end
+    when a debugger stops what has started them.
+    """
+    for pid in reversed(pids):
         write("\n-- process %d: %s\n" % (pid, command_of(pid)))
         write(native(pid))
         write("-- Python in process %d\n" % pid)
@@ -81,8 +83,8 @@ def show(pids, write):
 
 def native(pid):
     program = shutil.which("gdb")
-    answer = program and answer_of([program, *GDB, "-p", str(pid), "-ex", "thread apply all backtrace 30"])
-    return grouped(answer) if answer and "\n#0" in answer else tasks(pid)
+    answer = "" if not program else answer_of([program, *GDB, "-p", str(pid), "-ex", "thread apply all backtrace 30"])
+    return grouped(answer) if "\n#0" in answer else tasks(pid)
 
 
 def python(pid):
@@ -90,22 +92,21 @@ def python(pid):
     program = shutil.which("py-spy") or (places and places[0])
     if not program:
         return "no py-spy on PATH or in .venv-*: scripts/make-venv installs it\n"
-    return answer_of([program, "dump", "--pid", str(pid)]) or "py-spy finds no Python in it\n"
+    # It reads the memory of a program that goes on meanwhile, so a second look may see what the first one could not.
+    for _ in range(3):
+        answer = answer_of([program, "dump", "--pid", str(pid)])
+        if "\nThread " in answer:
+            break
+    return answer + "\n"
 
 
 def answer_of(command):
+    """What a debugger prints; what it complains of where it prints nothing."""
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode("utf-8", "replace")
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return (done.stdout or done.stderr[:200]).decode("utf-8", "replace").rstrip()
 
 
 def grouped(answer):

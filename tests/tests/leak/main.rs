@@ -22,7 +22,7 @@ use httpy_tests::executor;
 use round::Calls;
 
 /// Once warm, so many rounds and then twice as many.
-const ROUNDS: u64 = 48;
+const ROUNDS: u64 = 16;
 
 /// What may come and go whatever the number of calls: a table that has grown, a buffer that is kept. In bytes for bytes: the
 /// tables of calls, of timers and of answers grow when more calls than ever happen to be under way at once.

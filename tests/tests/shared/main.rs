@@ -6,6 +6,7 @@ mod debug_page;
 mod doctor;
 mod executor;
 mod failure;
+mod hang;
 mod hostile;
 mod layer;
 mod logging;

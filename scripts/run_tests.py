@@ -7,8 +7,9 @@ holds for a program that does not end, and for processes that a test has left be
 
 A test that has nothing to try with the executor of now prints `IGNORED` and the reason, and is shown as ignored.
 
-Cargo calls this through `scripts/run-program`; the arguments are `--events`, the program and the arguments of libtest. With
-`--no-events` the program tells nothing of its tests, and has the limit as a whole, from the last line that it has printed.
+Cargo calls this through `scripts/run-program`; the arguments are `--events`, the program and the arguments of libtest.
+With `--no-events` the program tells nothing of its tests, and has the limit as a whole, from the last line that it has
+printed.
 """
 
 import ctypes

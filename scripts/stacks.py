@@ -71,8 +71,9 @@ def command_of(pid):
 
 
 def show(pids, write):
-    """Writes the stacks of all threads of these processes, by `write` of a text: the last one first, as children may end
-    when a debugger stops what has started them.
+    """Writes the stacks of all threads of these processes, by `write` of a text.
+
+    The last one comes first: a debugger that stops a process may make those end that it has started.
     """
     for pid in reversed(pids):
         write("\n-- process %d: %s\n" % (pid, command_of(pid)))
@@ -92,12 +93,22 @@ def python(pid):
     program = shutil.which("py-spy") or (places and places[0])
     if not program:
         return "no py-spy on PATH or in .venv-*: scripts/make-venv installs it\n"
+    if not has_python(pid):
+        return "there is none\n"
     # It reads the memory of a program that goes on meanwhile, so a second look may see what the first one could not.
     for _ in range(3):
         answer = answer_of([program, "dump", "--pid", str(pid)])
         if "\nThread " in answer:
             break
     return answer + "\n"
+
+
+def has_python(pid):
+    try:
+        with open("/proc/%d/maps" % pid) as file:
+            return "python" in file.read()
+    except OSError:
+        return True  # unknown
 
 
 def answer_of(command):

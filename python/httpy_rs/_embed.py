@@ -56,7 +56,7 @@ def pause() -> None:
 
 
 class Importer:
-    """Serves the package from memory, and prepares the two modules of ``multiprocessing`` that need it."""
+    """Serves the package from memory, and prepares the modules of the standard library that need it."""
 
     def __init__(self, sources: dict[str, str]) -> None:
         self.sources = sources
@@ -72,6 +72,7 @@ class Importer:
         self._preparations: dict[str, Callable[[ModuleType], None]] = {
             "multiprocessing.context": _prefer_spawn,
             "multiprocessing.spawn": self._carry_along,
+            "bdb": _prepare_debugger,
         }
 
     def stand_first(self) -> None:
@@ -225,6 +226,12 @@ def _prepared_spec(name: str, path: Sequence[str] | None, prepare: Callable[[Mod
 def _prefer_spawn(context: Any) -> None:
     """Changes only the default: an app may still choose a start method, once, as everywhere."""
     context._default_context._default_context = context._concrete_contexts["spawn"]
+
+
+def _prepare_debugger(bdb: ModuleType) -> None:
+    from httpy_rs._debugger import prepare
+
+    prepare(bdb)
 
 
 def install(

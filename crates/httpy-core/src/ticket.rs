@@ -48,6 +48,10 @@ pub struct Ticket {
     counted: OnceLock<Counted>,
     /// Python code has logged something for the call.
     logged: AtomicBool,
+    /// A debugger that waits in the handler stops the call's clock.
+    debug: AtomicBool,
+    /// One has.
+    stopped: AtomicBool,
     pub(crate) answer: Place,
 }
 
@@ -127,6 +131,8 @@ impl Ticket {
             stamps: Stamps::default(),
             counted: OnceLock::new(),
             logged: AtomicBool::new(false),
+            debug: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             answer: Place::default(),
         }
     }
@@ -205,6 +211,27 @@ impl Ticket {
     /// Whether somebody wants to know how long each part of the call takes.
     pub fn are_timings_wanted(&self) -> bool {
         self.stamps.are_wanted()
+    }
+
+    /// The caller's side, before the push: a debugger in the handler may [stop the clock](Self::stop_clock).
+    pub fn allow_debugger(&self) {
+        self.debug.store(true, Ordering::Relaxed);
+    }
+
+    /// The handler's side: a debugger waits in it. From now on the call may take as long as it likes. False where debuggers
+    /// are not allowed that.
+    pub fn stop_clock(&self) -> bool {
+        let stops = self.debug.load(Ordering::Relaxed);
+        if stops {
+            self.set_due(None);
+            self.stopped.store(true, Ordering::Release);
+        }
+        stops
+    }
+
+    /// Whether a debugger has stopped the call's clock.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 
     /// The worker's side: it took the call at `now`; `attach` is the part of the wait that was one for the interpreter.
@@ -340,6 +367,9 @@ impl Ticket {
     /// The worker's side, on its own thread, which can be cut just here: whether the call is interrupted, once for each time
     /// that this was asked for. Where it only `looks`, it is to be interrupted as before. None when it is not.
     pub fn strikes(&self, looks: bool) -> Option<bool> {
+        if self.is_stopped() {
+            return None;
+        }
         let strikes = |word| {
             (runs(word) && word & (DUE | SHIELDS) == DUE).then_some(if looks {
                 word

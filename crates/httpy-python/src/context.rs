@@ -66,6 +66,17 @@ impl Current {
             })?;
         py.import("httpy_rs._trace_context")?
             .setattr("_traceparents", traceparents)?;
+        let stop_clock = PyCFunction::new_closure(
+            py,
+            Some(c"stop_clock"),
+            None,
+            |arguments, _| -> PyResult<bool> {
+                with_ticket(&arguments.get_item(0)?, Ticket::stop_clock)
+            },
+        )?;
+        let debugger = py.import("httpy_rs._debugger")?;
+        debugger.setattr("_stop_clock", stop_clock)?;
+        debugger.setattr("refusal", debugger.getattr("WITHOUT_TERMINAL")?)?;
         Ok(Self {
             variable: module.getattr("_current")?.unbind(),
         })

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
-from httpy_rs import _embed
+from httpy_rs import _debugger, _embed
 from httpy_rs._version import __version__
 from httpy_rs._worker import call, interruption
 from httpy_rs._worker.bytecode import keep_fresh
@@ -39,6 +39,7 @@ def main(control: _socket.socket, settings: dict[str, Any], make_way: Callable[[
     connection = Connection(control, settings["debug"])
     call.connect()
     interruption.connect()
+    _debugger.refusal = _debugger.IN_WORKER
     sync, asynchronous, lifeline = _say_hello(control, connection)
     end_with(lifeline)
     ends = (control, sync, asynchronous, lifeline)

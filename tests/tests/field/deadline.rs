@@ -144,7 +144,9 @@ impl Turn {
             .hold(ask(self.app.handler(handler), request))
             .await;
         tokio::time::pause();
-        let answer = call.await.expect("the call panicked");
+        let Ok(answer) = call.await else {
+            panic!("the call panicked")
+        };
         tokio::time::resume();
         assert_eq!(answer.status, 504, "{answer:?}");
         let target = self.app.target(handler);

@@ -2,6 +2,7 @@
 mod bare;
 mod body;
 mod deadline;
+mod debugger;
 mod destructor;
 mod ending;
 mod fork;

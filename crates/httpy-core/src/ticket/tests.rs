@@ -267,6 +267,20 @@ fn a_shield_that_is_entered_before_the_interruption_strikes_holds_it_off() {
 }
 
 #[test]
+fn a_debugger_stops_the_clock_only_where_it_is_allowed_to() {
+    let (ticket, debugged) = (running(), running());
+    debugged.allow_debugger();
+    assert!(!ticket.stop_clock() && !ticket.is_stopped());
+    assert!(debugged.stop_clock() && debugged.is_stopped());
+    assert_eq!(debugged.due(), None);
+    for ticket in [&ticket, &debugged] {
+        ticket.interrupt();
+    }
+    assert_eq!(ticket.strikes(false), Some(true));
+    assert_eq!(debugged.strikes(false), None);
+}
+
+#[test]
 fn shields_without_end_leave_the_seat_alone() {
     let ticket = running();
     ticket.word.fetch_or(SHIELDS, Ordering::Relaxed);

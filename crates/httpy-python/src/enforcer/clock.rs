@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use httpy_core::{Lost, Notice, Seat, TargetId, Ticket};
 
-use super::{Ended, Enforcer, HELD, State, Watched, overdue};
+use super::{AGAIN, Ended, Enforcer, HELD, State, Watched, overdue};
 use crate::pool::Crew;
 
 /// That the interpreter cannot be had is told again after so long at the earliest, of calls that were not told of.
@@ -131,6 +131,12 @@ impl State {
                 actions.extend(place.take().and_then(Watched::ended).map(Action::Tell));
                 continue;
             };
+            if ticket.is_stopped() {
+                // A debugger waits in it: it is neither late nor lost. It may have been asked for before.
+                watched.next = now + AGAIN;
+                watched.interrupted = None;
+                continue;
+            }
             if free
                 && watched
                     .lost(lost_after, had)

@@ -19,6 +19,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_context.py",
     "_contract.py",
     "_deadline.py",
+    "_debugger.py",
     "_doctor.py",
     "_embed.py",
     "_end.py",

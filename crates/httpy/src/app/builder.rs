@@ -284,8 +284,11 @@ impl PyAppBuilder {
     /// Whether failures are answered with all that is known of them, for development: the exception, its traceback with the
     /// source lines around each frame, what the contract expects, and the request; as a page for browsers, as text for all
     /// others. It shows the inside of the app to every client, which a warning says at start; what is named like a secret in
-    /// the request (`Authorization`, cookies, tokens, passwords) is left out. Without effect beside
-    /// [`failure_response`](Self::failure_response). Defaults to false.
+    /// the request (`Authorization`, cookies, tokens, passwords) is left out. None of this beside
+    /// [`failure_response`](Self::failure_response).
+    ///
+    /// A handler that has come to a `breakpoint()`, or to another debugger that is made of `bdb`, has no deadline from then on,
+    /// so that the developer has time at the server's terminal. Worker processes have no terminal. Defaults to false.
     pub fn debug(mut self, debug: bool) -> Self {
         self.config.debug = debug;
         self
@@ -393,6 +396,7 @@ impl PyAppBuilder {
                 },
                 Choice::Own,
             ),
+            debug: config.debug,
             recorder: Recorder::new(config.slow_call),
             metrics: metric::is_recorded(),
         });

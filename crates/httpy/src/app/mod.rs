@@ -82,6 +82,8 @@ pub(crate) struct Shared {
     pub(crate) extras: Vec<Extra>,
     pub(crate) trace_context: Option<TraceContext>,
     pub(crate) failure_response: Choice,
+    /// A handler in which a debugger waits has no deadline.
+    pub(crate) debug: bool,
     pub(crate) recorder: Recorder,
     /// The host had a recorder of metrics when this was built.
     pub(crate) metrics: bool,

@@ -293,7 +293,9 @@ where
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
                 }
                 let deadline = Instant::from_std(ticket.deadline);
-                if now >= deadline {
+                // A debugger that waits in the handler has stopped its clock.
+                let is_stopped = ticket.is_stopped();
+                if now >= deadline && !is_stopped {
                     let text = format!(
                         "{} did not answer within {:?}",
                         service.inner.target, service.inner.deadline
@@ -301,7 +303,11 @@ where
                     return Poll::Ready(Err(Error::new(Kind::Deadline, text)));
                 }
                 // It goes on, and looks again at its longest wait, and at the deadline.
-                let next = slow::next_look(&service.inner, ticket, *is_slow, now);
+                let next = if is_stopped {
+                    now + service.inner.deadline
+                } else {
+                    slow::next_look(&service.inner, ticket, *is_slow, now)
+                };
                 timer.set(&app.gate, context, next);
             }
             StateProject::Done => return Poll::Ready(Err(ended())),

@@ -129,6 +129,9 @@ where
             Ticket::issue(call, pushed, deadline, chunk_timeout, freight);
         ticket.count_among(&service.app.under_way);
         observed.pushes(service, &ticket);
+        if service.app.debug {
+            ticket.allow_debugger();
+        }
         let job = Job {
             target: service.id,
             ticket,

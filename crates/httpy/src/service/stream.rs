@@ -184,6 +184,10 @@ impl Streamed {
             if let Some(Heartbeat { bytes, .. }) = &self.heartbeat {
                 return Poll::Ready(Ok(Some(bytes.clone())));
             }
+            if self.open.ticket.is_stopped() {
+                // A debugger waits in the handler.
+                continue;
+            }
             if self.open.interrupt() {
                 let (target, limit) = (&self.open.service.target, self.open.ticket.chunk_timeout);
                 let text = format!("{target} did not yield a chunk within {limit:?}");

@@ -43,8 +43,10 @@ pub const HEADERS: [(&str, &str); 13] = [
     ("cookie", "session=d3b07384d113edec49eaa6238ad5ff00"),
 ];
 
-const TARGET: &str = "handler:trivial";
-const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
+/// The handler of the standard request.
+pub const TARGET: &str = "handler:trivial";
+/// The folder of its module.
+pub const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
 
 /// The standard request.
 pub fn request() -> Request<Body> {

@@ -12,9 +12,23 @@ from httpy_rs._body import AsyncBody, Body, BodyError
 from httpy_rs._client import client_gone
 from httpy_rs._deadline import DeadlineExceeded, remaining, shield
 from httpy_rs._request import Request, request
-from httpy_rs._sse import sse
 from httpy_rs._trace_context import TraceContext, trace_context
 from httpy_rs._version import __version__
+
+TYPE_CHECKING = False  # `typing` itself is too heavy to import here
+if TYPE_CHECKING:
+    from httpy_rs._sse import sse
+else:
+
+    def __getattr__(name):
+        """Imports `sse` when it is first used."""
+        if name != "sse":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from httpy_rs._sse import sse
+
+        globals()["sse"] = sse
+        return sse
+
 
 __all__ = [
     "AsyncBody",

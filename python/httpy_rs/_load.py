@@ -14,7 +14,10 @@ from importlib.machinery import PathFinder
 from typing import Any
 
 from httpy_rs._exception import attempt, clean, describe, user_frames
-from httpy_rs._signature import Signature, is_async, is_generator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from httpy_rs._signature import Signature
 
 ARGUMENTS = "(method, path, params, query, headers, body)"
 
@@ -54,7 +57,7 @@ def load_handler(target: str, paths: Sequence[str]) -> tuple[Callable[..., Any],
     Raises `LoadError`: the kinds of `load_attribute`, and those of `check_handler`.
     """
     handler = load_attribute(target, paths)
-    return handler, check_handler(target, handler), is_async(handler)
+    return handler, check_handler(target, handler), _is_async(handler)
 
 
 def check_handler(target: str, handler: object) -> str:
@@ -62,6 +65,8 @@ def check_handler(target: str, handler: object) -> str:
 
     Raises `LoadError` of the kinds `not_callable`, `generator_handler`, `signature`.
     """
+    if _is_simple(handler) and _accepts(handler, 6):
+        return "text"
     signature = _signature(target, handler)
     if not signature.accepts(6):
         raise LoadError("signature", f"{target} takes {signature}: expected six positional arguments {ARGUMENTS}")
@@ -98,10 +103,11 @@ def run_init(target: str, init: Callable[[], Any]) -> list[tuple[str, list[str]]
 
 def _load_plain(target: str, paths: Sequence[str], kind: str) -> tuple[Callable[[], Any], bool]:
     function = load_attribute(target, paths)
-    signature = _signature(target, function)
-    if not signature.accepts(0):
-        raise LoadError(kind, f"{target} takes {signature}: expected a function without arguments")
-    return function, is_async(function)
+    if not (_is_simple(function) and _accepts(function, 0)):
+        signature = _signature(target, function)
+        if not signature.accepts(0):
+            raise LoadError(kind, f"{target} takes {signature}: expected a function without arguments")
+    return function, _is_async(function)
 
 
 def _parse(target: str) -> tuple[str, str]:
@@ -195,7 +201,45 @@ def _attribute(owner: object, name: str, place: str, target: str) -> Any:
         raise LoadError("import", f"reading {target} raised {_summary(exception)}") from exception
 
 
+# Flags of code, as `inspect` has them.
+_VARARGS, _GENERATORS, _COROUTINE = 0x04, 0x20 | 0x100 | 0x200, 0x80
+
+
+def _is_simple(function: Any) -> bool:
+    """Whether all about a function is in its code: it is not decorated, nor annotated, and no generator.
+
+    Most are, and what reads the others, `inspect` above all, takes a tenth of a start to import.
+    """
+    return (
+        type(function) is type(_is_simple)
+        and not function.__dict__
+        # From Python 3.14 on annotations are evaluated when they are read.
+        and getattr(function, "__annotate__", None) is None
+        and not function.__annotations__
+        and not function.__code__.co_flags & _GENERATORS
+    )
+
+
+def _accepts(function: Any, count: int) -> bool:
+    """Whether a simple function can be called with `count` positional arguments, as far as that is simple to tell."""
+    code = function.__code__
+    if code.co_kwonlyargcount:
+        return False
+    needed = code.co_argcount - len(function.__defaults__ or ())
+    return needed <= count and bool(count <= code.co_argcount or code.co_flags & _VARARGS)
+
+
+def _is_async(function: Any) -> bool:
+    if _is_simple(function):
+        return bool(function.__code__.co_flags & _COROUTINE)
+    from httpy_rs._signature import is_async
+
+    return is_async(function)
+
+
 def _signature(target: str, function: object) -> Signature:
+    from httpy_rs._signature import Signature, is_generator
+
     if not callable(function):
         raise LoadError("not_callable", f"{target} is of type {_type_name(function)}: expected a function")
     if is_generator(function):

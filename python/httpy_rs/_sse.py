@@ -6,6 +6,8 @@ the server, which knows the reply by its class `Events`. The other direction is 
 
 from __future__ import annotations
 
+from httpy_rs._events import Events
+
 TYPE_CHECKING = False  # `typing` itself is too heavy to import here
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
@@ -28,13 +30,10 @@ _HEADERS = {
 }
 
 
-class Events:
+class EncodedEvents(Events):
     """Encoded events on their way out, one chunk of `bytes` each; made by `sse()`."""
 
-    __slots__ = ("_count", "_events", "heartbeat")
-
-    heartbeat: float | None
-    """After so many seconds without an event the server sends a comment, without asking Python."""
+    __slots__ = ("_count", "_events")
 
     def __init__(self, events: Any, heartbeat: float | None) -> None:
         self.heartbeat = heartbeat
@@ -46,7 +45,7 @@ class Events:
         return _Encoder(self._count).encode(event)
 
 
-class SyncEvents(Events):
+class SyncEvents(EncodedEvents):
     """Events of an iterator."""
 
     __slots__ = ()
@@ -64,7 +63,7 @@ class SyncEvents(Events):
             close()
 
 
-class AsyncEvents(Events):
+class AsyncEvents(EncodedEvents):
     """Events of an async iterator."""
 
     __slots__ = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 import pytest
 
 import httpy_rs
+from httpy_rs import _load
 from httpy_rs._load import LoadError, check_handler, load_handler
-from httpy_rs._signature import is_async
+from httpy_rs._signature import Signature, is_async, is_generator
 
 Failure = Callable[[Callable[[], Any]], LoadError]
 Write = Callable[..., Path]
@@ -307,3 +309,34 @@ def test_a_generator_function_is_refused_with_what_it_should_be(failure: Failure
         "worker:handler is a generator function: expected one that returns; a handler that streams returns (status, "
         "generator(), headers), with the generator as its body"
     )
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    ["", "*a", "a, b, c, d, e, f", "a, b, c, d, e, f, g", "a, b=1, c=1, d=1, e=1, f=1, g=1", "a, b, *c", "a, b, /, c"],
+)
+def test_what_a_simple_function_takes_is_found_as_inspect_finds_it(parameters: str) -> None:
+    function = eval(f"lambda {parameters}: None")
+    assert _load._is_simple(function)
+    for count in range(9):
+        assert _load._accepts(function, count) == Signature(function).accepts(count)
+    assert not _load._is_async(function)
+
+
+@pytest.mark.parametrize("kind", ["async def f(): pass", "def f(): yield", "async def f(): yield", "def f(): pass"])
+def test_whether_a_simple_function_is_async_is_found_as_inspect_finds_it(kind: str) -> None:
+    names: dict[str, Any] = {}
+    exec(kind, names)
+    assert _load._is_async(names["f"]) == is_async(names["f"])
+    assert _load._is_simple(names["f"]) != is_generator(names["f"])
+
+
+def test_loading_a_simple_handler_does_not_import_inspect(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("def handler(method, path, params, query, headers, body): ...\n")
+    program = (
+        "import sys; sys.path[:0] = sys.argv[1:]; from httpy_rs._load import load_handler; "
+        "print(load_handler('app:handler', [])[1:], 'inspect' in sys.modules)"
+    )
+    # Isolated and without `site`, whose own imports would hide it.
+    command = [sys.executable, "-I", "-S", "-c", program, str(tmp_path), str(Path(_load.__file__).parents[1])]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "('text', False) False\n"

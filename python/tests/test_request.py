@@ -109,9 +109,19 @@ def test_importing_httpy_rs_is_light() -> None:
         [sys.executable, "-I", "-S", "-c", program, package], capture_output=True, text=True, check=True
     )
     loaded = set(run.stdout.split())
-    parts = ("_body", "_client", "_deadline", "_request", "_sse", "_trace_context", "_version")
+    parts = ("_body", "_client", "_deadline", "_request", "_trace_context", "_version")
     package_itself = {"httpy_rs", *(f"httpy_rs.{part}" for part in parts)}
     assert package_itself <= loaded
     # The last three are those of `contextvars` from Python 3.15 on, and `site` would have imported them.
     standard = {"__future__", "_contextvars", "contextvars", "_abc", "_collections_abc", "abc"}
     assert loaded <= standard | package_itself
+
+
+def test_sse_is_imported_when_it_is_used() -> None:
+    package = str(Path(httpy_rs.__file__).parents[1])
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import httpy_rs; before = 'httpy_rs._sse' in sys.modules; "
+        "from httpy_rs import sse; print(before, sse is httpy_rs.sse, hasattr(httpy_rs, 'absent'))"
+    )
+    run = subprocess.run([sys.executable, "-c", program, package], capture_output=True, text=True, check=True)
+    assert run.stdout == "False True False\n"

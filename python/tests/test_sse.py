@@ -12,7 +12,8 @@ import pytest
 
 import httpy_rs
 from httpy_rs._event_stream import parse
-from httpy_rs._sse import AsyncEvents, Events, SyncEvents
+from httpy_rs._events import Events
+from httpy_rs._sse import AsyncEvents, SyncEvents
 from httpy_rs.testing import ReceivedEvent
 
 

@@ -20,7 +20,7 @@ use crate::upload::Receiver;
 /// What is known of streamed bodies, of one interpreter.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    /// `httpy_rs._sse.Events`
+    /// `httpy_rs._events.Events`
     events: Py<PyType>,
 }
 
@@ -28,7 +28,7 @@ impl Streams {
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
         Ok(Self {
             events: py
-                .import("httpy_rs._sse")?
+                .import("httpy_rs._events")?
                 .getattr("Events")?
                 .cast_into::<PyType>()?
                 .unbind(),

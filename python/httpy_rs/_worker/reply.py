@@ -22,8 +22,8 @@ from httpy_rs._contract import (
     is_plain_iterator,
     type_name,
 )
+from httpy_rs._events import Events
 from httpy_rs._exception import unraisable
-from httpy_rs._sse import Events
 from httpy_rs._worker.frame import PART
 
 NAMES_LIMIT = 8

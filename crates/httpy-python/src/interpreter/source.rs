@@ -25,6 +25,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_end.py",
     "_event_loop.py",
     "_event_stream.py",
+    "_events.py",
     "_exception.py",
     "_figures.py",
     "_host.py",

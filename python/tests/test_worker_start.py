@@ -252,3 +252,15 @@ def test_the_doctor_looks_at_a_worker_and_figures_are_counted(start: Start) -> N
     blocks, pauses, calls, lag = worker.ask("figures")
     assert blocks > 0
     assert (pauses, calls, lag) == ([], 0, 0.0)
+
+
+def test_a_module_is_imported_ahead_whatever_comes_of_that(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("raise SystemExit(3)\n", encoding="utf-8")
+    (tmp_path / "slow.py").write_text("print('imported')\ndef handler(*six): ...\n", encoding="utf-8")
+    worker = start(PLAIN, "handler").ready()
+    worker.tell(("prepare", "broken:handler"), ("prepare", "nowhere:handler"), ("prepare", "slow:handler"))
+    assert worker.fail("load", "broken:handler")[0] == "import"
+    assert worker.ask("load", "slow:handler") == (1, "text", False)
+    worker.hang_up()
+    worker.wait()
+    assert worker.output()[0] == "imported\n"

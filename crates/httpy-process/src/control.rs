@@ -121,7 +121,8 @@ impl Dispatch {
         }
     }
 
-    /// Has the next handler loaded, one after the other, so that all workers give them the same numbers.
+    /// Has the next handler loaded, one after the other, so that all workers give them the same numbers. One worker loads it
+    /// first, since what is wrong with it is to be heard once; the others import its module at the same time.
     fn load_next(&mut self) {
         while !self.is_loading
             && let Some(Deed::Load(target, reply)) = self.loads.pop_front()
@@ -139,13 +140,16 @@ impl Dispatch {
                 target: target.clone(),
                 reply,
             };
-            let worker = self
+            let mut workers = self
                 .workers
                 .iter_mut()
                 .flatten()
-                .find(|worker| worker.life == Life::Serves);
-            match worker {
-                Some(worker) => worker.ask(ask, Question::Load(&target)),
+                .filter(|worker| worker.life == Life::Serves);
+            match workers.next() {
+                Some(worker) => {
+                    worker.ask(ask, Question::Load(&target));
+                    workers.for_each(|worker| worker.command(&Command::Prepare(&target)));
+                }
                 None => {
                     self.is_loading = false;
                     drop(ask.fail(internal("no worker process is there")));

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from httpy_rs import _end
-from httpy_rs._exception import describe
-from httpy_rs._load import LoadError, load_init, load_shutdown, run_init
+from httpy_rs._exception import attempt, describe
+from httpy_rs._load import LoadError, load_attribute, load_init, load_shutdown, run_init
 from httpy_rs._own import monotonic, say, sleep
 from httpy_rs._worker.call import ASYNC, SYNC
 from httpy_rs._worker.connection import Connection
@@ -59,6 +59,7 @@ class Worker:
             "interrupt": lambda lane, number: self._tell(lane, "interrupt", number),
             "credit": lambda lane, number, size: self._tell(lane, "credit", number, size),
             "upload": lambda lane, number, item: self._tell(lane, "upload", number, item),
+            "prepare": self._prepare,
             "relieve": self._relieve,
             "stop": self._stop,
             "log_level": set_level,
@@ -104,6 +105,10 @@ class Worker:
         self._connection.note_start()
         self._start_for(index)
         return index, targets[index].wants, targets[index].is_async
+
+    def _prepare(self, name: str) -> None:
+        """Imports the module of a handler that is about to be loaded. What is wrong with it is told by who loads it."""
+        attempt(lambda: load_attribute(name, self._paths), None)
 
     def _start_for(self, index: int) -> None:
         if self._connection.targets[index].is_async:

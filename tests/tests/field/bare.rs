@@ -2,6 +2,7 @@
 
 use httpy_tests::child::{Child, Server};
 use httpy_tests::client::{exchange, request};
+use httpy_tests::executor::processes;
 
 /// Modules of the app with names of the standard library's. In plain Python those would be the app's, too.
 const NAMES: [&str; 8] = [
@@ -120,4 +121,26 @@ async fn serves(child: &Child, deed: &str) {
         assert_eq!(child.get("/on").await.text(), "True /on", "{deed}");
         assert_eq!(child.get("/app2/").await.text(), "async", "{deed}");
     }
+}
+
+/// Its import ends when it is under way in two processes.
+const MEETS: &str = "
+import os, pathlib, time
+
+folder = pathlib.Path(__file__).parent
+folder.joinpath(f'{os.getpid()}.here').touch()
+end = time.monotonic() + 30
+while len(list(folder.glob('*.here'))) < 2:
+    assert time.monotonic() < end, 'the other process does not come'
+    time.sleep(0.01)
+
+def handle(method, path, params, query, headers, body):
+    return 200, 'met', {}
+";
+
+#[tokio::test]
+async fn worker_processes_import_an_app_at_the_same_time() {
+    let server = Server::new(MEETS).config(|config| config.executor = processes(2).into());
+    let child = server.start().await;
+    assert_eq!(child.get("/").await.text(), "met");
 }

@@ -22,6 +22,8 @@ pub enum Command<'a> {
         /// What is said of it.
         order: Order<'a>,
     },
+    /// Import the module of this handler: another worker loads it first, and this one next.
+    Prepare(&'a str),
     /// Another thread takes over the sync lane.
     Relieve,
     /// Finish what has begun, take nothing more, and exit.
@@ -101,6 +103,10 @@ impl Command<'_> {
         match *self {
             Self::Ask { seq, question } => question.write(writer, seq),
             Self::Job { lane, id, order } => order.write(writer, lane, id),
+            Self::Prepare(target) => {
+                head(writer, "prepare", 2);
+                writer.str(target);
+            }
             Self::Relieve => head(writer, "relieve", 1),
             Self::Stop => head(writer, "stop", 1),
             Self::LogLevel(level) => {

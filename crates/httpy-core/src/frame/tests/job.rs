@@ -180,6 +180,10 @@ fn every_command_has_its_word_and_what_belongs_to_it() {
             },
             tuple!["cancel", "sync", 1],
         ),
+        (
+            Command::Prepare("worker:handle"),
+            tuple!["prepare", "worker:handle"],
+        ),
         (Command::Relieve, tuple!["relieve"]),
         (Command::Stop, tuple!["stop"]),
         (Command::LogLevel(-1), tuple!["log_level", -1]),

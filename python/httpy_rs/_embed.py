@@ -46,7 +46,7 @@ _PACKAGE = ".__init__"
 _USED = (
     "annotationlib asyncio atexit codecs collections concurrent.futures.thread contextlib contextvars ctypes difflib "
     "faulthandler fcntl functools gc importlib.util inspect io json linecache logging mmap opcode re reprlib "
-    "resource selectors signal site ssl struct sysconfig tempfile threading tokenize traceback types typing "
+    "resource selectors signal site ssl stat struct sysconfig tempfile threading tokenize traceback types typing "
     "uvloop warnings weakref"
 )
 

@@ -13,7 +13,7 @@ use rustix::process::{
 use tokio::io::unix::AsyncFd;
 use tokio::process::Child;
 
-/// A worker's process. Dropped, it is killed, without its group; the runtime reaps it.
+/// A worker's process. Dropped before it is reaped, it is killed with its group; the runtime reaps it.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -107,6 +107,12 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[allow(
     deprecated,
@@ -158,6 +164,13 @@ mod tests {
         let (mut process, mut output) = start("sleep 1000 & exit 1");
         assert_eq!(process.bury().await.unwrap().code(), Some(1));
         // The end of the stream comes when nobody holds it any more.
+        assert_eq!(output.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_process_has_started_is_killed_when_it_is_dropped() {
+        let (process, mut output) = start("sleep 1000 & sleep 1000");
+        drop(process);
         assert_eq!(output.read(&mut [0]).await.unwrap(), 0);
     }
 

@@ -328,7 +328,7 @@ fn an_installed_copy_of_another_version_loses_and_is_told_of() {
 }
 
 /// What `threading` says of the calling thread.
-const THREAD: &str = r#"
+const THREAD: &str = "
 import threading
 thread = threading.current_thread()
 result = (
@@ -336,7 +336,7 @@ result = (
     thread.ident == threading.get_ident(), thread.native_id == threading.get_native_id(),
 )
 threads.append(thread)
-"#;
+";
 
 #[test]
 fn a_thread_that_enters_is_one_of_threading_until_it_leaves() {

@@ -109,6 +109,8 @@ pub enum OfThreads {
     LinkedPython,
     /// A handler knows at once that its client has gone.
     GoneAtOnce,
+    /// A debugger can use the terminal of the server.
+    Debugger,
     /// An app has as many event loops as it asks for.
     SeveralLoops,
     /// Python code is a guest in the server's own process.
@@ -119,13 +121,14 @@ pub enum OfThreads {
 
 impl OfThreads {
     /// All of them, in the order of the documents.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SharedInterpreter,
         Self::LostWorkers,
         Self::HeldInterpreter,
         Self::AttachWait,
         Self::LinkedPython,
         Self::GoneAtOnce,
+        Self::Debugger,
         Self::SeveralLoops,
         Self::HostProcess,
         Self::Panics,
@@ -157,6 +160,10 @@ impl OfThreads {
             Self::GoneAtOnce => (
                 "a handler sees at once that its client has gone",
                 "a message tells it so, a moment later",
+            ),
+            Self::Debugger => (
+                "`breakpoint()` stops at the terminal of the server",
+                "it is refused: a process has no terminal",
             ),
             Self::SeveralLoops => (
                 "`event_loops(n)` gives an app several event loops",

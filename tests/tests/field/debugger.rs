@@ -46,7 +46,7 @@ async fn pass_time() {
 
 #[tokio::test]
 async fn in_debug_a_debugger_has_no_deadline() {
-    if executor::lacks(OfThreads::HostProcess) {
+    if executor::lacks(OfThreads::Debugger) {
         return;
     }
     let app = App::with(REMOTE, |builder| builder.debug(true).deadline(HOUR));

@@ -7,7 +7,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use httpy::{PyApp, PyService};
-use httpy_core::{BodyKind, Content, Fields, Returned};
+use httpy_core::{BodyKind, Content, Fields, Listener, Returned};
 use httpy_python::bench::Attached;
 use httpy_python::{Runtime, interpreter::Options};
 
@@ -81,7 +81,12 @@ pub fn service() -> Result<PyService> {
 /// When CPython does not start.
 pub fn attached() -> Result<Attached> {
     let call = httpy::bench::call(&service()?, request().into_parts().0)?;
-    let runtime = Runtime::start(&Options::default())?;
+    let listener = Listener {
+        late: |_, _| {},
+        notice: |_| {},
+        exit: |_| {},
+    };
+    let runtime = Runtime::start(&Options::default(), listener)?;
     let target = runtime.load_handler(TARGET.to_owned(), vec![PYTHON.into()])?;
     Attached::new(runtime, target, call).ok_or_else(|| "the handler was not loaded".into())
 }

@@ -12,6 +12,7 @@ With `--no-events` the program tells nothing of its tests, and has the limit as 
 printed.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -19,6 +20,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import stacks
@@ -132,7 +134,7 @@ def show_outputs(title, outputs):
 class Program:
     """The test program and all that it starts."""
 
-    def __init__(self, command):
+    def __init__(self, command, folder):
         # What outlives its parent comes to this process, which can find and end it then.
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         self.status = None
@@ -140,7 +142,7 @@ class Program:
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "RUSTC_BOOTSTRAP": "1"},
+            env={**os.environ, "RUSTC_BOOTSTRAP": "1", "HTTPY_TEST_OUTPUT": folder},
             preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
         )
 
@@ -248,17 +250,26 @@ def watch(program, results, reader, clock, events):
     return None
 
 
-def run(command, events, quiet, shows, shows_output):
+def show(pids, folder):
+    """Shows where these processes are, and what they have written where a test keeps that in a file."""
+    for pid in pids:
+        with contextlib.suppress(OSError), open(os.path.join(folder, str(pid)), "rb") as file:
+            text = file.read()[-KEPT:].decode("utf-8", "replace")
+            say(f"\n-- process {pid} has written\n{text.rstrip()}")
+    stacks.show(pids, write)
+
+
+def run(command, folder, events, quiet, shows, shows_output):
     name = os.path.basename(command[0]).rpartition("-")[0]
     clock = watchdog.Clock()
     results = Results(name, quiet, shows_output)
-    program = Program(command)
+    program = Program(command, folder)
     try:
         reader = Reader(program.process, results, clock, shows)
         wrong = watch(program, results, reader, clock, events)
         if wrong:
             say(f"\n==== {name}: {wrong}")
-            stacks.show(stacks.descendants(os.getpid()), write)
+            show(stacks.descendants(os.getpid()), folder)
     finally:
         program.kill()
     is_good = not wrong and program.status == 0 and not results.failed
@@ -307,7 +318,8 @@ def main():
     for number in signals:
         signal.signal(number, interrupt)
     try:
-        return run([program, *taken], events, quiet, shows, shows_output)
+        with tempfile.TemporaryDirectory() as folder:
+            return run([program, *taken], folder, events, quiet, shows, shows_output)
     except Interrupted as interrupted:
         # As if it had not been handled: whoever waits sees how this ended.
         signal.signal(interrupted.args[0], signal.SIG_DFL)

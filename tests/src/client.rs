@@ -1,8 +1,6 @@
 //! Clients that send exactly what a test says: HTTP/1 as raw bytes, HTTP/2 through hyper.
 
-use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -10,10 +8,6 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-
-/// Only ends a hang: no test waits for it to pass.
-const HANG: Duration = Duration::from_secs(120);
 
 /// One HTTP/1 response as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +61,7 @@ impl Connection {
 
     /// Sends these bytes. That the server does not want them any more is its answer's business.
     pub async fn send(&mut self, bytes: &[u8]) {
-        let _ = unhung(self.stream.get_mut().write_all(bytes)).await;
+        let _ = self.stream.get_mut().write_all(bytes).await;
     }
 
     /// Sends no more; still reads.
@@ -81,7 +75,7 @@ impl Connection {
     ///
     /// When what comes is no response, or none comes.
     pub async fn receive(&mut self, method: &str) -> Received {
-        unhung(self.read(method)).await
+        self.read(method).await
     }
 
     /// Reads one response to a request of `method`; `None` when the connection ends before its first byte.
@@ -90,7 +84,7 @@ impl Connection {
     ///
     /// When what comes is no response, or a part of one.
     pub async fn receive_if_any(&mut self, method: &str) -> Option<Received> {
-        let any = matches!(unhung(self.stream.fill_buf()).await, Ok([_, ..]));
+        let any = matches!(self.stream.fill_buf().await, Ok([_, ..]));
         if any {
             Some(self.receive(method).await)
         } else {
@@ -101,7 +95,7 @@ impl Connection {
     /// Whether the server closes the connection without another byte.
     pub async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
-        !matches!(unhung(self.stream.read(&mut byte)).await, Ok(1))
+        !matches!(self.stream.read(&mut byte).await, Ok(1))
     }
 
     async fn read(&mut self, method: &str) -> Received {
@@ -242,20 +236,15 @@ pub async fn http2(address: SocketAddr, request: Request<Full<Bytes>>) -> Respon
     let stream = TcpStream::connect(address).await.expect("nobody listens");
     let handshake =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut sender, connection) = unhung(handshake).await.expect("no HTTP/2 there");
+    let (mut sender, connection) = handshake.await.expect("no HTTP/2 there");
     let connection = tokio::spawn(connection);
-    let response = unhung(sender.send_request(request))
-        .await
-        .expect("no response");
+    let response = sender.send_request(request).await.expect("no response");
     let (parts, body) = response.into_parts();
-    let body = unhung(body.collect())
+    let body = body
+        .collect()
         .await
         .expect("the response's body fails")
         .to_bytes();
     connection.abort();
     Response::from_parts(parts, body)
-}
-
-async fn unhung<F: Future>(future: F) -> F::Output {
-    timeout(HANG, future).await.expect("the server hangs")
 }

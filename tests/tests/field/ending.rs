@@ -280,7 +280,7 @@ async fn a_handler_whose_client_has_left_has_the_grace_period() {
         let ended = child.wait().await;
         ended.assert_code(0);
         assert_no_error(&ended);
-        ended.assert_says(&["stopping: 1 call left, up to 60 s"]);
+        ended.assert_says(&["stopping: 1 call left, up to 3600 s"]);
         assert_order(&ended, ["to its end", "stop was called"]);
     }
 }
@@ -354,7 +354,7 @@ async fn while_it_drains_the_app_is_not_ready_and_serves() {
     assert_eq!(child.get("/readyz").await.status, 200);
     child.signal("TERM").await;
     child
-        .wait_for("stopping: no calls left, up to 60 s; a second signal ends at once")
+        .wait_for("stopping: no calls left, up to 3600 s; a second signal ends at once")
         .await;
     let ready = child.get("/readyz").await;
     assert_eq!(
@@ -371,7 +371,7 @@ async fn ctrl_c_does_not_wait_for_a_drain() {
     let child = child.start().await;
     let ended = end(child, "INT").await;
     ended.assert_code(0);
-    ended.assert_says(&["stopping: no calls left, up to 60 s; Ctrl-C again ends at once"]);
+    ended.assert_says(&["stopping: no calls left, up to 3600 s; Ctrl-C again ends at once"]);
 }
 
 #[tokio::test]

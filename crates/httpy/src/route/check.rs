@@ -197,6 +197,9 @@ fn show(text: &str) -> String {
 }
 
 #[cfg(test)]
+mod vector;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use http::Method;
@@ -238,80 +241,6 @@ mod tests {
     #[test]
     fn an_empty_map_has_no_routes() {
         assert_eq!(read(&[]).unwrap().iter().count(), 0);
-    }
-
-    #[test]
-    fn conflicts_name_both_patterns_as_python_wrote_them() {
-        for (first, second) in [
-            ("/:id", "/{name}"),
-            ("/{id}", "/*rest"),
-            ("/*rest", "/:id/more"),
-            ("/*all", "/{*rest}"),
-            ("/a/:x/b/:y", "/a/{x}/b/{z}"),
-            ("/café/:id", "/caf%C3%A9/{name}"),
-            ("/{{a}}/:id", "/%7Ba%7D/:name"),
-            ("/user_:id", "/user_{*rest}"),
-        ] {
-            let error =
-                read(&[("/free", &["GET"]), (first, &["GET"]), (second, &["PUT"])]).unwrap_err();
-            let expected = format!(
-                "{second:?}: it conflicts with {first:?}: some paths would match both alike"
-            );
-            assert_eq!(error.problems(), [expected]);
-        }
-    }
-
-    #[test]
-    fn patterns_that_axum_tells_apart_are_no_conflict() {
-        let patterns = [
-            "/",
-            "/a",
-            "/:id",
-            "/:id/",
-            "/user_:name",
-            "/a/:x",
-            "/:id/edit",
-            "/b/*rest",
-            "/%2F",
-            "/a%40",
-            "/a@",
-        ];
-        let entries: Vec<(&str, &[&str])> = patterns
-            .iter()
-            .map(|&pattern| (pattern, &["GET"][..]))
-            .collect();
-        assert_eq!(read(&entries).unwrap().iter().count(), patterns.len());
-    }
-
-    #[test]
-    fn all_problems_come_at_once_in_the_order_of_the_map() {
-        let long = format!("x{}", "y".repeat(500));
-        let error = read(&[
-            ("/ok", &["GET"]),
-            ("/<id>", &["GET"]),
-            ("/none", &[]),
-            ("/odd", &["FETCH", "connect", "GET"]),
-            ("/:a", &["GET"]),
-            ("/:b", &["GET", ""]),
-            ("GET", &["/x"]),
-            ("line\nbreak", &["GET"]),
-            (&long, &["GET"]),
-        ])
-        .unwrap_err();
-        let all = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS, TRACE";
-        let expected = [
-            "\"/<id>\": `<id>` is no capture: write `/{id}` or `/:id`".to_owned(),
-            format!("\"/none\": it has no methods: give at least one of {all}"),
-            format!("\"/odd\": \"FETCH\" is not one of {all}"),
-            "\"/odd\": CONNECT asks a proxy for a tunnel and is answered with 405: a route cannot have it".to_owned(),
-            format!("\"/:b\": \"\" is not one of {all}"),
-            "\"/:b\": it conflicts with \"/:a\": some paths would match both alike".to_owned(),
-            format!("\"GET\": {TRANSPOSED}"),
-            "\"line\\nbreak\": the control character '\\n' cannot stand in a path".to_owned(),
-            format!("\"x{}\"...: a pattern must begin with `/`", "y".repeat(SHOWN - 1)),
-        ];
-        assert_eq!(error.problems(), expected);
-        assert_eq!(error.to_string(), expected.join("\n"));
     }
 
     #[test]

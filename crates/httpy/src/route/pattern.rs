@@ -306,117 +306,17 @@ fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+// What patterns become otherwise is in the vectors.
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn both_syntaxes_become_axum_paths() {
-        for (text, paths) in [
-            ("/", &["/"][..]),
-            ("/a/b/", &["/a/b/"]),
-            ("/{id}", &["/{id}"]),
-            ("/:id", &["/{id}"]),
-            ("/user_{name}", &["/user_{name}"]),
-            ("/user_:name/edit", &["/user_{name}/edit"]),
-            ("/{*rest}", &["/{*rest}"]),
-            ("/*rest", &["/{*rest}"]),
-            ("/src{*rest}", &["/src{*rest}"]),
-            (
-                "/{user.name}/{größe}/{a-b}",
-                &["/{user.name}/{größe}/{a-b}"],
-            ),
-            ("/%41%7E%2e", &["/A~."]),
-            ("/a@b;c=1", &["/a@b;c=1"]),
-            ("/a%40b", &["/a%40b"]),
-            ("/two words", &["/two%20words"]),
-            ("/a%2fb", &["/a%2Fb", "/a%2fb"]),
-            (
-                "/café/:id",
-                &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"],
-            ),
-            (
-                "/caf%C3%A9/{id}",
-                &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"],
-            ),
-            (
-                "/caf%c3%a9/{id}",
-                &["/caf%C3%A9/{id}", "/caf%c3%a9/{id}", "/café/{id}"],
-            ),
-            ("/%FF", &["/%FF", "/%ff"]),
-            ("/{{a}}", &["/%7Ba%7D", "/%7ba%7d", "/{{a}}"]),
-            ("/{{{id}", &["/%7B{id}", "/%7b{id}", "/{{{id}"]),
-            (
-                "/things%3Abatch",
-                &["/things%3Abatch", "/things%3abatch", "/things:batch"],
-            ),
-            ("/%3Aa", &["/%3Aa", "/%3aa"]),
-        ] {
-            match Pattern::parse(text) {
-                Ok(pattern) => assert_eq!(pattern.into_paths(), paths, "{text}"),
-                Err(problem) => panic!("{text}: {problem}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_bad_pattern_is_refused_with_the_right_spelling() {
-        let too_many: Vec<_> = (0..=MAX_CAPTURES)
-            .map(|number| format!("/{{c{number}}}"))
-            .collect();
-        let too_many = too_many.concat();
+    fn what_is_too_long_or_holds_a_nul_is_refused() {
         let too_long = format!("/{}", "a".repeat(MAX_LENGTH));
         for (text, expected) in [
-            ("", "must begin with `/`"),
-            ("a", "must begin with `/`"),
-            ("/<id>", "write `/{id}` or `/:id`"),
-            ("/a/user_<int:id>", "write `/user_{id}` or `/user_:id`"),
-            ("/<path:rest>", "write `/{*rest}`"),
-            ("/<", "`%3C`"),
-            ("/a>", "`%3E`"),
-            ("/{id:int}", "write `{id}`"),
-            ("/{id:[^/]+}", "write `{id}`"),
-            ("/{id:\\d{4}}", "write `{id}`"),
-            ("/{rest:path}", "write `{*rest}`"),
-            ("/{id?}", "one pattern with `{id}` and one without"),
-            ("/:id?", "one pattern with `{id}` and one without"),
-            ("/(?P<id>x)", "begins the query"),
-            ("/[0-9]+", "no regular expression"),
-            ("/\\d", "no regular expression"),
-            ("/a?b=1", "`%3F`"),
-            ("/a#b", "`%23`"),
-            ("/{}", "has no name"),
-            ("/:", "has no name"),
-            ("/*", "has no name"),
-            ("/{*}", "has no name"),
-            ("/::a", "has no name"),
-            ("/{a b}", "found ` `"),
-            ("/{a%20b}", "found `%`"),
-            ("/:id(x)", "found `(`"),
-            ("/{__private__axum_nest_tail_param}", "belong to axum"),
-            ("/{id}/{id}", "two captures are named `id`"),
-            ("/:id/{*id}", "two captures are named `id`"),
-            ("/{*rest}/a", "must be the end"),
-            ("/*rest/", "must be the end"),
-            ("/{a}{b}", "one capture only"),
-            ("/{a}-{b}", "one capture only"),
-            ("/:a:b", "one capture only"),
-            ("/:a*b", "one capture only"),
-            ("/{id}.json", "take `.json` off"),
-            ("/:id.json", "take `.json` off"),
-            ("/a*b", "only after `/`"),
-            ("/{id", "never closed"),
-            ("/id}", "closes nothing"),
-            ("/{a/b}", "never closed"),
-            ("/{id}}", "must end its segment"),
-            ("/%", "two hex digits"),
-            ("/%4", "two hex digits"),
-            ("/%+1", "two hex digits"),
-            ("/%é", "two hex digits"),
+            (&*too_long, "8193 bytes, more than 8192"),
             ("/a\0", "control character '\\0'"),
-            ("/a\n", "control character '\\n'"),
-            (&too_many, "26 captures, more than 25"),
-            (&too_long, "8193 bytes, more than 8192"),
         ] {
             match Pattern::parse(text) {
                 Ok(pattern) => panic!("{text} was taken as {pattern:?}"),

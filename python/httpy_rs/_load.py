@@ -128,14 +128,18 @@ def _import(name: str) -> Any:
         if f"{name}.".startswith(f"{exception.name}.") and user_frames(exception) is None:
             raise LoadError(
                 "module_not_found",
-                f'no module "{name}" on sys.path ({", ".join(map(str, sys.path))}): {exception}{_remedy(exception)}',
+                f'no module "{name}" on sys.path ({", ".join(map(str, sys.path))}): {exception}'
+                # The app's own module: a package of that name would be a stranger's.
+                f"{_remedy(exception, install=False)}",
             ) from exception
-        raise LoadError("import", f'importing "{name}" raised {_summary(exception)}{_remedy(exception)}') from exception
+        raise LoadError(
+            "import", f'importing "{name}" raised {_summary(exception)}{_remedy(exception, install=True)}'
+        ) from exception
     except BaseException as exception:
         raise LoadError("import", f'importing "{name}" raised {_summary(exception)}') from exception
 
 
-def _remedy(exception: ModuleNotFoundError) -> str:
+def _remedy(exception: ModuleNotFoundError, *, install: bool) -> str:
     """Which Python has no such module, and how it gets it; empty where a package that it has lacks a module."""
     name = exception.name
     if not isinstance(name, str) or name.partition(".")[0] in sys.modules:
@@ -147,8 +151,13 @@ def _remedy(exception: ModuleNotFoundError) -> str:
         place = f"{python}, virtual environment {sys.prefix}"
     else:
         place = f"{python}, no virtual environment: set VIRTUAL_ENV or the option venv if the app has one"
-    install = f"; to install its package: {sys.executable} -m pip install ..." if sys.executable else ""
-    return f" ({place}{install})"
+    if not (install and sys.executable):
+        return f" ({place})"
+    package = name.partition(".")[0]
+    return (
+        f" ({place}; to install its package: {sys.executable} -m pip install {package}; some packages have another "
+        "name than their module)"
+    )
 
 
 def _refuse_other_file(name: str, paths: Sequence[str]) -> None:

@@ -61,17 +61,33 @@ def test_a_missing_dependency_is_an_exception_of_the_import(failure: Failure, wr
         (None, "no virtual environment: set VIRTUAL_ENV or the option venv if the app has one"),
     ],
 )
-@pytest.mark.parametrize("module", ["no_such_module", "needs"])
+@pytest.mark.parametrize(
+    ("module", "install"),
+    [
+        # The app's own: a package of that name would be a stranger's.
+        ("no_such_module", ""),
+        (
+            "needs",
+            "; to install its package: /srv/python -m pip install no_such_dependency; some packages have another name "
+            "than their module",
+        ),
+    ],
+)
 def test_a_missing_module_is_told_with_the_python_and_the_way_to_install_it(
-    failure: Failure, write: Write, monkeypatch: pytest.MonkeyPatch, prefix: str | None, place: str, module: str
+    failure: Failure,
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    prefix: str | None,
+    place: str,
+    module: str,
+    install: str,
 ) -> None:
-    write("needs.py", "import no_such_dependency\n")
+    write("needs.py", "import no_such_dependency.part\n")
     monkeypatch.setattr(sys, "prefix", prefix or sys.base_prefix)
     monkeypatch.setattr(sys, "executable", "/srv/python")
     found = failure(lambda: load_attribute(f"{module}:handler", []))
     version = ".".join(map(str, sys.version_info[:3]))
-    ends = f" (Python {version}, {place}; to install its package: /srv/python -m pip install ...)"
-    assert found.message.endswith(ends)
+    assert found.message.endswith(f" (Python {version}, {place}{install})")
 
 
 @pytest.mark.parametrize(

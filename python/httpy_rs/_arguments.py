@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlencode
 
 from httpy_rs._contract import FORBIDDEN_IN_VALUE, TOKEN
-from httpy_rs._pattern import Pattern
+from httpy_rs._pattern import Path, Pattern
+
+__tracebackhide__ = True  # pytest leaves the frames of this file out
 
 NOT_IN_TARGET = re.compile(r"[\x00-\x20\x7f#]")
 
-RequestHeaders = Mapping[str, str | list[str]] | Iterable[tuple[str, str]] | None
+Pairs = Mapping[str, str | list[str]] | Iterable[tuple[str, str]] | None
+"""Headers or a query: name to one value or a list of values, or pairs of name and value."""
 
 
 class Arguments(NamedTuple):
@@ -33,8 +36,8 @@ class Arguments(NamedTuple):
 def arguments(
     method: str,
     target: str,
-    route: Pattern | None,
-    headers: RequestHeaders,
+    route: Pattern | Path | None,
+    headers: Pairs,
     body: str | bytes,
     *,
     wants_bytes: bool,
@@ -59,6 +62,14 @@ def arguments(
     )
 
 
+def with_query(target: str, query: Pairs) -> str:
+    """`target` with `query`, encoded, behind the query that it has already."""
+    encoded = urlencode(list(_pairs(query, "query parameter")), errors="surrogateescape")
+    if not encoded:
+        return target
+    return f"{target}{'&' if '?' in target else '?'}{encoded}"
+
+
 def _decode(text: str) -> str:
     return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
 
@@ -71,9 +82,9 @@ def _query(text: str) -> dict[str, list[str]]:
     return query
 
 
-def _headers(given: RequestHeaders) -> dict[str, list[str]]:
+def _headers(given: Pairs) -> dict[str, list[str]]:
     headers: dict[str, list[str]] = {}
-    for name, value in _lines(given):
+    for name, value in _pairs(given, "header"):
         if not TOKEN.fullmatch(name):
             raise ValueError(f"header name {name!r}: expected a token (RFC 9110, 5.6.2)")
         value.encode("latin-1")  # raises UnicodeEncodeError, which is a ValueError
@@ -86,15 +97,15 @@ def _headers(given: RequestHeaders) -> dict[str, list[str]]:
     return headers
 
 
-def _lines(given: RequestHeaders) -> Iterable[tuple[str, str]]:
+def _pairs(given: Pairs, what: str) -> Iterable[tuple[str, str]]:
     if given is None:
         return
     for name, values in given.items() if isinstance(given, Mapping) else given:
         if not isinstance(name, str):
-            raise TypeError(f"header name {name!r} is {type(name).__name__}: expected str")
+            raise TypeError(f"{what} name {name!r} is {type(name).__name__}: expected str")
         for value in values if isinstance(values, (list, tuple)) else [values]:
             if not isinstance(value, str):
-                raise TypeError(f"header {name!r} is {type(value).__name__}: expected str, or a list of str")
+                raise TypeError(f"{what} {name!r} is {type(value).__name__}: expected str, or a list of str")
             yield name, value
 
 

@@ -6,62 +6,108 @@ For `httpy_rs.testing`, which decides on which loop or thread it runs.
 from __future__ import annotations
 
 import inspect
-import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from json import dumps, loads
+from typing import Any, NamedTuple, TypedDict
 
 from httpy_rs import _request
-from httpy_rs._arguments import RequestHeaders, arguments
+from httpy_rs._arguments import Pairs, arguments, with_query
 from httpy_rs._chunk import Chunks, aclose, close
 from httpy_rs._contract import CheckedReply, body_stream, check_reply
 from httpy_rs._load import check_handler, load_handler
-from httpy_rs._pattern import Pattern
+from httpy_rs._pattern import Path
 from httpy_rs._response import Response, ResponseHeaders
 from httpy_rs._signature import is_async
 from httpy_rs._upload import Sent, Upload
 
+__tracebackhide__ = True  # pytest leaves the frames of this file out
+
+
+class RequestOptions(TypedDict, total=False):
+    """What a test may say of a request beside its method and its path."""
+
+    query: Pairs
+    """Added to the path, encoded: name to one value or a list of values, or pairs of name and value."""
+    headers: Pairs
+    """Name to one value or a list of values, or pairs of name and value; only `Host` is added."""
+    body: Sent
+    """`str` is sent as UTF-8. An iterable of `str` or `bytes` is sent in these chunks, which is what a handler sees
+    that reads an `httpy_rs.Body`; what the iterable raises, `httpy_rs.BodyError` for one, is raised there."""
+    json: Any
+    """Sent as JSON in place of `body`, with `Content-Type: application/json` unless `headers` has another one."""
+    extras: Mapping[str, Any] | None
+    """What `httpy_rs.request().extras` holds; passes through JSON, as it does in the server."""
+    client: tuple[str, int] | None
+    """The client's address and port; 127.0.0.1 and 50000 by default."""
+    scheme: str
+    """`http` by default."""
+    http_version: str
+    """`1.1` by default."""
+    deadline: float | None
+    """Seconds from now until the deadline that `httpy_rs.request()` and `httpy_rs.remaining()` return, 30 by default;
+    nothing is interrupted."""
+    traceparent: str | None
+    """One more header line, which `httpy_rs.trace_context()` reads."""
+    leave_after: int | None
+    """The client leaves after this number of chunks of a body that is an iterator, and the iterator is closed: what
+    never ends needs this. By default the client stays to the end."""
+
+
+class Handler(NamedTuple):
+    """A checked handler; `target` is its name in messages, `wants` how it gets its body."""
+
+    target: str
+    function: Callable[..., Any]
+    wants: str
+    is_async: bool
+
+    @classmethod
+    def load(cls, given: Callable[..., Any] | str) -> Handler:
+        """The handler that is given by its target, or itself; raises `LoadError` where the server would not start."""
+        if isinstance(given, str):
+            return cls(given, *load_handler(given, []))
+        target = target_of(given)
+        return cls(target, given, check_handler(target, given), is_async(given))
+
 
 class Call:
-    """A handler with its arguments, which are those of `httpy_rs.testing.call`."""
+    """A call of `handler`. `route` is what `path` matched; the other arguments are those of `RequestOptions`."""
 
     def __init__(
         self,
-        handler: Callable[..., Any] | str,
+        handler: Handler,
         method: str,
         path: str,
-        route: str | None,
-        headers: RequestHeaders,
-        body: Sent,
-        sent_json: Any,
-        extras: Mapping[str, Any] | None,
-        client: tuple[str, int] | None,
-        scheme: str,
-        http_version: str,
-        deadline: float | None,
-        traceparent: str | None,
-        leave_after: int | None,
+        route: Path | None,
+        *,
+        query: Pairs = None,
+        headers: Pairs = None,
+        body: Sent = b"",
+        json: Any = ...,
+        extras: Mapping[str, Any] | None = None,
+        client: tuple[str, int] | None = ("127.0.0.1", 50000),
+        scheme: str = "http",
+        http_version: str = "1.1",
+        deadline: float | None = 30.0,
+        traceparent: str | None = None,
+        leave_after: int | None = None,
     ) -> None:
-        if isinstance(handler, str):
-            self.target = handler
-            self._function, self._wants, self.is_async = load_handler(handler, [])
-        else:
-            self.target, self._function = _target(handler), handler
-            self._wants, self.is_async = check_handler(self.target, handler), is_async(handler)
-        pattern = None if route is None else Pattern(route)
-        if sent_json is not ...:
+        self.handler = handler
+        if json is not ...:
             if body != b"":
                 raise TypeError("both body= and json= were given: a request has one body")
-            body = json.dumps(sent_json, allow_nan=False)
+            body = dumps(json, allow_nan=False)
         self._upload = Upload(body)
-        sent = b"" if self._wants == "stream" else self._upload.whole()
-        self._given = arguments(method, path, pattern, headers, sent, wants_bytes=self._wants == "bytes")
-        if sent_json is not ...:
+        sent = b"" if handler.wants == "stream" else self._upload.whole()
+        path = with_query(path, query)
+        self._given = arguments(method, path, route, headers, sent, wants_bytes=handler.wants == "bytes")
+        if json is not ...:
             self._given.headers.setdefault("Content-Type", ["application/json"])
-        known: dict[str, Any] = json.loads(json.dumps(dict(extras or {})))
+        known: dict[str, Any] = loads(dumps(dict(extras or {})))
         self._request = _request.Request(
             path,
-            None if pattern is None else pattern.template,
+            None if route is None else route.template,
             client,
             scheme,
             http_version,
@@ -78,7 +124,7 @@ class Call:
         """Calls a plain handler. The context that this runs in is the request's."""
         _request._current.set(self._request)
         try:
-            result = self._function(*self._arguments())
+            result = self.handler.function(*self._arguments())
             try:
                 reply = self._checked(result)
                 chunks = self._chunks(reply)
@@ -94,7 +140,7 @@ class Call:
         """Calls an async handler. The task's context is the request's."""
         _request._current.set(self._request)
         try:
-            result = self._function(*self._arguments())
+            result = self.handler.function(*self._arguments())
             if inspect.isawaitable(result):
                 result = await result
             try:
@@ -109,24 +155,24 @@ class Call:
         return _response(reply, chunks)
 
     def _arguments(self) -> tuple[Any, ...]:
-        if self._wants != "stream":
+        if self.handler.wants != "stream":
             return self._given
-        return (*self._given[:5], self._upload.body(is_async=self.is_async))
+        return (*self._given[:5], self._upload.body(is_async=self.handler.is_async))
 
     def _checked(self, result: object) -> CheckedReply:
-        return check_reply(self.target, self._given.method, result, is_async=self.is_async)
+        return check_reply(self.handler.target, self._given.method, result, is_async=self.handler.is_async)
 
     def _chunks(self, reply: CheckedReply) -> Chunks:
-        return Chunks(self.target, reply.length, self._leave_after)
+        return Chunks(self.handler.target, reply.length, self._leave_after)
+
+
+def target_of(function: Any) -> str:
+    """`module:qualname` of a function; of its type where it has no name of its own, like a partial."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 def _response(reply: CheckedReply, chunks: Chunks) -> Response:
     whole: list[bytes] = [reply.body] if reply.body else []
     received = whole if reply.stream is None else chunks.received
     return Response(reply.status, ResponseHeaders(reply.headers), received, reply.warnings)
-
-
-def _target(handler: Any) -> str:
-    """`module:qualname` of a function; of its type where it has no name of its own, like a partial."""
-    named = handler if hasattr(handler, "__qualname__") else type(handler)
-    return f"{named.__module__}:{named.__qualname__}"

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 from httpy_rs._contract import NO_BYTE, PEP_383, ContractFailure, exact, is_async_iterator, is_binary, type_name
 
+__tracebackhide__ = True  # pytest leaves the frames of this file out
+
 
 class Chunks:
     """The chunks that a client gets of one body. Reads no more of them than `leave_after`, where that is given."""

@@ -11,6 +11,8 @@ import re
 from types import CoroutineType
 from typing import Any, NamedTuple, NoReturn
 
+__tracebackhide__ = True  # pytest leaves the frames of this file out
+
 HEADER_LINE_LIMIT = 1024
 NAME_LIMIT = 65_535  # bytes
 QUOTE_LIMIT = 64  # bytes of a client's or handler's text in a message

@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from httpy_rs._signature import Signature
 
+__tracebackhide__ = True  # pytest leaves the frames of this file out
+
 ARGUMENTS = "(method, path, params, query, headers, body)"
 
 
@@ -73,6 +75,19 @@ def check_handler(target: str, handler: object) -> str:
     return signature.body_kind(6)
 
 
+def check_plain(target: str, function: object, kind: str) -> bool:
+    """Whether an init or shutdown function is async.
+
+    Raises `LoadError` of the kinds `not_callable`, `generator_handler`, and `kind` where it cannot be called without
+    arguments.
+    """
+    if not (_is_simple(function) and _accepts(function, 0)):
+        signature = _signature(target, function)
+        if not signature.accepts(0):
+            raise LoadError(kind, f"{target} takes {signature}: expected a function without arguments")
+    return _is_async(function)
+
+
 def load_init(target: str, paths: Sequence[str]) -> tuple[Callable[[], Any], bool]:
     """The init function that `target` names, and whether it is async.
 
@@ -103,11 +118,7 @@ def run_init(target: str, init: Callable[[], Any]) -> list[tuple[str, list[str]]
 
 def _load_plain(target: str, paths: Sequence[str], kind: str) -> tuple[Callable[[], Any], bool]:
     function = load_attribute(target, paths)
-    if not (_is_simple(function) and _accepts(function, 0)):
-        signature = _signature(target, function)
-        if not signature.accepts(0):
-            raise LoadError(kind, f"{target} takes {signature}: expected a function without arguments")
-    return function, _is_async(function)
+    return function, check_plain(target, function, kind)
 
 
 def _parse(target: str) -> tuple[str, str]:

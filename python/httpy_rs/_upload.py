@@ -12,6 +12,8 @@ from typing import Any
 
 from httpy_rs._body import AsyncBody, Body
 
+__tracebackhide__ = True  # pytest leaves the frames of this file out
+
 CHUNK = (str, bytes, bytearray, memoryview)
 Chunk = str | bytes | bytearray | memoryview
 Sent = Chunk | Iterable[Chunk]

@@ -1,44 +1,171 @@
-"""`call`: a handler called in plain pytest, under the server's rules, without a server.
+"""`App` and `call`: handlers called in plain pytest, under the server's rules, without a server.
 
-    from httpy_rs.testing import call
-    from worker import go_request
+    from httpy_rs.testing import App
+
+    app = App("worker:go_request", init="worker:go_init")
 
     def test_says_hello():
-        response = call(go_request, path="/hello/you", route="/hello/:target")
+        response = app.get("/hello/you")
         assert response.status == 200
         assert response.text == "hello you"
 
-It calls `async def` handlers too, and reads bodies that are iterators to their end; `acall` is for tests that are
-`async def` themselves. What only a server can do is not here: limits of bodies, deadlines, queues, heartbeats, and the
-answer 500 to a failure, which is raised instead. The arguments' rules stand in `_arguments`, those of the reply in
-`_contract` and `_chunk`.
+`App` finds the route as the server does. `call` calls one handler and is told the route; `acall` does so in tests that
+are `async def`. All run `async def` handlers, and read bodies that are iterators to their end. What only a server can
+do is not here: limits of bodies, deadlines, queues, heartbeats, and the answer 500 to a failure, which is raised
+instead. The arguments' rules stand in `_arguments`, those of routes in `_route`, those of the reply in `_contract` and
+`_chunk`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+import weakref
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
+from types import TracebackType
+from typing import Any, TypeVar, Unpack
 
-from httpy_rs._arguments import RequestHeaders
-from httpy_rs._call import Call
+from httpy_rs._call import Call, Handler, RequestOptions, target_of
 from httpy_rs._context import Start
 from httpy_rs._contract import ContractFailure
 from httpy_rs._event_stream import ReceivedEvent, ReceivedEvents
-from httpy_rs._load import LoadError
+from httpy_rs._load import LoadError, check_plain, load_init, load_shutdown, run_init
+from httpy_rs._pattern import Path, Pattern
 from httpy_rs._response import Response, ResponseHeaders
-from httpy_rs._upload import Sent
+from httpy_rs._route import Routes
 
 __all__ = [
+    "App",
     "ContractFailure",
     "LoadError",
     "ReceivedEvent",
     "ReceivedEvents",
+    "RequestOptions",
     "Response",
     "ResponseHeaders",
     "acall",
     "call",
 ]
+
+__tracebackhide__ = True  # pytest leaves the frames of this file out
+
+T = TypeVar("T")
+
+
+class App:
+    """A handler with the routes, the init function and the shutdown function of its app.
+
+    - `handler`: a function, or its target `"module:attribute"`.
+    - `init`: the init function or its target, called here; or its result, a `dict` of routes to lists of methods. Where
+      there are no routes, every path goes to the handler, as where the Rust side mounts it at a path of its own.
+    - `shutdown`: the shutdown function or its target, called at the end of a `with` block.
+
+    Async functions of one app share an event loop, as in the server. Each call runs in a copy of the `contextvars` that
+    init has left.
+
+    Raises `LoadError` for what the server would not start with.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[..., Any] | str,
+        *,
+        init: Callable[[], Any] | str | Mapping[str, Any] | None = None,
+        shutdown: Callable[[], Any] | str | None = None,
+    ) -> None:
+        # Not set as the thread's own loop, which it would stay.
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._has_loop = False
+        # Nothing that imports and init leave in it reaches the test's own.
+        self._context = Start().copy()
+        self._handler = self._context.run(Handler.load, handler)
+        self._shutdown = None if shutdown is None else self._plain(shutdown, load_shutdown, "shutdown_signature")[1]
+        entries = self._entries(init)
+        self._routes = Routes(entries) if entries else None
+        self._start = self._context.run(Start)
+
+    def __enter__(self) -> App:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if self._shutdown is not None:
+                self._shutdown()
+        finally:
+            self._runner.close()
+
+    def request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Response:
+        """Sends a request, and returns the response that a client would get: 404 and 405 where no route matches.
+
+        `path` is what a client sends, percent-encoded; its query is in it, or in `query=`. What else there is to say
+        of a request, and what is raised, are those of `call`.
+        """
+        found = None if self._routes is None else self._routes.find(method, path.partition("?")[0])
+        prepared = Call(self._handler, method, path, found if isinstance(found, Path) else None, **options)
+        if isinstance(found, Response):
+            return found
+        context = self._start.copy()
+        if not prepared.handler.is_async:
+            return context.run(prepared.run)
+        return self._on_loop(context, prepared.handler.target, prepared.run_async)
+
+    def get(self, path: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("GET", ...)`."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("POST", ...)`."""
+        return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("PUT", ...)`."""
+        return self.request("PUT", path, **options)
+
+    def patch(self, path: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("PATCH", ...)`."""
+        return self.request("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("DELETE", ...)`."""
+        return self.request("DELETE", path, **options)
+
+    def head(self, path: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("HEAD", ...)`."""
+        return self.request("HEAD", path, **options)
+
+    def options(self, path: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("OPTIONS", ...)`."""
+        return self.request("OPTIONS", path, **options)
+
+    def _entries(self, init: Callable[[], Any] | str | Mapping[str, Any] | None) -> list[tuple[str, list[str]]]:
+        if isinstance(init, str) or callable(init):
+            return run_init(*self._plain(init, load_init, "init_signature"))
+        return run_init("init", lambda: init)
+
+    def _plain(
+        self,
+        given: Callable[[], Any] | str,
+        load: Callable[[str, list[str]], tuple[Callable[[], Any], bool]],
+        kind: str,
+    ) -> tuple[str, Callable[[], Any]]:
+        """A function without arguments: its name, and how it is called on this thread."""
+        if isinstance(given, str):
+            target, (function, is_async) = given, self._context.run(load, given, [])
+        else:
+            target, function, is_async = target_of(given), given, check_plain(target_of(given), given, kind)
+        if is_async:
+            return target, lambda: self._on_loop(self._context, target, function)
+        return target, lambda: self._context.run(function)
+
+    def _on_loop(self, context: Context, target: str, work: Callable[[], Awaitable[T]]) -> T:
+        _refuse_running_loop(target)
+        if not self._has_loop:
+            self._has_loop = True
+            # Without a `with` block nothing else closes it.
+            weakref.finalize(self, self._runner.get_loop().close)
+        return _run(self._runner, context, work)
 
 
 def call(
@@ -47,32 +174,13 @@ def call(
     path: str = "/",
     *,
     route: str | None = None,
-    headers: RequestHeaders = None,
-    body: Sent = b"",
-    json: Any = ...,
-    extras: Mapping[str, Any] | None = None,
-    client: tuple[str, int] | None = ("127.0.0.1", 50000),
-    scheme: str = "http",
-    http_version: str = "1.1",
-    deadline: float | None = 30.0,
-    traceparent: str | None = None,
-    leave_after: int | None = None,
+    **options: Unpack[RequestOptions],
 ) -> Response:
     """Calls `handler`, a function or its target `"module:attribute"`, and returns the response a client would get.
 
     - `path`: as a client sends it, percent-encoded, with its query.
     - `route`: the pattern (`/hello/{name}`, `/hello/:name`, `/{*rest}`) that fills the params; none by default.
-    - `headers`: name to one value or a list of values, or pairs of name and value; only `Host` is added.
-    - `body`: `str` is sent as UTF-8. An iterable of `str` or `bytes` is sent in these chunks, which is what a handler
-      sees that reads an `httpy_rs.Body`; what the iterable raises, `httpy_rs.BodyError` for one, is raised there.
-    - `json`: sent as JSON in place of `body`, with `Content-Type: application/json` unless `headers` has another one.
-    - `extras`, `client`, `scheme`, `http_version`: what `httpy_rs.request()` tells; extras pass through JSON as they do
-      in the server.
-    - `deadline`: seconds from now until the deadline that `httpy_rs.request()` and `httpy_rs.remaining()` tell; nothing
-      is interrupted.
-    - `traceparent`: a header line more, which `httpy_rs.trace_context()` reads.
-    - `leave_after`: the client leaves when it has got so many chunks of a body that is an iterator, and the iterator is
-      closed: what never ends needs this. By default the client stays to the end.
+    - what else there is to say of the request: `RequestOptions`.
 
     An `async def` handler, and an async iterator that it returns, run on an event loop of their own.
 
@@ -81,30 +189,13 @@ def call(
     `RuntimeError` for an async handler where an event loop runs already, and whatever the handler, its iterator or the
     iterator's `close()` raises.
     """
-    prepared = Call(
-        handler,
-        method,
-        path,
-        route,
-        headers,
-        body,
-        json,
-        extras,
-        client,
-        scheme,
-        http_version,
-        deadline,
-        traceparent,
-        leave_after,
-    )
-    if not prepared.is_async:
-        return Start().copy().run(prepared.run)
-    if _is_loop_running():
-        raise RuntimeError(
-            f"httpy_rs.testing.call cannot run {prepared.target}, which is async, where an event loop is running "
-            "already: use `await httpy_rs.testing.acall(...)`, with the same arguments"
-        )
-    return Start().copy().run(lambda: asyncio.run(prepared.run_async()))
+    prepared = _prepare(handler, method, path, route, options)
+    context = Start().copy()
+    if not prepared.handler.is_async:
+        return context.run(prepared.run)
+    _refuse_running_loop(prepared.handler.target)
+    with asyncio.Runner() as runner:
+        return _run(runner, context, prepared.run_async)
 
 
 async def acall(
@@ -113,47 +204,57 @@ async def acall(
     path: str = "/",
     *,
     route: str | None = None,
-    headers: RequestHeaders = None,
-    body: Sent = b"",
-    json: Any = ...,
-    extras: Mapping[str, Any] | None = None,
-    client: tuple[str, int] | None = ("127.0.0.1", 50000),
-    scheme: str = "http",
-    http_version: str = "1.1",
-    deadline: float | None = 30.0,
-    traceparent: str | None = None,
-    leave_after: int | None = None,
+    **options: Unpack[RequestOptions],
 ) -> Response:
     """`call` for tests that are `async def`: the same arguments, response and failures.
 
     An async handler runs on the loop of the test, in a task and a context of its own; a plain one beside it on another
     thread, as in the server.
     """
-    prepared = Call(
-        handler,
-        method,
-        path,
-        route,
-        headers,
-        body,
-        json,
-        extras,
-        client,
-        scheme,
-        http_version,
-        deadline,
-        traceparent,
-        leave_after,
-    )
+    prepared = _prepare(handler, method, path, route, options)
     context = Start().copy()
-    if not prepared.is_async:
+    if not prepared.handler.is_async:
         return await asyncio.get_running_loop().run_in_executor(None, context.run, prepared.run)
     return await context.run(lambda: asyncio.ensure_future(prepared.run_async()))
 
 
-def _is_loop_running() -> bool:
+def _prepare(
+    handler: Callable[..., Any] | str, method: str, path: str, route: str | None, options: RequestOptions
+) -> Call:
+    return Call(Handler.load(handler), method, path, _find(route, path.partition("?")[0]), **options)
+
+
+def _find(route: str | None, raw_path: str) -> Path | None:
+    if route is None:
+        return None
+    try:
+        pattern = Pattern(route)
+    except ValueError as problem:
+        raise ValueError(f'route "{route}": {problem}') from None
+    return pattern.find(raw_path)
+
+
+def _run(runner: asyncio.Runner, context: Context, work: Callable[[], Awaitable[T]]) -> T:
+    """What `work` returns on the loop of `runner`. What it raises comes without asyncio's own frames."""
+
+    async def outcome() -> tuple[T, None] | tuple[None, Exception]:
+        try:
+            return await work(), None
+        except Exception as error:
+            return None, error
+
+    result, error = runner.run(outcome(), context=context)
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
+
+
+def _refuse_running_loop(target: str) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return False
-    return True
+        return
+    raise RuntimeError(
+        f"httpy_rs.testing cannot run {target}, which is async, where an event loop is running already: use "
+        "`await httpy_rs.testing.acall(...)`, or a test that is no `async def`"
+    )

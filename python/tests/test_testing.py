@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import httpy_rs
-from httpy_rs.testing import ContractFailure, LoadError, Response, call
+from httpy_rs.testing import ContractFailure, LoadError, call
 
 
 def go_request(method: Any, path: Any, params: Any, query: Any, headers: Any, body: Any) -> Any:
@@ -281,32 +281,25 @@ def test_a_request_that_would_not_reach_the_handler_is_refused(options: Any) -> 
         call(tell, **options)
 
 
+def test_a_route_that_is_no_pattern_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^route \"/<id>\": `<id>` is no capture: write `/{id}` or `/:id`$"):
+        call(tell, path="/a", route="/<id>")
+
+
 @pytest.mark.parametrize(
-    "route",
+    ("path", "query", "target"),
     [
-        "hello",
-        "/<id>",
-        "/{id:int}",
-        "/{}",
-        "/:",
-        "/{id",
-        "/id}",
-        "/{a}{b}",
-        "/{a}.json",
-        "/{*rest}/a",
-        "/*rest/a",
-        "/{a}/{a}",
-        "/a{*rest}",
+        ("/", {"n": "2", "a b": ["é", "&"]}, "/?n=2&a+b=%C3%A9&a+b=%26"),
+        ("/?n=1", [("n", "2")], "/?n=1&n=2"),
+        ("/", {"n": "\udcff"}, "/?n=%FF"),
+        ("/", {}, "/"),
+        ("/", None, "/"),
     ],
 )
-def test_a_route_that_is_no_pattern_is_refused(route: str) -> None:
-    with pytest.raises(ValueError, match=r"^route "):
-        call(tell, path="/a", route=route)
+def test_a_query_is_added_to_the_path(path: str, query: Any, target: str) -> None:
+    assert told("GET", path, query=query).target == target
 
 
-@pytest.mark.parametrize(
-    ("route", "path"),
-    [("/{{a}}/{b}", "/{a}/1"), ("/a%2Fb", "/a%2fb"), ("/a b", "/a%20b"), ("/a;b", "/a%3Bb"), ("/", "/")],
-)
-def test_a_literal_matches_as_a_client_spells_it(route: str, path: str) -> None:
-    assert isinstance(call(tell, path=path, route=route), Response)
+def test_a_query_of_other_types_is_refused_with_what_was_found() -> None:
+    with pytest.raises(TypeError, match=r"^query parameter 'n' is int: expected str, or a list of str$"):
+        call(tell, query={"n": 2})  # type: ignore[arg-type]

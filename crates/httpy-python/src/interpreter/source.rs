@@ -37,6 +37,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_report.py",
     "_request.py",
     "_response.py",
+    "_route.py",
     "_signature.py",
     "_source.py",
     "_sse.py",

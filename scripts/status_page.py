@@ -76,7 +76,7 @@ def hostile(page):
         data.not_ready = [{json.dumps(HOSTILE)}]
         """,
     )
-    for place in ("problems", "target", "worker-rows", "loop-rows", "failed-rows", "slow-rows", "counts", "versions"):
+    for place in ("problems", "engine", "worker-rows", "loop-rows", "failed-rows", "slow-rows", "counts", "versions"):
         wait_for_text(page, place, HOSTILE)
     expect(page, STRANGE, 0)
 

@@ -10,7 +10,7 @@ from run.process import state
 
 SETTLES_WITHIN = 40  # seconds: as long as a worker may be waited for
 
-THREADS = "threads"
+THREADS = {"threads": {}}
 
 
 def processes(count, **options):

@@ -6,7 +6,7 @@
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use httpy::{PyApp, PyService};
+use httpy::{Executor, PyEngine, PyService};
 use httpy_core::{BodyKind, Content, Fields, Listener, Returned};
 use httpy_python::bench::Attached;
 use httpy_python::{Runtime, interpreter::Options};
@@ -66,12 +66,11 @@ pub fn request() -> Request<Body> {
 ///
 /// When CPython does not start.
 pub fn service() -> Result<PyService> {
-    Ok(PyApp::builder(TARGET)
-        .init("handler:routes")
+    let engine = PyEngine::builder()
         .path(PYTHON)
-        .workers(1..=1)
-        .build()?
-        .fallback()?)
+        .executor(Executor::threads().workers(1..=1))
+        .build()?;
+    Ok(engine.routes("handler:routes", TARGET)?.fallback()?)
 }
 
 /// The part of the standard request that runs attached.

@@ -40,9 +40,10 @@ fuzz_target!(|data: &[u8]| {
     let (fixture, set_routes) = &*FIXTURE;
     let body = serde_json::to_vec(&map).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(fixture.wait(ask(set_routes.clone(), post("/", body))).status, 204);
-    let app = builder().init("grammar:init").build().unwrap_or_else(|error| panic!("{error:?}"));
-    assert_eq!(app.routes(), &map);
-    let (router, fallback) = match (app.router::<()>(), app.fallback()) {
+    let engine = builder().build().unwrap_or_else(|error| panic!("{error:?}"));
+    let routes = engine.routes("grammar:init", "twin:handle").unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(routes.map(), &map);
+    let (router, fallback) = match (routes.router::<()>(), routes.fallback()) {
         (Ok(router), Ok(fallback)) => (router, fallback),
         (Err(router), Err(fallback)) => {
             assert!(router.is_routes() && fallback.is_routes());

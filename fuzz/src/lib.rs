@@ -1,15 +1,15 @@
-//! What the targets share: one app in the process, and a runtime to ask it on.
+//! What the targets share: one engine in the process, and a runtime to ask it on.
 
 use std::future::Future;
 
-use httpy::{PyApp, PyService};
+use httpy::{PyEngine, PyService};
 use tokio::runtime::{Builder, Runtime};
 
-/// An app whose handlers are functions of `grammar.py` and `twin.py`.
+/// An engine whose handlers are functions of `grammar.py` and `twin.py`.
 #[derive(Debug)]
 pub struct Fixture {
-    /// The app; its handler is `twin:handle`.
-    pub app: PyApp,
+    /// The engine.
+    pub engine: PyEngine,
     runtime: Runtime,
 }
 
@@ -20,9 +20,9 @@ impl Fixture {
     ///
     /// When that fails.
     pub fn new() -> Self {
-        let app = builder().build().unwrap_or_else(|error| panic!("the app does not build: {error:?}"));
+        let engine = builder().build().unwrap_or_else(|error| panic!("the engine does not build: {error:?}"));
         let runtime = Builder::new_current_thread().enable_time().build().unwrap_or_else(|error| panic!("{error}"));
-        Self { app, runtime }
+        Self { engine, runtime }
     }
 
     /// The function `target` as a service.
@@ -31,7 +31,7 @@ impl Fixture {
     ///
     /// When there is none.
     pub fn handler(&self, target: &str) -> PyService {
-        self.app.handler(target).unwrap_or_else(|error| panic!("{error:?}"))
+        self.engine.handler(target).unwrap_or_else(|error| panic!("{error:?}"))
     }
 
     /// Waits for `future`.
@@ -46,7 +46,7 @@ impl Default for Fixture {
     }
 }
 
-/// An app like the fixture's, not built yet.
-pub fn builder() -> httpy::PyAppBuilder {
-    PyApp::builder("twin:handle").path(concat!(env!("CARGO_MANIFEST_DIR"), "/python")).path(httpy_tests::twin::FOLDER)
+/// An engine like the fixture's, not built yet.
+pub fn builder() -> httpy::PyEngineBuilder {
+    PyEngine::builder().path(concat!(env!("CARGO_MANIFEST_DIR"), "/python")).path(httpy_tests::twin::FOLDER)
 }

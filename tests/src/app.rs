@@ -1,10 +1,13 @@
-//! `App`: Python source text as a `PyApp` of this process, over the executor of the day, called directly or served over TCP.
+//! `App`: Python source text as a handler of this process, over the executor of the day, called directly or served over TCP.
 //!
 //! Each app has a folder and a module name of its own, so that the tests of one program cannot meet. What it logs is
 //! kept by `log`.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,28 +16,176 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
-use httpy::{Error, PyApp, PyAppBuilder, PyService};
+use httpy::{
+    Error, Executor, FailureResponse, OnFull, PyEngine, PyEngineBuilder, PyRoutes, PyService,
+};
+use serde::Serialize;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower::{Service, ServiceExt};
 
-use crate::{executor, log};
+use crate::config::{AppConfig, Built};
+use crate::log;
 
 /// Calls are held, and deadlines forced, in many tests, which look at what the log says of that and nothing else.
 pub const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A `PyApp` whose handler is `handle` of a source text, and whose init function is `init` where the text has one.
+/// A handler, `handle` of a source text, on an engine of its own, and the routes of its init function, which is `init` where the
+/// text has one.
 #[derive(Debug)]
 pub struct App {
-    /// The app under test.
-    pub python: PyApp,
+    /// The engine under test.
+    pub python: PyEngine,
+    service: PyService,
+    routes: Option<PyRoutes>,
     /// The name of its module.
     pub module: String,
     /// Where the module is.
     pub folder: TempDir,
+}
+
+/// The options of an [`App`], as methods in a row.
+#[must_use]
+pub struct Builder {
+    config: AppConfig,
+    host: Vec<Box<dyn FnOnce(PyEngineBuilder) -> PyEngineBuilder>>,
+}
+
+macro_rules! options {
+    ($($name:ident: $type:ty => $($place:ident).+ = $value:expr;)*) => {
+        $(
+            #[doc = concat!("Sets the option `", stringify!($name), "`.")]
+            pub fn $name(mut self, $name: $type) -> Self {
+                self.config.$($place).+ = $value;
+                self
+            }
+        )*
+    };
+}
+
+impl Builder {
+    options! {
+        init: String => init = Some(init);
+        executor: impl Into<Executor> => engine.executor = executor.into();
+        queue: usize => engine.queue = queue;
+        on_full: OnFull => engine.on_full = on_full;
+        body_budget: usize => engine.body_budget = body_budget;
+        slow_call: Duration => engine.slow_call = slow_call;
+        drain: Duration => engine.drain = drain;
+        debug: bool => engine.debug = debug;
+        python_logging: bool => engine.python_logging = Some(python_logging);
+        venv: &Path => engine.venv = Some(venv.to_owned());
+        working_dir: &Path => engine.working_dir = Some(working_dir.to_owned());
+        env_file: &Path => engine.env_file = Some(env_file.to_owned());
+        shutdown_function: String => engine.shutdown_function = Some(shutdown_function);
+        switch_interval: Duration => engine.advanced.switch_interval = Some(switch_interval);
+        lost_after: Duration => engine.advanced.lost_after = lost_after;
+        replacements: usize => engine.advanced.replacements = replacements;
+        uvloop: bool => engine.advanced.uvloop = uvloop;
+        in_flight: usize => engine.advanced.in_flight = in_flight;
+        loop_blocked_after: Duration => engine.advanced.loop_blocked_after = loop_blocked_after;
+        deadline: Duration => service.deadline = Some(deadline);
+        max_wait: Duration => service.max_wait = Some(max_wait);
+        body_limit: usize => service.body_limit = Some(body_limit);
+        body_timeout: Duration => service.body_timeout = Some(body_timeout);
+        chunk_timeout: Duration => service.chunk_timeout = Some(chunk_timeout);
+    }
+
+    /// The options of an app with the handler `target`.
+    pub fn new(target: impl Into<String>) -> Self {
+        Self {
+            config: AppConfig::new(target.into()),
+            host: Vec::new(),
+        }
+    }
+
+    /// Adds a folder to `sys.path`.
+    pub fn path(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.config.path.push(dir.into());
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.config.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Minimum and maximum number of worker threads.
+    pub fn workers(mut self, workers: RangeInclusive<usize>) -> Self {
+        self.config.workers(workers);
+        self
+    }
+
+    /// Size of each worker thread's stack.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.config.threads().stack_size = bytes;
+        self
+    }
+
+    /// Number of event loops on threads.
+    pub fn event_loops(mut self, loops: usize) -> Self {
+        self.config.threads().event_loops = loops;
+        self
+    }
+
+    /// Whether threads capture what is printed.
+    pub fn capture_stdout(mut self, on: bool) -> Self {
+        self.config.threads().capture_stdout = Some(on);
+        self
+    }
+
+    /// See [`PyEngineBuilder::extra`].
+    pub fn extra<F, T>(self, extra: F) -> Self
+    where
+        F: Fn(&Parts) -> T + Send + Sync + 'static,
+        T: Serialize,
+    {
+        self.host(move |builder| builder.extra(extra))
+    }
+
+    /// See [`PyEngineBuilder::trace_context`].
+    pub fn trace_context<F>(self, trace_context: F) -> Self
+    where
+        F: Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    {
+        self.host(move |builder| builder.trace_context(trace_context))
+    }
+
+    /// See [`PyEngineBuilder::failure_response`].
+    pub fn failure_response(self, response: impl FailureResponse) -> Self {
+        self.host(move |builder| builder.failure_response(response))
+    }
+
+    fn host(mut self, option: impl FnOnce(PyEngineBuilder) -> PyEngineBuilder + 'static) -> Self {
+        self.host.push(Box::new(option));
+        self
+    }
+
+    /// Starts the engine, and loads the handler and its routes.
+    ///
+    /// # Errors
+    ///
+    /// When either fails.
+    pub fn build(self) -> Result<Built, Error> {
+        let host = self.host;
+        self.config.build(|builder| {
+            host.into_iter()
+                .fold(builder, |builder, option| option(builder))
+        })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
 }
 
 impl App {
@@ -52,7 +203,7 @@ impl App {
     /// # Panics
     ///
     /// When it cannot be built.
-    pub fn with(source: &str, options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
+    pub fn with(source: &str, options: impl FnOnce(Builder) -> Builder) -> Self {
         Self::try_with(source, options)
             .unwrap_or_else(|error| panic!("the app does not build: {error:?}"))
     }
@@ -61,15 +212,12 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Those of `build()`.
+    /// Those of its start.
     ///
     /// # Panics
     ///
     /// When no file can be written.
-    pub fn try_with(
-        source: &str,
-        options: impl FnOnce(PyAppBuilder) -> PyAppBuilder,
-    ) -> Result<Self, Error> {
+    pub fn try_with(source: &str, options: impl FnOnce(Builder) -> Builder) -> Result<Self, Error> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         log::keep();
         let module = format!(
@@ -81,16 +229,21 @@ impl App {
         std::fs::write(folder.path().join(format!("{module}.py")), source)
             .expect("the module cannot be written");
         // Tests let time pass, and count what is logged.
-        let builder = PyApp::builder(format!("{module}:handle"))
+        let mut builder = Builder::new(format!("{module}:handle"))
             .path(folder.path())
             .slow_call(NEVER);
-        let mut builder = builder.executor(executor::chosen());
         if source.contains("def init(") {
             builder = builder.init(format!("{module}:init"));
         }
-        let python = options(builder).build()?;
+        let Built {
+            engine,
+            service,
+            routes,
+        } = options(builder).build()?;
         Ok(Self {
-            python,
+            python: engine,
+            service,
+            routes,
             module,
             folder,
         })
@@ -99,6 +252,20 @@ impl App {
     /// `module:attribute` with this app's module.
     pub fn target(&self, attribute: &str) -> String {
         format!("{}:{attribute}", self.module)
+    }
+
+    /// The handler for any path.
+    pub fn service(&self) -> PyService {
+        self.service.clone()
+    }
+
+    /// The routes of its init function.
+    ///
+    /// # Panics
+    ///
+    /// When it has none.
+    pub fn routes(&self) -> &PyRoutes {
+        self.routes.as_ref().expect("an init function")
     }
 
     /// Another function of the module as a service.
@@ -114,12 +281,12 @@ impl App {
 
     /// Calls the handler without a server in between.
     pub async fn ask(&self, request: Request<Body>) -> Answer {
-        ask(self.python.service(), request).await
+        ask(self.service(), request).await
     }
 
     /// Serves the handler for all paths.
     pub async fn serve(&self) -> Server {
-        serve(Router::new().fallback_service(self.python.service())).await
+        serve(Router::new().fallback_service(self.service())).await
     }
 
     /// Serves the routes of the init function.
@@ -129,7 +296,7 @@ impl App {
     /// When they are no routes.
     pub async fn serve_routes(&self) -> Server {
         serve(
-            self.python
+            self.routes()
                 .router()
                 .unwrap_or_else(|error| panic!("{error:?}")),
         )

@@ -20,7 +20,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{env, fs, process};
 
-use httpy::Config;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -29,6 +28,7 @@ use tokio::sync::watch;
 
 use crate::app::NEVER;
 use crate::client::{self, Connection, Received, request};
+use crate::config::AppConfig;
 use crate::executor;
 
 /// A grace period that no test comes to the end of.
@@ -40,7 +40,7 @@ pub const LIMIT: Duration = Duration::from_secs(3600);
 pub struct Setup {
     /// The apps. The first one has its routes and every path that no route has, the second is nested at `/app2`, and so
     /// on.
-    pub apps: Vec<Config>,
+    pub apps: Vec<AppConfig>,
     /// For pending requests, after the signal.
     pub grace: Duration,
     /// Whether the first app is built and asked once more after all have shut down.
@@ -91,10 +91,9 @@ impl Server {
     }
 
     fn module(mut self, module: &str) -> Self {
-        let mut config = Config::new(format!("{module}:handle"));
+        let mut config = AppConfig::new(format!("{module}:handle"));
         config.slow_call = NEVER;
         config.drain = Duration::ZERO;
-        config.executor = executor::chosen();
         config
             .path
             .push(concat!(env!("CARGO_MANIFEST_DIR"), "/python/fault").into());
@@ -110,10 +109,9 @@ impl Server {
             process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
-        let mut config = Config::new(format!("{module}:handle"));
+        let mut config = AppConfig::new(format!("{module}:handle"));
         config.slow_call = NEVER;
         config.drain = Duration::ZERO;
-        config.executor = executor::chosen();
         config.path.push(self.folder.path().to_owned());
         self.setup.apps.push(config);
         self.file(&format!("{module}.py"), source)
@@ -125,7 +123,7 @@ impl Server {
     }
 
     /// Changes the last app's options.
-    pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
+    pub fn config(mut self, change: impl FnOnce(&mut AppConfig)) -> Self {
         self.setup.apps.last_mut().map(change);
         self
     }

@@ -3,7 +3,10 @@
 
 use std::env;
 
-use httpy::{Config, Executor, Processes, PyAppBuilder};
+use httpy::{Executor, Processes};
+
+use crate::app::Builder;
+use crate::config::AppConfig;
 
 /// So many there are where a test does not say otherwise: more than one, so that no test takes their state for one.
 const PROCESSES: usize = 2;
@@ -17,7 +20,7 @@ pub fn chosen() -> Executor {
     if are_processes() {
         processes(PROCESSES).into()
     } else {
-        Executor::threads()
+        Executor::threads().into()
     }
 }
 
@@ -26,7 +29,7 @@ pub fn with_one_interpreter() -> Executor {
     if are_processes() {
         processes(1).into()
     } else {
-        Executor::threads()
+        Executor::threads().into()
     }
 }
 
@@ -71,10 +74,10 @@ pub trait Options: Sized {
     fn in_one_interpreter(self) -> Self;
 }
 
-impl Options for PyAppBuilder {
+impl Options for Builder {
     fn at_once(self, calls: usize) -> Self {
         if are_processes() {
-            self.executor(processes(1).threads_per_process(calls))
+            self.executor(processes(1).threads(calls))
         } else {
             self.workers(1..=calls)
         }
@@ -86,11 +89,11 @@ impl Options for PyAppBuilder {
 }
 
 /// [`Options::at_once`] for the options of a server in a process of its own.
-pub fn at_once(config: &mut Config, calls: usize) {
+pub fn at_once(config: &mut AppConfig, calls: usize) {
     if are_processes() {
-        config.executor = processes(1).threads_per_process(calls).into();
+        config.executor = processes(1).threads(calls).into();
     } else {
-        config.workers = (1..=calls).into();
+        config.workers(1..=calls);
     }
 }
 

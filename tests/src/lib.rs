@@ -7,6 +7,7 @@
 pub mod app;
 pub mod child;
 pub mod client;
+pub mod config;
 pub mod executor;
 pub mod gate;
 pub mod log;

@@ -1,7 +1,7 @@
 //! The host's subscriber comes late, and its filter changes: Python's level follows. One test, as there is one subscriber.
 
 use axum::body::Body;
-use httpy::PyApp;
+use httpy::{PyEngine, PyService};
 use httpy_tests::app::{ask, post};
 use httpy_tests::record;
 use tracing_subscriber::filter::LevelFilter;
@@ -23,14 +23,14 @@ def handle(method, path, params, query, headers, body):
     return 200, str(eval(body)), {}
 ";
 
-async fn evaluate(python: &PyApp, expression: &'static str) -> String {
-    let answer = ask(python.service(), post("/", Body::from(expression))).await;
+async fn evaluate(python: &PyService, expression: &'static str) -> String {
+    let answer = ask(python.clone(), post("/", Body::from(expression))).await;
     assert_eq!(answer.status, 200, "{expression}: {:?}", answer.error);
     answer.text()
 }
 
 /// Python's level follows from its own main thread, a moment later.
-async fn wait_for_level(python: &PyApp, level: &str) {
+async fn wait_for_level(python: &PyService, level: &str) {
     while evaluate(
         python,
         "log.getEffectiveLevel(), logging.getLogger().handlers[0].level",
@@ -44,10 +44,8 @@ async fn wait_for_level(python: &PyApp, level: &str) {
 async fn pythons_level_follows_the_hosts_filter() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("filtered.py"), EVALUATING).unwrap();
-    let python = PyApp::builder("filtered:handle")
-        .path(folder.path())
-        .build()
-        .unwrap();
+    let engine = PyEngine::builder().path(folder.path()).build().unwrap();
+    let python = engine.handler("filtered:handle").unwrap();
 
     // Nobody listens: as in any Python program, warnings are shown.
     assert_eq!(

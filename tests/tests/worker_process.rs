@@ -50,7 +50,7 @@ DEATHS = {
 fn app(count: usize, threads: usize) -> App {
     App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
         builder
-            .executor(processes(count).threads_per_process(threads))
+            .executor(processes(count).threads(threads))
             .replacements(1000)
     })
 }
@@ -112,7 +112,7 @@ async fn what_was_sent_to_a_worker_and_had_not_begun_goes_to_the_next_one() {
     let (app, gate) = (app(1, 1), Gate::new().await);
     let before = pid(&app).await;
     let held = get(&format!("/held?gate={}", gate.port));
-    let (running, _held) = gate.hold(ask(app.python.service(), held)).await;
+    let (running, _held) = gate.hold(ask(app.service(), held)).await;
     let mut waiting: Vec<_> = (0..20).map(|_| Box::pin(app.ask(get("/pid")))).collect();
     for call in &mut waiting {
         assert!(is_pending(call).await);
@@ -129,10 +129,8 @@ async fn what_was_sent_to_a_worker_and_had_not_begun_goes_to_the_next_one() {
 async fn of_two_workers_the_other_one_serves_on_meanwhile() {
     let (app, gate) = (app(2, 1), Gate::new().await);
     let held = |path: &str| get(&format!("{path}?gate={}", gate.port));
-    let (one, first) = gate
-        .hold(ask(app.python.service(), held("/segfault")))
-        .await;
-    let (two, second) = gate.hold(ask(app.python.service(), held("/pid"))).await;
+    let (one, first) = gate.hold(ask(app.service(), held("/segfault"))).await;
+    let (two, second) = gate.hold(ask(app.service(), held("/pid"))).await;
     drop(first);
     assert_eq!(one.await.unwrap().status, 502);
     drop(second);
@@ -142,7 +140,7 @@ async fn of_two_workers_the_other_one_serves_on_meanwhile() {
 #[tokio::test]
 async fn a_response_that_has_begun_breaks_off_when_its_worker_dies() {
     let app = app(1, 4);
-    let Ok(response) = app.python.service().oneshot(get("/chunks")).await;
+    let Ok(response) = app.service().oneshot(get("/chunks")).await;
     assert_eq!(response.status(), 200);
     let mut body = response.into_body();
     let mut text = Vec::new();
@@ -163,12 +161,7 @@ async fn a_response_that_has_begun_breaks_off_when_its_worker_dies() {
 #[tokio::test]
 async fn each_process_has_a_state_of_its_own() {
     let (app, gate) = (app(2, 1), Gate::new().await);
-    let held = || {
-        ask(
-            app.python.service(),
-            get(&format!("/pid?gate={}", gate.port)),
-        )
-    };
+    let held = || ask(app.service(), get(&format!("/pid?gate={}", gate.port)));
     let (one, first) = gate.hold(held()).await;
     let (two, second) = gate.hold(held()).await;
     drop((first, second));
@@ -223,7 +216,7 @@ fn reloadable() -> App {
 async fn a_reload_brings_new_code_and_loses_no_call() {
     let app = reloadable();
     let load = tokio::spawn({
-        let service = app.python.service();
+        let service = app.service();
         async move {
             loop {
                 let answer = ask(service.clone(), get("/")).await;
@@ -267,7 +260,7 @@ async fn code_that_does_not_load_leaves_the_old_one_serving() {
 #[tokio::test]
 async fn a_changed_route_map_is_part_of_a_fallback_and_an_error_where_routes_were_merged() {
     let app = reloadable();
-    let fallback = app.python.fallback().unwrap();
+    let fallback = app.routes().fallback().unwrap();
     assert_eq!(ask(fallback.clone(), get("/two")).await.status, 404);
     write(&app, "two", "/two");
     app.python.reload().await.unwrap();
@@ -275,7 +268,7 @@ async fn a_changed_route_map_is_part_of_a_fallback_and_an_error_where_routes_wer
     assert_eq!(ask(fallback, get("/one")).await.status, 404);
 
     let app = reloadable();
-    let router: axum::Router = app.python.router().unwrap();
+    let router: axum::Router = app.routes().router().unwrap();
     write(&app, "two", "/two");
     let error = app.python.reload().await.unwrap_err();
     assert!(error.is_reload(), "{error}");
@@ -298,7 +291,7 @@ async fn a_worker_that_never_comes_back_is_killed_and_its_neighbours_wait_for_th
     let (app, gate) = (
         App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
             let builder = builder
-                .executor(processes(1).threads_per_process(1))
+                .executor(processes(1).threads(1))
                 .lost_after(Duration::ZERO);
             builder
                 .deadline(Duration::from_secs(3600))
@@ -308,7 +301,7 @@ async fn a_worker_that_never_comes_back_is_killed_and_its_neighbours_wait_for_th
     );
     let before = pid(&app).await;
     let held = get(&format!("/held?gate={}", gate.port));
-    let (stuck, _held) = gate.hold(ask(app.python.service(), held)).await;
+    let (stuck, _held) = gate.hold(ask(app.service(), held)).await;
     tokio::time::pause();
     assert_eq!(stuck.await.unwrap().status, 504);
     tokio::time::resume();

@@ -21,7 +21,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, Collected};
-use httpy::PyApp;
+use httpy::{Executor, PyEngine};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use pyo3::prelude::*;
 use serde_json::Value;
@@ -47,11 +47,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let workers = arguments.next().map(|range| range_of(&range)).transpose()?;
     // Before the apps are built: that is when httpy looks for a recorder.
     observe(std::env::var("OBSERVED").ok().as_deref())?;
-    let python = app(workers.clone())?;
-    let second = app(workers)?;
+    let python = engine(workers.clone())?;
+    let second = engine(workers)?;
     let router = Router::new()
         .merge(native())
-        .route_service("/python", python.service())
+        .route_service("/python", python.handler("handler:handle")?)
         .route_service("/python/json", python.handler("handler:price")?)
         .route_service("/python/echo", python.handler("handler:echo")?)
         .route_service("/python/fields", python.handler("handler:fields")?)
@@ -67,7 +67,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             "/python/hold/{milliseconds}",
             python.handler("handler:hold")?,
         )
-        .route_service("/second", second.service())
+        .route_service("/second", second.handler("handler:handle")?)
         .route_service("/attach", service_fn(attach_on_tokio))
         .route_service("/blocking", service_fn(attach_on_blocking));
     let listener = TcpListener::bind(address).await?;
@@ -105,14 +105,16 @@ fn observe(what: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// An app with every default but `workers`, where those are given.
-fn app(workers: Option<RangeInclusive<usize>>) -> Result<PyApp, httpy::Error> {
-    let builder =
-        PyApp::builder("handler:handle").path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"));
-    match workers {
-        Some(workers) => builder.workers(workers).build(),
-        None => builder.build(),
+/// An engine with every default but `workers`, where those are given.
+fn engine(workers: Option<RangeInclusive<usize>>) -> Result<PyEngine, httpy::Error> {
+    let mut threads = Executor::threads();
+    if let Some(workers) = workers {
+        threads = threads.workers(workers);
     }
+    PyEngine::builder()
+        .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
+        .executor(threads)
+        .build()
 }
 
 fn range_of(text: &str) -> Result<RangeInclusive<usize>, Box<dyn std::error::Error>> {

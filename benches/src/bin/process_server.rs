@@ -2,14 +2,14 @@
 //!
 //!     process_server ADDRESS EXECUTOR
 //!
-//! `EXECUTOR` is what the field of that name in a `Config` is, `"threads"` or `{"processes":{"count":2}}`, as JSON. Every
+//! `EXECUTOR` is what the field of that name in a `Config` is, `{"threads":{}}` or `{"processes":{"count":2}}`, as JSON. Every
 //! other option is the default. What httpy logs goes to stderr.
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use httpy::{Executor, PyApp};
+use httpy::{Executor, PyEngine};
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -23,13 +23,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let executor: Executor =
         serde_json::from_str(&arguments.next().ok_or("expected an executor as JSON")?)?;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
-    let python = PyApp::builder("handler:handle")
+    let python = PyEngine::builder()
         .path(folder)
         .executor(executor)
         .build()?;
     let router = Router::new()
         .route("/native", get(|| async { "request #1" }))
-        .route_service("/python", python.service())
+        .route_service("/python", python.handler("handler:handle")?)
         .route_service("/echo", python.handler("handler:echo")?)
         .route_service("/burn/{milliseconds}", python.handler("handler:burn")?)
         .route("/reload", post(reload))
@@ -39,17 +39,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     {
         println!("listening on http://{}", listener.local_addr()?);
     }
-    axum::serve(listener, router)
-        .with_graceful_shutdown(python.stop_on(httpy::shutdown_signal(), GRACE))
-        .await?;
-    python.shutdown().await;
+    python.serve(listener, router).await?;
     Ok(())
 }
 
-const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
-
 /// Answers when the new workers have taken over.
-async fn reload(State(python): State<PyApp>) -> Result<&'static str, (StatusCode, String)> {
+async fn reload(State(python): State<PyEngine>) -> Result<&'static str, (StatusCode, String)> {
     match python.reload().await {
         Ok(()) => Ok("reloaded"),
         Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),

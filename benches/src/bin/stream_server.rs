@@ -6,7 +6,7 @@
 
 use axum::Router;
 use axum::routing::get;
-use httpy::PyApp;
+use httpy::PyEngine;
 use tokio::net::TcpListener;
 
 /// Room for the gigabyte that is sent.
@@ -17,13 +17,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let python = PyApp::builder("streams:sync")
+    let python = PyEngine::builder()
         .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
         .build()?;
     let handler = |name: &str| python.handler(format!("streams:{name}"));
     let router = Router::new()
         .route("/native", get(|| async { "request #1" }))
-        .route_service("/python", python.service())
+        .route_service("/python", handler("sync")?)
         .route_service("/async", handler("trivial")?)
         .route_service("/async/sleep/{milliseconds}", handler("sleep")?)
         .route_service("/chunks/{mebibytes}", handler("chunks")?)

@@ -264,7 +264,7 @@ impl Execute for Processes {
 
     fn reload(
         &self,
-        init: Option<String>,
+        inits: Vec<String>,
         accept: Accept,
     ) -> oneshot::Receiver<Result<(), LoadError>> {
         let (sender, receiver) = oneshot::channel();
@@ -272,7 +272,7 @@ impl Execute for Processes {
         self.runtime.spawn(async move {
             let done = match supervisor {
                 Some(supervisor) => supervisor
-                    .reload(init, accept)
+                    .reload(inits, accept)
                     .await
                     .map_err(LoadError::from),
                 None => Err(ended()),

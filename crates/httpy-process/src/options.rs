@@ -12,6 +12,10 @@ pub struct ProcessOptions {
     pub venv: Option<PathBuf>,
     /// Folders at the front of `sys.path`, in order.
     pub paths: Vec<PathBuf>,
+    /// Environment variables beside those of this process.
+    pub variables: Vec<(String, String)>,
+    /// The working directory of the processes; none: that of this one.
+    pub working_dir: Option<PathBuf>,
     /// Worker processes, at least 1.
     pub processes: usize,
     /// Threads for plain handlers in each, at least 1.

@@ -74,18 +74,19 @@ fn choose(
 }
 
 /// Starts `python` as the worker `name`. It reads `program` from its control socket, so that its command line is short.
-/// Its environment is that of this process, and `VIRTUAL_ENV` where `venv` was asked for.
+/// Its environment is that of this process, with the variables of `options`, and `VIRTUAL_ENV` where a virtual environment was
+/// asked for.
 ///
 /// # Errors
 ///
 /// When it cannot be started.
 pub(crate) fn spawn(
     python: &Path,
-    venv: Option<&Path>,
+    options: &ProcessOptions,
     program: &str,
     name: &str,
 ) -> Result<Spawned, Failure> {
-    start(python, venv, program, name).map_err(|error| {
+    start(python, options, program, name).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::NotFound => ": there is none; the option `python` names another one",
             io::ErrorKind::PermissionDenied => ": it may not be executed",
@@ -98,7 +99,12 @@ pub(crate) fn spawn(
     })
 }
 
-fn start(python: &Path, venv: Option<&Path>, program: &str, name: &str) -> io::Result<Spawned> {
+fn start(
+    python: &Path,
+    options: &ProcessOptions,
+    program: &str,
+    name: &str,
+) -> io::Result<Spawned> {
     // Closed in the child as all that the standard library opens, but for the standard streams.
     let (mut control, theirs) = std::os::unix::net::UnixStream::pair()?;
     control.set_nonblocking(true)?;
@@ -114,8 +120,13 @@ fn start(python: &Path, venv: Option<&Path>, program: &str, name: &str) -> io::R
         .stderr(Stdio::piped());
     // A group of its own: Ctrl-C in a terminal is the host's alone, and what a worker has started can be killed with it.
     command.process_group(0).kill_on_drop(true);
-    if let Some(venv) = venv {
+    if let Some(venv) = &options.venv {
         command.env("VIRTUAL_ENV", std::path::absolute(venv)?);
+    }
+    let variables = options.variables.iter();
+    command.envs(variables.map(|(name, value)| (name, value)));
+    if let Some(dir) = &options.working_dir {
+        command.current_dir(dir);
     }
     let mut child = command.spawn()?;
     let (Some(output), Some(error)) = (child.stdout.take(), child.stderr.take()) else {
@@ -167,9 +178,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_python_that_is_not_there_is_named() {
-        let refused = spawn(Path::new("/no/such/python"), None, BOOT, "httpy-process-1")
-            .unwrap_err()
-            .to_string();
+        let refused = spawn(
+            Path::new("/no/such/python"),
+            &crate::tests::floor::options(),
+            BOOT,
+            "httpy-process-1",
+        )
+        .unwrap_err()
+        .to_string();
         assert!(
             refused.starts_with("/no/such/python cannot be started: there is none"),
             "{refused}"

@@ -49,7 +49,8 @@ impl Drop for Membership {
 }
 
 impl Embedded {
-    /// Starts CPython and the workers where they do not run yet, for one more app, with `paths` at the front of `sys.path`.
+    /// Starts CPython and the workers where they do not run yet, for one more app, with `variables` in the environment and
+    /// `paths` at the front of `sys.path`.
     ///
     /// # Blocking
     ///
@@ -61,6 +62,7 @@ impl Embedded {
     pub fn start(
         interpreter: &Options,
         pool: PoolOptions,
+        variables: Vec<(String, String)>,
         paths: Vec<PathBuf>,
         listener: Listener,
     ) -> Result<Self, StartError> {
@@ -72,7 +74,9 @@ impl Embedded {
         };
         let pool = runtime.pool(pool)?;
         // What uncovers another copy of `httpy_rs`.
-        let warning = runtime.add_paths(paths.clone()).map_err(StartError::Load)?;
+        let warning = runtime
+            .prepare(variables, paths.clone())
+            .map_err(StartError::Load)?;
         let facts = facts(runtime.interpreter(), warning);
         Ok(Self {
             pool,
@@ -169,7 +173,7 @@ impl Execute for Embedded {
         self.runtime().examine(self.paths.clone())
     }
 
-    fn reload(&self, _: Option<String>, _: Accept) -> oneshot::Receiver<Result<(), LoadError>> {
+    fn reload(&self, _: Vec<String>, _: Accept) -> oneshot::Receiver<Result<(), LoadError>> {
         let (sender, receiver) = oneshot::channel();
         let message = "threads of this process share one interpreter, which keeps what it has imported: only worker processes can \
                        load code anew";

@@ -85,6 +85,17 @@ pub(crate) fn add_paths(py: Python<'_>, paths: &[PathBuf]) -> PyResult<()> {
     Ok(())
 }
 
+/// Sets environment variables as Python code does, so that it sees them too.
+pub(crate) fn set_variables(py: Python<'_>, variables: &[(String, String)]) -> PyResult<()> {
+    if variables.is_empty() {
+        return Ok(());
+    }
+    let environ = py.import("os")?.getattr("environ")?;
+    variables
+        .iter()
+        .try_for_each(|(name, value)| environ.set_item(name, value))
+}
+
 /// Loads a handler into `targets`.
 pub(crate) fn handler(
     py: Python<'_>,

@@ -163,17 +163,22 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// When app code has broken `sys.path`.
-    pub fn add_paths(&self, paths: Vec<PathBuf>) -> Result<Option<String>, LoadError> {
+    /// When app code has broken `sys.path` or `os.environ`.
+    pub fn prepare(
+        &self,
+        variables: Vec<(String, String)>,
+        paths: Vec<PathBuf>,
+    ) -> Result<Option<String>, LoadError> {
         let interpreter = Arc::clone(&self.interpreter);
         self.on_main(move |py, shared| {
-            load::add_paths(py, &paths)
+            load::set_variables(py, &variables)
+                .and_then(|()| load::add_paths(py, &paths))
                 .and_then(|()| interpreter.installed_copy_warning(py))
                 .map_err(|error| {
                     let exception = shared.describe.describe(py, &error);
                     LoadError {
                         kind: LoadErrorKind::Internal,
-                        message: format!("sys.path could not be set: {exception}"),
+                        message: format!("sys.path and os.environ could not be set: {exception}"),
                         exception: Some(exception),
                     }
                 })

@@ -50,7 +50,7 @@ impl Checked {
         Ok(Self(Routes::read(map)?))
     }
 
-    /// The template that matches, as [`PyApp::fallback`](crate::PyApp::fallback) finds it.
+    /// The template that matches, as [`PyRoutes::fallback`](crate::PyRoutes::fallback) finds it.
     pub fn find(&self, method: &Method, raw_path: &str) -> Option<&str> {
         match self.0.find(method, raw_path) {
             Match::Found { template } => Some(template),

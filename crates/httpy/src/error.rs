@@ -182,14 +182,9 @@ impl Error {
         self.0.kind == Kind::Interpreter
     }
 
-    /// Another app of this process started Python with another value of a setting that all apps share.
-    pub fn is_differs(&self) -> bool {
+    /// Another engine of this process started Python with another value of a setting that all engines share.
+    pub fn is_conflicting_options(&self) -> bool {
         self.0.kind == Kind::Differs
-    }
-
-    /// The process is about to end: Python has run its exit functions.
-    pub fn is_shut_down(&self) -> bool {
-        self.0.kind == Kind::ShutDown
     }
 
     /// A target is not of the form `module:attribute`.
@@ -247,7 +242,7 @@ impl Error {
         self.is_load(LoadErrorKind::InitResult)
     }
 
-    /// A [reload](crate::PyApp::reload) cannot be: the new code has other routes than those that are mounted for good, the
+    /// A [reload](crate::PyEngine::reload) cannot be: the new code has other routes than those that are mounted for good, the
     /// app runs on threads of this process, or it has ended.
     pub fn is_reload(&self) -> bool {
         self.0.kind == Kind::Reload || self.is_load(LoadErrorKind::Reload)
@@ -313,7 +308,7 @@ impl Error {
 
     /// The app is shutting down: 503.
     pub fn is_shutting_down(&self) -> bool {
-        self.0.kind == Kind::ShuttingDown
+        matches!(self.0.kind, Kind::ShuttingDown | Kind::ShutDown)
     }
 
     /// The deadline passed while the handler ran: 504. Of a streamed response whose head is out: Python took too long for a
@@ -327,7 +322,7 @@ impl Error {
         self.0.kind == Kind::Stalled
     }
 
-    /// No route of [`fallback`](crate::PyApp::fallback) matches: 404.
+    /// No route of [`fallback`](crate::PyRoutes::fallback) matches: 404.
     pub fn is_not_found(&self) -> bool {
         self.0.kind == Kind::NotFound
     }

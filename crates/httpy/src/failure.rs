@@ -13,7 +13,7 @@ use crate::{Error, ResponseBody};
 
 /// Makes the response for a call that failed.
 ///
-/// Closures from `&Error` to a response implement it. Given to [`PyAppBuilder::failure_response`], whose default is the
+/// Closures from `&Error` to a response implement it. Given to [`PyEngineBuilder::failure_response`], whose default is the
 /// contract's table; [`default_response`] gives that one to those who change only some of the answers. The [`Error`] is put
 /// into the response's extensions afterwards, so that layers can see it.
 ///
@@ -28,12 +28,12 @@ use crate::{Error, ResponseBody};
 ///     }
 ///     response
 /// }
-/// # fn check(builder: httpy::PyAppBuilder) -> httpy::PyAppBuilder {
+/// # fn check(builder: httpy::PyEngineBuilder) -> httpy::PyEngineBuilder {
 /// builder.failure_response(my_response)
 /// # }
 /// ```
 ///
-/// [`PyAppBuilder::failure_response`]: crate::PyAppBuilder::failure_response
+/// [`PyEngineBuilder::failure_response`]: crate::PyEngineBuilder::failure_response
 pub trait FailureResponse: Send + Sync + 'static {
     /// The response for `error`.
     fn response(&self, error: &Error) -> Response<ResponseBody>;

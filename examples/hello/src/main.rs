@@ -4,16 +4,12 @@
 //! With `--doctor` it looks at the embedded interpreter instead, and ends.
 
 use std::env;
-use std::time::Duration;
 
 use axum::{Router, routing::get};
-use httpy::PyApp;
+use httpy::PyEngine;
 use tokio::net::TcpListener;
 use tower_http::trace::TraceLayer;
 use tracing_subscriber::EnvFilter;
-
-/// Requests that are being answered when Ctrl-C comes get so long to end.
-const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,28 +19,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_writer(std::io::stderr)
         .init();
 
-    let python = PyApp::builder("worker:go_request")
-        .init("worker:go_init")
+    let engine = PyEngine::builder()
         .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
         .build()?;
     if env::args().any(|argument| argument == "--doctor") {
-        return examine(&python).await;
+        return examine(&engine).await;
     }
+    let routes = engine.routes("worker:go_init", "worker:go_request")?;
 
     let app = Router::new()
         .route("/native", get(|| async { "ok" }))
-        .route_service("/python", python.service())
-        .merge(python.router()?)
+        .route_service("/python", engine.handler("worker:go_request")?)
+        .merge(routes.router()?)
         .layer(TraceLayer::new_for_http());
 
     let listener = listen().await?;
-    let stop = python.stop_on(httpy::shutdown_signal(), GRACE);
     say_where(&listener)?;
-    tokio::select! {
-        served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
-        () = python.forced() => {}
-    }
-    python.shutdown().await;
+    engine.serve(listener, app).await?;
     Ok(())
 }
 
@@ -52,9 +43,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     clippy::print_stdout,
     reason = "the report is for the person at the terminal"
 )]
-async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
-    println!("{}", python.doctor());
-    python.shutdown().await;
+async fn examine(engine: &PyEngine) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}", engine.doctor());
+    engine.shutdown().await;
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, get, get_service, on_service, post_service, put};
 use axum::{Json, Router};
-use httpy::PyApp;
+use httpy::PyEngine;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tower_http::{
@@ -30,7 +30,6 @@ use tower_http::{
 };
 use tracing_subscriber::EnvFilter;
 
-const GRACE: Duration = Duration::from_secs(10);
 const REPORT_LIMIT: Duration = Duration::from_secs(5);
 const REPORTS: usize = 2;
 /// What a browser sends for the user `operator` with the password `secret`.
@@ -53,25 +52,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_writer(std::io::stderr)
         .init();
 
-    let python = PyApp::builder("price:price")
+    let engine = PyEngine::builder()
         .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
         .extra(|parts| parts.extensions.get::<User>().cloned())
         .build()?;
     if env::args().any(|argument| argument == "--doctor") {
-        return examine(&python).await;
+        return examine(&engine).await;
     }
 
-    let app = router(&python)?;
+    let app = router(&engine)?;
     let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port = env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
     let listener = TcpListener::bind(format!("{host}:{port}")).await?;
-    let stop = python.stop_on(httpy::shutdown_signal(), GRACE);
     say_where(&listener)?;
-    tokio::select! {
-        served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
-        () = python.forced() => {}
-    }
-    python.shutdown().await;
+    engine.serve(listener, app).await?;
     Ok(())
 }
 
@@ -79,26 +73,26 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     clippy::print_stdout,
     reason = "the report is for the person at the terminal"
 )]
-async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
-    println!("{}", python.doctor());
-    python.shutdown().await;
+async fn examine(engine: &PyEngine) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}", engine.doctor());
+    engine.shutdown().await;
     Ok(())
 }
 
-fn router(python: &PyApp) -> Result<Router, httpy::Error> {
+fn router(engine: &PyEngine) -> Result<Router, httpy::Error> {
     let stock = Stock::new(RwLock::new(
         [("apple".to_owned(), 3), ("pear".to_owned(), 12)].into(),
     ));
 
     // A layer around one Python route: after the limit the client gets a 504, and Python the rest of its deadline. A report
     // that goes on counts among the two: however slow they are, prices find a worker.
-    let report = post_service(python.handler("report:report")?.with_limit(REPORTS)).layer(
+    let report = post_service(engine.handler("report:report")?.with_limit(REPORTS)).layer(
         TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REPORT_LIMIT),
     );
 
     // It shows paths, messages and source lines: not for everyone.
     let status = Router::new()
-        .nest_service("/status", python.status_page())
+        .nest_service("/status", engine.status_page())
         .route_layer(from_fn(operators_only));
 
     Ok(Router::new()
@@ -110,16 +104,16 @@ fn router(python: &PyApp) -> Result<Router, httpy::Error> {
         // `on_service` leaves the path's other methods free, here for a native one.
         .route(
             "/price/{item}",
-            on_service(MethodFilter::GET, python.service()).merge(put(restock)),
+            on_service(MethodFilter::GET, engine.handler("price:price")?).merge(put(restock)),
         )
         .route("/report", report)
         .route(
             "/delivery/{item}",
-            get_service(python.handler("supplier:delivery")?),
+            get_service(engine.handler("supplier:delivery")?),
         )
         .route(
             "/tracking/{item}",
-            get_service(python.handler("supplier:tracking")?),
+            get_service(engine.handler("supplier:tracking")?),
         )
         .layer(from_fn(authenticate))
         .layer(CompressionLayer::new())
@@ -127,8 +121,8 @@ fn router(python: &PyApp) -> Result<Router, httpy::Error> {
         .layer(TraceLayer::new_for_http())
         // Added after the layers: neither the page nor the probes need users, or lines in the log.
         .merge(status)
-        .route_service("/readyz", python.readiness())
-        .route_service("/livez", python.liveness())
+        .route_service("/readyz", engine.readiness())
+        .route_service("/livez", engine.liveness())
         .with_state(stock))
 }
 

@@ -10,12 +10,11 @@ use std::env;
 use std::time::Duration;
 
 use axum::{Router, routing::get};
-use httpy::PyApp;
+use httpy::PyEngine;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 use tower_http::trace::TraceLayer;
 
-const GRACE: Duration = Duration::from_secs(10);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// From 10 µs to 10 s.
 const BUCKETS: [f64; 19] = [
@@ -39,31 +38,26 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             upkeep.run_upkeep();
         }
     });
-    let python = PyApp::builder("shop:handle")
-        .init("shop:init")
+    let engine = PyEngine::builder()
         .shutdown_function("shop:stop")
         .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
         .trace_context(trace::current)
         .slow_call(Duration::from_millis(500))
         .build()?;
     if env::args().any(|argument| argument == "--doctor") {
-        return examine(&python).await;
+        return examine(&engine).await;
     }
+    let routes = engine.routes("shop:init", "shop:handle")?;
 
-    let app = python
+    let app = routes
         .router()?
         .layer(TraceLayer::new_for_http().make_span_with(trace::request))
         .merge(Router::new().route("/metrics", get(async move || figures.render())))
-        .nest_service("/status", python.status_page());
+        .nest_service("/status", engine.status_page());
 
     let listener = listen().await?;
     say_where(&listener)?;
-    let stop = python.stop_on(httpy::shutdown_signal(), GRACE);
-    tokio::select! {
-        served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
-        () = python.forced() => {}
-    }
-    python.shutdown().await;
+    engine.serve(listener, app).await?;
     // Blocks until the last spans are out, on a thread where that is no matter.
     tokio::task::spawn_blocking(move || traces.shutdown()).await??;
     Ok(())
@@ -73,9 +67,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     clippy::print_stdout,
     reason = "the report is for the person at the terminal"
 )]
-async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
-    println!("{}", python.doctor());
-    python.shutdown().await;
+async fn examine(engine: &PyEngine) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}", engine.doctor());
+    engine.shutdown().await;
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 //! - `GET /crash` reads from address 0, as a bug in a C extension does: that request is answered with 502, and another process
 //!   takes the place of the one that died.
 //! - `GET /readyz` and `GET /livez` tell a load balancer and a supervisor how Python is.
-//! - `kill -HUP` loads `python/worker.py` anew: new processes start with it, take over, and the old ones end when they have
+//! - `kill -HUP` loads `python/worker.py` again: new processes start with it, take over, and the old ones end when they have
 //!   answered. A file that cannot be loaded changes nothing, and the log says why.
 //!
 //! This program is not linked with libpython, and needs no Python to be built: see `Cargo.toml`. It needs one to run, which
@@ -15,17 +15,14 @@
 //! it logs. With `--doctor` it looks at the interpreter of a worker instead, and ends.
 
 use std::env;
-use std::time::Duration;
 
 use axum::{Router, routing::get};
-use httpy::{Executor, PyApp};
+use httpy::{Executor, PyEngine};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower_http::trace::TraceLayer;
 use tracing_subscriber::EnvFilter;
 
-/// Requests that are being answered when Ctrl-C comes get so long to end.
-const GRACE: Duration = Duration::from_secs(10);
 /// One for each core that Python is to have.
 const PROCESSES: usize = 2;
 
@@ -44,39 +41,34 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(python) = env::var_os("PYTHON") {
         processes = processes.python(python);
     }
-    let python = PyApp::builder("worker:handle")
-        .init("worker:init")
+    let engine = PyEngine::builder()
         .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
         .executor(processes)
         .build()?;
     if env::args().any(|argument| argument == "--doctor") {
-        return examine(&python).await;
+        return examine(&engine).await;
     }
+    let routes = engine.routes("worker:init", "worker:handle")?;
 
     // `fallback()` and not `router()`: after a reload it has the routes of the new code.
     let app = Router::new()
         .route("/native", get(|| async { "ok\n" }))
-        .route_service("/readyz", python.readiness())
-        .route_service("/livez", python.liveness())
-        .fallback_service(python.fallback()?)
+        .route_service("/readyz", engine.readiness())
+        .route_service("/livez", engine.liveness())
+        .fallback_service(routes.fallback()?)
         .layer(TraceLayer::new_for_http());
 
     let listener = listen().await?;
-    let stop = python.stop_on(httpy::shutdown_signal(), GRACE);
-    tokio::spawn(reload_on(signal(SignalKind::hangup())?, python.clone()));
+    tokio::spawn(reload_on(signal(SignalKind::hangup())?, engine.clone()));
     say_where(&listener)?;
-    tokio::select! {
-        served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
-        () = python.forced() => {}
-    }
-    python.shutdown().await;
+    engine.serve(listener, app).await?;
     Ok(())
 }
 
-/// Loads the Python code anew at each signal.
-async fn reload_on(mut signal: Signal, python: PyApp) {
+/// Loads the Python code again at each signal.
+async fn reload_on(mut signal: Signal, engine: PyEngine) {
     while signal.recv().await.is_some() {
-        match python.reload().await {
+        match engine.reload().await {
             Ok(()) => tracing::info!("reloaded"),
             Err(error) => tracing::error!("not reloaded, the code of before goes on: {error}"),
         }
@@ -87,9 +79,9 @@ async fn reload_on(mut signal: Signal, python: PyApp) {
     clippy::print_stdout,
     reason = "the report is for the person at the terminal"
 )]
-async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
-    println!("{}", python.doctor());
-    python.shutdown().await;
+async fn examine(engine: &PyEngine) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}", engine.doctor());
+    engine.shutdown().await;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Html;
 use axum::routing::{get, get_service, post_service};
-use httpy::PyApp;
+use httpy::PyEngine;
 use tokio::net::TcpListener;
 use tower_http::trace::TraceLayer;
 use tracing_subscriber::EnvFilter;
@@ -36,24 +36,25 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_writer(std::io::stderr)
         .init();
 
-    let python = PyApp::builder("feed:feed")
+    let engine = PyEngine::builder()
         .path(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
+        .grace(GRACE)
         .build()?;
     if env::args().any(|argument| argument == "--doctor") {
-        return examine(&python).await;
+        return examine(&engine).await;
     }
-    let upload = python
+    let upload = engine
         .handler("upload:upload")?
         .with_body_limit(LARGEST_UPLOAD)
         .with_deadline(UPLOAD_DEADLINE);
-    let download = python.handler("download:download")?.with_limit(DOWNLOADS);
+    let download = engine.handler("download:download")?.with_limit(DOWNLOADS);
 
     let app = Router::new()
         .route(
             "/",
             get(|| async { Html(include_str!("../page/index.html")) }),
         )
-        .route("/feed", get_service(python.service()))
+        .route("/feed", get_service(engine.handler("feed:feed")?))
         .route("/upload", post_service(upload))
         .route("/download", get_service(download))
         .layer(TraceLayer::new_for_http());
@@ -61,13 +62,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port = env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
     let listener = TcpListener::bind(format!("{host}:{port}")).await?;
-    let stop = python.stop_on(httpy::shutdown_signal(), GRACE);
     say_where(&listener)?;
-    tokio::select! {
-        served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
-        () = python.forced() => {}
-    }
-    python.shutdown().await;
+    engine.serve(listener, app).await?;
     Ok(())
 }
 
@@ -75,9 +71,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     clippy::print_stdout,
     reason = "the report is for the person at the terminal"
 )]
-async fn examine(python: &PyApp) -> Result<(), Box<dyn std::error::Error>> {
-    println!("{}", python.doctor());
-    python.shutdown().await;
+async fn examine(engine: &PyEngine) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}", engine.doctor());
+    engine.shutdown().await;
     Ok(())
 }
 

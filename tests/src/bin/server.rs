@@ -12,8 +12,9 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::map_request;
 use axum::{Router, routing::get};
-use httpy::{Config, Error, PyApp, PyAppBuilder};
+use httpy::Error;
 use httpy_tests::child::Setup;
+use httpy_tests::config::{AppConfig, Built};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tracing_subscriber::EnvFilter;
@@ -36,18 +37,22 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let apps = configs
         .iter()
         .map(build)
-        .collect::<Result<Vec<PyApp>, Error>>()?;
+        .collect::<Result<Vec<Built>, Error>>()?;
     let first = apps.first().ok_or("expected an app")?;
+    let routes = match &first.routes {
+        Some(routes) => routes.router().inspect_err(log)?,
+        None => Router::new(),
+    };
     let mut router = Router::new()
         .route("/native", get(async || "native"))
         .route("/native/never", get(never))
         .route("/native/exit", get(exit))
-        .route_service("/livez", first.liveness())
-        .route_service("/readyz", first.readiness())
-        .merge(first.router().inspect_err(log)?)
-        .fallback_service(first.service());
+        .route_service("/livez", first.engine.liveness())
+        .route_service("/readyz", first.engine.readiness())
+        .merge(routes)
+        .fallback_service(first.service.clone());
     for (number, app) in (2..).zip(&apps[1..]) {
-        router = router.nest_service(&format!("/app{number}"), app.service());
+        router = router.nest_service(&format!("/app{number}"), app.service.clone());
     }
 
     // Outermost: what comes here was read by the server, and has a right to an answer.
@@ -55,7 +60,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
 
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let address = listener.local_addr()?;
-    let stop = first.stop_on(httpy::shutdown_signal(), grace);
+    let stop = first.engine.stop_on(httpy::shutdown_signal(), grace);
     // The signals are watched by now: a test may send one as soon as it reads this.
     say_where(address);
     let stop = async move {
@@ -64,7 +69,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     };
     tokio::select! {
         served = axum::serve(listener, router).with_graceful_shutdown(stop) => served?,
-        () = first.forced() => tracing::info!("forced"),
+        () = first.engine.grace_elapsed() => tracing::info!("forced"),
     }
     tracing::info!(
         "{} requests were accepted",
@@ -72,16 +77,16 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     );
 
     for (number, app) in (1..).zip(&apps) {
-        app.shutdown().await;
+        app.engine.shutdown().await;
         tracing::info!("app {number} has shut down");
-        app.clone().shutdown().await;
+        app.engine.clone().shutdown().await;
     }
     if rebuild {
         let again = build(&configs[0])?;
         let request = Request::builder().uri("/again").body(Body::empty())?;
-        let status = again.service().oneshot(request).await?.status();
+        let status = again.service.oneshot(request).await?.status();
         tracing::info!("built again, it answers {status}");
-        again.shutdown().await;
+        again.engine.shutdown().await;
     }
     Ok(())
 }
@@ -103,8 +108,9 @@ async fn never() {
     std::future::pending::<()>().await;
 }
 
-fn build(config: &Config) -> Result<PyApp, Error> {
-    PyAppBuilder::from(config.clone()).build().inspect_err(log)
+fn build(config: &AppConfig) -> Result<Built, Error> {
+    let built = config.clone().build(|builder| builder);
+    built.inspect_err(log)
 }
 
 #[expect(clippy::print_stdout, reason = "it is what the test waits for")]
@@ -118,8 +124,8 @@ fn log(error: &Error) {
         ("config", error.is_config()),
         ("venv", error.is_venv()),
         ("interpreter", error.is_interpreter()),
-        ("differs", error.is_differs()),
-        ("shut_down", error.is_shut_down()),
+        ("conflicting_options", error.is_conflicting_options()),
+        ("shutting_down", error.is_shutting_down()),
         ("target", error.is_target()),
         ("module_not_found", error.is_module_not_found()),
         ("import", error.is_import()),

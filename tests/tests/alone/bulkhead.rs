@@ -111,8 +111,8 @@ async fn after_a_504_a_job_counts_until_its_handler_has_returned() {
 
     // With every worker but the report's own busy, that one has to come back for this call.
     let others = [
-        turn.hold(&turn.app.python.service()).await,
-        turn.hold(&turn.app.python.service()).await,
+        turn.hold(&turn.app.service()).await,
+        turn.hold(&turn.app.service()).await,
     ];
     drop(held);
     assert_eq!(
@@ -145,7 +145,7 @@ async fn a_fallback_with_a_limit_and_a_deadline_still_has_its_routes() {
     let turn = Turn::begin().await;
     let fallback = turn
         .app
-        .python
+        .routes()
         .fallback()
         .unwrap()
         .with_limit(1)

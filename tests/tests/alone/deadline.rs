@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use httpy::PyAppBuilder;
+use httpy_tests::app::Builder;
 use httpy_tests::app::{Answer, App, ask, get};
 use httpy_tests::executor::{self, OfThreads, Options};
 use httpy_tests::gate::{Gate, Held};
@@ -105,7 +105,7 @@ struct Turn {
 }
 
 impl Turn {
-    async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
+    async fn begin(options: impl FnOnce(Builder) -> Builder) -> Self {
         let alone = turn::take().await;
         let app = App::with(SOURCE, |builder| {
             options(builder.at_once(1).deadline(Duration::from_secs(3600)))
@@ -120,9 +120,7 @@ impl Turn {
     /// Begins a call, which is at the gate now.
     async fn begin_call(&self, path: &str) -> (JoinHandle<Answer>, Held) {
         let request = get(&format!("{path}?gate={}", self.gate.port));
-        self.gate
-            .hold(ask(self.app.python.service(), request))
-            .await
+        self.gate.hold(ask(self.app.service(), request)).await
     }
 
     /// A call whose deadline has passed.
@@ -393,7 +391,7 @@ def handle(method, path, params, query, headers, body):
     });
     let healthy = App::with(HEALTHY, |builder| builder.at_once(8).workers(8..=8));
     let clients = (0..8).map(|client| {
-        let (late, healthy) = (late.python.service(), healthy.python.service());
+        let (late, healthy) = (late.service(), healthy.service());
         tokio::spawn(async move {
             let mut interrupted = 0;
             for round in 0..120 {

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use httpy::PyAppBuilder;
+use httpy_tests::app::Builder;
 use httpy_tests::app::{Answer, App, ask, get};
 use httpy_tests::executor::Options;
 use httpy_tests::gate::Gate;
@@ -45,9 +45,9 @@ async def blocks(method, path, params, query, headers, body):
 ";
 
 /// The turn comes first, so that it is dropped last, when the app has ended.
-async fn turn(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> (turn::Turn, App, Gate) {
+async fn turn(options: impl FnOnce(Builder) -> Builder) -> (turn::Turn, App, Gate) {
     let alone = turn::take().await;
-    let options = |builder: PyAppBuilder| {
+    let options = |builder: Builder| {
         options(
             builder
                 .slow_call(SLOW)
@@ -153,7 +153,7 @@ async fn a_call_that_waits_for_a_blocked_event_loop_is_told_of_without_python() 
 #[tokio::test]
 async fn a_call_that_waits_for_a_worker_is_told_of_without_python() {
     let (_alone, app, gate) = turn(|builder| builder.at_once(1)).await;
-    let (service, request) = (app.python.service(), get(&format!("/?gate={}", gate.port)));
+    let (service, request) = (app.service(), get(&format!("/?gate={}", gate.port)));
     let (first, held) = gate.hold(async move { ask(service, request).await }).await;
     // Another target, as they are told of once per target, route and second.
     std::fs::write(

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use http::Request;
-use httpy::PyAppBuilder;
+use httpy_tests::app::Builder;
 use httpy_tests::app::{App, ask, get, post};
 use httpy_tests::executor::{self, OfThreads, Options};
 use httpy_tests::gate::Gate;
@@ -45,7 +45,7 @@ async def later(method, path, params, query, headers, body):
 ";
 
 /// The turn comes first, so that it is dropped last, when the app has ended.
-async fn turn(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> (turn::Turn, App, Gate) {
+async fn turn(options: impl FnOnce(Builder) -> Builder) -> (turn::Turn, App, Gate) {
     let alone = turn::take().await;
     (
         alone,
@@ -57,7 +57,7 @@ async fn turn(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> (turn::Turn
 #[tokio::test]
 async fn a_call_has_a_span_inside_of_its_requests_with_opentelemetrys_names() {
     let (_alone, app, _) = turn(|builder| builder).await;
-    let router: Router = app.python.router().unwrap();
+    let router: Router = app.routes().router().unwrap();
     ask(router, get("/user/me"))
         .instrument(info_span!("request"))
         .await;
@@ -137,7 +137,7 @@ async fn what_python_logs_is_inside_of_it() {
 #[tokio::test]
 async fn a_handler_that_waits_runs_for_long_and_what_waits_for_its_worker_is_queued_for_long() {
     let (_alone, app, gate) = turn(|builder| builder.at_once(1)).await;
-    let (service, request) = (app.python.service(), get(&format!("/?gate={}", gate.port)));
+    let (service, request) = (app.service(), get(&format!("/?gate={}", gate.port)));
     let (first, held) = gate.hold(async move { ask(service, request).await }).await;
     let service = app.handler("handle");
     let second = tokio::spawn(async move { ask(service, get("/")).await });
@@ -206,12 +206,9 @@ async fn an_async_handler_runs_from_its_first_step_to_its_end() {
 #[tokio::test]
 async fn a_client_that_goes_is_told_of_in_the_span() {
     let (_alone, app, gate) = turn(|builder| builder.at_once(1)).await;
-    let (service, request) = (
-        app.python.service(),
-        post(&format!("/?gate={}", gate.port), ""),
-    );
+    let (service, request) = (app.service(), post(&format!("/?gate={}", gate.port), ""));
     let (running, _held) = gate.hold(async move { ask(service, request).await }).await;
-    let service = app.python.service();
+    let service = app.service();
     let waiting = tokio::spawn(async move { ask(service, get("/")).await });
     while app.python.snapshot().waiting == 0 {
         tokio::task::yield_now().await;

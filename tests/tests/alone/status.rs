@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use http::Request;
-use httpy::{Ending, PyAppBuilder, RecordedCall, Stacks, Worker, WorkerState};
+use httpy::{Ending, RecordedCall, Stacks, Worker, WorkerState};
+use httpy_tests::app::Builder;
 use httpy_tests::app::{Answer, App, ask, get, post};
 use httpy_tests::executor::{self, OfThreads, Options};
 use httpy_tests::gate::{Gate, Held};
@@ -51,13 +52,13 @@ struct Turn {
 }
 
 impl Turn {
-    async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
+    async fn begin(options: impl FnOnce(Builder) -> Builder) -> Self {
         let alone = turn::take().await;
         let app = App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
             options(builder.at_once(1).slow_call(Duration::from_secs(1)))
         });
         let routes = app
-            .python
+            .routes()
             .router()
             .unwrap_or_else(|error| panic!("{error:?}"));
         let router = routes.nest_service("/status", app.python.status_page());
@@ -461,7 +462,8 @@ async fn a_snapshot_tells_what_runs_here_in_numbers() {
         (&data["queue"], &data["body_budget"], &data["slow_after"]),
         (&7.into(), &(1 << 22).into(), &1.0.into())
     );
-    assert_eq!(data["target"], turn.app.target("handle"));
+    assert_eq!(data["engine"], "python");
+    assert_eq!(data["targets"][0], turn.app.target("handle"));
     let versions = &data["versions"];
     assert_eq!(
         (&versions["gil"], &versions["switch_interval"]),

@@ -225,7 +225,7 @@ def interleave():
     mine.set()
     thread.join()
 ";
-    let server = logging(source).config(|config| config.capture_stdout = Some(true));
+    let server = logging(source).config(|config| config.threads().capture_stdout = Some(true));
     let expressions = [
         ("interleave()", "None"),
         ("print('one\\ntwo\\n\\nth', end='') or print('ree')", "None"),

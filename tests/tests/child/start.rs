@@ -319,9 +319,9 @@ async fn a_module_that_python_holds_itself_is_not_taken_for_the_apps_own() {
 #[tokio::test]
 async fn options_that_contradict_each_other_are_told_all_at_once() {
     let server = Server::new(HANDLER).config(|config| {
-        config.workers = Workers { min: 9, max: 3 };
+        config.threads().workers = Workers { min: 9, max: 3 };
         config.queue = 0;
-        config.body_limit = config.body_budget + 1;
+        config.service.body_limit = Some(config.body_budget + 1);
         config.path.push("no-such-folder".into());
     });
     let parts = [
@@ -340,8 +340,35 @@ async fn a_second_app_with_other_workers_is_refused_with_both_numbers() {
     }
     let server = Server::new(HANDLER)
         .app(HANDLER)
-        .config(|config| config.workers = (1..=7).into());
-    fails(server, "differs", &["1..=96", "1..=7"]).await;
+        .config(|config| config.workers(1..=7));
+    fails(server, "conflicting_options", &["1..=96", "1..=7"]).await;
+}
+
+#[tokio::test]
+async fn python_code_is_in_the_working_directory_that_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("data"), "found").unwrap();
+    let source = "
+DATA = open('data').read()
+def handle(method, path, params, query, headers, body):
+    return 200, DATA, {}
+";
+    let dir = folder.path().to_owned();
+    let server = Server::new(source).config(|config| config.working_dir = Some(dir));
+    let child = server.start().await;
+    assert_eq!(child.get("/").await.text(), "found");
+}
+
+#[tokio::test]
+async fn a_second_engine_in_another_working_directory_is_refused_with_both() {
+    if executor::lacks(OfThreads::SharedInterpreter) {
+        return;
+    }
+    let server = Server::new(HANDLER)
+        .config(|config| config.working_dir = Some("/".into()))
+        .app(HANDLER)
+        .config(|config| config.working_dir = Some("/tmp".into()));
+    fails(server, "conflicting_options", &["/tmp differs from /,"]).await;
 }
 
 #[tokio::test]

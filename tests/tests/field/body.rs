@@ -57,7 +57,8 @@ async fn captured_standard_streams_are_text_streams() {
     if executor::lacks(OfThreads::HostProcess) {
         return;
     }
-    let server = Server::new(RECONFIGURES).config(|config| config.capture_stdout = Some(true));
+    let server =
+        Server::new(RECONFIGURES).config(|config| config.threads().capture_stdout = Some(true));
     let child = server.start().await;
     assert_eq!(child.get("/").await.text(), "utf-8 False");
     child.wait_for("printed").await;

@@ -67,7 +67,7 @@ async fn elsewhere_it_has_the_deadline_of_its_call() {
     let app = App::with(REMOTE, |builder| builder.deadline(HOUR));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let path = format!("/{}", listener.local_addr().unwrap().port());
-    let call = tokio::spawn(ask(app.python.service(), get(&path)));
+    let call = tokio::spawn(ask(app.service(), get(&path)));
     let mut debugger = arrival(&listener).await.unwrap();
     pass_time().await;
     assert_eq!(call.await.unwrap().status, 504);

@@ -294,7 +294,7 @@ async fn what_is_shielded_has_some_time_beyond_the_grace_period() {
     child.signal("INT").await;
     assert_eq!(connection.receive("GET").await.status, 503);
     child
-        .wait_for("the app ends before calls that still run")
+        .wait_for("the engine ends before calls that still run")
         .await;
     drop(held);
     let ended = child.wait().await;
@@ -313,7 +313,7 @@ async fn a_handler_that_runs_beyond_the_grace_period_is_no_error() {
     let ended = end(child, "TERM").await;
     ended.assert_code(0);
     assert_no_error(&ended);
-    ended.assert_says(&["the app ends before calls that still run", "calls=1"]);
+    ended.assert_says(&["the engine ends before calls that still run", "calls=1"]);
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ fn reloads(app: &App) -> Vec<String> {
     let folder = app.folder.path().display().to_string();
     let lines = log::lines("").into_iter().map(|line| line.message);
     lines
-        .filter(|line| line.starts_with("reloading the app") && line.contains(&folder))
+        .filter(|line| line.starts_with("reloading: ") && line.contains(&folder))
         .collect()
 }
 

@@ -49,19 +49,19 @@ fn hide(mut request: Request) -> Request {
 #[tokio::test]
 async fn params_are_what_has_matched_whatever_a_layer_makes_of_the_path() {
     let app = App::new(SOURCE);
-    let routes = || app.python.router::<()>().expect("they are routes");
+    let routes = || app.routes().router::<()>().expect("they are routes");
     let rewritten = || ServiceBuilder::new().map_request(rewrite);
     let trimmed = NormalizePathLayer::trim_trailing_slash;
-    let fallback = || app.python.fallback().expect("they are routes");
+    let fallback = || app.routes().fallback().expect("they are routes");
 
     let behind = Router::new()
         .nest("/plain", routes())
         .nest_service("/trimmed", trimmed().layer(routes()))
         .nest_service("/of/{tenant}", rewritten().service(routes()))
         .nest("/deep/{one}", Router::new().nest("/{two}", routes()))
-        .nest_service("/bare/{tenant}", app.python.service())
+        .nest_service("/bare/{tenant}", app.service())
         .nest_service("/own", rewritten().service(fallback()))
-        .route_service("/one/{id}", app.python.service())
+        .route_service("/one/{id}", app.service())
         .route("/native", get(|| async { "native" }))
         .fallback_service(rewritten().service(routes()));
     // On a router, a layer comes behind the match.

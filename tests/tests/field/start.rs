@@ -1,5 +1,7 @@
 //! What a start says: one line about what runs, and an error, not a panic, about routes that the host has already.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::routing::{get, put};
 use httpy_tests::app::{App, ask, get as request_for};
@@ -17,7 +19,10 @@ def handle(method, path, params, query, headers, body):
 #[tokio::test]
 async fn one_line_says_what_was_started() {
     let app = App::new(SOURCE);
-    let line = log::wait_for("", &format!("started {}", app.target("handle"))).await;
+    let signal = std::future::pending::<()>();
+    let serving = tokio::spawn(app.python.stop_on(signal, Duration::ZERO));
+    let line = log::wait_for("", &format!("serving {}", app.target("handle"))).await;
+    serving.abort();
     assert_eq!(line.level, Level::INFO);
     let version = app.python.snapshot().versions.python;
     let threads = if executor::are_processes() {
@@ -39,7 +44,7 @@ async fn routes_that_the_host_has_already_are_an_error_that_names_them() {
     let host = Router::<()>::new()
         .route("/shared", get(native))
         .route("/user/{id}", put(native));
-    let error = app.python.merge_into(host).expect_err("they conflict");
+    let error = app.routes().merge_into(host).expect_err("they conflict");
     assert!(error.is_routes(), "{error:?}");
     let text = error.to_string();
     for part in [
@@ -56,7 +61,7 @@ async fn routes_that_the_host_has_already_are_an_error_that_names_them() {
     let host = Router::<()>::new()
         .route("/shared", put(native))
         .route("/native", get(native));
-    let merged = app.python.merge_into(host).expect("none conflicts");
+    let merged = app.routes().merge_into(host).expect("none conflicts");
     for (path, expected) in [
         ("/native", "native"),
         ("/shared", "python"),

@@ -63,12 +63,12 @@ class Handlers:
         os._exit(3)
 ";
 
-fn app(options: impl FnOnce(httpy::PyAppBuilder) -> httpy::PyAppBuilder) -> App {
+fn app(options: impl FnOnce(httpy_tests::app::Builder) -> httpy_tests::app::Builder) -> App {
     App::with(&format!("{}{SOURCE}", Gate::SOURCE), options)
 }
 
 fn router(app: &App) -> Router {
-    app.python.router().expect("they are routes")
+    app.routes().router().expect("they are routes")
 }
 
 fn put(target: &str) -> Request<Body> {
@@ -120,13 +120,13 @@ async fn lines_about_refused_calls_name_their_request() {
     assert_eq!(line.level, Level::DEBUG);
     assert_names(&line, "/x/good");
 
-    let limited = app.python.service().with_limit(0);
+    let limited = app.service().with_limit(0);
     let limited = Router::new().route_service("/x/{what}", limited);
     let empty = || Request::put("/x/good").body(Body::empty()).expect("it is");
     assert_eq!(ask(limited, empty()).await.status, 503);
     assert_names(&log::wait_for(&target, "the limit of 0").await, "/x/good");
 
-    let fallback = app.python.fallback().expect("they are routes");
+    let fallback = app.routes().fallback().expect("they are routes");
     let unknown = Request::put("/nowhere?secret").body(Body::empty());
     assert_eq!(ask(fallback, unknown.expect("it is")).await.status, 404);
     let line = log::wait_for(&target, "no route matches").await;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::Request;
 use http_body_util::BodyExt;
-use httpy::{PyApp, PyService};
+use httpy::{PyEngine, PyService};
 use httpy_tests::app::{ask, get, post};
 use tower::ServiceExt;
 
@@ -86,8 +86,8 @@ pub(crate) struct OnLoop {
 }
 
 impl OnLoop {
-    pub(crate) fn new(python: &PyApp, module: &str) -> Self {
-        let load = |name: &str| python.handler(format!("{module}:{name}")).unwrap();
+    pub(crate) fn new(engine: &PyEngine, module: &str) -> Self {
+        let load = |name: &str| engine.handler(format!("{module}:{name}")).unwrap();
         let (stream, upload) = (load("stream_on_loop"), load("upload_on_loop"));
         Self {
             handler: load("on_loop"),

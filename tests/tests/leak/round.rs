@@ -12,9 +12,11 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::BodyExt;
-use httpy::{PyApp, PyService};
+use httpy::{PyEngine, PyService};
+use httpy_tests::app::Builder;
 use httpy_tests::app::{Answer, Server, ask, get, post, serve};
 use httpy_tests::client::{Connection, exchange, request};
+use httpy_tests::config::Built;
 use httpy_tests::executor::{self, Options};
 use httpy_tests::gate::{Gate, Held};
 use serde_json::Value;
@@ -26,6 +28,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::on_loop::OnLoop;
 use crate::{census, on_loop};
 
+/// Passes while the clock of the calls stands still, and never else.
+const HOUR: Duration = Duration::from_secs(3600);
 const LIMIT: usize = 200_000;
 const QUEUE: usize = 4;
 /// How often each call that needs no preparation is made in one round.
@@ -119,7 +123,7 @@ RESULTS = [STATUS, TEXT, FIELDS]
 
 /// The app, its handlers, and how often they were called.
 pub(crate) struct Calls {
-    python: PyApp,
+    python: PyEngine,
     module: String,
     routes: Router,
     pub(crate) census: PyService,
@@ -157,12 +161,13 @@ impl Calls {
         let folder = tempfile::tempdir().unwrap();
         let module = "leak_app".to_owned();
         std::fs::write(folder.path().join("leak_app.py"), source).unwrap();
-        let python = PyApp::builder("leak_app:handle")
-            .init("leak_app:init")
+        let Built { engine, routes, .. } = Builder::new("leak_app:handle")
+            .init("leak_app:init".to_owned())
             .path(folder.path())
             .at_once(1)
             .queue(QUEUE)
-            .max_wait(Duration::from_secs(10))
+            .max_wait(HOUR)
+            .deadline(2 * HOUR)
             .body_limit(LIMIT)
             .body_budget(LIMIT + LIMIT / 2)
             .extra(|_| {
@@ -172,7 +177,7 @@ impl Calls {
             })
             .build()
             .unwrap();
-        let load = |name: &str| python.handler(format!("{module}:{name}")).unwrap();
+        let load = |name: &str| engine.handler(format!("{module}:{name}")).unwrap();
         let method = |vector: &Value| vector["method"].as_str().unwrap().to_owned();
         let vectors = list
             .iter()
@@ -192,7 +197,7 @@ impl Calls {
         )
         .await;
         Self {
-            routes: python.router().unwrap(),
+            routes: routes.unwrap().router().unwrap(),
             census: load("census"),
             text: load("text"),
             take_bytes: load("take_bytes"),
@@ -200,13 +205,13 @@ impl Calls {
             hold: load("hold"),
             stream: load("stream"),
             upload: load("upload"),
-            on_loop: OnLoop::new(&python, &module),
+            on_loop: OnLoop::new(&engine, &module),
             vectors,
             gate: Gate::new().await,
             server,
             count: Cell::new(0),
             _folder: folder,
-            python,
+            python: engine,
             module,
         }
     }

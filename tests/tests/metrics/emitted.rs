@@ -205,7 +205,7 @@ fn app() -> App {
 async fn what_is_emitted_is_what_the_documents_list() {
     let _alone = turn::take().await;
     let app = app();
-    let router: Router = app.python.router().unwrap();
+    let router: Router = app.routes().router().unwrap();
     ask(app.handler("later"), get("/")).await;
     // The collector's runs are noted from the first question on.
     until_set("httpy_python_allocated_blocks").await;
@@ -280,7 +280,7 @@ async fn timed(router: &Router, target: &str) -> (f64, Answer) {
 async fn a_scrape_counts_a_mixed_load_exactly_and_has_its_percentiles_in_their_buckets() {
     let _alone = turn::take().await;
     let (app, gate) = (app(), Gate::new().await);
-    let router: Router = app.python.router().unwrap();
+    let router: Router = app.routes().router().unwrap();
     // What each handler says that it took, and what its client saw: what is recorded lies between the two.
     let (mut at_least, mut at_most) = (Vec::new(), Vec::new());
     for ms in [0.5, 0.5, 2.0, 2.0, 2.0, 8.0, 8.0, 8.0, 30.0, 30.0] {
@@ -293,15 +293,15 @@ async fn a_scrape_counts_a_mixed_load_exactly_and_has_its_percentiles_in_their_b
             ask(router.clone(), get(target)).await;
         }
     }
-    let fallback = app.python.fallback().unwrap();
+    let fallback = app.routes().fallback().unwrap();
     for _ in 0..4 {
         ask(fallback.clone(), get("/nowhere")).await;
     }
-    let full = app.python.fallback().unwrap().with_limit(0);
+    let full = app.routes().fallback().unwrap().with_limit(0);
     for _ in 0..5 {
         ask(full.clone(), get("/ok")).await;
     }
-    let small = app.python.fallback().unwrap().with_body_limit(3);
+    let small = app.routes().fallback().unwrap().with_body_limit(3);
     for _ in 0..6 {
         ask(small.clone(), post("/upload", "much too long")).await;
     }
@@ -321,7 +321,7 @@ async fn a_scrape_counts_a_mixed_load_exactly_and_has_its_percentiles_in_their_b
     drop(holds);
     // One that is answered at its deadline.
     let late = app
-        .python
+        .routes()
         .fallback()
         .unwrap()
         .with_deadline(Duration::from_millis(200));

@@ -11,7 +11,8 @@ use std::sync::{Barrier, LazyLock};
 use std::time::Duration;
 
 use super::emitted::RECORDERS;
-use httpy::{Ending, PyAppBuilder, PyService};
+use httpy::{Ending, PyService};
+use httpy_tests::app::Builder;
 use httpy_tests::app::{Answer, App, ask, get};
 use httpy_tests::executor::{self, OfThreads, Options};
 use httpy_tests::gate::{Gate, Held};
@@ -158,7 +159,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Holds a scene until all say that this is where its calls spend most of their time.
-async fn expect<F>(part: usize, options: impl Fn(PyAppBuilder) -> PyAppBuilder, scene: F)
+async fn expect<F>(part: usize, options: impl Fn(Builder) -> Builder, scene: F)
 where
     F: AsyncFn(&Scene) -> [(&'static str, Parts); 3],
 {
@@ -289,7 +290,7 @@ async fn what_an_overload_refuses_is_counted_as_that_and_has_waited_for_nothing(
     });
     let (quick, gate) = (app.handler("quick"), Gate::new().await);
     let running = get(&format!("/gate?gate={}", gate.port));
-    let (running, held) = gate.hold(ask(app.python.service(), running)).await;
+    let (running, held) = gate.hold(ask(app.service(), running)).await;
     let waiting = [(); 2].map(|()| tokio::spawn(ask(quick.clone(), get("/"))));
     while app.python.snapshot().waiting < 2 {
         yield_now().await;

@@ -9,9 +9,11 @@ use axum::extract::State;
 use axum::routing;
 use http_body_util::Empty;
 use httpy::{
-    CallFuture, Config, Diagnosis, Error, Exception, OnFull, Probe, PyApp, PyAppBuilder, PyService,
-    ResponseBody, ResponseFuture, RouteMap, Snapshot, WorkerHealth, Workers,
+    CallFuture, Config, Diagnosis, Error, Exception, OnFull, Origin, Probe, PyEngine,
+    PyEngineBuilder, PyRoutes, PyService, ResponseBody, ResponseFuture, RouteMap, Snapshot,
+    WorkerHealth, Workers,
 };
+use httpy_tests::app::Builder;
 use httpy_tests::app::{App, ask, get, serve};
 use httpy_tests::client;
 use httpy_tests::executor::{self, OfThreads};
@@ -21,7 +23,9 @@ fn every_public_type_goes_where_it_is_needed() {
     fn send<T: Send + 'static>() {}
     fn sync<T: Send + Sync + 'static>() {}
     fn clone<T: Clone + Send + Sync + 'static>() {}
-    clone::<PyApp>();
+    clone::<PyEngine>();
+    clone::<PyRoutes>();
+    clone::<Origin>();
     clone::<PyService>();
     clone::<RouteMap>();
     clone::<Error>();
@@ -34,14 +38,14 @@ fn every_public_type_goes_where_it_is_needed() {
     clone::<WorkerHealth>();
     clone::<Diagnosis>();
     sync::<ResponseBody>();
-    send::<PyAppBuilder>();
+    send::<PyEngineBuilder>();
     send::<ResponseFuture<Empty<bytes::Bytes>>>();
     send::<CallFuture<axum::body::Body>>();
 }
 
 #[test]
 fn what_is_cloned_for_every_request_is_a_few_words() {
-    assert_eq!(size_of::<PyApp>(), size_of::<usize>());
+    assert_eq!(size_of::<PyEngine>(), size_of::<usize>());
     assert!(
         size_of::<PyService>() <= 4 * size_of::<usize>(),
         "{}",
@@ -59,8 +63,8 @@ def handle(method, path, params, query, headers, body):
 async fn two_apps_with_different_modules_live_in_one_process() {
     let (one, two) = (App::new(NAMED), App::new(NAMED));
     let router = Router::new()
-        .route_service("/one", one.python.service())
-        .route_service("/two", two.python.service());
+        .route_service("/one", one.service())
+        .route_service("/two", two.service());
     let server = serve(router).await;
     assert_eq!(client::get(server.address, "/one").await.text(), one.module);
     assert_eq!(client::get(server.address, "/two").await.text(), two.module);
@@ -74,19 +78,17 @@ async fn two_apps_of_one_module_share_its_state_but_not_their_limits() {
     let one = App::new(
         "count = []\ndef handle(*arguments):\n    count.append(1)\n    return 200, str(len(count)), {}\n",
     );
-    let two = PyApp::builder(one.target("handle"))
+    let two = Builder::new(one.target("handle"))
         .path(one.folder.path())
         .body_limit(1)
         .build()
-        .expect("the same module again");
+        .expect("the same module again")
+        .service;
     assert_eq!(one.ask(get("/")).await.text(), "1");
-    assert_eq!(ask(two.service(), get("/")).await.text(), "2");
+    assert_eq!(ask(two.clone(), get("/")).await.text(), "2");
     let body = || httpy_tests::app::post("/", "ab");
     assert_eq!(
-        (
-            one.ask(body()).await.status,
-            ask(two.service(), body()).await.status
-        ),
+        (one.ask(body()).await.status, ask(two, body()).await.status),
         (200, 413)
     );
 }
@@ -100,7 +102,7 @@ fn the_same_module_name_from_another_folder_is_an_error_that_names_both_files() 
     let folder = tempfile::tempdir().unwrap();
     let file = format!("{}.py", app.module);
     std::fs::write(folder.path().join(&file), NAMED).unwrap();
-    let error = PyApp::builder(app.target("handle"))
+    let error = Builder::new(app.target("handle"))
         .path(folder.path())
         .build()
         .unwrap_err();
@@ -121,7 +123,7 @@ async fn a_second_app_that_wants_other_workers_is_told_both_numbers() {
     }
     let app = App::new(NAMED);
     let error = App::try_with(NAMED, |builder| builder.workers(2..=3)).unwrap_err();
-    assert!(error.is_differs(), "{error}");
+    assert!(error.is_conflicting_options(), "{error}");
     assert!(
         error.to_string().contains("1..=96") && error.to_string().contains("2..=3"),
         "{error}"
@@ -144,7 +146,7 @@ async fn a_second_app_that_wants_another_switch_interval_is_told_both_values() {
         builder.switch_interval(Duration::from_millis(7))
     })
     .unwrap_err();
-    assert!(error.is_differs(), "{error}");
+    assert!(error.is_conflicting_options(), "{error}");
     assert!(
         error.to_string().contains("1ms") && error.to_string().contains("7ms"),
         "{error}"
@@ -170,7 +172,7 @@ fn a_second_app_that_wants_a_venv_is_told_both_values() {
     )
     .unwrap();
     let error = App::try_with(NAMED, |builder| builder.venv(venv.path())).unwrap_err();
-    assert!(error.is_differs() || error.is_venv(), "{error}");
+    assert!(error.is_conflicting_options() || error.is_venv(), "{error}");
     assert!(
         error.to_string().contains(venv.path().to_str().unwrap()),
         "{error}"
@@ -180,13 +182,9 @@ fn a_second_app_that_wants_a_venv_is_told_both_values() {
 
 #[tokio::test]
 async fn a_service_lives_longer_than_its_app() {
-    let App {
-        python,
-        module,
-        folder,
-    } = App::new(NAMED);
-    let service = python.service();
-    drop((python, folder));
+    let app = App::new(NAMED);
+    let (service, module) = (app.service(), app.module.clone());
+    drop(app);
     assert_eq!(ask(service, get("/")).await.text(), module);
 }
 
@@ -233,7 +231,7 @@ async fn the_router_merges_into_an_app_with_state() {
             "/native",
             routing::get(|State(state): State<AppState>| async move { state.greeting }),
         )
-        .merge(app.python.router().unwrap())
+        .merge(app.routes().router().unwrap())
         .with_state(AppState { greeting: "native" });
     assert_eq!(ask(router.clone(), get("/native")).await.text(), "native");
     assert_eq!(ask(router, get("/python")).await.text(), "python");
@@ -243,19 +241,19 @@ async fn the_router_merges_into_an_app_with_state() {
 async fn a_config_from_a_file_is_as_good_as_a_builder() {
     let app = App::new(NAMED);
     let json = serde_json::json!({
-        "target": app.target("handle"),
-        "path": [app.folder.path()],
-        "executor": executor::chosen(),
-        "deadline": "5s",
-        "body_limit": 1,
+        "engine": {"path": [app.folder.path()], "executor": executor::chosen()},
+        "defaults": {"deadline": "5s", "body_limit": 1},
+        "services": {
+            "small": {"handler": app.target("handle")},
+            "large": {"handler": app.target("handle"), "body_limit": 2},
+        },
     });
     let config: Config = serde_json::from_value(json).unwrap();
-    let python = PyAppBuilder::from(config).build().unwrap();
-    assert_eq!(ask(python.service(), get("/")).await.text(), app.module);
-    assert_eq!(
-        ask(python.service(), httpy_tests::app::post("/", "ab"))
-            .await
-            .status,
-        413
-    );
+    let engine = PyEngineBuilder::from(config).build().unwrap();
+    for (name, status) in [("small", 413), ("large", 200)] {
+        let service = engine.service(name).unwrap();
+        assert_eq!(ask(service.clone(), get("/")).await.text(), app.module);
+        let answer = ask(service, httpy_tests::app::post("/", "ab")).await;
+        assert_eq!(answer.status, status, "{name}");
+    }
 }

@@ -64,7 +64,7 @@ fn routers(app: &App, vectors: &[Value]) -> HashMap<String, Router> {
         let service = if vector["annotated_bytes"] == true {
             app.handler("handle_bytes")
         } else {
-            app.python.service()
+            app.service()
         };
         let router = match vector["route"].as_str() {
             None => Router::new().fallback_service(service),
@@ -72,9 +72,9 @@ fn routers(app: &App, vectors: &[Value]) -> HashMap<String, Router> {
                 Router::new().route_service(&route.replace(":name", "{name}"), service)
             }
             Some(route) => {
-                let mut map = app.python.routes().clone();
+                let mut map = app.routes().map().clone();
                 map.retain(|pattern, _| pattern == route);
-                app.python.router_for(&map).unwrap()
+                app.routes().router_for(&map).unwrap()
             }
         };
         routers.insert(vector["name"].as_str().unwrap().to_owned(), router);
@@ -179,7 +179,7 @@ def handle(method, path, params, query, headers, body):
     return 200, ascii([path, params, request.target, request.route]), {}
 ",
     );
-    let router = Router::new().nest("/api/{version}", app.python.router().unwrap());
+    let router = Router::new().nest("/api/{version}", app.routes().router().unwrap());
     let answer = ask(router, get("/api/v%2F1/hello/yo%FFu?x=1")).await;
     assert_eq!(
         answer.text(),
@@ -193,7 +193,7 @@ async fn a_service_of_its_own_captures_nothing_and_one_on_a_route_captures_all()
         "def handle(method, path, params, query, headers, body):\n    return 200, repr(params), {}\n",
     );
     assert_eq!(app.ask(get("/a/b")).await.text(), "{}");
-    let router = Router::new().route_service("/{first}/{*rest}", app.python.service());
+    let router = Router::new().route_service("/{first}/{*rest}", app.service());
     assert_eq!(
         ask(router, get("/a/b/c")).await.text(),
         "{'first': ['a'], 'rest': ['b/c']}"
@@ -335,7 +335,7 @@ def digest(method, path, params, query, headers, body: bytes):
         |builder| builder.body_limit(SIZE),
     );
     let router = Router::new()
-        .route_service("/str", app.python.service())
+        .route_service("/str", app.service())
         .route_service("/echo", app.handler("echo"))
         .route_service("/digest", app.handler("digest"));
     let server = serve(router).await;

@@ -152,7 +152,7 @@ async fn nothing_from_outside_is_markup() {
             .header("x-odd", SCRIPT)
             .body(Body::from(SCRIPT))
             .unwrap();
-        let answer = ask(app.python.service(), request).await;
+        let answer = ask(app.service(), request).await;
         let text = answer.text();
         assert_eq!(
             (answer.status, text.contains("<script")),
@@ -168,7 +168,7 @@ async fn nothing_from_outside_is_markup() {
         |builder| builder.debug(true),
     );
     let answer = ask(
-        fallback.python.fallback().unwrap(),
+        fallback.routes().fallback().unwrap(),
         request(&escaped("/"), BROWSER, ""),
     )
     .await;
@@ -195,7 +195,7 @@ async fn the_request_is_shown_without_its_secrets() {
         .header("x-visible", "yes")
         .body(Body::from("{\"n\": 1}"))
         .unwrap();
-    let text = ask(app.python.router::<()>().unwrap(), request)
+    let text = ask(app.routes().router::<()>().unwrap(), request)
         .await
         .text();
     for part in [
@@ -315,7 +315,7 @@ async fn without_debug_nothing_of_it_is_shown() {
 #[tokio::test]
 async fn a_layer_that_took_the_routers_place_changes_nothing() {
     let app = debug(FAILING);
-    let nested = Router::new().nest_service("/api", app.python.service());
+    let nested = Router::new().nest_service("/api", app.service());
     let text = ask(nested, request("/api/raise", BROWSER, "")).await.text();
     assert!(text.contains("<dd>POST /raise HTTP/1.1</dd>"), "{text}");
 }

@@ -1,6 +1,6 @@
-//! `PyApp::doctor`: what it finds about the interpreter that runs here, whatever app code has done to it.
+//! `PyEngine::doctor`: what it finds about the interpreter that runs here, whatever app code has done to it.
 
-use httpy::{PathOrigin, PyApp};
+use httpy::PathOrigin;
 use httpy_tests::app::{App, get};
 use httpy_tests::executor::{self, OfThreads};
 
@@ -38,7 +38,7 @@ async fn the_report_is_about_the_interpreter_that_serves() {
     }
     assert_eq!(facts.switch_interval, Some(executor::switch_interval()));
     assert_eq!((facts.free_threaded, facts.gil), (false, true));
-    assert_eq!(diagnosis.config.target, app.target("handle"));
+    assert_eq!(diagnosis.config.path, [app.folder.path()]);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_folder_that_is_gone_is_a_warning() {
 fn it_goes_as_json_and_as_text() {
     let diagnosis = App::new(HANDLER).python.doctor();
     let json = serde_json::to_value(&diagnosis).unwrap();
-    assert_eq!(json["config"]["deadline"], "30s");
+    assert_eq!(json["config"]["grace"], "10s");
     assert_eq!(
         json["interpreter"]["version"],
         diagnosis.interpreter.as_ref().unwrap().version
@@ -127,7 +127,7 @@ def handle(*arguments):
 async fn it_may_be_asked_inside_a_runtime_and_after_the_shutdown() {
     // The last test of the process that ends Python would end it for the others: a second app keeps it.
     let (app, _other) = (App::new(HANDLER), App::new(HANDLER));
-    let python: PyApp = app.python.clone();
+    let python = app.python.clone();
     python.shutdown().await;
     let diagnosis = python.doctor();
     if executor::lacks(OfThreads::SharedInterpreter) {

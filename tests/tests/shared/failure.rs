@@ -179,7 +179,7 @@ async fn a_host_answers_failures_in_its_own_way() {
 #[tokio::test]
 async fn try_call_gives_the_failure_itself() {
     let app = App::with(RAISING, |builder| builder.body_limit(2));
-    let service = app.python.service();
+    let service = app.service();
     let error = service.try_call(get("/exception")).await.unwrap_err();
     assert!(error.is_exception());
     assert!(
@@ -244,8 +244,7 @@ async fn an_exception_after_the_caller_has_gone_is_logged() {
     ));
     let gate = Gate::new().await;
     let call = tokio::spawn(
-        app.python
-            .service()
+        app.service()
             .try_call(get(&format!("/?gate={}", gate.port))),
     );
     let held = gate.arrival().await;
@@ -276,8 +275,7 @@ async fn an_exception_whose_answer_nobody_read_any_more_is_logged_and_counts_as_
     let gate = Gate::new().await;
     let woken = Arc::new(Woken(Notify::new()));
     let mut call = Box::pin(
-        app.python
-            .service()
+        app.service()
             .try_call(get(&format!("/?gate={}", gate.port))),
     );
     assert!(

@@ -28,7 +28,7 @@ async fn mounted(app: &App) -> [(&'static str, Server); 3] {
         ("routes", app.serve_routes().await),
         (
             "fallback",
-            serve(Router::new().fallback_service(app.python.fallback().unwrap())).await,
+            serve(Router::new().fallback_service(app.routes().fallback().unwrap())).await,
         ),
     ]
 }
@@ -128,7 +128,7 @@ async fn any_byte_in_a_header_value_arrives_and_control_characters_are_the_serve
     let server = serve(
         Router::new()
             .route_service("/odd", app.handler("header"))
-            .merge(app.python.router().unwrap()),
+            .merge(app.routes().router().unwrap()),
     )
     .await;
     let printable = (b' '..=b'~').chain(0x80..=0xff);
@@ -430,8 +430,5 @@ async fn a_length_beside_chunks_smuggles_no_second_request() {
 #[tokio::test]
 async fn a_request_made_by_hand_without_a_server_has_an_empty_host() {
     let app = App::new("def handle(m, p, c, q, headers, b):\n    return 200, repr(headers), {}\n");
-    assert_eq!(
-        ask(app.python.service(), get("/")).await.text(),
-        "{'Host': ['']}"
-    );
+    assert_eq!(ask(app.service(), get("/")).await.text(), "{'Host': ['']}");
 }

@@ -36,9 +36,7 @@ async fn a_timeout_around_a_python_route_answers_and_the_worker_goes_on() {
     ));
     let timeout =
         TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(5));
-    let router = Router::new()
-        .fallback_service(app.python.service())
-        .layer(timeout);
+    let router = Router::new().fallback_service(app.service()).layer(timeout);
     let gate = Gate::new().await;
     let call = tokio::spawn(ask(router.clone(), get(&format!("/?gate={}", gate.port))));
     let held = gate.arrival().await;
@@ -55,7 +53,7 @@ async fn compression_shrinks_a_python_body() {
     let app = App::new("def handle(*arguments):\n    return 200, 'a' * 10_000, {}\n");
     let server = serve(
         Router::new()
-            .fallback_service(app.python.service())
+            .fallback_service(app.service())
             .layer(CompressionLayer::new()),
     )
     .await;
@@ -83,7 +81,7 @@ async fn cors_answers_preflights_and_marks_python_answers() {
     let cors = CorsLayer::new()
         .allow_origin(HeaderValue::from_static("http://example.org"))
         .allow_methods([http::Method::GET]);
-    let server = serve(app.python.router().unwrap().layer(cors)).await;
+    let server = serve(app.routes().router().unwrap().layer(cors)).await;
     let origin = ("Origin", &b"http://example.org"[..]);
     let preflight = [origin, ("Access-Control-Request-Method", b"GET")];
     let received = exchange(
@@ -115,7 +113,7 @@ async fn a_body_limit_around_the_service_is_413_with_and_without_a_length() {
     let app = App::new(ECHO);
     let limited = ServiceBuilder::new()
         .layer(RequestBodyLimitLayer::new(3))
-        .service(app.python.service());
+        .service(app.service());
     let server = serve(Router::new().fallback_service(limited)).await;
     for bytes in [
         request("POST", "/", &[], b"abcd"),
@@ -142,7 +140,7 @@ async fn a_body_that_somebody_else_limits_is_413_too() {
     let limited = Request::post("/")
         .body(Limited::new(Full::from("abcd"), 3))
         .unwrap();
-    let error = app.python.service().try_call(limited).await.unwrap_err();
+    let error = app.service().try_call(limited).await.unwrap_err();
     assert!(error.is_body_too_large(), "{error}");
 }
 
@@ -150,7 +148,7 @@ async fn a_body_that_somebody_else_limits_is_413_too() {
 async fn normalize_path_around_the_router_changes_what_python_sees() {
     let app = App::new(ECHO);
     let router =
-        NormalizePathLayer::trim_trailing_slash().layer(app.python.router::<()>().unwrap());
+        NormalizePathLayer::trim_trailing_slash().layer(app.routes().router::<()>().unwrap());
     let answer = ask(router, get("/hello/you/")).await;
     assert_eq!(answer.text(), "GET /hello/you {'name': ['you']} ");
 }
@@ -160,7 +158,7 @@ async fn a_layer_sees_the_error_of_a_failed_call() {
     let app = App::new("def handle(*arguments):\n    raise ValueError('inside')\n");
     let router =
         Router::new()
-            .fallback_service(app.python.service())
+            .fallback_service(app.service())
             .layer(axum::middleware::map_response(
                 |response: axum::response::Response| async move {
                     let error = response.extensions().get::<Error>().cloned();
@@ -182,7 +180,7 @@ async fn trace_and_concurrency_limit_wrap_it_like_any_service() {
     let stack = ServiceBuilder::new()
         .layer(TraceLayer::new_for_http())
         .layer(ConcurrencyLimitLayer::new(1));
-    let router = app.python.router::<()>().unwrap().layer(stack);
+    let router = app.routes().router::<()>().unwrap().layer(stack);
     for _ in 0..3 {
         assert_eq!(ask(router.clone(), get("/hello/a")).await.status, 200);
     }
@@ -192,14 +190,13 @@ async fn trace_and_concurrency_limit_wrap_it_like_any_service() {
 async fn the_combinators_of_tower_work_on_the_service_itself() {
     let app = App::new(ECHO);
     let service = app
-        .python
         .service()
         .map_request(|path: &'static str| get(path))
         .map_response(|response: Response<_>| response.status())
         .map_err(|never: Infallible| -> BoxError { match never {} });
     assert_eq!(service.oneshot("/a").await.unwrap(), StatusCode::OK);
 
-    let boxed = tower::util::BoxCloneService::new(app.python.service());
+    let boxed = tower::util::BoxCloneService::new(app.service());
     assert_eq!(
         boxed.clone().oneshot(get("/b")).await.unwrap().status(),
         200
@@ -208,14 +205,14 @@ async fn the_combinators_of_tower_work_on_the_service_itself() {
     let shed = ServiceBuilder::new()
         .load_shed()
         .timeout(Duration::from_secs(3600))
-        .service(app.python.service());
+        .service(app.service());
     assert_eq!(shed.oneshot(get("/c")).await.unwrap().status(), 200);
 }
 
 #[tokio::test]
 async fn it_is_always_ready_and_a_clone_needs_no_readiness() {
     let app = App::new(ECHO);
-    let mut service = app.python.service();
+    let mut service = app.service();
     let ready =
         std::future::poll_fn(|context| Service::<Request<Body>>::poll_ready(&mut service, context))
             .await;
@@ -244,9 +241,8 @@ async fn the_service_takes_any_body_of_bytes_and_gives_one_of_known_length() {
             .await
             .unwrap()
     }
-    let service = App::new("def handle(m, p, c, q, h, body):\n    return 200, body, {}\n")
-        .python
-        .service();
+    let service =
+        App::new("def handle(m, p, c, q, h, body):\n    return 200, body, {}\n").service();
     let response = call(&service, Full::from("whole")).await;
     assert_eq!(http_body::Body::size_hint(response.body()).exact(), Some(5));
     assert_eq!(

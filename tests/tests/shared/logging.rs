@@ -1,6 +1,6 @@
 //! Python's `logging` in the host's log: what arrives, where, and that nobody has to wait for it.
 
-use httpy::PyAppBuilder;
+use httpy_tests::app::Builder;
 use httpy_tests::app::{App, ask, post};
 use httpy_tests::executor::{self, OfThreads};
 use httpy_tests::record;
@@ -216,7 +216,7 @@ async fn a_record_is_in_the_span_of_its_request_also_after_request_was_asked() {
     ] {
         let span = info_span!("request");
         let call = ask(
-            app.python.service(),
+            app.service(),
             post("/", format!("{before}log.info('{text}')")),
         );
         assert_eq!(call.instrument(span.clone()).await.text(), "done");
@@ -238,7 +238,7 @@ async fn threads_log_too_and_are_in_the_span_with_the_requests_context() {
 in_thread(lambda: log.info('from a thread'))
 in_thread(lambda context=contextvars.copy_context(): context.run(log.info, 'with its context'))";
     assert_eq!(
-        ask(app.python.service(), post("/", code))
+        ask(app.service(), post("/", code))
             .instrument(span.clone())
             .await
             .text(),
@@ -304,11 +304,10 @@ fn a_second_app_that_wants_another_log_is_told_both_values() {
         return;
     }
     let _app = App::new(RUNNING);
-    let differs =
-        |option: fn(PyAppBuilder) -> PyAppBuilder| App::try_with(RUNNING, option).unwrap_err();
+    let differs = |option: fn(Builder) -> Builder| App::try_with(RUNNING, option).unwrap_err();
     let error = differs(|builder| builder.python_logging(false));
     assert!(
-        error.is_differs()
+        error.is_conflicting_options()
             && error
                 .to_string()
                 .contains("python_logging is true: asked for false"),
@@ -316,7 +315,7 @@ fn a_second_app_that_wants_another_log_is_told_both_values() {
     );
     let error = differs(|builder| builder.capture_stdout(true));
     assert!(
-        error.is_differs()
+        error.is_conflicting_options()
             && error
                 .to_string()
                 .contains("capture_stdout is false: asked for true"),

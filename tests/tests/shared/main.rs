@@ -4,6 +4,7 @@ mod api;
 mod argument;
 mod debug_page;
 mod doctor;
+mod engine;
 mod executor;
 mod failure;
 mod hang;

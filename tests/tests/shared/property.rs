@@ -79,11 +79,7 @@ def judged(method, path, params, query, headers, body):
 /// What is static is never dropped: no app, whose folder would stay behind.
 static EVALUATING: LazyLock<(PyService, PyService, String)> = LazyLock::new(|| {
     let app = App::with(EVALUATE, |builder| builder.path(twin::FOLDER));
-    (
-        app.python.service(),
-        app.handler("judged"),
-        app.target("handle"),
-    )
+    (app.service(), app.handler("judged"), app.target("handle"))
 });
 
 /// A Python literal of text: ASCII, latin-1, lone surrogates that stand for bytes and others, and what is beyond.
@@ -253,7 +249,6 @@ static TWIN: LazyLock<PyService> = LazyLock::new(|| {
     App::with("from twin import twin as handle", |builder| {
         builder.path(twin::FOLDER)
     })
-    .python
     .service()
 });
 

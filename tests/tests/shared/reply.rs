@@ -43,7 +43,7 @@ async fn vectors() -> Vectors {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/replies.json");
     let all: Vec<Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let app = App::new(&format!("FILE = {file:?}\n{VECTORS}"));
-    let mut router = Router::new().route_service("/", app.python.service());
+    let mut router = Router::new().route_service("/", app.service());
     for vector in &all {
         router = router.route_service(&format!("/{}", name(vector)), app.handler(name(vector)));
     }

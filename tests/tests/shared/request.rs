@@ -92,7 +92,7 @@ async fn extras_of_the_host_arrive_and_a_client_cannot_forge_them() {
         name: "Zoë \u{1f600}".to_owned(),
         groups: vec![1, 2],
     };
-    let router = Router::new().fallback_service(app.python.service());
+    let router = Router::new().fallback_service(app.service());
     let server = serve(router.clone().layer(axum::Extension(known))).await;
 
     let received = exchange(

@@ -7,7 +7,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::routing;
 use http::Request;
-use httpy::{PyApp, RouteMap};
+use httpy::RouteMap;
+use httpy_tests::app::Builder;
 use httpy_tests::app::{Answer, App, ask, get};
 
 /// An app with these routes, written as a Python expression; its handler tells what it captured.
@@ -46,7 +47,7 @@ async fn both_syntaxes_capture_with_the_meaning_of_axum() {
         "{'/a/:id': ['GET'], '/user_:name': ['GET'], '/f/*rest': ['GET']}",
         "{'/a/{id}': ['GET'], '/user_{name}': ['GET'], '/f/{*rest}': ['GET']}",
     ] {
-        let router = app(routes).python.router().unwrap();
+        let router = app(routes).routes().router().unwrap();
         assert_eq!(text(&router, "/a/7").await, "['GET', {'id': ['7']}]");
         assert_eq!(
             text(&router, "/user_ada").await,
@@ -72,7 +73,7 @@ def handle(method, path, params, query, headers, body):
     return 200, f\"hello {params['target'][0]}\", {'X-Test': ['1']}
 ",
     );
-    let answer = send(&app.python.router().unwrap(), "GET", "/hello/you").await;
+    let answer = send(&app.routes().router().unwrap(), "GET", "/hello/you").await;
     assert_eq!(
         (answer.text().as_str(), answer.header("x-test")),
         ("hello you", "1")
@@ -87,8 +88,8 @@ async fn a_literal_part_matches_raw_and_encoded_however_it_was_written() {
         "{'/caf%c3%a9/{id}': ['GET']}",
     ] {
         let app = app(routes);
-        let fallback = Router::new().fallback_service(app.python.fallback().unwrap());
-        for router in [app.python.router().unwrap(), fallback] {
+        let fallback = Router::new().fallback_service(app.routes().fallback().unwrap());
+        for router in [app.routes().router().unwrap(), fallback] {
             for target in ["/café/1", "/caf%C3%A9/1", "/caf%c3%a9/1"] {
                 assert_eq!(
                     text(&router, target).await,
@@ -104,7 +105,7 @@ async fn a_literal_part_matches_raw_and_encoded_however_it_was_written() {
 #[tokio::test]
 async fn methods_in_any_case_and_doubles_are_merged_and_so_are_two_spellings() {
     let app = app("{'/:id': ['get', 'GET', 'Post'], '/{id}': ['PUT', 'POST']}");
-    let router = app.python.router().unwrap();
+    let router = app.routes().router().unwrap();
     for method in ["GET", "POST", "PUT"] {
         assert_eq!(
             send(&router, method, "/7").await.text(),
@@ -117,8 +118,8 @@ async fn methods_in_any_case_and_doubles_are_merged_and_so_are_two_spellings() {
 #[tokio::test]
 async fn another_method_on_a_known_path_gets_405_with_allow_and_head_comes_with_get() {
     let app = app("{'/both': ['GET', 'PUT'], '/put': ['PUT'], '/head': ['HEAD']}");
-    let fallback = Router::new().fallback_service(app.python.fallback().unwrap());
-    for router in [app.python.router().unwrap(), fallback] {
+    let fallback = Router::new().fallback_service(app.routes().fallback().unwrap());
+    for router in [app.routes().router().unwrap(), fallback] {
         for (path, allowed) in [
             ("/both", vec!["GET", "HEAD", "PUT"]),
             ("/put", vec!["PUT"]),
@@ -145,7 +146,7 @@ async fn a_native_and_a_python_method_share_a_path() {
     let app = app("{'/a/:id': ['GET']}");
     let router = Router::new()
         .route("/a/{id}", routing::post(|| async { "native" }))
-        .merge(app.python.router().unwrap());
+        .merge(app.routes().router().unwrap());
     assert_eq!(text(&router, "/a/1").await, "['GET', {'id': ['1']}]");
     assert_eq!(send(&router, "POST", "/a/1").await.text(), "native");
     let answer = send(&router, "PUT", "/a/1").await;
@@ -182,8 +183,8 @@ async fn all_bad_entries_come_back_in_one_error() {
         entries.join(", ")
     ));
     let errors = [
-        app.python.router::<()>().unwrap_err(),
-        app.python.fallback().unwrap_err(),
+        app.routes().router::<()>().unwrap_err(),
+        app.routes().fallback().unwrap_err(),
     ];
     for error in errors {
         assert!(error.is_routes(), "{error}");
@@ -213,8 +214,8 @@ async fn routes_as_python_gave_them_can_be_read_and_changed_before_they_are_moun
     let app =
         app("{'/z/:id': ('get',), '/a': ['GET', 'POST'], '/health': ['GET'], '/old': ['GET']}");
     let given: Vec<(&str, usize)> = app
-        .python
         .routes()
+        .map()
         .iter()
         .map(|(pattern, methods)| (pattern, methods.len()))
         .collect();
@@ -222,9 +223,9 @@ async fn routes_as_python_gave_them_can_be_read_and_changed_before_they_are_moun
         given,
         [("/z/:id", 1), ("/a", 2), ("/health", 1), ("/old", 1)]
     );
-    assert_eq!(app.python.routes().iter().next().unwrap().1, ["get"]);
+    assert_eq!(app.routes().map().iter().next().unwrap().1, ["get"]);
 
-    let mut map: RouteMap = app.python.routes().clone();
+    let mut map: RouteMap = app.routes().map().clone();
     map.retain(|pattern, methods| pattern != "/health" && !methods.is_empty());
     assert_eq!(map.remove("/old"), Some(vec!["GET".to_owned()]));
     assert_eq!(map.remove("/old"), None);
@@ -232,8 +233,8 @@ async fn routes_as_python_gave_them_can_be_read_and_changed_before_they_are_moun
     let nested = map.clone().nest("/api/{version}");
     let router = Router::new()
         .route("/health", routing::get(|| async { "native" }))
-        .merge(app.python.router_for(&map).unwrap())
-        .merge(app.python.router_for(&nested).unwrap());
+        .merge(app.routes().router_for(&map).unwrap())
+        .merge(app.routes().router_for(&nested).unwrap());
     assert_eq!(text(&router, "/health").await, "native");
     assert_eq!(text(&router, "/old").await, "404");
     assert_eq!(text(&router, "/z/1").await, "['GET', {'id': ['1']}]");
@@ -246,10 +247,10 @@ async fn routes_as_python_gave_them_can_be_read_and_changed_before_they_are_moun
 #[tokio::test]
 async fn a_map_arranged_by_method_is_transposed_before_it_is_mounted() {
     let app = app("{'GET': ['/a', '/b'], 'POST': ['/a']}");
-    assert!(app.python.router::<()>().unwrap_err().is_routes());
+    assert!(app.routes().router::<()>().unwrap_err().is_routes());
     let router = app
-        .python
-        .router_for(&app.python.routes().transpose())
+        .routes()
+        .router_for(&app.routes().map().transpose())
         .unwrap();
     assert_eq!(send(&router, "POST", "/a").await.text(), "['POST', {}]");
     assert_eq!(text(&router, "/b").await, "['GET', {}]");
@@ -257,19 +258,18 @@ async fn a_map_arranged_by_method_is_transposed_before_it_is_mounted() {
 }
 
 #[tokio::test]
-async fn without_an_init_function_or_with_none_there_are_no_routes() {
+async fn of_an_init_function_without_routes_there_are_none() {
     for source in [
-        "",
         "def init():\n    return None\n",
         "def init():\n    return {}\n",
     ] {
         let app = App::new(&format!(
             "{source}def handle(*arguments):\n    return 200, '', {{}}\n"
         ));
-        assert!(app.python.routes().is_empty());
-        assert_eq!(text(&app.python.router().unwrap(), "/").await, "404");
+        assert!(app.routes().map().is_empty());
+        assert_eq!(text(&app.routes().router().unwrap(), "/").await, "404");
         assert_eq!(
-            ask(app.python.fallback().unwrap(), get("/")).await.status,
+            ask(app.routes().fallback().unwrap(), get("/")).await.status,
             404
         );
     }
@@ -283,7 +283,7 @@ async fn a_fallback_lets_native_routes_win_and_conflicts_with_nothing() {
     let router = Router::new()
         .route("/native", routing::get(|| async { "native" }))
         .route("/a/{other}", routing::delete(|| async { "deleted" }))
-        .fallback_service(app.python.fallback().unwrap());
+        .fallback_service(app.routes().fallback().unwrap());
     assert_eq!(text(&router, "/native").await, "native");
     assert_eq!(text(&router, "/python").await, "['GET', {}]");
     assert_eq!(send(&router, "DELETE", "/a/1").await.text(), "deleted");
@@ -314,7 +314,7 @@ async fn a_fallback_lets_native_routes_win_and_conflicts_with_nothing() {
 #[tokio::test]
 async fn a_nested_fallback_matches_what_is_left_of_the_path() {
     let app = app("{'/hello/:name': ['GET']}");
-    let router = Router::new().nest_service("/api", app.python.fallback().unwrap());
+    let router = Router::new().nest_service("/api", app.routes().fallback().unwrap());
     assert_eq!(
         text(&router, "/api/hello/you").await,
         "['GET', {'name': ['you']}]"
@@ -335,8 +335,8 @@ async fn an_app_with_state_merges_and_nests_python_routes() {
             "/native",
             routing::get(|State(state): State<AppState>| async move { state.greeting }),
         )
-        .merge(app.python.router().unwrap())
-        .nest("/{tenant}", app.python.router().unwrap())
+        .merge(app.routes().router().unwrap())
+        .nest("/{tenant}", app.routes().router().unwrap())
         .with_state(AppState { greeting: "hello" });
     assert_eq!(text(&router, "/native").await, "hello");
     assert_eq!(text(&router, "/python/1").await, "['GET', {'id': ['1']}]");
@@ -389,6 +389,6 @@ fn each_way_in_which_init_fails_says_which_it_was() {
             "{error:?}"
         );
     }
-    let error = PyApp::builder("no_colon").build().unwrap_err();
+    let error = Builder::new("no_colon").build().unwrap_err();
     assert!(error.is_target(), "{error:?}");
 }

@@ -52,7 +52,7 @@ impl Feed {
             .body(Body::empty())
             .unwrap();
         Self {
-            response: app.python.service().oneshot(request).await.unwrap(),
+            response: app.service().oneshot(request).await.unwrap(),
         }
     }
 

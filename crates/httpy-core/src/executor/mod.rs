@@ -29,7 +29,8 @@ pub use self::start::{Facts, StartError};
 use crate::{Job, Late, TargetId, Ticket};
 
 /// Says whether routes can take the place of those that are mounted, and if not, why.
-pub type Accept = Box<dyn FnOnce(Vec<(String, Vec<String>)>) -> Result<(), String> + Send + Sync>;
+pub type Accept =
+    Box<dyn FnOnce(Vec<Vec<(String, Vec<String>)>>) -> Result<(), String> + Send + Sync>;
 
 /// Runs the calls of one app: loads its handlers, takes its jobs, and tells how it is.
 ///
@@ -120,12 +121,12 @@ pub trait Execute: fmt::Debug + Send + Sync {
     /// When app code has broken the interpreter so that it cannot look.
     fn examine(&self) -> Result<String, LoadError>;
 
-    /// Loads the code anew, and lets it take over once all of it is ready: `init` is run, and `accept` is asked about its
-    /// routes right before the swap, and may refuse them. The receiver hears when that is done. Never blocks, and at any
+    /// Loads the code anew, and lets it take over once all of it is ready: the init functions run one after the other, and
+    /// `accept` is asked about the routes of each right before the swap, and may refuse them. The receiver hears when that is done. Never blocks, and at any
     /// failure nothing has changed.
     fn reload(
         &self,
-        init: Option<String>,
+        inits: Vec<String>,
         accept: Accept,
     ) -> oneshot::Receiver<Result<(), LoadError>>;
 

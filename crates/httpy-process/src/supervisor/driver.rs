@@ -148,11 +148,11 @@ impl Driver {
                 drop(answer.send(Err(closed())));
             }
             Some(Question::Reload {
-                init,
+                inits,
                 accept,
                 answer,
             }) => {
-                self.next_reload.init = init;
+                self.next_reload.inits = inits;
                 self.next_reload.accepts.push(accept);
                 self.next_reload.answers.push(answer);
                 self.begin_reload().await;
@@ -378,7 +378,7 @@ impl Driver {
             id,
             name: Arc::clone(&name),
             python: Arc::clone(&self.python),
-            venv: options.venv.clone(),
+            options: Arc::clone(options),
             program: self.setup.program,
             boot: handshake::boot(&name, options, &handlers),
             limits,

@@ -105,7 +105,7 @@ pub(crate) struct Standing {
 /// What the host asks.
 enum Question {
     Reload {
-        init: Option<String>,
+        inits: Vec<String>,
         accept: Accept,
         answer: oneshot::Sender<Result<(), Failure>>,
     },
@@ -148,23 +148,23 @@ impl Supervisor {
         ))
     }
 
-    /// Starts a whole new generation of workers with the code as it is now, has the first of it run the init function, and
-    /// lets it take over when all of it are ready and `accept` is content with the routes of the init function, which are none
-    /// without one; the old workers end after what they have begun. Where one is under way, this is the one after it.
+    /// Starts a whole new generation of workers with the code as it is now, and has the first of it run the init functions. The
+    /// generation takes over when all of it are ready and `accept` takes the routes, those of each init function in order.
+    /// The old workers end after what they have begun. Where a reload is under way, this is the one after it.
     ///
     /// # Errors
     ///
-    /// When one of the new workers does not come up, the init function fails, or its routes are refused. The old ones go on then.
+    /// When one of the new workers does not come up, an init function fails, or its routes are refused. The old ones go on then.
     ///
     /// # Cancellation
     ///
     /// The reload goes on.
-    pub(crate) async fn reload(&self, init: Option<String>, accept: Accept) -> Result<(), Failure> {
+    pub(crate) async fn reload(&self, inits: Vec<String>, accept: Accept) -> Result<(), Failure> {
         let (answer, answered) = oneshot::channel();
         drop(
             self.questions
                 .send(Question::Reload {
-                    init,
+                    inits,
                     accept,
                     answer,
                 })

@@ -1,10 +1,11 @@
-//! A reload: a whole new generation of workers, its init function, and the swap. At any failure the old workers go on.
+//! A reload: a whole new generation of workers, its init functions, and the swap. At any failure the old workers go on.
 //!
-//! The init function runs in one worker of the generation, as it does in one at the start: its routes are those of all.
+//! The init functions run in one worker of the generation, as they do in one at the start: their routes are those of all.
 //! Each worker imports the handlers' modules, and one that takes the place of another does no more than that.
 
 use std::time::Instant;
 
+use httpy_core::frame::LogRecord;
 use httpy_core::{Accept, LoadError, LoadErrorKind};
 use tokio::sync::oneshot;
 
@@ -13,22 +14,36 @@ use super::lock;
 use super::tend::Up;
 use crate::failure::Failure;
 use crate::handover::WorkerId;
-use crate::handshake::{Problem, Routes};
+use crate::handshake::{Newcomer, Patience, Problem, Routes};
 
 /// A reload that was asked for, or is under way.
 #[derive(Default)]
 pub(super) struct Reload {
-    pub(super) init: Option<String>,
+    pub(super) inits: Vec<String>,
     /// Those who have a say in the routes.
     pub(super) accepts: Vec<Accept>,
     pub(super) answers: Vec<oneshot::Sender<Result<(), Failure>>>,
 }
 
-/// What has become of a new generation's init function.
+/// What has become of a new generation's init functions.
 pub(super) struct Initialised {
     id: WorkerId,
     up: Box<Up>,
-    result: Result<Routes, Problem>,
+    result: Result<Vec<Routes>, Problem>,
+}
+
+/// The routes of each init function.
+async fn run_all(
+    newcomer: &mut Newcomer,
+    inits: &[String],
+    patience: Patience,
+    log: &impl Fn(LogRecord),
+) -> Result<Vec<Routes>, Problem> {
+    let mut all = Vec::with_capacity(inits.len());
+    for target in inits {
+        all.push(newcomer.run_init(target, patience, log).await?);
+    }
+    Ok(all)
 }
 
 impl Driver {
@@ -44,10 +59,11 @@ impl Driver {
         self.perform(actions, Occasion::Reload).await;
     }
 
-    /// All of the new generation are ready, and `first` is to run their init function.
+    /// All of the new generation are ready, and `first` is to run their init functions.
     pub(super) async fn complete(&mut self, first: WorkerId) {
-        let Some(target) = self.reload.as_ref().and_then(|reload| reload.init.clone()) else {
-            return self.swap(Routes::new()).await;
+        let inits = self.reload.as_ref().map(|reload| reload.inits.clone());
+        let Some(inits) = inits.filter(|inits| !inits.is_empty()) else {
+            return self.swap(Vec::new()).await;
         };
         let Some(kept) = self.workers.get_mut(&first) else {
             return;
@@ -59,10 +75,8 @@ impl Driver {
             self.setup.patience,
         );
         tokio::spawn(async move {
-            let result = up
-                .newcomer
-                .run_init(&target, patience, &|record| lines.log(record.record, None))
-                .await;
+            let log = |record: LogRecord| lines.log(record.record, None);
+            let result = run_all(&mut up.newcomer, &inits, patience, &log).await;
             drop(
                 done.send(Initialised {
                     id: first,
@@ -89,7 +103,7 @@ impl Driver {
         }
     }
 
-    async fn swap(&mut self, routes: Routes) {
+    async fn swap(&mut self, routes: Vec<Routes>) {
         let accepts = self
             .reload
             .as_mut()

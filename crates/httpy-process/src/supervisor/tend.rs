@@ -14,6 +14,7 @@ use crate::failure::{Exit, Failure};
 use crate::handover::{Ended, Order, Reason, Tally, WorkerId};
 use crate::handshake::{Newcomer, Patience, Problem, welcome};
 use crate::line::{Lines, Stream, Tail};
+use crate::options::ProcessOptions;
 use crate::process::Process;
 use crate::spawn::spawn;
 
@@ -31,7 +32,7 @@ pub(super) struct Tender {
     pub(super) id: WorkerId,
     pub(super) name: Arc<str>,
     pub(super) python: Arc<PathBuf>,
-    pub(super) venv: Option<PathBuf>,
+    pub(super) options: Arc<ProcessOptions>,
     pub(super) program: &'static str,
     pub(super) boot: Vec<u8>,
     pub(super) limits: Limits,
@@ -92,7 +93,7 @@ impl Tender {
     }
 
     async fn live(&self, mut kill: oneshot::Receiver<()>) -> Down {
-        let spawned = match spawn(&self.python, self.venv.as_deref(), self.program, &self.name) {
+        let spawned = match spawn(&self.python, &self.options, self.program, &self.name) {
             Ok(spawned) => spawned,
             Err(failure) => return Down::unstarted(failure),
         };

@@ -65,11 +65,13 @@ pub(super) fn python() -> PathBuf {
     std::env::var_os("PYO3_PYTHON").map_or_else(|| "python3".into(), PathBuf::from)
 }
 
-pub(super) fn options() -> ProcessOptions {
+pub(crate) fn options() -> ProcessOptions {
     ProcessOptions {
         python: None,
         venv: None,
         paths: Vec::new(),
+        variables: Vec::new(),
+        working_dir: None,
         processes: 1,
         threads: 2,
         in_flight: 100,

@@ -3,7 +3,7 @@
 
 mod executor;
 mod fake;
-mod floor;
+pub(crate) mod floor;
 mod hostile;
 mod real;
 mod replaced;

@@ -27,7 +27,13 @@ struct Raised {
 async fn raise(folder: &Path) -> Raised {
     let mut options = options();
     options.paths = vec![folder.to_owned()];
-    let spawned = spawn::spawn(&python(), None, spawn::BOOT, "httpy-process-1").unwrap();
+    let spawned = spawn::spawn(
+        &python(),
+        &super::floor::options(),
+        spawn::BOOT,
+        "httpy-process-1",
+    )
+    .unwrap();
     for pipe in [spawned.output, spawned.error] {
         let mut file = tokio::fs::File::from_std(pipe.into());
         tokio::spawn(async move {

@@ -44,12 +44,16 @@ impl App {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let accept = move |routes| sender.send(routes).map_err(|error| error.to_string());
         self.executor
-            .reload(init.map(str::to_owned), Box::new(accept))
+            .reload(
+                init.map(str::to_owned).into_iter().collect(),
+                Box::new(accept),
+            )
             .await
             .unwrap()?;
-        Ok(receiver
+        let all: Vec<Vec<(String, Vec<String>)>> = receiver
             .try_recv()
-            .expect("nobody was asked about the routes"))
+            .expect("nobody was asked about the routes");
+        Ok(all.concat())
     }
 
     fn push(&self) -> Question {

@@ -81,7 +81,7 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("pool_app.py"), source).unwrap();
         let paths = vec![folder.path().to_owned()];
-        runtime.add_paths(paths.clone()).unwrap();
+        runtime.prepare(Vec::new(), paths.clone()).unwrap();
         let target = runtime
             .load_handler("pool_app:handle".to_owned(), paths)
             .unwrap();

@@ -11,7 +11,7 @@ use httpy_core::{Figures, LoopMember, Roster};
 use metrics::{Gauge, gauge, histogram};
 
 use super::{BLOCKS, GC_PAUSE, LOOP_CALLS, LOOP_LAG, QUEUE_LENGTH, WORKERS};
-use crate::app::Shared;
+use crate::engine::Shared;
 use crate::status::WorkerState;
 
 /// Seldom enough to cost nothing, and more often than anybody scrapes.
@@ -26,21 +26,21 @@ pub(crate) struct Gauges {
 }
 
 impl Gauges {
-    /// Starts the thread that sets the gauges of the app whose handler is `target`. It ends some seconds after the app.
+    /// Starts the thread that sets the gauges of an engine. It ends some seconds after the engine.
     ///
     /// # Errors
     ///
     /// When the operating system gives no thread.
-    pub(crate) fn start(target: String, app: Weak<Shared>) -> io::Result<()> {
+    pub(crate) fn start(name: String, app: Weak<Shared>) -> io::Result<()> {
         thread::Builder::new()
             .name("httpy-metrics".to_owned())
-            .spawn(move || run(target, &app))
+            .spawn(move || run(name, &app))
             .map(drop)
     }
 
-    fn new(target: String) -> Self {
+    fn new(name: String) -> Self {
         Self {
-            queue: gauge!(QUEUE_LENGTH, "target" => target),
+            queue: gauge!(QUEUE_LENGTH, "engine" => name),
             workers: WorkerState::ALL.map(|state| gauge!(WORKERS, "state" => state.name())),
             loops: HashMap::new(),
             blocks: gauge!(BLOCKS),
@@ -90,8 +90,8 @@ impl Gauges {
     }
 }
 
-fn run(target: String, app: &Weak<Shared>) {
-    let mut gauges = Gauges::new(target);
+fn run(name: String, app: &Weak<Shared>) {
+    let mut gauges = Gauges::new(name);
     let mut asked: Option<Receiver<Figures>> = None;
     while let Some(shared) = app.upgrade() {
         let next = Instant::now() + EVERY;
@@ -112,10 +112,10 @@ fn run(target: String, app: &Weak<Shared>) {
 }
 
 impl Gauges {
-    /// Starts the thread for `app`; a host without another thread to give has its calls all the same.
-    pub(crate) fn start_or_log(target: &str, app: &Arc<Shared>) {
-        if let Err(error) = Self::start(target.to_owned(), Arc::downgrade(app)) {
-            tracing::warn!(target: "httpy", "there are no gauges, for want of a thread: {error}");
+    /// Starts the thread for `engine`. Where the system has no thread for it, calls are served all the same.
+    pub(crate) fn start_or_log(engine: &Arc<Shared>) {
+        if let Err(error) = Self::start(engine.name.clone(), Arc::downgrade(engine)) {
+            tracing::warn!(target: "httpy", "no gauges, since there is no thread for them: {error}");
         }
     }
 }

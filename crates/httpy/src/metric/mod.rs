@@ -71,7 +71,7 @@ fn describe() {
     describe_gauge!(
         QUEUE_LENGTH,
         Unit::Count,
-        "Places of the app's queue that are taken."
+        "Places of the engine's queue that are taken."
     );
     describe_gauge!(
         WORKERS,

@@ -10,9 +10,9 @@ use std::fmt;
 /// The map that Python's init function returned, `{"route": ["METHOD", ...]}`: the texts as Python wrote them, in the
 /// order in which they came.
 ///
-/// A host may leave out, move or turn round its entries before mounting them with `PyApp::router_for`. A conflict
-/// between a Python route and one of the host's own cannot be seen in the map: `PyApp::merge_into` finds it. Leave the entry
-/// out with [`retain`] or [`remove`], or serve the whole app by `PyApp::fallback`, where native routes always win.
+/// A host may leave out, move or turn round its entries before mounting them with `PyRoutes::router_for`. A conflict
+/// between a Python route and one of the host's own cannot be seen in the map: `PyRoutes::merge_into` finds it. Leave the entry
+/// out with [`retain`] or [`remove`], or serve the whole app by `PyRoutes::fallback`, where native routes always win.
 ///
 /// A text is a key once: entries given again add their methods to the first one.
 ///

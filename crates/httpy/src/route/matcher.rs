@@ -1,4 +1,4 @@
-//! `Match`: which route a request is for, found without an axum router, as `PyApp::fallback` needs it.
+//! `Match`: which route a request is for, found without an axum router, as `PyRoutes::fallback` needs it.
 //!
 //! The tree is the one that the routes were checked with, so a path matches here exactly as it does once mounted.
 

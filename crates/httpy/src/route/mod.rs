@@ -2,8 +2,10 @@
 //!
 //! [`RouteMap`] is what Python said, [`Routes`] is what it means, checked in full. [`mount`] turns it into an axum
 //! router, `Routes::find` matches without one. [`captures`], [`query`] and [`decode_path`] read the raw target of a
-//! request. Nothing here knows what answers a request: the service is a type parameter.
+//! request. Nothing but `behind` knows what answers a request: the service is a type parameter.
 
+#[cfg(feature = "axum")]
+mod behind;
 mod check;
 mod error;
 mod literal;
@@ -16,6 +18,10 @@ mod param;
 mod pattern;
 mod query;
 
+#[cfg(feature = "axum")]
+pub use behind::Pass;
+#[cfg(feature = "axum")]
+pub(crate) use behind::Unrouted;
 pub(crate) use check::Routes;
 pub(crate) use error::RouteError;
 pub use map::RouteMap;

@@ -42,11 +42,11 @@ pub(super) fn record(
         Come::Queued(ticket) => (&ticket.call, Some(parts(ticket, now))),
     };
     if let Come::Queued(ticket) = come {
-        service.inner.app.release(&observed.span, ticket);
+        service.inner.engine.release(&observed.span, ticket);
     }
     observed.ended(&service.inner, ending, Some(status), error, parts.as_ref());
     let ended = Ended {
-        target: service.target(),
+        target: &service.inner.target,
         route: call.details.route.as_deref(),
         method: Some(&call.method),
         status,
@@ -60,14 +60,14 @@ pub(super) fn record(
         }),
         message: error.map(Error::message),
     };
-    service.inner.app.recorder.record(&ended, now);
+    service.inner.engine.recorder.record(&ended, now);
 }
 
 /// Counts a call whose client went away while it waited ([`Ending::Abandoned`]) or ran ([`Ending::Gone`]).
 pub(super) fn left(service: &PyService, observed: &Observed, ending: Ending, ticket: &Ticket) {
     let parts = parts(ticket, tokio::time::Instant::now().into_std());
     observed.ended(&service.inner, ending, None, None, Some(&parts));
-    service.inner.app.recorder.count(ending);
+    service.inner.engine.recorder.count(ending);
 }
 
 fn parts(ticket: &Ticket, now: Instant) -> (httpy_core::Timings, Duration) {

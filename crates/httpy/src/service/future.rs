@@ -61,7 +61,7 @@ where
         let this = self.project();
         let mut call = this.call;
         let result = ready!(call.as_mut().poll(context));
-        let choice = &call.service.inner.app.failure_response;
+        let choice = &call.service.inner.engine.failure_response;
         Poll::Ready(Ok(result.unwrap_or_else(|error| {
             choice.response(error, this.asked.as_deref())
         })))
@@ -184,7 +184,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let app = &service.inner.app;
+    let engine = &service.inner.engine;
     loop {
         match state.as_mut().project() {
             StateProject::Refused { error, .. } => {
@@ -200,7 +200,7 @@ where
                     let (body, bytes) = read?;
                     let (call, slot) = (
                         call.take().ok_or_else(ended)?,
-                        slot.take().or_else(|| app.slots.take()),
+                        slot.take().or_else(|| engine.slots.take()),
                     );
                     timer.clear();
                     if slot.is_none() && *waits {
@@ -225,13 +225,13 @@ where
                 }
                 // Clients that are slow to send must not keep the queue from those who are not.
                 *slot = None;
-                ready!(timer.poll(&app.gate, context, || Instant::now()
-                    + app.limits.body_timeout))?;
+                ready!(timer.poll(&engine.gate, context, || Instant::now()
+                    + service.inner.limits.body_timeout))?;
                 return Poll::Ready(Err(Error::new(
                     Kind::BodyTimeout,
                     format!(
                         "the request's body took longer than {:?}",
-                        app.limits.body_timeout
+                        service.inner.limits.body_timeout
                     ),
                 )));
             }
@@ -276,7 +276,7 @@ where
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
                 let pushed = Instant::from_std(ticket.pushed);
                 let first = || slow::next_look(&service.inner, ticket, *is_slow, pushed);
-                ready!(timer.poll(&app.gate, context, first))?;
+                ready!(timer.poll(&engine.gate, context, first))?;
                 let now = Instant::now();
                 // At its deadline there is more to be told.
                 let late = now >= Instant::from_std(ticket.deadline);
@@ -284,10 +284,9 @@ where
                     *is_slow = true;
                     slow::tell(&service.inner, ticket, now);
                 }
-                if now >= pushed + service.inner.max_wait && ticket.withdraw() {
-                    let Inner {
-                        target, max_wait, ..
-                    } = &*service.inner;
+                if now >= pushed + service.inner.limits.max_wait && ticket.withdraw() {
+                    let Inner { target, limits, .. } = &*service.inner;
+                    let max_wait = limits.max_wait;
                     let text =
                         format!("{target} was not called: no worker was free within {max_wait:?}");
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
@@ -298,17 +297,17 @@ where
                 if now >= deadline && !is_stopped {
                     let text = format!(
                         "{} did not answer within {:?}",
-                        service.inner.target, service.inner.deadline
+                        service.inner.target, service.inner.limits.deadline
                     );
                     return Poll::Ready(Err(Error::new(Kind::Deadline, text)));
                 }
                 // It goes on, and looks again at its longest wait, and at the deadline.
                 let next = if is_stopped {
-                    now + service.inner.deadline
+                    now + service.inner.limits.deadline
                 } else {
                     slow::next_look(&service.inner, ticket, *is_slow, now)
                 };
-                timer.set(&app.gate, context, next);
+                timer.set(&engine.gate, context, next);
             }
             StateProject::Done => return Poll::Ready(Err(ended())),
         }

@@ -38,7 +38,7 @@ impl Left {
         }
         let runs = service
             .inner
-            .app
+            .engine
             .executor
             .enforce(service.inner.id, ticket, answered);
         if runs { Self::Running } else { Self::Over }

@@ -9,6 +9,8 @@ mod limit;
 mod observed;
 mod origin;
 mod prepare;
+#[cfg(feature = "axum")]
+mod proxy;
 mod response;
 mod server;
 #[expect(
@@ -28,6 +30,8 @@ pub(crate) use clock::Clocks;
 pub use future::{CallFuture, ResponseFuture};
 pub use origin::Origin;
 pub(crate) use prepare::{Extra, TraceContext};
+#[cfg(feature = "axum")]
+pub use proxy::{FromProxy, TrustedProxies};
 pub use response::ResponseBody;
 pub(crate) use response::judge;
 pub use service::PyService;

@@ -56,7 +56,8 @@ impl Observed {
 
     /// The call is about to be pushed.
     pub(super) fn pushes(&self, service: &Inner, ticket: &Ticket) {
-        if self.series.is_some() || !self.span.is_disabled() || service.app.recorder.is_watched() {
+        if self.series.is_some() || !self.span.is_disabled() || service.engine.recorder.is_watched()
+        {
             ticket.want_timings();
         }
     }

@@ -17,7 +17,7 @@ use http::uri::Scheme;
 /// # use tower::ServiceExt;
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 ///
-/// // Stands for the routes of a `PyApp`.
+/// // Stands for the routes of a `PyEngine`.
 /// let routes = Router::new().route("/", get(|Extension(origin): Extension<Origin>| async move {
 ///     assert_eq!(origin.scheme, Some(Scheme::HTTPS));
 /// }));

@@ -35,9 +35,9 @@ pub(super) fn call(service: &Inner, parts: &mut Parts) -> Result<Call, Error> {
         ));
     }
     let (params, route) = route(service, parts)?;
-    let extras = extras(&service.app.extras, parts)?;
+    let extras = extras(&service.engine.extras, parts)?;
     let trace = service
-        .app
+        .engine
         .trace_context
         .as_ref()
         .and_then(|trace_context| trace_context(parts));

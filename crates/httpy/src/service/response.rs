@@ -17,7 +17,7 @@ use crate::Error;
 ///
 /// One in chunks has a length only where the handler gave a `Content-Length`. It fails, with an [`Error`] in the
 /// [`BoxError`], where it cannot come to its end: the iterator raised, yielded something that is no chunk, or took longer
-/// than [`chunk_timeout`](crate::PyAppBuilder::chunk_timeout); it is not as long as its `Content-Length`; the client took
+/// than [`chunk_timeout`](crate::PyService::with_chunk_timeout); it is not as long as its `Content-Length`; the client took
 /// nothing for too long; the app was forced to stop. The server then aborts the connection, so that the client can tell. A
 /// whole body never fails.
 ///

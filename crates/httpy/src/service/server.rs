@@ -10,7 +10,7 @@ use httpy_core::Fields;
 use axum::extract::{ConnectInfo, MatchedPath, NestedPath, OriginalUri};
 
 #[cfg(feature = "axum")]
-use crate::route::captures;
+use crate::route::{Unrouted, captures};
 
 /// The target as the client sent it, where a prefix may have been taken off since.
 #[cfg(feature = "axum")]
@@ -44,6 +44,9 @@ pub(super) fn matched(parts: &mut Parts) -> (Fields, Option<String>) {
     use axum::extract::rejection::RawPathParamsRejection;
     use axum::extract::{FromRequestParts, RawPathParams};
 
+    if parts.extensions.get::<Unrouted>().is_some() {
+        return (raw_captures(parts, ""), None);
+    }
     let matched = parts.extensions.get::<MatchedPath>().cloned();
     let params = {
         // What has matched is known to the routers alone: layers before, between and behind them may change the path. An
@@ -68,13 +71,14 @@ pub(super) fn matched(parts: &mut Parts) -> (Fields, Option<String>) {
 
 /// The captures of `template`, the whole pattern, in raw paths: in what is left of the path, which the last router has
 /// matched, after those of the prefix; or in the target as it came, where a layer behind the router has changed the path.
-/// None where neither fits.
+/// None where neither fits. Those of the prefix alone, where the template is empty.
 #[cfg(feature = "axum")]
 fn raw_captures(parts: &Parts, template: &str) -> Fields {
     let nested = parts.extensions.get::<NestedPath>();
     let prefix = nested.map_or("", |nested| nested.as_str().trim_end_matches('/'));
     let original = original(&parts.extensions).map_or("", Uri::path);
-    let rest = template.strip_prefix(prefix);
+    let rest = (!template.is_empty()).then(|| template.strip_prefix(prefix));
+    let rest = rest.flatten();
 
     let mut found = Fields::new();
     if captures(prefix, original, &mut found).is_none() {

@@ -15,22 +15,46 @@ use tower::{BoxError, Service};
 use super::limit::Limit;
 use super::slot::Readiness;
 use super::{CallFuture, ResponseBody, ResponseFuture, prepare};
-use crate::app::{Shared, Swap};
-use crate::config::LONGEST;
+use crate::ServiceOptions;
+use crate::config::Limits;
 use crate::debug_page::Asked;
+use crate::engine::{Shared, Swap};
 use crate::metric::TargetSeries;
 
-/// One Python handler as a [`tower::Service`], to be mounted wherever a service fits: [`Router::route_service`], a tower
-/// stack, hyper itself.
+/// A Python handler as a [`tower::Service`], to be mounted wherever a service fits: [`Router::route_service`], a tower stack,
+/// hyper itself.
 ///
-/// Takes requests with any body of [`Bytes`]; it never fails ([`Infallible`]): what goes wrong becomes a response as the
-/// contract's table says, with the [`Error`](crate::Error) in its extensions. Those who want the error itself call
-/// [`try_call`](Self::try_call).
+/// It takes requests with any body of [`Bytes`], and never fails ([`Infallible`]): a failure becomes a response as the
+/// contract's table says, with the [`Error`](crate::Error) in its extensions. [`try_call`](Self::try_call) returns the error
+/// itself.
 ///
-/// Made by [`PyApp::service`](crate::PyApp::service), [`PyApp::handler`](crate::PyApp::handler) and
-/// [`PyApp::fallback`](crate::PyApp::fallback). A clone is one reference count. It is always ready, and a full queue is
-/// answered with 503; unless the app was built with [`OnFull::Wait`](crate::OnFull::Wait): then it is ready when it has
-/// reserved a place in the queue, which its next call takes, and a clone starts without one.
+/// Made by [`PyEngine::handler`](crate::PyEngine::handler), [`PyEngine::service`](crate::PyEngine::service) and
+/// [`PyRoutes::fallback`](crate::PyRoutes::fallback). A clone is one reference count. It is always ready, and a call beyond a
+/// full queue is answered with 503; unless the engine was built with [`OnFull::Wait`](crate::OnFull::Wait): then it is ready
+/// when it has reserved a place in the queue, which its next call takes, and a clone starts without one.
+///
+/// Its options are its own: each `with_*` method returns another service, which shares a [limit](Self::with_limit) with the
+/// first one.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::Router;
+/// use axum::body::Body;
+/// use http::Request;
+/// use std::time::Duration;
+/// use tower::ServiceExt;
+///
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let report = engine.handler("shop:report")?
+///     .with_deadline(Duration::from_secs(90))
+///     .with_limit(2);
+/// let app: Router = Router::new().route_service("/report", report);
+///
+/// let response = app.oneshot(Request::get("/report").body(Body::empty())?).await?;
+/// assert_eq!(response.status(), 200);
+/// # Ok(()) }
+/// ```
 ///
 /// # Cancellation
 ///
@@ -50,38 +74,35 @@ pub struct PyService {
 
 #[derive(Clone)]
 pub(super) struct Inner {
-    pub(super) app: Arc<Shared>,
+    pub(super) engine: Arc<Shared>,
     pub(super) id: TargetId,
     pub(super) target: String,
     /// The handler reads its body as a stream.
     pub(super) reads_stream: bool,
     /// The routes that are matched here instead of by axum.
     pub(super) routes: Option<Arc<Swap>>,
-    pub(super) deadline: Duration,
-    pub(super) max_wait: Duration,
-    /// Bytes of a request's body.
-    pub(super) body_limit: usize,
+    options: ServiceOptions,
+    /// What the options come to.
+    pub(super) limits: Limits,
     pub(super) limit: Option<Limit>,
     /// Where the host has a recorder of metrics.
     pub(super) series: Option<Arc<TargetSeries>>,
 }
 
 impl PyService {
-    pub(crate) fn new(app: Arc<Shared>, loaded: Loaded, target: String) -> Self {
+    pub(crate) fn new(engine: Arc<Shared>, loaded: Loaded, target: String) -> Self {
         let Loaded { id, reads_stream } = loaded;
-        let (deadline, max_wait, body_limit) =
-            (app.limits.deadline, app.limits.max_wait, app.limits.body);
-        let series = app.metrics.then(|| Arc::new(TargetSeries::new(&target)));
+        let options = engine.defaults.clone();
+        let series = engine.metrics.then(|| Arc::new(TargetSeries::new(&target)));
         Inner {
-            app,
+            engine,
             id,
             target,
             reads_stream,
             routes: None,
-            deadline,
-            max_wait,
-            body_limit,
-            limit: None,
+            limits: options.limits(),
+            limit: options.limit.map(Limit::new),
+            options,
             series,
         }
         .into()
@@ -96,67 +117,84 @@ impl PyService {
         .into()
     }
 
-    pub(crate) fn target(&self) -> &str {
-        &self.inner.target
-    }
-
-    /// This service with a limit of its own: at most so many of its jobs wait in the queue or are at work; one more is
-    /// answered with 503 at once, whatever [`on_full`](crate::PyAppBuilder::on_full) says. What is slow so leaves room for the
-    /// app's other services, which share the workers:
-    ///
-    /// ```
-    /// # fn check(python: httpy::PyApp) -> Result<axum::Router, httpy::Error> {
-    /// let report = python.handler("report:report")?.with_limit(2);
-    /// let app = axum::Router::new().route_service("/report", report).merge(python.router()?);
-    /// # Ok(app) }
-    /// ```
-    ///
-    /// A job counts until its handler has returned, and where that returned an iterator, until that is closed; also when its
-    /// client was answered with 504 long before. A call that is
-    /// abandoned in the queue stops counting at once. All clones share the limit; the service that this one was made of does
-    /// not, and a limit that it has is replaced. With 0 every call is refused. Defaults to none: the app's queue and workers
-    /// are the limit.
-    #[must_use = "the limit is that of the service which is returned"]
-    pub fn with_limit(self, jobs: usize) -> Self {
+    /// This service with `options`, where they say something. Each has a `with_*` method, where it is described.
+    #[must_use = "the options are those of the service which is returned"]
+    pub fn with(self, options: &ServiceOptions) -> Self {
+        let limit = options.limit.map(Limit::new);
+        let options = options.clone().or(&self.inner.options);
         Inner {
-            limit: Some(Limit::new(jobs)),
+            limits: options.limits(),
+            limit: limit.or_else(|| self.inner.limit.clone()),
+            options,
             ..Inner::clone(&self.inner)
         }
         .into()
     }
 
-    /// This service with a deadline of its own instead of [the app's](crate::PyAppBuilder::deadline); the longest wait for a
-    /// worker is the app's, but not longer than this deadline. A year at most; with 0 no call is in time. A limit stays
-    /// shared with the service that this one was made of. Defaults to the app's deadline.
+    fn set(self, set: impl FnOnce(&mut ServiceOptions)) -> Self {
+        let mut options = ServiceOptions::new();
+        set(&mut options);
+        self.with(&options)
+    }
+
+    /// Maximum time from the queue to the answer, or to the head of a streamed one, after which
+    /// [`chunk_timeout`](Self::with_chunk_timeout) holds. It starts when the body has been read; a handler that reads its body
+    /// as a stream (`httpy_rs.Body`) reads it within that time.
+    ///
+    /// Past it the client gets 504, or 503 where the handler was not called yet. A handler that runs is interrupted: the
+    /// exception `httpy_rs.DeadlineExceeded` is raised in it, unless it is in a `httpy_rs.shield()`, and its stack is logged.
+    /// Code that is not Python cannot be interrupted; see [`Advanced::lost_after`](crate::Advanced::lost_after). A year at
+    /// most; with 0 no call is in time. Defaults to 30 s.
     #[must_use = "the deadline is that of the service which is returned"]
     pub fn with_deadline(self, deadline: Duration) -> Self {
-        let deadline = deadline.min(LONGEST);
-        let max_wait = self.inner.app.limits.max_wait.min(deadline);
-        Inner {
-            deadline,
-            max_wait,
-            ..Inner::clone(&self.inner)
-        }
-        .into()
+        self.set(|options| options.deadline = Some(deadline))
     }
 
-    /// This service with a limit of its own for the bytes of a request's body, instead of
-    /// [the app's](crate::PyAppBuilder::body_limit): uploads that a handler reads as a stream (`httpy_rs.Body`) may be
-    /// as large as they like, since they are never held. A body that is read whole has to fit into the app's
-    /// [`body_budget`](crate::PyAppBuilder::body_budget) as well, and is answered with 503 where it does not. A limit of jobs
-    /// stays shared with the service that this one was made of. Defaults to the app's limit.
+    /// Maximum time that a call waits for a worker before it is answered with 503; not longer than the deadline. With
+    /// [`OnFull::Wait`](crate::OnFull::Wait) also the maximum time before that, in which it waits for a place in the queue.
+    /// Defaults to the deadline.
+    #[must_use = "the limit is that of the service which is returned"]
+    pub fn with_max_wait(self, max_wait: Duration) -> Self {
+        self.set(|options| options.max_wait = Some(max_wait))
+    }
+
+    /// Maximum number of calls of this service that wait in the queue or run; one more is answered with 503 at once, whatever
+    /// [`on_full`](crate::PyEngineBuilder::on_full) says. So a slow report leaves room for the engine's other services.
+    ///
+    /// A call counts until its handler has returned, and where that returned an iterator, until that is closed; also when its
+    /// client was answered with 504 long before. A call that is abandoned in the queue stops counting at once. All clones
+    /// share the limit; the service that this one was made of does not. With 0 every call is refused. Defaults to none.
+    #[must_use = "the limit is that of the service which is returned"]
+    pub fn with_limit(self, calls: usize) -> Self {
+        self.set(|options| options.limit = Some(calls))
+    }
+
+    /// Maximum size of a request's body, in bytes; a longer one is answered with 413. A handler that reads its body as a stream
+    /// (`httpy_rs.Body`) holds none of it, so that its limit may be as large as you like. A body that is read whole has to
+    /// fit into the engine's [`body_budget`](crate::PyEngineBuilder::body_budget) as well. Defaults to 2 MiB, as in axum.
     #[must_use = "the limit is that of the service which is returned"]
     pub fn with_body_limit(self, bytes: usize) -> Self {
-        Inner {
-            body_limit: bytes,
-            ..Inner::clone(&self.inner)
-        }
-        .into()
+        self.set(|options| options.body_limit = Some(bytes))
     }
 
-    /// Calls the handler like [`Service::call`], but gives the failure as it is instead of a response. It is logged all the
-    /// same. It takes its place in the queue itself: a full one is an error, whatever the app's
-    /// [`on_full`](crate::PyAppBuilder::on_full).
+    /// Maximum time in which a client sends its body before it is answered with 408; for a handler that reads it as a stream
+    /// (`httpy_rs.Body`), between two parts of it. Defaults to 30 s.
+    #[must_use = "the limit is that of the service which is returned"]
+    pub fn with_body_timeout(self, timeout: Duration) -> Self {
+        self.set(|options| options.body_timeout = Some(timeout))
+    }
+
+    /// Maximum time between two chunks of a streamed response, once its head is out. Past it the response is aborted, and the
+    /// handler is interrupted as by its deadline. A client may take nothing for the same time while Python waits for it;
+    /// past that the response is aborted too, and its iterator is closed. Events with a heartbeat (`httpy_rs.sse()`) have no
+    /// such limit in Python. Defaults to 30 s.
+    #[must_use = "the limit is that of the service which is returned"]
+    pub fn with_chunk_timeout(self, timeout: Duration) -> Self {
+        self.set(|options| options.chunk_timeout = Some(timeout))
+    }
+
+    /// Calls the handler like [`Service::call`], but returns a failure as an error instead of a response. It is logged all the
+    /// same. A full queue is an error, whatever the engine's [`on_full`](crate::PyEngineBuilder::on_full).
     ///
     /// # Errors
     ///
@@ -204,7 +242,7 @@ where
     fn call(&mut self, request: Request<B>) -> ResponseFuture<B> {
         let slot = self.readiness.take();
         let (mut head, body) = request.into_parts();
-        let is_debug = self.inner.app.failure_response.is_debug();
+        let is_debug = self.inner.engine.failure_response.is_debug();
         let asked = is_debug.then(|| {
             let found = prepare::route(&self.inner, &mut head).ok();
             Box::new(Asked::new(&head, found))

@@ -72,11 +72,11 @@ pub(super) enum Readiness {
 
 impl Readiness {
     pub(super) fn poll(&mut self, service: &Arc<Inner>, context: &mut Context<'_>) -> Poll<()> {
-        if service.app.slots.on_full == OnFull::Refuse {
+        if service.engine.slots.on_full == OnFull::Refuse {
             return Poll::Ready(());
         }
         if let Self::Unasked = self {
-            *self = match service.app.slots.take() {
+            *self = match service.engine.slots.take() {
                 Some(slot) => Self::Ready(slot),
                 None => Self::Waiting(wait(Arc::clone(service))),
             };
@@ -101,16 +101,12 @@ impl Readiness {
     }
 }
 
-/// Waits for a slot on behalf of `service`. Gives up after its `max_wait` and when the app stops; at once when too many wait.
+/// Waits for a slot on behalf of `service`. Gives up after its `max_wait` and when the engine stops; at once when too many wait.
 pub(super) fn wait(service: Arc<Inner>) -> Wait {
     Box::pin(async move {
-        let Inner {
-            app,
-            target,
-            max_wait,
-            ..
-        } = &*service;
-        let Ok(_waiting) = app.slots.free_to_wait.try_acquire() else {
+        let Inner { engine, target, .. } = &*service;
+        let max_wait = service.limits.max_wait;
+        let Ok(_waiting) = engine.slots.free_to_wait.try_acquire() else {
             let text = format!(
                 "{target}: the queue is full, and as many calls as it is long wait for a place in it"
             );
@@ -118,10 +114,10 @@ pub(super) fn wait(service: Arc<Inner>) -> Wait {
         };
         tokio::select! {
             biased;
-            () = app.gate.closed() => Err(Error::shutting_down()),
+            () = engine.gate.closed() => Err(Error::shutting_down()),
             // Never closed.
-            slot = Arc::clone(&app.slots.free).acquire_owned() => slot.map_err(|_| Error::shutting_down()),
-            () = sleep(*max_wait) => {
+            slot = Arc::clone(&engine.slots.free).acquire_owned() => slot.map_err(|_| Error::shutting_down()),
+            () = sleep(max_wait) => {
                 let text = format!("{target} was not called: no place in the queue was free within {max_wait:?}");
                 Err(Error::new(Kind::Overloaded, text))
             }

@@ -11,8 +11,8 @@ use crate::log;
 /// When a call that waits for its answer looks at its clock next.
 pub(super) fn next_look(service: &Inner, ticket: &Ticket, is_told: bool, now: Instant) -> Instant {
     let pushed = Instant::from_std(ticket.pushed);
-    let slow = (!is_told).then(|| pushed + service.app.limits.slow_call);
-    let given_up = Some(pushed + service.max_wait).filter(|given_up| *given_up > now);
+    let slow = (!is_told).then(|| pushed + service.engine.slow_call);
+    let given_up = Some(pushed + service.limits.max_wait).filter(|given_up| *given_up > now);
     let deadline = Instant::from_std(ticket.deadline);
     [slow, given_up]
         .into_iter()
@@ -22,7 +22,7 @@ pub(super) fn next_look(service: &Inner, ticket: &Ticket, is_told: bool, now: In
 
 /// Whether the call takes long at `now`.
 pub(super) fn is_slow(service: &Inner, ticket: &Ticket, now: Instant) -> bool {
-    now.saturating_duration_since(Instant::from_std(ticket.pushed)) >= service.app.limits.slow_call
+    now.saturating_duration_since(Instant::from_std(ticket.pushed)) >= service.engine.slow_call
 }
 
 /// Tells of the call, once per target, route and second. The line comes when its stack is read; at once where it was not
@@ -43,7 +43,7 @@ pub(super) fn tell(service: &Inner, ticket: &Arc<Ticket>, now: Instant) {
         suppressed,
     };
     if slow.taken {
-        service.app.executor.tell_slow(service.id, ticket, slow);
+        service.engine.executor.tell_slow(service.id, ticket, slow);
     } else {
         log::notice(&Notice::Slow {
             call: slow,

@@ -65,7 +65,7 @@ where
     ) -> Self {
         let (mut parts, body) = request.into_parts();
         let prepared = slot.and_then(|slot| {
-            if service.app.gate.is_closed() {
+            if service.engine.gate.is_closed() {
                 return Err(Error::shutting_down());
             }
             Ok((slot, prepare::call(service, &mut parts)?))
@@ -86,7 +86,7 @@ where
         if body.is_end_stream() {
             return Self::push(service, observed, call, slot, Upload::default(), None);
         }
-        match Collect::new(body, service.body_limit, service.app.budget.clone()) {
+        match Collect::new(body, service.limits.body, service.engine.budget.clone()) {
             Ok(body) => Self::Reading {
                 body,
                 call: Some(Box::new(call)),
@@ -119,17 +119,17 @@ where
         };
         // Tokio's clock, which is the one of the timer.
         let pushed = Instant::now().into_std();
-        let deadline = pushed + service.deadline;
+        let deadline = pushed + service.limits.deadline;
         let freight = Freight {
             body,
             permits: Permits { bytes, limit },
         };
-        let chunk_timeout = service.app.limits.chunk_timeout;
+        let chunk_timeout = service.limits.chunk_timeout;
         let (ticket, answer, question) =
             Ticket::issue(call, pushed, deadline, chunk_timeout, freight);
-        ticket.count_among(&service.app.under_way);
+        ticket.count_among(&service.engine.under_way);
         observed.pushes(service, &ticket);
-        if service.app.debug {
+        if service.engine.debug {
             ticket.allow_debugger();
         }
         let job = Job {
@@ -139,7 +139,7 @@ where
             slot,
         };
         // Where it is refused, the app is shutting down, and the job's end says so.
-        drop(service.app.executor.push(job));
+        drop(service.engine.executor.push(job));
         Self::Waiting {
             question,
             is_slow: false,
@@ -152,15 +152,17 @@ where
         slot: Option<OwnedSemaphorePermit>,
     ) -> Result<(Option<OwnedSemaphorePermit>, OwnedSemaphorePermit), Error> {
         // A call that came before the gate was closed may still end within the grace period.
-        if service.app.gate.is_forced() {
+        if service.engine.gate.is_forced() {
             return Err(Error::shutting_down());
         }
         let limit = service.limit.as_ref();
         let limit = limit.map(|limit| limit.take(&service.target)).transpose()?;
-        let slot = slot.or_else(|| service.app.slots.take()).ok_or_else(|| {
-            let text = format!("{}: the queue is full", service.target);
-            Error::new(Kind::Overloaded, text)
-        })?;
+        let slot = slot
+            .or_else(|| service.engine.slots.take())
+            .ok_or_else(|| {
+                let text = format!("{}: the queue is full", service.target);
+                Error::new(Kind::Overloaded, text)
+            })?;
         Ok((limit, slot))
     }
 }

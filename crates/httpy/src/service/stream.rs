@@ -39,11 +39,11 @@ impl Open {
 
     /// Has the handler interrupted at once; false when it has ended.
     fn interrupt(&mut self) -> bool {
-        self.interrupted = self
-            .service
-            .app
-            .executor
-            .enforce(self.service.id, &self.ticket, true);
+        self.interrupted =
+            self.service
+                .engine
+                .executor
+                .enforce(self.service.id, &self.ticket, true);
         self.interrupted
     }
 }
@@ -56,7 +56,7 @@ impl Drop for Open {
             span,
             interrupted,
         } = self;
-        service.app.release(span, ticket);
+        service.engine.release(span, ticket);
         if ticket.is_done() {
             return;
         }
@@ -65,7 +65,7 @@ impl Drop for Open {
             return;
         }
         ticket.set_due(Some(std::time::Instant::now() + ticket.chunk_timeout));
-        service.app.executor.enforce(service.id, ticket, false);
+        service.engine.executor.enforce(service.id, ticket, false);
     }
 }
 
@@ -156,7 +156,7 @@ impl Streamed {
         }
         loop {
             // Also where there is always one more chunk.
-            if self.open.service.app.gate.is_forced() {
+            if self.open.service.engine.gate.is_forced() {
                 return Poll::Ready(Err(Error::shutting_down()));
             }
             match self.reader.poll_next(context) {
@@ -202,7 +202,7 @@ impl Streamed {
         let (open, heartbeat) = (&self.open, self.heartbeat.as_ref());
         let until =
             || Instant::now() + heartbeat.map_or(open.ticket.chunk_timeout, |beat| beat.every);
-        self.timer.poll(&open.service.app.gate, context, until)
+        self.timer.poll(&open.service.engine.gate, context, until)
     }
 
     /// `next`, unless the body is not as long as it has to be.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::clock::Registered;
 use crate::Error;
-use crate::app::Gate;
+use crate::engine::Gate;
 
 /// A time to wait for. Set when there is something to wait for, and not before.
 #[derive(Debug, Default)]

@@ -45,7 +45,7 @@ impl Pump {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (limit, between) = (service.body_limit, service.app.limits.body_timeout);
+        let (limit, between) = (service.limits.body, service.limits.body_timeout);
         if body.size_hint().lower() > limit as u64 {
             return Err(too_large(limit));
         }

@@ -23,7 +23,7 @@ pub struct EventLoop {
     #[serde(serialize_with = "seconds::of_option")]
     pub lag: Option<Duration>,
     /// For how long it has not come round, where that is longer than
-    /// [`loop_blocked_after`](crate::PyAppBuilder::loop_blocked_after).
+    /// [`loop_blocked_after`](crate::Advanced::loop_blocked_after).
     #[serde(serialize_with = "seconds::of_option")]
     pub blocked_for: Option<Duration>,
     /// The call that blocks it. None where it is a task that a handler left behind, or a callback, and, beyond a call's first

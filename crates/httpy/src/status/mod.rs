@@ -1,6 +1,6 @@
 //! What an app remembers of its calls and shows of its workers; the page that shows it live.
 //!
-//! A [`Recorder`] hears of each call that has ended. [`PyApp::snapshot`](crate::PyApp::snapshot) puts together what it
+//! A [`Recorder`] hears of each call that has ended. [`PyEngine::snapshot`](crate::PyEngine::snapshot) puts together what it
 //! remembers with what goes on, and [`StatusPage`] serves that. Nothing here waits for Python, but for stacks, and those
 //! with a limit.
 

@@ -14,7 +14,7 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode};
 use tower::Service;
 
-use crate::{PyApp, ResponseBody, Snapshot};
+use crate::{PyEngine, ResponseBody, Snapshot};
 
 const HTML: &str = concat!(
     include_str!("page/head.html"),
@@ -33,7 +33,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-Hn35TJbRCPk7mw4eZI3A3W2gNrlTak0eEaS+4KoSbXY='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
+    "script-src 'sha256-GuKhXsOMuEbKUHfNIMqpHPGIdn3g/et5VcbOaCNu2mk='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
 );
 
 /// What an app does, as a page for people and as JSON for programs: a [`tower::Service`] for `GET` and `HEAD` that takes any
@@ -42,13 +42,13 @@ const POLICY: &str = concat!(
 /// | path | what |
 /// |---|---|
 /// | `/` | the page: one HTML document without anything from elsewhere, which asks for the data every second |
-/// | `/data.json` | [`PyApp::snapshot`] |
-/// | `/stacks.json` | [`PyApp::snapshot_with_stacks`], after half a second at most |
+/// | `/data.json` | [`PyEngine::snapshot`] |
+/// | `/stacks.json` | [`PyEngine::snapshot_with_stacks`], after half a second at most |
 ///
-/// Made by [`PyApp::status_page`]. A clone is one reference count.
+/// Made by [`PyEngine::status_page`]. A clone is one reference count.
 #[derive(Clone)]
 pub struct StatusPage {
-    app: PyApp,
+    app: PyEngine,
 }
 
 /// The future of [`StatusPage`].
@@ -60,7 +60,7 @@ enum Answer {
     Stacks(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>),
 }
 
-impl PyApp {
+impl PyEngine {
     /// A page for operators: whether the app is up, where its requests wait, and what is stuck.
     ///
     /// It shows targets, routes, paths, messages of exceptions, and source lines in stacks: mount it behind your own
@@ -81,7 +81,7 @@ impl PyApp {
     ///     (StatusCode::UNAUTHORIZED, [("www-authenticate", "Basic realm=\"status\"")]).into_response()
     /// }
     ///
-    /// # fn check(python: httpy::PyApp) -> axum::Router {
+    /// # fn check(python: httpy::PyEngine) -> axum::Router {
     /// let status = axum::Router::new().nest_service("/status", python.status_page()).route_layer(from_fn(operators_only));
     /// # axum::Router::new().merge(status)
     /// # }

@@ -300,7 +300,7 @@ async def handle(method, path, params, query, headers, body):
         |builder| builder.queue(5000),
     )
     .await;
-    let service = turn.app.python.service();
+    let service = turn.app.service();
     let calls = (0..5000).map(|_| tokio::spawn(ask(service.clone(), get("/"))));
     let statuses: Vec<u16> = join_all(calls)
         .await

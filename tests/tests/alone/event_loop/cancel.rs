@@ -229,7 +229,7 @@ async def tasks(method, path, params, query, headers, body):
     )
     .await;
     let clients = (0..8).map(|client: u32| {
-        let service = turn.app.python.service();
+        let service = turn.app.service();
         tokio::spawn(async move {
             let mut counts = [0; 2];
             for round in 0..150 {

@@ -31,8 +31,8 @@ def handle(method, path, params, query, headers, body):
     let turn = Turn::begin(&source.replace(SOURCE, "")).await;
     let routes: Vec<_> = turn
         .app
-        .python
         .routes()
+        .map()
         .iter()
         .map(|(route, methods)| (route.to_owned(), methods.to_vec()))
         .collect();

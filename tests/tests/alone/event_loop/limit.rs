@@ -78,7 +78,7 @@ async fn an_app_that_asks_for_other_loops_than_the_first_one_is_told_both() {
         let error =
             App::try_with(SOURCE, |builder| builder.workers(1..=4).event_loops(2)).unwrap_err();
         assert!(
-            error.is_differs() && error.to_string().contains("number of event loops"),
+            error.is_conflicting_options() && error.to_string().contains("number of event loops"),
             "{error}"
         );
     }
@@ -100,5 +100,5 @@ async fn an_app_that_asks_for_other_loops_than_the_first_one_is_told_both() {
             "{error}"
         );
     }
-    assert_eq!(ask(turn.app.python.service(), get("/")).await.status, 200);
+    assert_eq!(ask(turn.app.service(), get("/")).await.status, 200);
 }

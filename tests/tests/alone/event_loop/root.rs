@@ -57,7 +57,7 @@ async def handle(method, path, params, query, headers, body):
     for uvloop in [false, true] {
         let child = Server::new(&source).config(|config| {
             config.executor = executor::with_one_interpreter();
-            config.uvloop = uvloop;
+            config.advanced.uvloop = uvloop;
         });
         let child = child.start().await;
         let first = child.get("/").await.text();

@@ -103,7 +103,7 @@ async fn an_async_generator_is_sent_chunk_by_chunk_in_its_calls_context_and_clos
 async fn chunks_arrive_before_the_generator_has_ended() {
     let turn = Turn::begin(SOURCE).await;
     let request = get(&turn.gated("/gated"));
-    let Ok(response) = turn.app.python.service().oneshot(request).await;
+    let Ok(response) = turn.app.service().oneshot(request).await;
     let mut body = response.into_body();
     let chunk = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!(chunk, "one ");
@@ -122,7 +122,7 @@ async fn what_goes_wrong_in_a_body_breaks_it_off_and_is_logged_once() {
         ("/middle", "one ", "raised ValueError: in the middle"),
         ("/int", "one ", "yielded int (chunk 2)"),
     ] {
-        let Ok(response) = turn.app.python.service().oneshot(get(path)).await;
+        let Ok(response) = turn.app.service().oneshot(get(path)).await;
         assert_eq!(response.status(), 200);
         let mut body = response.into_body();
         let mut text = Vec::new();
@@ -155,7 +155,6 @@ async fn a_client_that_does_not_read_bounds_what_python_makes_and_one_that_leave
     let turn = Turn::begin(SOURCE).await;
     let Ok(response) = turn
         .app
-        .python
         .service()
         .oneshot(get(&turn.gated("/endless")))
         .await;
@@ -178,12 +177,7 @@ async fn a_client_that_does_not_read_bounds_what_python_makes_and_one_that_leave
 #[tokio::test]
 async fn a_call_that_is_left_between_two_chunks_is_cancelled_where_it_waits() {
     let turn = Turn::begin(SOURCE).await;
-    let Ok(response) = turn
-        .app
-        .python
-        .service()
-        .oneshot(get(&turn.gated("/gated")))
-        .await;
+    let Ok(response) = turn.app.service().oneshot(get(&turn.gated("/gated"))).await;
     let _held = turn.gate.arrival().await;
     drop(response);
     turn.until("/closed", "/gated").await;

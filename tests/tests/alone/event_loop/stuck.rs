@@ -45,7 +45,7 @@ async fn begin() -> Turn {
 
 /// Runs with a deadline that does not pass.
 fn patient(turn: &Turn, path: &str) -> JoinHandle<httpy_tests::app::Answer> {
-    let service = turn.app.python.service();
+    let service = turn.app.service();
     let service = service.with_deadline(Duration::from_secs(24 * 3600));
     tokio::spawn(ask(service, get(&turn.gated(path))))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use httpy::PyAppBuilder;
+use httpy_tests::app::Builder;
 use httpy_tests::app::{Answer, App, ask, get};
 use httpy_tests::executor::Options;
 use httpy_tests::gate::{Gate, Held};
@@ -37,10 +37,7 @@ impl Turn {
         Self::with(source, |builder| builder).await
     }
 
-    pub(crate) async fn with(
-        source: &str,
-        options: impl FnOnce(PyAppBuilder) -> PyAppBuilder,
-    ) -> Self {
+    pub(crate) async fn with(source: &str, options: impl FnOnce(Builder) -> Builder) -> Self {
         let alone = turn::take().await;
         let app = App::with(&format!("{SOURCE}{source}"), |builder| {
             options(builder.at_once(4).deadline(Duration::from_secs(3600)))
@@ -61,13 +58,13 @@ impl Turn {
     /// Begins a call, which is at the gate now.
     pub(crate) async fn begin_call(&self, path: &str) -> (JoinHandle<Answer>, Held) {
         self.gate
-            .hold(ask(self.app.python.service(), get(&self.gated(path))))
+            .hold(ask(self.app.service(), get(&self.gated(path))))
             .await
     }
 
     /// Begins a call that may come to the gate, some time.
     pub(crate) fn call(&self, path: &str) -> JoinHandle<Answer> {
-        tokio::spawn(ask(self.app.python.service(), get(&self.gated(path))))
+        tokio::spawn(ask(self.app.service(), get(&self.gated(path))))
     }
 
     pub(crate) async fn ask(&self, path: &str) -> String {

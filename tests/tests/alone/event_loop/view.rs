@@ -187,7 +187,7 @@ async fn a_loop_whose_call_holds_the_interpreter_is_shown_as_blocked_without_it(
         wait_attached as extern "C" fn() as usize
     );
     let request = httpy_tests::app::get(&function);
-    let held = tokio::spawn(httpy_tests::app::ask(turn.app.python.service(), request));
+    let held = tokio::spawn(httpy_tests::app::ask(turn.app.service(), request));
     spawn_blocking(|| ATTACHED.wait()).await.unwrap();
     let shown = until(&turn, |shown| shown.blocked_for.is_some()).await;
     assert_eq!(

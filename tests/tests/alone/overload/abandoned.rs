@@ -33,7 +33,7 @@ async fn an_outer_timeout_means_that_a_waiting_call_never_runs() {
         Duration::from_secs(1),
     );
     let router = Router::new()
-        .fallback_service(turn.app.python.service())
+        .fallback_service(turn.app.service())
         .layer(layer);
     let (first, held) = turn.hold().await;
     tokio::time::pause();
@@ -154,7 +154,7 @@ async fn when_the_caller_of_a_running_call_has_gone_its_bytes_stay_taken() {
 #[tokio::test]
 async fn a_call_that_was_abandoned_in_the_queue_leaves_its_services_limit_at_once() {
     let turn = Turn::begin(|builder| builder).await;
-    let limited = turn.app.python.service().with_limit(1);
+    let limited = turn.app.service().with_limit(1);
     let (_first, held) = turn.hold().await;
     let mut gone = Box::pin(ask(limited.clone(), get("/gone")));
     assert!(is_pending(&mut gone).await);

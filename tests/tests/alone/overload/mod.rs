@@ -12,7 +12,8 @@ use std::task::Poll;
 
 use axum::body::Body;
 use http::Request;
-use httpy::{Error, PyAppBuilder};
+use httpy::Error;
+use httpy_tests::app::Builder;
 use httpy_tests::app::{Answer, App, ask, get};
 use httpy_tests::executor::Options;
 use httpy_tests::gate::{Gate, Held};
@@ -39,7 +40,7 @@ struct Turn {
 }
 
 impl Turn {
-    async fn begin(options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
+    async fn begin(options: impl FnOnce(Builder) -> Builder) -> Self {
         let alone = turn::take().await;
         let app = App::with(&format!("{}{HOLDING}", Gate::SOURCE), |builder| {
             options(builder.at_once(1))
@@ -59,9 +60,7 @@ impl Turn {
 
     /// The same by this request.
     async fn hold_by(&self, request: Request<Body>) -> (JoinHandle<Answer>, Held) {
-        self.gate
-            .hold(ask(self.app.python.service(), request))
-            .await
+        self.gate.hold(ask(self.app.service(), request)).await
     }
 
     /// The paths of all calls that ever ran.

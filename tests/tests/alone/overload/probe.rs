@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use axum::Router;
-use httpy::PyApp;
+use httpy::PyEngine;
 use httpy_tests::app::serve;
 use httpy_tests::client::{exchange, get, request};
 use tokio::sync::oneshot;
 
 use super::Turn;
 
-fn router(python: &PyApp) -> Router {
+fn router(python: &PyEngine) -> Router {
     Router::new()
         .route_service("/readyz", python.readiness())
         .route_service("/livez", python.liveness())

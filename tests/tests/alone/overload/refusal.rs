@@ -59,7 +59,7 @@ async fn while_the_only_worker_is_stuck_native_routes_and_refusals_are_answered(
     let turn = Turn::begin(|builder| builder.queue(1)).await;
     let router = Router::new()
         .route("/native", axum::routing::get(|| async { "native" }))
-        .fallback_service(turn.app.python.service());
+        .fallback_service(turn.app.service());
     let server = serve(router).await;
     let (_first, held) = turn.hold().await;
     let mut waiting = Box::pin(turn.app.ask(get("/a")));
@@ -147,11 +147,7 @@ async fn a_call_that_waited_longer_than_max_wait_is_answered_with_503_and_never_
 async fn a_service_waits_for_a_worker_no_longer_than_its_own_deadline() {
     let turn = Turn::begin(|builder| builder).await;
     let (_first, held) = turn.hold().await;
-    let service = turn
-        .app
-        .python
-        .service()
-        .with_deadline(Duration::from_secs(3));
+    let service = turn.app.service().with_deadline(Duration::from_secs(3));
     tokio::time::pause();
     let answer = ask(service, get("/late")).await;
     tokio::time::resume();
@@ -169,11 +165,7 @@ async fn a_service_waits_for_a_worker_no_longer_than_its_own_deadline() {
 async fn a_call_that_waited_until_its_deadline_is_answered_with_503_and_never_runs() {
     let turn = Turn::begin(|builder| builder).await;
     // With more time: its own clock must not end first.
-    let holding = turn
-        .app
-        .python
-        .service()
-        .with_deadline(Duration::from_secs(3600));
+    let holding = turn.app.service().with_deadline(Duration::from_secs(3600));
     let request = get(&format!("/hold?gate={}", turn.gate.port));
     let (call, held) = turn.gate.hold(ask(holding, request)).await;
     tokio::time::pause();

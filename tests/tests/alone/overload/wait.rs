@@ -37,7 +37,7 @@ impl Full {
         })
         .await;
         let (first, held) = turn.hold().await;
-        let service = ready(turn.app.python.service()).await;
+        let service = ready(turn.app.service()).await;
         let mut second = Box::pin(answer(service, get("/second")));
         assert!(is_pending(&mut second).await);
         Self {
@@ -48,7 +48,7 @@ impl Full {
     }
 
     fn service(&self) -> PyService {
-        self.turn.app.python.service()
+        self.turn.app.service()
     }
 
     fn waiting(&self) -> (usize, usize) {
@@ -101,8 +101,8 @@ async fn when_the_queue_is_full_the_service_is_not_ready_before_there_is_a_place
 #[tokio::test]
 async fn a_ready_service_has_a_place_until_it_is_dropped() {
     let turn = Turn::begin(|builder| builder.queue(1).on_full(OnFull::Wait)).await;
-    let first = ready(turn.app.python.service()).await;
-    let mut second = becomes_ready(turn.app.python.service());
+    let first = ready(turn.app.service()).await;
+    let mut second = becomes_ready(turn.app.service());
     assert!(is_pending(&mut second).await);
     drop(first);
     assert_eq!(
@@ -114,7 +114,7 @@ async fn a_ready_service_has_a_place_until_it_is_dropped() {
 #[tokio::test]
 async fn a_clone_of_a_ready_service_is_not_ready_itself() {
     let turn = Turn::begin(|builder| builder.queue(1).on_full(OnFull::Wait)).await;
-    let first = ready(turn.app.python.service()).await;
+    let first = ready(turn.app.service()).await;
     let mut clone = becomes_ready(first.clone());
     assert!(is_pending(&mut clone).await);
     assert_eq!(answer(first, get("/")).await.text(), "served");
@@ -127,7 +127,7 @@ async fn a_clone_of_a_ready_service_is_not_ready_itself() {
 #[tokio::test]
 async fn a_call_uses_up_the_readiness() {
     let turn = Turn::begin(|builder| builder.queue(1).on_full(OnFull::Wait)).await;
-    let mut service = ready(turn.app.python.service()).await;
+    let mut service = ready(turn.app.service()).await;
     // Not polled, it does not read its body, and is not begun.
     let _call = Service::<Request<Body>>::call(&mut service, post("/", "body"));
     assert!(
@@ -208,7 +208,6 @@ async fn try_call_does_not_wait() {
     let turn = full.release().await;
     assert_eq!(
         turn.app
-            .python
             .service()
             .try_call(get("/fourth"))
             .await
@@ -336,7 +335,7 @@ async fn when_the_queue_is_full_once_the_body_is_there_the_call_waits_again() {
     let (send, body) = slow_body();
     let mut slow = Box::pin(turn.app.ask(post("/slow", body)));
     assert!(is_pending(&mut slow).await);
-    let place = ready(turn.app.python.service()).await;
+    let place = ready(turn.app.service()).await;
     send.send(()).unwrap();
     assert!(is_pending(&mut slow).await);
     let snapshot = turn.app.python.snapshot();
@@ -357,7 +356,7 @@ async fn a_call_that_waits_again_is_answered_with_503_after_max_wait() {
     let (send, body) = slow_body();
     let mut slow = Box::pin(turn.app.ask(post("/slow", body)));
     assert!(is_pending(&mut slow).await);
-    let _place = ready(turn.app.python.service()).await;
+    let _place = ready(turn.app.service()).await;
     send.send(()).unwrap();
     tokio::time::pause();
     let answer = slow.await;

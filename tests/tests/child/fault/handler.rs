@@ -18,7 +18,7 @@ const LOST_AFTER: Duration = Duration::from_millis(500);
 /// With a deadline for the faulty handler, not for the healthy one, and one worker for both.
 fn impatient(module: &str) -> Server {
     Server::fault(module).setup(|setup| {
-        setup.apps[0].deadline = DEADLINE;
+        setup.apps[0].service.deadline = Some(DEADLINE);
         for app in &mut setup.apps {
             executor::at_once(app, 1);
         }
@@ -70,7 +70,7 @@ async fn what_cannot_be_interrupted_costs_its_worker_which_is_replaced() {
     ] {
         let server = impatient(module).setup(|setup| {
             for app in &mut setup.apps {
-                app.lost_after = LOST_AFTER;
+                app.advanced.lost_after = LOST_AFTER;
             }
         });
         let child = server.start().await;
@@ -107,7 +107,8 @@ async fn when_every_worker_is_lost_and_none_is_replaced_the_server_says_so_and_n
     }
     let server = impatient("long_sleep").setup(|setup| {
         for app in &mut setup.apps {
-            (app.lost_after, app.replacements) = (LOST_AFTER, 0);
+            app.advanced.lost_after = LOST_AFTER;
+            app.advanced.replacements = 0;
         }
     });
     let child = server.start().await;

@@ -47,7 +47,7 @@ async fn one_that_leaves_before_the_head_has_its_iterator_closed_and_not_iterate
     let turn = Turn::begin(SOURCE).await;
     let (call, held) = turn
         .gate
-        .hold(ask(turn.app.python.service(), turn.request("/head")))
+        .hold(ask(turn.app.service(), turn.request("/head")))
         .await;
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());

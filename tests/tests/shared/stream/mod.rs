@@ -13,7 +13,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use httpy::{Error, PyAppBuilder, PyService, ResponseBody};
+use httpy::{Error, PyService, ResponseBody};
+use httpy_tests::app::Builder;
 use httpy_tests::app::{App, ask, get};
 use httpy_tests::executor::Options;
 use httpy_tests::gate::Gate;
@@ -30,7 +31,7 @@ impl Turn {
         Self::with(source, |builder| builder).await
     }
 
-    async fn with(source: &str, options: impl FnOnce(PyAppBuilder) -> PyAppBuilder) -> Self {
+    async fn with(source: &str, options: impl FnOnce(Builder) -> Builder) -> Self {
         const SEEN: &str = "
 import httpy_rs
 seen = []
@@ -53,7 +54,7 @@ def tell(method, path, params, query, headers, body):
 
     /// The response of the app's handler, its body still to come.
     async fn call(&self, path: &str) -> Response<ResponseBody> {
-        call(self.app.python.service(), self.request(path)).await
+        call(self.app.service(), self.request(path)).await
     }
 
     async fn seen(&self) -> String {

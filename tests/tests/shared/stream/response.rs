@@ -117,7 +117,7 @@ def handle(method, path, params, query, headers, body):
     )
     .await;
     for _ in 0..2 {
-        let response = call(turn.app.python.service(), get("/path")).await;
+        let response = call(turn.app.service(), get("/path")).await;
         assert_eq!(response.headers()["x-before"], "unset");
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, "0 set True 1 set True 2 set True /path True False");
@@ -152,7 +152,7 @@ async fn a_content_length_is_kept_and_enforced() {
     );
     assert!(next(&mut right).await.is_none());
 
-    let mut right = call(turn.app.python.service(), get("/200?length=4")).await;
+    let mut right = call(turn.app.service(), get("/200?length=4")).await;
     assert_eq!(http_body::Body::size_hint(right.body()).exact(), Some(4));
     assert_eq!(right.headers()["content-length"], "4");
     assert_eq!(text(&mut right).await, "ab");
@@ -170,11 +170,7 @@ async fn a_content_length_is_kept_and_enforced() {
             "yielded more than 3 bytes: expected as many as its Content-Length says",
         ),
     ] {
-        let mut wrong = call(
-            turn.app.python.service(),
-            get(&format!("/200?length={length}")),
-        )
-        .await;
+        let mut wrong = call(turn.app.service(), get(&format!("/200?length={length}"))).await;
         let (found, error) = fault(&mut wrong).await;
         assert_eq!(found, before);
         assert!(
@@ -303,7 +299,7 @@ def handle(method, path, params, query, headers, body):
 ",
     )
     .await;
-    let service = turn.app.python.service().with_limit(1);
+    let service = turn.app.service().with_limit(1);
     let mut response = call(service.clone(), turn.request("/")).await;
     assert_eq!(text(&mut response).await, "one");
     let held = turn.gate.arrival().await;
@@ -324,7 +320,7 @@ def handle(method, path, params, query, headers, body):
     return 200, itertools.repeat(b'x'), {}
 ",
     );
-    let mut response = call(app.python.service(), get("/")).await;
+    let mut response = call(app.service(), get("/")).await;
     let reading = tokio::spawn(async move {
         while let Some(Ok(chunk)) = next(&mut response).await {
             assert_eq!(chunk, Bytes::from_static(b"x"));

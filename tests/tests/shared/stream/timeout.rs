@@ -142,7 +142,7 @@ async fn between_events_heartbeats_go_out_for_as_long_as_python_likes() {
     .await;
     let mut request = turn.request("/wait");
     *request.method_mut() = "HEARTBEAT".parse().unwrap();
-    let mut response = super::call(turn.app.python.service(), request).await;
+    let mut response = super::call(turn.app.service(), request).await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     assert_eq!(text(&mut response).await, "data: a\n\n");
     let held = turn.gate.arrival().await;

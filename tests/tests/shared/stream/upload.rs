@@ -123,7 +123,7 @@ async fn the_socket_is_read_no_further_than_the_handler_reads() {
     let (sender, body) = channel();
     let mut request = post("/gate", body);
     request.headers_mut().insert("gate", turn.gate.port.into());
-    let service = turn.app.python.service();
+    let service = turn.app.service();
     let (call, held) = turn.gate.hold(ask(service, request)).await;
     let part = Bytes::from(vec![b'x'; 65536]);
     // As many as are on their way at a time, once more where they go to a worker process, and one in the channel.
@@ -164,7 +164,7 @@ async fn a_body_is_read_in_pieces_of_any_size() {
 async fn an_echo_answers_while_the_body_still_comes() {
     let turn = Turn::begin(SOURCE).await;
     let (sender, body) = channel();
-    let mut response = call(turn.app.python.service(), post("/echo", body)).await;
+    let mut response = call(turn.app.service(), post("/echo", body)).await;
     for chunk in ["one", "two", "three"] {
         sender.send(Ok(Bytes::from(chunk))).await.unwrap();
         assert_eq!(text(&mut response).await, chunk);
@@ -210,10 +210,7 @@ async fn a_body_that_does_not_come_to_its_end_is_the_clients_doing() {
     );
     let mut request = post("/gate", endless(&["ab"]));
     request.headers_mut().insert("gate", turn.gate.port.into());
-    let (call, held) = turn
-        .gate
-        .hold(ask(turn.app.python.service(), request))
-        .await;
+    let (call, held) = turn.gate.hold(ask(turn.app.service(), request)).await;
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(31)).await;
     tokio::time::resume();
@@ -244,7 +241,7 @@ async fn a_body_that_does_not_come_to_its_end_is_the_clients_doing() {
 #[tokio::test]
 async fn an_upload_that_fails_in_mid_answer_breaks_the_answer_off() {
     let turn = Turn::begin(SOURCE).await;
-    let mut response = call(turn.app.python.service(), post("/stream", broken())).await;
+    let mut response = call(turn.app.service(), post("/stream", broken())).await;
     let (before, error) = super::fault(&mut response).await;
     assert!(
         before == "head" && error.is_body_broken(),
@@ -270,13 +267,13 @@ async fn a_body_belongs_to_its_call_and_its_thread() {
 async fn a_client_that_leaves_ends_the_wait_for_its_body() {
     let turn = Turn::begin(SOURCE).await;
     let (sender, body) = channel();
-    let asked = tokio::spawn(ask(turn.app.python.service(), post("/count", body)));
+    let asked = tokio::spawn(ask(turn.app.service(), post("/count", body)));
     sender.send(Ok(Bytes::from("abc"))).await.unwrap();
     // Taken by the pump, so that the call was made.
     sender.send(Ok(Bytes::from("def"))).await.unwrap();
     asked.abort();
     assert!(asked.await.unwrap_err().is_cancelled());
     sender.closed().await;
-    let whole = call(turn.app.python.service(), post("/count", "abc")).await;
+    let whole = call(turn.app.service(), post("/count", "abc")).await;
     assert_eq!(whole.into_body().collect().await.unwrap().to_bytes(), "3");
 }

@@ -106,10 +106,10 @@ async fn routes_that_are_refused_leave_the_old_workers_alone() {
         "code",
         "answers = {'init': lambda seq, name: send(('ok', seq, [('/new', ['GET'])]))}",
     );
-    let accept = |routes: Vec<(String, _)>| Err(format!("{} cannot be", routes[0].0));
+    let accept = |all: Vec<Vec<(String, _)>>| Err(format!("{} cannot be", all[0][0].0));
     let refused = stage
         .supervisor
-        .reload(Some("app:init".to_owned()), Box::new(accept))
+        .reload(vec!["app:init".to_owned()], Box::new(accept))
         .await;
     assert_eq!(refused.unwrap_err().to_string(), "/new cannot be");
     assert_eq!(stage.supervisor.standing().ready, 2);

@@ -72,6 +72,8 @@ pub(super) fn options() -> ProcessOptions {
         python: Some(python().to_owned()),
         venv: None,
         paths: Vec::new(),
+        variables: Vec::new(),
+        working_dir: None,
         processes: 1,
         threads: 4,
         in_flight: 100,
@@ -159,11 +161,15 @@ impl Stage {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let accept = move |routes| sender.send(routes).map_err(|error| error.to_string());
         self.supervisor
-            .reload(init.map(str::to_owned), Box::new(accept))
+            .reload(
+                init.map(str::to_owned).into_iter().collect(),
+                Box::new(accept),
+            )
             .await?;
-        Ok(receiver
+        let all: Vec<Routes> = receiver
             .try_recv()
-            .expect("nobody was asked about the routes"))
+            .expect("nobody was asked about the routes");
+        Ok(all.concat())
     }
 
     pub(super) async fn next(&mut self) -> Seen {

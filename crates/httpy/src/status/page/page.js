@@ -137,7 +137,8 @@ function show(data) {
   noteCounts(data);
   const [level, headline, problems] = judge(data);
   say(level, headline, problems);
-  put($("target"), data.target);
+  const targets = data.targets.length === 1 ? data.targets[0] : `${data.targets.length} targets`;
+  put($("engine"), `${data.engine}: ${targets}`);
   put($("uptime"), `up for ${span(data.uptime)}`);
   showFigures(data);
   showWhere(data);

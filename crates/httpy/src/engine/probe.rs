@@ -12,7 +12,7 @@ use http::{Method, Request, Response, StatusCode};
 use httpy_core::Health;
 use tower::Service;
 
-use super::{PyApp, Shared};
+use super::{PyEngine, Shared};
 use crate::ResponseBody;
 
 /// An app whose interpreter is held for longer is not ready: its calls only wait.
@@ -23,7 +23,7 @@ const HELD_FOR_GOOD: Duration = Duration::from_secs(60);
 /// The answer to one question about an app, as a [`tower::Service`] for `GET` and `HEAD`: 200, or 503 with the reasons, one
 /// per line. Takes any request, never fails, and never waits for Python.
 ///
-/// Made by [`PyApp::readiness`] and [`PyApp::liveness`]. A clone is one reference count.
+/// Made by [`PyEngine::readiness`] and [`PyEngine::liveness`]. A clone is one reference count.
 #[derive(Clone)]
 pub struct Probe {
     app: Arc<Shared>,
@@ -36,7 +36,7 @@ enum Question {
     Alive,
 }
 
-impl PyApp {
+impl PyEngine {
     /// Whether requests should be sent here, for a load balancer: `.route_service("/readyz", python.readiness())`.
     ///
     /// Answers 200 `ready`, or 503 while the app is shutting down, from [`stop_on`](Self::stop_on)'s signal on; when all
@@ -49,7 +49,7 @@ impl PyApp {
     /// python.liveness())`.
     ///
     /// Answers 200 `alive`, also while it is overloaded or shutting down; or 503 when every worker is lost and cannot be
-    /// replaced, and when Python code has held the interpreter for longer than the app's deadline and 60 s more.
+    /// replaced, and when Python code has held the interpreter for longer than 60 s beyond the default deadline.
     pub fn liveness(&self) -> Probe {
         self.probe(Question::Alive)
     }
@@ -84,7 +84,7 @@ impl Probe {
             ),
             Question::Alive => (
                 "alive\n",
-                against_liveness(self.app.limits.deadline, &health),
+                against_liveness(self.app.defaults.limits().deadline, &health),
             ),
         };
         if reasons.is_empty() {

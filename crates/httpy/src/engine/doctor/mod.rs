@@ -11,11 +11,11 @@ use std::thread;
 use httpy_core::Facts;
 use serde::{Deserialize, Serialize};
 
-use super::{PyApp, WorkerHealth};
-use crate::Config;
+use super::{PyEngine, WorkerHealth};
+use crate::EngineConfig;
 
 /// Everything about the interpreter that an app runs in, as plain data; its `Display` is a report for people. Made by
-/// [`PyApp::doctor`].
+/// [`PyEngine::doctor`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Diagnosis {
@@ -36,7 +36,7 @@ pub struct Diagnosis {
     /// How many threads the process can run at once.
     pub processors: Option<usize>,
     /// The options of the app, defaults included.
-    pub config: Config,
+    pub config: EngineConfig,
 }
 
 /// What the interpreter says of itself. A field is `None` where it could not be found out.
@@ -114,7 +114,7 @@ pub struct PathEntry {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PathOrigin {
-    /// [`PyAppBuilder::path`](crate::PyAppBuilder::path) of this app.
+    /// [`PyEngineBuilder::path`](crate::PyEngineBuilder::path) of this engine.
     Builder,
     /// `PYTHONPATH`.
     Environment,
@@ -142,14 +142,14 @@ pub struct PackageCopy {
     pub version: String,
 }
 
-impl PyApp {
+impl PyEngine {
     /// Looks at everything about the interpreter that is embedded here: version, build and library, the virtual environment,
     /// `sys.path` with where each entry comes from, limits, options; and warns of what looks wrong.
     ///
     /// ```no_run
-    /// # fn run(python: httpy::PyApp) {
+    /// # fn run(engine: httpy::PyEngine) {
     /// if std::env::args().any(|argument| argument == "--doctor") {
-    ///     println!("{}", python.doctor());
+    ///     println!("{}", engine.doctor());
     /// }
     /// # }
     /// ```
@@ -184,7 +184,7 @@ impl PyApp {
             interpreter: facts.ok(),
             workers: self.snapshot().workers,
             processors: thread::available_parallelism().ok().map(usize::from),
-            config: self.inner.config.clone(),
+            config: self.inner.config.engine.clone(),
         };
         diagnosis.warnings.extend(warning::all(&diagnosis));
         diagnosis
@@ -264,7 +264,7 @@ mod tests {
                 loops: Vec::new(),
             },
             processors: Some(2),
-            config: Config::new("worker:handle"),
+            config: EngineConfig::default(),
         }
     }
 }

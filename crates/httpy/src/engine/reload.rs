@@ -1,4 +1,4 @@
-//! `reload()`: the app's code anew, while it serves; what becomes of its routes then, and who asks for it by itself.
+//! `reload()`: loads the code again while it serves, and what becomes of its routes then.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use httpy_core::LoadError;
 use tokio::sync::oneshot;
 
-use super::PyApp;
+use super::PyEngine;
 use crate::error::Kind;
 use crate::route::Routes;
 use crate::{Error, RouteMap};
 
-/// The routes of an app that may be loaded anew.
+/// The routes of an init function, whose code may be loaded again.
 #[derive(Debug)]
 pub(super) struct LiveRoutes(Mutex<State>);
 
@@ -71,20 +71,30 @@ impl LiveRoutes {
         Ok(matched)
     }
 
-    /// Takes over what the init function of the new code has returned; or says why that cannot be.
-    fn take_over(&self, map: RouteMap) -> Result<(), String> {
-        let mut state = self.lock();
-        if state.map == map {
+    /// Whether what the init function of the new code has returned can take over; the error says why not.
+    fn check(&self, map: &RouteMap) -> Result<(), String> {
+        let state = self.lock();
+        if state.map == *map {
             return Ok(());
         }
         if state.fixed {
             return Err(format!(
                 "the init function returned other routes than those that router() has mounted, and a router does not change: {}; \
-                 mount fallback() instead of router(), or start the process anew",
-                difference(&state.map, &map)
+                 mount fallback() instead of router(), or restart the process",
+                difference(&state.map, map)
             ));
         }
+        drop(state);
+        Routes::read(map)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Takes over what the init function of the new code has returned.
+    fn take_over(&self, map: RouteMap) -> Result<(), String> {
+        self.check(&map)?;
         let routes = Routes::read(&map).map_err(|error| error.to_string())?;
+        let mut state = self.lock();
         if let Some(matched) = &state.matched {
             matched.store(routes);
         }
@@ -121,20 +131,21 @@ fn difference(before: &RouteMap, after: &RouteMap) -> String {
     }
 }
 
-impl PyApp {
-    /// Loads the app's code anew, as it is on disk now, while the app serves: starts as many new workers, has them import it
-    /// and one of them run the init function, and when all are ready, lets them take over. The old ones finish the calls that
-    /// they have; no request is lost.
+impl PyEngine {
+    /// Loads the code again, as it is on disk now, while the engine serves.
     ///
-    /// Routes that the init function adds, changes or leaves out count from then on where the app is mounted by
-    /// [`fallback`](Self::fallback); [`routes`](Self::routes) stays what it was at the start. Of several reloads at once each
-    /// sees the code as it was at its own call or later.
+    /// As many new workers start and import the code, and one of them runs the init functions. When all are ready, they take
+    /// over. The old ones finish the calls that they have; no request is lost.
+    ///
+    /// Routes that an init function adds, changes or leaves out count from then on where they are mounted by
+    /// [`fallback`](crate::PyRoutes::fallback); [`PyRoutes::map`](crate::PyRoutes::map) stays what it was at the start. Of
+    /// several reloads at once each sees the code as it was at its own call or later.
     ///
     /// # Errors
     ///
-    /// When the new code does not import or its init function fails, as in `build()`; and [`is_reload`](Error::is_reload) when
-    /// its routes are others than those that [`router`](Self::router) has mounted, and with [`Executor::threads()`]: an
-    /// interpreter cannot take back what it has imported. In each case the old code serves on.
+    /// When the new code does not import or an init function fails, as at the start; and [`is_reload`](Error::is_reload) when
+    /// its routes are not those that [`router`](crate::PyRoutes::router) has mounted, and with [`Executor::threads()`]: an
+    /// interpreter cannot forget what it has imported. In each case the old code serves on.
     ///
     /// # Cancellation
     ///
@@ -145,7 +156,7 @@ impl PyApp {
         let gone = |_| {
             Err(Error::new(
                 Kind::Reload,
-                "the app ended before its code was loaded anew",
+                "the engine ended before its code was loaded again",
             ))
         };
         self.begin_reload()
@@ -153,17 +164,25 @@ impl PyApp {
             .map_or_else(gone, |done| done.map_err(Error::not_loaded))
     }
 
-    /// The receiver hears when it is done, and nothing when the app ends before that.
+    /// The receiver hears when it is done, and nothing when the engine ends before that.
     pub(super) fn begin_reload(&self) -> oneshot::Receiver<Result<(), LoadError>> {
-        let inner = Arc::downgrade(&self.inner);
-        let accept = move |routes| match inner.upgrade() {
-            Some(inner) => inner.live.take_over(RouteMap::new(routes)),
-            None => Err("the app has ended".to_owned()),
+        let (inits, live): (Vec<_>, Vec<_>) = self.inner.loaded().live.iter().cloned().unzip();
+        let accept = move |maps: Vec<Vec<(String, Vec<String>)>>| {
+            let maps = maps.into_iter().map(RouteMap::new);
+            let pairs: Vec<(Arc<LiveRoutes>, RouteMap)> = live
+                .iter()
+                .zip(maps)
+                .filter_map(|(live, map)| Some((live.upgrade()?, map)))
+                .collect();
+            // All of them or none.
+            for (live, map) in &pairs {
+                live.check(map)?;
+            }
+            pairs
+                .into_iter()
+                .try_for_each(|(live, map)| live.take_over(map))
         };
-        self.inner
-            .shared
-            .executor
-            .reload(self.inner.config.init.clone(), Box::new(accept))
+        self.inner.shared.executor.reload(inits, Box::new(accept))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The end: `stop_on` while the server still serves, `forced` when it does not stop by itself, `shutdown` after it,
-//! `shutdown_signal` for all.
+//! The end: `stop_on` while the server still serves, `grace_elapsed` when it does not stop by itself, `shutdown` after it, and
+//! `shutdown_signal`.
 
 use std::future::Future;
 use std::io;
@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::PyApp;
+use super::PyEngine;
 use crate::Error;
 
 /// The last answers get so long to be written, before the connections are left behind.
@@ -30,18 +30,20 @@ const FORCED: i32 = 130;
 /// The signal that [`shutdown_signal`] has seen: of the process, as signals are.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 
-impl PyApp {
-    /// A future for [`with_graceful_shutdown`]. When `signal` resolves, [`readiness`](Self::readiness) answers 503, and a line
-    /// of the log says how many calls are left. The future resolves after the [drain](crate::PyAppBuilder::drain); from then
-    /// on new calls are answered with 503. `grace` after the signal every call that is still pending is answered with 503
-    /// too, so that `serve` returns, which otherwise waits for them without limit.
+impl PyEngine {
+    /// A future for axum's [`with_graceful_shutdown`], for programs that do not use [`serve`](Self::serve).
     ///
-    /// Handlers whose clients have gone have the grace period as well: [`shutdown`](Self::shutdown) waits for them. Handlers
-    /// that run beyond it go on until their deadline, or end with the process. What no handler is behind is not seen
-    /// from here, and still holds `serve`: a native route that never answers, a client that never reads its response, one
-    /// that stops in the middle of a request's head. [`forced`](Self::forced) ends these.
+    /// When `signal` resolves, [`readiness`](Self::readiness) answers 503, and a line of the log says how many calls are left.
+    /// The future resolves after the [drain](crate::PyEngineBuilder::drain); from then on new calls are answered with 503.
+    /// `grace` after the signal, calls that are still pending are answered with 503 too, so that the server ends, which
+    /// otherwise waits for them without limit.
     ///
-    /// With several apps the signal goes through one after the other, each with its drain:
+    /// Handlers whose clients have left have the grace period as well: [`shutdown`](Self::shutdown) waits for them. Handlers
+    /// that run beyond it go on until their deadline, or end with the process. A native route that never answers, a client
+    /// that never reads its response, and one that stops in the middle of a request's head still hold the server:
+    /// [`grace_elapsed`](Self::grace_elapsed) ends these.
+    ///
+    /// With several engines the signal goes through one after the other, each with its drain:
     /// `b.stop_on(a.stop_on(signal, grace), grace)`.
     ///
     /// # Panics
@@ -57,8 +59,11 @@ impl PyApp {
     where
         F: Future + Send + 'static,
     {
-        let shared = Arc::clone(&self.inner.shared);
+        let engine = self.clone();
         async move {
+            let shared = Arc::clone(&engine.inner.shared);
+            engine.announce(None);
+            drop(engine);
             signal.await;
             let (begin, interrupted) = (Instant::now(), was_interrupted());
             let ends = begin + grace;
@@ -70,60 +75,64 @@ impl PyApp {
                 also.gate.end();
             });
             if !interrupted {
-                sleep(shared.limits.drain.min(grace / 2)).await;
+                sleep(shared.drain.min(grace / 2)).await;
             }
             shared.gate.close();
         }
     }
 
-    /// Resolves 0.5 s after the grace period of [`stop_on`](Self::stop_on) has ended: the last 503s are written by then, and
-    /// what is still open is held by nobody but a client or a native route, which is logged. To be raced against the server,
-    /// so that it is dropped when the server ends by itself:
+    /// Resolves 0.5 s after the grace period of [`stop_on`](Self::stop_on), for programs that do not use
+    /// [`serve`](Self::serve).
+    ///
+    /// The last answers are written by then. Connections that are still open wait for a client or a native route, which is
+    /// logged. Race it against the server, so that it is dropped when the server ends by itself:
     ///
     /// ```no_run
-    /// # async fn serve(python: httpy::PyApp, listener: tokio::net::TcpListener, app: axum::Router) -> std::io::Result<()> {
+    /// # async fn serve(engine: httpy::PyEngine, listener: tokio::net::TcpListener, app: axum::Router) -> std::io::Result<()> {
     /// # let grace = std::time::Duration::from_secs(10);
-    /// let stop = python.stop_on(httpy::shutdown_signal(), grace);
+    /// let stop = engine.stop_on(httpy::shutdown_signal(), grace);
     /// tokio::select! {
     ///     served = axum::serve(listener, app).with_graceful_shutdown(stop) => served?,
-    ///     () = python.forced() => {} // connections that are still open are closed with the runtime
+    ///     () = engine.grace_elapsed() => {} // connections that are still open are closed with the runtime
     /// }
-    /// python.shutdown().await;
+    /// engine.shutdown().await;
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// [`shutdown`](Self::shutdown) alone does not resolve it: a host may end an app and serve on. With several apps any of
-    /// them will do, as their grace periods begin together: take the one with the longest.
+    /// [`shutdown`](Self::shutdown) alone does not resolve it: a host may end an engine and serve on. Of several engines, whose
+    /// grace periods begin together, take the one with the longest.
     ///
-    /// Dropping the runtime, as `#[tokio::main]` does at the end, waits for what the host itself has given to
-    /// `spawn_blocking`, without a limit; httpy leaves nothing there.
+    /// Dropping the runtime, as `#[tokio::main]` does at the end, waits without a limit for what the host itself has given to
+    /// `spawn_blocking`; httpy leaves nothing there.
     ///
     /// # Panics
     ///
     /// The future must run on a tokio runtime with its timer.
-    pub fn forced(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn grace_elapsed(&self) -> impl Future<Output = ()> + Send + 'static {
         let shared = Arc::clone(&self.inner.shared);
         async move {
             shared.gate.ended().await;
             sleep(LAST_ANSWERS).await;
-            tracing::warn!(target: "httpy", "connections are still open after the grace period: they are left behind");
+            tracing::warn!(target: "httpy", "connections are still open after the grace period, and are closed");
         }
     }
 
-    /// Ends the app, after serving. New calls are answered with 503. Handlers that still run have what is left of the grace
-    /// period of [`stop_on`](Self::stop_on), whether their clients wait or not; without one, pending calls are answered with
-    /// 503 at once. What is in a `httpy_rs.shield()` has 5 s more. Then the
-    /// [shutdown function](crate::PyAppBuilder::shutdown_function) is called, and when it was the last app of the process,
-    /// tasks that are left on the event loops are cancelled (5 s together).
+    /// Ends the engine, after serving; [`serve`](Self::serve) does it.
+    ///
+    /// New calls are answered with 503. Handlers that still run have what is left of the grace period of
+    /// [`stop_on`](Self::stop_on), whether their clients wait or not; without one, pending calls are answered with 503 at once.
+    /// Code in a `httpy_rs.shield()` has 5 s more. Then the
+    /// [shutdown function](crate::PyEngineBuilder::shutdown_function) is called. After the last engine of the process, tasks
+    /// that are left on the event loops are cancelled (5 s together).
     ///
     /// Worker processes end here. The interpreter of this process ends with the process, however `main` returns or
     /// `std::process::exit` is called: threads that are no daemons are waited for (5 s), `atexit` runs, open files are
-    /// flushed. So after this another app can be built, in tests for one. Modules stay imported: what a shutdown
+    /// flushed. So another engine can be built after this, in tests for example. Modules stay imported: what a shutdown
     /// function has closed, the next init function has to open.
     ///
-    /// After the grace period, both together take 10 s at most, whatever Python code does: what is left over then is named
-    /// in the log. Idempotent; every call returns when the app has ended.
+    /// After the grace period, both together take 10 s at most, whatever Python code does: the log names what is left over.
+    /// Idempotent; every call returns when the engine has ended.
     ///
     /// # Cancellation
     ///
@@ -148,17 +157,17 @@ impl PyApp {
         }
     }
 
-    /// Leaves the interpreter, and has its event loops end when this was the last app; true arrives when that is done. What
+    /// Leaves the interpreter, and ends its event loops when this was the last engine; true arrives when that is done. What
     /// is shielded still has `grace`.
     fn end(&self, grace: Duration) -> watch::Receiver<bool> {
         let left = self.inner.shared.under_way.count();
         if left > 0 {
-            tracing::warn!(target: "httpy", calls = left, "the app ends before calls that still run");
+            tracing::warn!(target: "httpy", calls = left, "the engine ends before calls that still run");
         }
         let (sender, receiver) = watch::channel(false);
         let sender = Arc::new(sender);
         let (name, done) = (
-            self.inner.config.shutdown_function.clone(),
+            self.inner.config.engine.shutdown_function.clone(),
             Arc::clone(&sender),
         );
         let limits = ExitLimits {

@@ -137,7 +137,7 @@ fn path(f: &mut fmt::Formatter<'_>, entries: &[PathEntry]) -> fmt::Result {
     } in entries
     {
         let name = match origin {
-            PathOrigin::Builder => "PyAppBuilder::path",
+            PathOrigin::Builder => "PyEngineBuilder::path",
             PathOrigin::Environment => "PYTHONPATH",
             PathOrigin::StandardLibrary => "standard library",
             PathOrigin::VirtualEnvironment => "virtual environment",
@@ -161,28 +161,29 @@ fn path(f: &mut fmt::Formatter<'_>, entries: &[PathEntry]) -> fmt::Result {
 }
 
 fn options(f: &mut fmt::Formatter<'_>, diagnosis: &Diagnosis) -> fmt::Result {
-    let Ok(Value::Object(options)) = serde_json::to_value(&diagnosis.config) else {
+    let Ok(options) = serde_json::to_value(&diagnosis.config) else {
         return Ok(());
     };
-    for (name, value) in options {
-        match (name.as_str(), value) {
-            ("workers", _) => {
-                let workers = diagnosis.config.workers;
-                line(
-                    f,
-                    "workers",
-                    format_args!(
-                        "{} to {}, {} lost",
-                        workers.min, workers.max, diagnosis.workers.lost
-                    ),
-                )?;
-            }
-            (name, Value::String(text)) => line(f, name, text)?,
-            (name, Value::Null) => line(f, name, "default")?,
-            (name, value) => line(f, name, value)?,
+    option(f, "", options)?;
+    line(f, "lost workers", diagnosis.workers.lost)
+}
+
+/// One option, or each in a table of them.
+fn option(f: &mut fmt::Formatter<'_>, name: &str, value: Value) -> fmt::Result {
+    match value {
+        // What they hold may be secret.
+        Value::Object(variables) if name == "env" => {
+            let names: Vec<String> = variables.into_iter().map(|(name, _)| name).collect();
+            line(f, name, names.join(", "))
         }
+        Value::Object(options) => options.into_iter().try_for_each(|(inner, value)| {
+            let name = [name, &inner].join(".");
+            option(f, name.trim_start_matches('.'), value)
+        }),
+        Value::String(text) => line(f, name, text),
+        Value::Null => line(f, name, "default"),
+        value => line(f, name, value),
     }
-    Ok(())
 }
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
@@ -196,15 +197,19 @@ mod tests {
     #[test]
     fn the_report_has_every_part_and_ends_with_the_warnings() {
         let mut diagnosis = healthy();
+        let variable = ("TOKEN".to_owned(), "secret".to_owned());
+        diagnosis.config.env.extend([variable]);
         let report = diagnosis.to_string();
         for part in [
             "httpy 1.2.3, a release build\n",
             "\n  library                  /usr/lib/libpython3.13.so\n",
-            "\n  PyAppBuilder::path       /srv/app\n",
+            "\n  PyEngineBuilder::path    /srv/app\n",
             "\n  standard library         /usr/lib/python313.zip (does not exist)\n",
-            "\n  deadline                 30s\n",
-            "\n  max_wait                 default\n",
-            "\n  workers                  1 to 96, 0 lost\n",
+            "\n  grace                    10s\n",
+            "\n  working_dir              default\n",
+            "\n  env                      TOKEN\n",
+            "\n  executor.threads.workers.max 96\n",
+            "\n  lost workers             0\n",
         ] {
             assert!(report.contains(part), "{part:?} in\n{report}");
         }

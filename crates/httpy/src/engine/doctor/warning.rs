@@ -1,6 +1,7 @@
 //! What looks wrong about a `Diagnosis`: each rule is a sentence that says what was found and what to do.
 
 use super::{Diagnosis, InterpreterFacts, PathOrigin};
+use crate::{Executor, Threads};
 
 /// What a process needs besides connections and workers: its own files, logs, databases.
 const OTHER_FILES: u64 = 256;
@@ -24,6 +25,13 @@ pub(super) fn all(diagnosis: &Diagnosis) -> Vec<String> {
     warnings
 }
 
+fn threads_of(executor: &Executor) -> Option<&Threads> {
+    match executor {
+        Executor::Threads(threads) => Some(threads),
+        Executor::Processes(_) => None,
+    }
+}
+
 fn about_app(diagnosis: &Diagnosis, warnings: &mut Vec<String>) {
     let config = &diagnosis.config;
     if diagnosis.debug_build {
@@ -34,13 +42,16 @@ fn about_app(diagnosis: &Diagnosis, warnings: &mut Vec<String>) {
     if config.debug {
         warnings.push("debug is on: every client sees tracebacks and source lines".to_owned());
     }
-    if config.workers.max == 1 {
+    let threads = threads_of(&config.executor);
+    if threads.is_some_and(|threads| threads.workers.max == 1) {
         warnings.push(
             "there is one worker: while its handler waits, no other call is served".to_owned(),
         );
     }
-    if config.stack_size < 2 * MIB {
-        let stack = config.stack_size;
+    if let Some(stack) = threads
+        .map(|threads| threads.stack_size)
+        .filter(|stack| *stack < 2 * MIB)
+    {
         warnings.push(format!(
             "each worker has a stack of {stack} bytes: C code may need more, the default is 8 MiB"
         ));
@@ -140,7 +151,8 @@ fn about_environment(facts: &InterpreterFacts, warnings: &mut Vec<String>) {
 
 fn about_limits(diagnosis: &Diagnosis, facts: &InterpreterFacts, warnings: &mut Vec<String>) {
     let config = &diagnosis.config;
-    let threads = config.workers.max.saturating_add(config.replacements) as u64;
+    let workers = threads_of(&config.executor).map_or(0, |threads| threads.workers.max);
+    let threads = workers.saturating_add(config.advanced.replacements) as u64;
     let files = (config.queue as u64)
         .saturating_add(threads)
         .saturating_add(OTHER_FILES);
@@ -157,7 +169,7 @@ fn about_limits(diagnosis: &Diagnosis, facts: &InterpreterFacts, warnings: &mut 
             "the user may have {limit} threads, and there may be {threads} workers (ulimit -u)"
         ));
     }
-    let stack = config.stack_size as u64;
+    let stack = threads_of(&config.executor).map_or(u64::MAX, |threads| threads.stack_size as u64);
     if let Some(levels) = facts
         .recursion_limit
         .filter(|levels| levels.saturating_mul(BYTES_PER_LEVEL) > stack)
@@ -195,10 +207,10 @@ mod tests {
             }),
             ("debug is on", |diagnosis, _| diagnosis.config.debug = true),
             ("one worker", |diagnosis, _| {
-                diagnosis.config.workers.max = 1;
+                diagnosis.config.executor = Executor::threads().workers(1..=1).into();
             }),
             ("a stack of 1048576 bytes", |diagnosis, facts| {
-                diagnosis.config.stack_size = MIB;
+                diagnosis.config.executor = Executor::threads().stack_size(MIB).into();
                 facts.recursion_limit = None;
             }),
             ("3 workers are lost", |diagnosis, _| {

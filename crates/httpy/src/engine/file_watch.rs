@@ -1,4 +1,4 @@
-//! `FileWatch`: reloads an app when its Python files have changed, for development.
+//! `FileWatch`: reloads an engine when its Python files have changed, for development.
 //!
 //! Looks at the files a few times a second and compares. Events of the operating system would save the looks, but they also
 //! come when a file is opened or read, as importing does, and are missing for folders that have just appeared, behind links, in
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::source::Sources;
-use super::{Inner, PyApp};
+use super::{Inner, PyEngine};
 use crate::Error;
 use crate::error::Kind;
 
@@ -98,10 +98,10 @@ impl Seen {
 
 fn reload(app: &Weak<Inner>, changes: &str) {
     let Some(inner) = app.upgrade() else { return };
-    tracing::info!(target: "httpy", "reloading the app: {changes}");
-    let reload = PyApp { inner }.begin_reload();
+    tracing::info!(target: "httpy", "reloading: {changes}");
+    let reload = PyEngine { inner }.begin_reload();
     match reload.blocking_recv() {
-        Ok(Ok(())) => tracing::info!(target: "httpy", "reloaded the app"),
+        Ok(Ok(())) => tracing::info!(target: "httpy", "reloaded"),
         Ok(Err(error)) => {
             tracing::error!(target: "httpy", "the reload failed, the old code keeps serving: {:?}", Error::not_loaded(error));
         }

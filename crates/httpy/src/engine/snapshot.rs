@@ -1,4 +1,4 @@
-//! `Snapshot`: how an app is at this moment, as plain data.
+//! `Snapshot`: the state of an engine at one moment, as plain data.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -8,28 +8,30 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::probe::against_readiness;
-use super::{PyApp, Shared};
+use super::{PyEngine, Shared};
 use crate::status::{CallCounts, EventLoop, History, Recent, RecordedCall, Worker, seconds};
 
 /// Stacks are waited for so long: whoever looks at them has the rest at hand meanwhile.
 const STACKS_LIMIT: Duration = Duration::from_millis(500);
 
-/// How an app is at one moment: read one after the other while others go on. Made by [`PyApp::snapshot`]. Serialised, times
-/// are numbers, in seconds.
+/// The state of an engine at one moment. Made by [`PyEngine::snapshot`]. Figures are read one after the other while calls go
+/// on. Serialised, times are numbers, in seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
     /// Now.
     #[serde(serialize_with = "seconds::since_1970")]
     pub time: SystemTime,
-    /// For how long the app has been there.
+    /// Time since the engine was built.
     #[serde(serialize_with = "seconds::of")]
     pub uptime: Duration,
-    /// The target of the app's handler.
-    pub target: String,
-    /// Why nothing should be sent here, as [`PyApp::readiness`] tells it; empty when the app is ready.
+    /// The engine's name.
+    pub engine: String,
+    /// The targets that run on it, in the order in which they were loaded.
+    pub targets: Vec<String>,
+    /// Why no requests should be sent here, as [`PyEngine::readiness`] answers it; empty when the engine is ready.
     pub not_ready: Vec<String>,
-    /// Whether the app is shutting down, which is one of the reasons not to send anything here.
+    /// Whether the engine is shutting down, which is one of these reasons.
     pub shutting_down: bool,
     /// What runs here.
     pub versions: Versions,
@@ -58,7 +60,7 @@ pub struct Snapshot {
     /// The last failed calls, those together that differ in nothing but their time, the last one first; at most 50. Those that
     /// failed because of their client's body are among them, those without a route are not.
     pub failed: Vec<RecordedCall>,
-    /// How the workers are, which all apps of the process share.
+    /// The workers, which all engines with threads share.
     pub workers: WorkerHealth,
     /// Whether the stacks of workers and event loops are there.
     pub stacks: Stacks,
@@ -97,7 +99,7 @@ pub struct WorkerHealth {
     /// noticed as soon as a call is overdue.
     #[serde(serialize_with = "seconds::of_option")]
     pub held_for: Option<Duration>,
-    /// Calls of all apps that wait for a worker.
+    /// Calls of all engines that wait for a worker.
     pub jobs: usize,
     /// Those that have a thread, by number.
     pub each: Vec<Worker>,
@@ -118,16 +120,15 @@ pub enum Stacks {
     Held,
 }
 
-impl PyApp {
-    /// How the app is now, without stacks. Never waits for Python, and never touches it.
+impl PyEngine {
+    /// The state now, without stacks. Never waits for Python, and never touches it.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot_of(Stacks::NotAsked, &[])
     }
 
-    /// How the app is now, with the Python stack of every call that is in its handler, of those on event loops the oldest,
-    /// and of the threads of blocked loops: all go on meanwhile, and a
-    /// thread of its own waits for the interpreter. Half a second at most; then [`Snapshot::stacks`] says that they are not
-    /// to be had.
+    /// The state now, with the Python stack of every call that is in its handler, of those on event loops the oldest, and of
+    /// the threads of blocked loops. Calls go on meanwhile, and a thread of its own waits for the interpreter. Half a second at
+    /// most; then [`Snapshot::stacks`] says that the stacks cannot be had.
     ///
     /// # Cancellation
     ///
@@ -149,7 +150,8 @@ impl PyApp {
         Snapshot {
             time: SystemTime::now(),
             uptime: shared.recorder.uptime(),
-            target: self.inner.service.target().to_owned(),
+            engine: shared.name.clone(),
+            targets: self.inner.loaded().targets.clone(),
             shutting_down: shared.gate.is_stopping(),
             not_ready: against_readiness(shared.gate.is_stopping(), &health),
             versions: Versions::of(shared, roster.has_gil),

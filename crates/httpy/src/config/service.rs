@@ -1,0 +1,171 @@
+//! `ServiceOptions`: the limits of one service as data; `ServiceConfig`: a service that a file names.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Map, Value};
+
+use super::{LONGEST, MIB, read};
+
+/// The limits of a service as data. What is left out is the default.
+///
+/// [`PyService`](crate::PyService) has a `with_*` method for each, where it is described.
+///
+/// ```
+/// use httpy::ServiceOptions;
+/// use std::time::Duration;
+///
+/// let options: ServiceOptions = serde_json::from_str(r#"{"deadline": "5s", "body_limit": 1000}"#).unwrap();
+/// assert_eq!(options.deadline, Some(Duration::from_secs(5)));
+/// assert_eq!(options.limit, None);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a table of a service's options"
+)]
+#[non_exhaustive]
+pub struct ServiceOptions {
+    /// Maximum time from the queue to the answer. Defaults to 30 s.
+    #[serde(with = "read::optional_duration")]
+    pub deadline: Option<Duration>,
+    /// Maximum time from the queue to the handler's start. Defaults to the deadline.
+    #[serde(with = "read::optional_duration")]
+    pub max_wait: Option<Duration>,
+    /// Maximum size of a request's body, in bytes. Defaults to 2 MiB.
+    #[serde(deserialize_with = "read::optional_number")]
+    pub body_limit: Option<usize>,
+    /// Maximum time in which a client sends its body. Defaults to 30 s.
+    #[serde(with = "read::optional_duration")]
+    pub body_timeout: Option<Duration>,
+    /// Maximum time between two chunks of a streamed response. Defaults to 30 s.
+    #[serde(with = "read::optional_duration")]
+    pub chunk_timeout: Option<Duration>,
+    /// Maximum number of calls that wait or run. Defaults to none.
+    #[serde(deserialize_with = "read::optional_number")]
+    pub limit: Option<usize>,
+}
+
+/// A service that a [`Config`](crate::Config) names: its target and its options in one table.
+///
+/// ```
+/// use httpy::ServiceConfig;
+///
+/// let shop: ServiceConfig =
+///     serde_json::from_str(r#"{"handler": "shop:handle", "init": "shop:startup", "limit": 2}"#).unwrap();
+/// assert_eq!(shop.handler, "shop:handle");
+/// assert_eq!(shop.options.limit, Some(2));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ServiceConfig {
+    /// The handler, `"module:attribute"`.
+    pub handler: String,
+    /// The init function, `"module:attribute"`. Its routes are matched by the service. Defaults to none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
+    /// Its options.
+    #[serde(flatten)]
+    pub options: ServiceOptions,
+}
+
+impl<'de> Deserialize<'de> for ServiceConfig {
+    // `deny_unknown_fields` and `flatten` do not go together.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut table = Map::deserialize(from)?;
+        let mut target = |name: &str| match table.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(target)) => Ok(Some(target)),
+            Some(other) => Err(de::Error::custom(format!(
+                "{name}: {other}, expected a target such as \"shop:handle\""
+            ))),
+        };
+        let handler = target("handler")?;
+        let init = target("init")?;
+        Ok(Self {
+            handler: handler.ok_or_else(|| de::Error::missing_field("handler"))?,
+            init,
+            options: ServiceOptions::deserialize(Value::Object(table))
+                .map_err(de::Error::custom)?,
+        })
+    }
+}
+
+/// The limits of a service, each with its value.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) deadline: Duration,
+    pub(crate) max_wait: Duration,
+    pub(crate) body: usize,
+    pub(crate) body_timeout: Duration,
+    pub(crate) chunk_timeout: Duration,
+}
+
+impl ServiceOptions {
+    /// All defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These options, and those of `others` where these say nothing.
+    pub(crate) fn or(self, others: &Self) -> Self {
+        Self {
+            deadline: self.deadline.or(others.deadline),
+            max_wait: self.max_wait.or(others.max_wait),
+            body_limit: self.body_limit.or(others.body_limit),
+            body_timeout: self.body_timeout.or(others.body_timeout),
+            chunk_timeout: self.chunk_timeout.or(others.chunk_timeout),
+            limit: self.limit.or(others.limit),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        let deadline = self
+            .deadline
+            .unwrap_or(Duration::from_secs(30))
+            .min(LONGEST);
+        let half_a_minute = Duration::from_secs(30);
+        Limits {
+            deadline,
+            max_wait: self.max_wait.unwrap_or(deadline).min(deadline),
+            body: self.body_limit.unwrap_or(2 * MIB),
+            body_timeout: self.body_timeout.unwrap_or(half_a_minute).min(LONGEST),
+            chunk_timeout: self.chunk_timeout.unwrap_or(half_a_minute).min(LONGEST),
+        }
+    }
+
+    /// What is wrong with each option.
+    pub(super) fn problems(&self, body_budget: usize) -> Vec<String> {
+        let times = [
+            ("deadline", self.deadline, "would refuse every call"),
+            ("max_wait", self.max_wait, "would refuse every call"),
+            ("body_timeout", self.body_timeout, "would refuse every body"),
+            (
+                "chunk_timeout",
+                self.chunk_timeout,
+                "would abort every stream",
+            ),
+        ];
+        let times = times.into_iter().filter_map(|(option, time, zero)| {
+            let time = time?;
+            if time.is_zero() {
+                Some(format!("{option}: 0 s {zero}"))
+            } else if time > LONGEST {
+                Some(format!("{option}: {time:?}, expected at most a year"))
+            } else {
+                None
+            }
+        });
+        let Limits { deadline, body, .. } = self.limits();
+        let wait = self.max_wait.filter(|wait| *wait > deadline);
+        let wait = wait
+            .map(|wait| format!("max_wait: {wait:?} is longer than the deadline of {deadline:?}"));
+        let body = (body > body_budget).then(|| {
+            format!(
+                "body_limit: {body} bytes are more than the {body_budget} of body_budget for all bodies together"
+            )
+        });
+        times.chain(wait).chain(body).collect()
+    }
+}

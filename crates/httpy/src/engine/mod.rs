@@ -1,0 +1,254 @@
+//! `PyEngine`: the interpreter with its workers, and what runs on it.
+
+mod announce;
+mod builder;
+mod doctor;
+#[cfg(feature = "processes")]
+mod file_watch;
+mod gate;
+mod probe;
+mod reload;
+mod routes;
+#[cfg(feature = "axum")]
+mod serve;
+mod shutdown;
+mod snapshot;
+#[cfg(feature = "processes")]
+mod source;
+mod surroundings;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use httpy_core::{Execute, Ticket, UnderWay};
+use tokio::sync::watch;
+use tracing::Span;
+
+pub use self::builder::PyEngineBuilder;
+pub use self::doctor::{Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin};
+#[cfg(feature = "processes")]
+use self::file_watch::FileWatch;
+pub(crate) use self::gate::Gate;
+pub use self::probe::Probe;
+use self::reload::LiveRoutes;
+pub(crate) use self::reload::Swap;
+pub use self::routes::PyRoutes;
+pub use self::shutdown::shutdown_signal;
+pub use self::snapshot::{Snapshot, Stacks, Versions, WorkerHealth};
+pub(crate) use self::surroundings::Surroundings;
+use crate::error::Kind;
+use crate::failure::Choice;
+use crate::service::{Budget, Extra, Slots, TraceContext};
+use crate::status::Recorder;
+use crate::{Config, Error, PyService, RouteMap, ServiceOptions};
+
+/// A Python interpreter with its workers, their queue and its folders. Handlers run on it.
+///
+/// A clone is one reference count. The workers live while an engine or a service of it does; dropping never blocks. Several
+/// engines with threads share the interpreter and its workers; each has its own queue.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use http_body_util::BodyExt;
+/// use httpy::PyEngine;
+/// use tower::ServiceExt;
+///
+/// // python/shop.py:
+/// //     def report(method, path, params, query, headers, body):
+/// //         return 200, "a report", {}
+/// let engine = PyEngine::builder().path("python").build()?;
+/// let report = engine.handler("shop:report")?;
+///
+/// let response = report.oneshot(Request::get("/").body(String::new())?).await?;
+/// assert_eq!(response.status(), 200);
+/// let body = response.into_body().collect().await.map_err(|error| error.to_string())?;
+/// assert_eq!(body.to_bytes(), "a report");
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct PyEngine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    /// As it was given.
+    config: Config,
+    loaded: Mutex<Loaded>,
+    /// The start has been logged.
+    announced: OnceLock<()>,
+    /// Where it is asked for.
+    #[cfg(feature = "processes")]
+    watch: OnceLock<FileWatch>,
+    /// True when Python has ended, for all who wait for that; set by the first shutdown.
+    ended: OnceLock<watch::Receiver<bool>>,
+}
+
+/// What was loaded until now.
+#[derive(Debug, Default)]
+struct Loaded {
+    targets: Vec<String>,
+    /// Number of routes of all init functions.
+    routes: usize,
+    /// The routes of each init function, for a reload.
+    live: Vec<(String, Weak<LiveRoutes>)>,
+}
+
+/// What an engine and its services share.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) executor: Arc<dyn Execute>,
+    pub(crate) gate: Gate,
+    /// The places of the queue.
+    pub(crate) slots: Slots,
+    pub(crate) budget: Budget,
+    pub(crate) under_way: Arc<UnderWay>,
+    /// Options of services that do not say otherwise.
+    pub(crate) defaults: ServiceOptions,
+    pub(crate) slow_call: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) extras: Vec<Extra>,
+    pub(crate) trace_context: Option<TraceContext>,
+    pub(crate) failure_response: Choice,
+    /// A handler in which a debugger waits has no deadline.
+    pub(crate) debug: bool,
+    pub(crate) recorder: Recorder,
+    /// The host had a recorder of metrics when this was built.
+    pub(crate) metrics: bool,
+}
+
+impl Shared {
+    /// Lets go of the span of a call, when what Python code has logged of it is out.
+    pub(crate) fn release(&self, span: &Span, ticket: &Ticket) {
+        if !span.is_disabled() && ticket.has_logged() {
+            self.executor.keep(Box::new(span.clone()));
+        }
+    }
+}
+
+impl PyEngine {
+    /// The options of an engine, all at their defaults.
+    pub fn builder() -> PyEngineBuilder {
+        Config::default().into()
+    }
+
+    /// The handler `target` (`"module:attribute"`) as a service.
+    ///
+    /// # Blocking
+    ///
+    /// Until its module is imported. Needs no runtime and may be called inside one, at the start.
+    ///
+    /// # Errors
+    ///
+    /// When the target cannot be loaded; the predicates of [`Error`] tell the ways apart.
+    pub fn handler(&self, target: impl Into<String>) -> Result<PyService, Error> {
+        let target = target.into();
+        let shared = &self.inner.shared;
+        let handler = shared
+            .executor
+            .load_handler(&target)
+            .map_err(Error::not_loaded)?;
+        let mut loaded = self.inner.loaded();
+        if !loaded.targets.contains(&target) {
+            loaded.targets.push(target.clone());
+        }
+        drop(loaded);
+        Ok(PyService::new(Arc::clone(shared), handler, target))
+    }
+
+    /// The routes that the function `init` returns, each served by `handler` (both `"module:attribute"`).
+    ///
+    /// `init` is called once, without arguments. It returns `{"route": ["METHOD", ...]}`, or `None` for no routes. An
+    /// `async def` runs on the event loop.
+    ///
+    /// # Blocking
+    ///
+    /// Until the modules are imported and `init` has returned. Needs no runtime and may be called inside one, at the start.
+    ///
+    /// # Errors
+    ///
+    /// When a target cannot be loaded, when `init` fails, and when it returns something else; the predicates of [`Error`] tell
+    /// the ways apart.
+    pub fn routes(
+        &self,
+        init: impl Into<String>,
+        handler: impl Into<String>,
+    ) -> Result<PyRoutes, Error> {
+        let service = self.handler(handler)?;
+        let init = init.into();
+        let executor = &self.inner.shared.executor;
+        let map = RouteMap::new(executor.run_init(&init).map_err(Error::not_loaded)?);
+        let routes = PyRoutes::new(service, map);
+        let mut loaded = self.inner.loaded();
+        loaded.routes += routes.map().len();
+        loaded.live.retain(|(_, live)| live.strong_count() > 0);
+        loaded.live.push((init, routes.live()));
+        drop(loaded);
+        Ok(routes)
+    }
+
+    /// The service that the engine's [`Config`] names `name`. Where it has an init function, the service matches its routes by
+    /// itself, as [`PyRoutes::fallback`] does.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use httpy::{Config, PyEngineBuilder};
+    ///
+    /// let text = r#"{
+    ///     "engine": {"path": ["python"]},
+    ///     "services": {"shop": {"handler": "shop:handle", "deadline": "5s"}}
+    /// }"#;
+    /// let config: Config = serde_json::from_str(text)?;
+    /// let engine = PyEngineBuilder::from(config).build()?;
+    /// let shop = engine.service("shop")?;
+    ///
+    /// let error = engine.service("store").unwrap_err();
+    /// assert_eq!(error.to_string(), "no service \"store\" in the configuration, which has \"shop\"");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Blocking
+    ///
+    /// As [`handler`](Self::handler).
+    ///
+    /// # Errors
+    ///
+    /// As [`handler`](Self::handler) and [`routes`](Self::routes); and [`is_config`](Error::is_config) when there is no such
+    /// service.
+    pub fn service(&self, name: &str) -> Result<PyService, Error> {
+        let services = &self.inner.config.services;
+        let Some(service) = services.get(name) else {
+            let names: Vec<String> = services.keys().map(|name| format!("{name:?}")).collect();
+            let which = if names.is_empty() {
+                "has none".to_owned()
+            } else {
+                format!("has {}", names.join(", "))
+            };
+            let text = format!("no service {name:?} in the configuration, which {which}");
+            return Err(Error::new(Kind::Config, text));
+        };
+        let made = match &service.init {
+            Some(init) => self.routes(init, &service.handler)?.fallback()?,
+            None => self.handler(&service.handler)?,
+        };
+        Ok(made.with(&service.options))
+    }
+}
+
+impl Inner {
+    fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for PyEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PyEngine")
+            .field("name", &self.inner.shared.name)
+            .field("targets", &self.inner.loaded().targets)
+            .finish_non_exhaustive()
+    }
+}

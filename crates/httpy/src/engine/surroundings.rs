@@ -1,0 +1,119 @@
+//! `Surroundings`: what Python code finds around it: folders on `sys.path`, environment variables, the working directory.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::error::Kind;
+use crate::{EngineConfig, Error};
+
+/// What Python code finds around it.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    /// Absolute folders for `sys.path`.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Environment variables to be set.
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) working_dir: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// As the options say.
+    ///
+    /// # Errors
+    ///
+    /// A file of variables that cannot be read, a name that the operating system does not take.
+    pub(super) fn of(config: &EngineConfig) -> Result<Self, Error> {
+        let mut variables: Vec<(String, String)> = Vec::new();
+        for (name, value) in &config.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                let text = format!(
+                    "env: {name:?}: expected a name without \"=\", and no NUL in name or value"
+                );
+                return Err(Error::new(Kind::Config, text));
+            }
+            variables.push((name.clone(), value.clone()));
+        }
+        if let Some(file) = &config.env_file {
+            for (name, value) in read(file)? {
+                if !config.env.contains_key(&name) && env::var_os(&name).is_none() {
+                    variables.push((name, value));
+                }
+            }
+        }
+        let paths = config.path.iter().map(|dir| absolute("path", dir));
+        let working_dir = config.working_dir.as_ref();
+        Ok(Self {
+            paths: paths.collect::<Result<_, _>>()?,
+            variables,
+            working_dir: working_dir
+                .map(|dir| absolute("working_dir", dir))
+                .transpose()?,
+        })
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<(String, String)>, Error> {
+    let lines = dotenvy::from_path_iter(file).and_then(Iterator::collect);
+    lines.map_err(|error: dotenvy::Error| {
+        let text = format!("env_file: {}: {error}", file.display());
+        Error::with_source(Kind::Config, text, error)
+    })
+}
+
+/// A relative folder is relative to where the process stands now, not to where Python code may go.
+fn absolute(option: &str, dir: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(dir).map_err(|error| {
+        let text = format!("{option}: {} has no absolute form", dir.display());
+        Error::with_source(Kind::Config, text, error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(config: &EngineConfig) -> Result<Vec<(String, String)>, Error> {
+        Surroundings::of(config).map(|surroundings| surroundings.variables)
+    }
+
+    #[test]
+    fn a_file_of_variables_sets_what_is_not_set_already() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("env");
+        std::fs::write(
+            &file,
+            "# settings\nPATH=/nowhere\nMODE=slow\nexport NAME='two words'\n",
+        )
+        .unwrap();
+        let mut config = EngineConfig {
+            env_file: Some(file),
+            ..EngineConfig::default()
+        };
+        config.env.insert("MODE".to_owned(), "fast".to_owned());
+        let expected = [("MODE", "fast"), ("NAME", "two words")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(variables(&config).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_file_or_name_that_cannot_be_used_is_an_error_that_names_it() {
+        let config = EngineConfig {
+            env_file: Some("/no/such/file".into()),
+            ..EngineConfig::default()
+        };
+        let error = variables(&config).unwrap_err();
+        assert!(
+            error.is_config() && error.to_string().starts_with("env_file: /no/such/file: "),
+            "{error}"
+        );
+        for name in ["", "A=B", "A\0"] {
+            let mut config = EngineConfig::default();
+            config.env.insert(name.to_owned(), "value".to_owned());
+            let error = variables(&config).unwrap_err();
+            assert!(
+                error.to_string().starts_with(&format!("env: {name:?}: ")),
+                "{error}"
+            );
+        }
+    }
+}

@@ -3,7 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A Python exception as text. Cheap to clone; holds no Python object.
+/// A Python exception as text. A clone is one reference count; it holds no Python object.
+///
+/// ```
+/// # use httpy_core as httpy;
+/// use httpy::Exception;
+///
+/// let [name, message, traceback, place] = ["KeyError", "'tea'", "Traceback ...", "shop.py:12"].map(str::to_owned);
+/// let exception = Exception::new(name, message, traceback, place);
+/// assert_eq!(exception.to_string(), "KeyError: 'tea'");
+/// assert_eq!(exception.place(), "shop.py:12");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exception {
     text: Arc<Text>,
@@ -18,7 +28,15 @@ struct Text {
     chain: Vec<Link>,
 }
 
-/// One exception of a chain, with its frames.
+/// An exception of a chain, with its frames.
+///
+/// ```
+/// # use httpy_core as httpy;
+/// use httpy::{Link, Relation};
+///
+/// let cause = Link::new(Relation::Cause, "OSError: no network".to_owned(), Vec::new());
+/// assert_eq!(cause.relation, Relation::Cause);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Link {
@@ -30,7 +48,15 @@ pub struct Link {
     pub frames: Vec<Frame>,
 }
 
-/// How an exception led to another one.
+/// The way in which an exception led to another one.
+///
+/// ```
+/// # use httpy_core as httpy;
+/// use httpy::Relation;
+///
+/// // raise ValueError() from error
+/// assert_ne!(Relation::Cause, Relation::Context);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Relation {
@@ -43,6 +69,15 @@ pub enum Relation {
 }
 
 /// A place in Python code.
+///
+/// ```
+/// # use httpy_core as httpy;
+/// use httpy::Frame;
+///
+/// let frame = Frame::new("shop.py".to_owned(), 12, "price".to_owned(), true);
+/// let frame = frame.with_source(11, vec!["def price(item):".to_owned(), "    return PRICES[item]".to_owned()]);
+/// assert_eq!((frame.first, frame.line, frame.source.len()), (11, 12, 2));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Frame {

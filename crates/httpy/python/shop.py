@@ -16,3 +16,11 @@ def handle(method, path, params, query, headers, body):
 
 def report(method, path, params, query, headers, body):
     return 200, "a report", {}
+
+
+def fail(method, path, params, query, headers, body):
+    raise ValueError("no such item")
+
+
+async def delivery(method, path, params, query, headers, body):
+    return 200, "tomorrow", {}

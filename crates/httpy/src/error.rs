@@ -8,11 +8,30 @@ use httpy_core::{ContractFailure, Exception, LoadError, LoadErrorKind, Rule, Sta
 
 use crate::route::RouteError;
 
-/// What went wrong, at the start of an app or in one call.
+/// An error of the start or of one call.
 ///
-/// Cheap to clone: it also travels in the extensions of the response that it became. `Display` prints one level, without
-/// Python's traceback; [`source`](std::error::Error::source) leads to the cause, and [`exception`](Self::exception) to what
-/// Python raised. Which one it was is asked with the `is_*` predicates.
+/// `Display` prints one level, without Python's traceback. [`source`](std::error::Error::source) returns the cause, and
+/// [`exception`](Self::exception) what Python raised. The `is_*` predicates tell the kinds apart. A clone is one reference count;
+/// the response that the error became has one in its extensions.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use httpy::Error;
+/// use tower::ServiceExt;
+///
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let error = engine.handler("shop:fial").unwrap_err();
+/// assert!(error.is_attribute_not_found());
+///
+/// let response = engine.handler("shop:fail")?.oneshot(Request::get("/").body(String::new())?).await?;
+/// assert_eq!(response.status(), 500);
+/// let error: &Error = response.extensions().get().ok_or("no error")?;
+/// assert!(error.is_exception());
+/// assert_eq!(error.exception().map(|exception| exception.type_name()), Some("ValueError"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 

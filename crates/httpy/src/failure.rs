@@ -11,26 +11,29 @@ use crate::debug_page::{self, Asked};
 use crate::error::Kind;
 use crate::{Error, ResponseBody};
 
-/// Makes the response for a call that failed.
+/// Makes the response of a call that failed.
 ///
-/// Closures from `&Error` to a response implement it. Given to [`PyEngineBuilder::failure_response`], whose default is the
-/// contract's table; [`default_response`] gives that one to those who change only some of the answers. The [`Error`] is put
-/// into the response's extensions afterwards, so that layers can see it.
+/// Closures from `&Error` to a response implement it. It is given to [`PyEngineBuilder::failure_response`], whose default is
+/// [`default_response`]. The [`Error`] is put into the response's extensions afterwards, so that layers can see it.
 ///
 /// ```
-/// use httpy::{Error, ResponseBody, default_response};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::{Request, Response};
+/// use httpy::{Error, PyEngine, ResponseBody, default_response};
+/// use tower::ServiceExt;
 ///
-/// fn my_response(error: &Error) -> http::Response<ResponseBody> {
+/// fn in_json(error: &Error) -> Response<ResponseBody> {
 ///     let mut response = default_response(error, false);
-///     if error.is_exception() {
-///         *response.body_mut() = "{\"error\": \"try again later\"}".into();
-///         response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
-///     }
+///     *response.body_mut() = r#"{"error": "try again later"}"#.into();
 ///     response
 /// }
-/// # fn check(builder: httpy::PyEngineBuilder) -> httpy::PyEngineBuilder {
-/// builder.failure_response(my_response)
-/// # }
+///
+/// let engine = PyEngine::builder().path("python").failure_response(in_json).build()?;
+/// let response = engine.handler("shop:fail")?.oneshot(Request::get("/").body(String::new())?).await?;
+/// let body = axum::body::to_bytes(axum::body::Body::new(response.into_body()), 1000).await?;
+/// assert_eq!(body, r#"{"error": "try again later"}"#);
+/// # Ok(()) }
 /// ```
 ///
 /// [`PyEngineBuilder::failure_response`]: crate::PyEngineBuilder::failure_response

@@ -20,10 +20,24 @@ const HELD: Duration = Duration::from_secs(1);
 /// Past the deadline of every call that may hold the interpreter: from then on nobody believes in its return.
 const HELD_FOR_GOOD: Duration = Duration::from_secs(60);
 
-/// The answer to one question about an app, as a [`tower::Service`] for `GET` and `HEAD`: 200, or 503 with the reasons, one
-/// per line. Takes any request, never fails, and never waits for Python.
+/// A health check of an engine, as a [`tower::Service`] for `GET` and `HEAD`.
 ///
-/// Made by [`PyEngine::readiness`] and [`PyEngine::liveness`]. A clone is one reference count.
+/// It answers 200, or 503 with the reasons, one per line. It takes any request, never fails, and never waits for Python. Made by
+/// [`PyEngine::readiness`] and [`PyEngine::liveness`]. A clone is one reference count.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, body::Body};
+/// use http::Request;
+/// use tower::ServiceExt;
+///
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let app: Router = Router::new().route_service("/readyz", engine.readiness());
+/// let response = app.oneshot(Request::get("/readyz").body(Body::empty())?).await?;
+/// assert_eq!(response.status(), 200);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Probe {
     app: Arc<Shared>,

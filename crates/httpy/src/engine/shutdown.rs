@@ -225,10 +225,10 @@ fn was_interrupted() -> bool {
     SIGNAL.load(Ordering::Relaxed) == SIGINT
 }
 
-/// Resolves at the first SIGINT (Ctrl-C) or SIGTERM. From then on a second one, of either, ends the process at once, with
-/// exit code 130: whoever asks twice does not want to wait.
+/// Resolves at the first SIGINT (Ctrl-C) or SIGTERM; [`PyEngine::serve`] uses it. After that a second one, of either, ends the
+/// process at once, with exit code 130.
 ///
-/// The signals are watched from this call on, not from the first poll. When they cannot be watched, that is logged, and the
+/// The signals are watched from this call on, not from the first poll. If they cannot be watched, that is logged, and the
 /// future never resolves.
 ///
 /// # Panics

@@ -14,8 +14,26 @@ use crate::status::{CallCounts, EventLoop, History, Recent, RecordedCall, Worker
 /// Stacks are waited for so long: whoever looks at them has the rest at hand meanwhile.
 const STACKS_LIMIT: Duration = Duration::from_millis(500);
 
-/// The state of an engine at one moment. Made by [`PyEngine::snapshot`]. Figures are read one after the other while calls go
-/// on. Serialised, times are numbers, in seconds.
+/// The state of an engine at one moment. Made by [`PyEngine::snapshot`].
+///
+/// Figures are read one after the other while calls go on. Serialised, times are numbers, in seconds.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use tower::ServiceExt;
+///
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let report = engine.handler("shop:report")?;
+/// report.oneshot(Request::get("/").body(String::new())?).await?;
+///
+/// let snapshot = engine.snapshot();
+/// assert_eq!(snapshot.targets, ["shop:report"]);
+/// assert_eq!((snapshot.calls.ok, snapshot.waiting, snapshot.queue), (1, 0, 1024));
+/// assert!(snapshot.not_ready.is_empty());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -35,30 +53,30 @@ pub struct Snapshot {
     pub shutting_down: bool,
     /// What runs here.
     pub versions: Versions,
-    /// Places of the queue that are taken: by calls that wait for a worker, by abandoned ones that no worker has come by
-    /// yet, and, with [`OnFull::Wait`](crate::OnFull::Wait), by services that are ready.
+    /// Number of places of the queue that are taken: by calls that wait for a worker, by abandoned ones that no worker has
+    /// removed yet, and, with [`OnFull::Wait`](crate::OnFull::Wait), by services that are ready.
     pub waiting: usize,
-    /// How many places the queue has.
+    /// Number of places of the queue.
     pub queue: usize,
-    /// Services and calls that wait for a place in the queue, with [`OnFull::Wait`](crate::OnFull::Wait).
+    /// Number of services and calls that wait for a place in the queue, with [`OnFull::Wait`](crate::OnFull::Wait).
     pub waiting_for_place: usize,
-    /// Bytes of the bodies that are being read, wait or are worked on.
+    /// Size in bytes of the bodies that are being read, wait or are worked on.
     pub body_bytes: usize,
-    /// How many there may be.
+    /// Their maximum size in bytes.
     pub body_budget: usize,
-    /// How the calls ended since the start.
+    /// Numbers of calls since the start, by how they ended.
     pub calls: CallCounts,
-    /// The last ten seconds, together.
+    /// Calls of the last ten seconds together.
     pub recent: Recent,
-    /// The last two minutes, second by second.
+    /// Calls of the last two minutes, second by second.
     pub history: History,
-    /// What takes longer is a slow call.
+    /// Time after which a call is slow.
     #[serde(serialize_with = "seconds::of")]
     pub slow_after: Duration,
-    /// The last slow calls, the last one first; at most 50.
+    /// The last slow calls, newest first; at most 50.
     pub slow: Vec<RecordedCall>,
-    /// The last failed calls, those together that differ in nothing but their time, the last one first; at most 50. Those that
-    /// failed because of their client's body are among them, those without a route are not.
+    /// The last failed calls, newest first; at most 50. Equal ones are one record. Calls that failed because of their client's
+    /// body are among them, those without a route are not.
     pub failed: Vec<RecordedCall>,
     /// The workers, which all engines with threads share.
     pub workers: WorkerHealth,
@@ -66,7 +84,16 @@ pub struct Snapshot {
     pub stacks: Stacks,
 }
 
-/// What runs here.
+/// The versions of httpy and Python.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let versions = engine.snapshot().versions;
+/// assert!(versions.python.starts_with("3."));
+/// assert!(versions.gil);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Versions {
@@ -80,34 +107,54 @@ pub struct Versions {
     pub venv: Option<PathBuf>,
     /// `sys.executable`; empty when there is none.
     pub executable: PathBuf,
-    /// After so long a handler that computes lets others run.
+    /// Time after which a handler that computes lets others run.
     #[serde(serialize_with = "seconds::of")]
     pub switch_interval: Duration,
 }
 
-/// How the workers are.
+/// The state of the workers and event loops.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let workers = engine.snapshot().workers;
+/// assert_eq!((workers.max, workers.lost), (96, 0));
+/// assert_eq!(workers.held_for, None);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WorkerHealth {
-    /// Workers at most.
+    /// Maximum number of workers.
     pub max: usize,
-    /// Workers that were given up, because a handler keeps them past its deadline.
+    /// Number of workers that are lost: their handlers did not end after their deadlines.
     pub lost: usize,
-    /// How many lost workers are replaced at most.
+    /// Maximum number of lost workers that are replaced at the same time.
     pub replacements: usize,
-    /// For how long Python code has held the interpreter, so that nobody else could have it; none when it can be had. It is
-    /// noticed as soon as a call is overdue.
+    /// Time for which Python code has held the interpreter, so that no other thread could attach; `None` if it is free. It is
+    /// measured as soon as a call is overdue.
     #[serde(serialize_with = "seconds::of_option")]
     pub held_for: Option<Duration>,
-    /// Calls of all engines that wait for a worker.
+    /// Number of calls of all engines that wait for a worker.
     pub jobs: usize,
-    /// Those that have a thread, by number.
+    /// The workers that have a thread, by number.
     pub each: Vec<Worker>,
     /// The event loops of `async def` handlers, by number; none before the first one was loaded.
     pub loops: Vec<EventLoop>,
 }
 
-/// Whether the stacks of a [`Snapshot`] are there.
+/// Whether a [`Snapshot`] has Python stacks.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use httpy::Stacks;
+///
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// assert_eq!(engine.snapshot().stacks, Stacks::NotAsked);
+/// assert_eq!(engine.snapshot_with_stacks().await.stacks, Stacks::Read);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -116,7 +163,7 @@ pub enum Stacks {
     NotAsked,
     /// They were read: of 64 workers at most, and of the oldest calls on each event loop.
     Read,
-    /// They are not to be had: the interpreter is held, so that nobody could read them within half a second.
+    /// They could not be read within half a second, since the interpreter is held.
     Held,
 }
 

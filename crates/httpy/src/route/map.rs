@@ -7,17 +7,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::HashMap;
 use std::fmt;
 
-/// The map that Python's init function returned, `{"route": ["METHOD", ...]}`: the texts as Python wrote them, in the
-/// order in which they came.
+/// The map that an init function returned, `{"route": ["METHOD", ...]}`: as Python wrote it, order kept.
 ///
-/// A host may leave out, move or turn round its entries before mounting them with `PyRoutes::router_for`. A conflict
-/// between a Python route and one of the host's own cannot be seen in the map: `PyRoutes::merge_into` finds it. Leave the entry
-/// out with [`retain`] or [`remove`], or serve the whole app by `PyRoutes::fallback`, where native routes always win.
+/// Its entries may be removed, moved or transposed before they are mounted with
+/// [`PyRoutes::router_for`](crate::PyRoutes::router_for). Entries with the same text are one entry with all their methods. A
+/// conflict with a native route is found by [`PyRoutes::merge_into`](crate::PyRoutes::merge_into).
 ///
-/// A text is a key once: entries given again add their methods to the first one.
+/// ```
+/// use httpy::RouteMap;
 ///
-/// [`retain`]: RouteMap::retain
-/// [`remove`]: RouteMap::remove
+/// let entry = |pattern: &str| (pattern.to_owned(), vec!["GET".to_owned()]);
+/// let mut map: RouteMap = ["/price/{item}", "/old"].map(entry).into_iter().collect();
+/// map.remove("/old");
+/// let nested = map.nest("/shop");
+/// assert_eq!(nested.iter().next(), Some(("/shop/price/{item}", &["GET".to_owned()][..])));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteMap {
     entries: Vec<Entry>,

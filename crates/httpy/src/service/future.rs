@@ -34,7 +34,22 @@ use crate::status::Ending;
 use crate::{Error, log};
 
 pin_project! {
-    /// The future of [`PyService`] as a [`Service`](tower::Service): always ends with a response.
+    /// The future of [`PyService`] as a [`Service`](tower::Service). It always ends with a response.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::Request;
+    /// use httpy::ResponseFuture;
+    /// use tower::Service;
+    ///
+    /// # let engine = httpy::PyEngine::builder().path("python").build()?;
+    /// let mut report = engine.handler("shop:report")?;
+    /// let future: ResponseFuture<String> = report.call(Request::get("/").body(String::new())?);
+    /// let Ok(response) = future.await;
+    /// assert_eq!(response.status(), 200);
+    /// # Ok(()) }
+    /// ```
     #[must_use = "a call is given up when its future is dropped"]
     pub struct ResponseFuture<B> {
         #[pin]
@@ -70,6 +85,20 @@ where
 
 pin_project! {
     /// The future of [`PyService::try_call`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::Request;
+    /// use httpy::CallFuture;
+    ///
+    /// # let engine = httpy::PyEngine::builder().path("python").build()?;
+    /// let fail = engine.handler("shop:fail")?;
+    /// let future: CallFuture<String> = fail.try_call(Request::get("/").body(String::new())?);
+    /// let error = future.await.unwrap_err();
+    /// assert_eq!(error.to_string(), "shop:fail raised ValueError: no such item");
+    /// # Ok(()) }
+    /// ```
     #[must_use = "a call is given up when its future is dropped"]
     pub struct CallFuture<B> {
         service: PyService,

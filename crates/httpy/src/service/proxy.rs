@@ -182,6 +182,20 @@ impl<N> Layer<N> for TrustedProxies {
 }
 
 /// The service of [`TrustedProxies`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, body::Body};
+/// use http::Request;
+/// use httpy::{FromProxy, TrustedProxies};
+/// use tower::{Layer, ServiceExt};
+///
+/// let service: FromProxy<Router> = TrustedProxies::new(["10.0.0.1"])?.layer(Router::new());
+/// let response = service.oneshot(Request::get("/").body(Body::empty())?).await?;
+/// assert_eq!(response.status(), 404);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct FromProxy<N> {
     inner: N,

@@ -13,22 +13,39 @@ use super::stream::Streamed;
 use super::upload;
 use crate::Error;
 
-/// The body of a response from Python: whole, or in chunks where the handler returned an iterator.
+/// The body of a response from Python: whole, or in chunks if the handler returned an iterator.
 ///
-/// One in chunks has a length only where the handler gave a `Content-Length`. It fails, with an [`Error`] in the
-/// [`BoxError`], where it cannot come to its end: the iterator raised, yielded something that is no chunk, or took longer
-/// than [`chunk_timeout`](crate::PyService::with_chunk_timeout); it is not as long as its `Content-Length`; the client took
-/// nothing for too long; the app was forced to stop. The server then aborts the connection, so that the client can tell. A
-/// whole body never fails.
+/// A body in chunks has a length only if the handler set `Content-Length`. It fails with an [`Error`] in the [`BoxError`] if:
+///
+/// - the iterator raises, yields something else than a chunk, or takes longer than
+///   [`chunk_timeout`](crate::PyService::with_chunk_timeout);
+/// - it is shorter or longer than its `Content-Length`;
+/// - the client takes nothing for too long, or the grace period of a shutdown ends.
+///
+/// The server then aborts the connection, so that the client notices. A whole body never fails.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http_body::Body;
+/// use http_body_util::BodyExt;
+/// use httpy::ResponseBody;
+///
+/// let body = ResponseBody::from("a report");
+/// assert_eq!(body.size_hint().exact(), Some(8));
+/// let bytes = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+/// assert_eq!(bytes, "a report");
+/// # Ok(()) }
+/// ```
 ///
 /// # Cancellation
 ///
-/// Dropped before its end, it tells the handler that the client has gone (`httpy_rs.client_gone()`); the iterator is closed at
-/// its next chunk, and interrupted when it does not come to that within `chunk_timeout`.
+/// If the body is dropped before its end, the handler learns that the client has left (`httpy_rs.client_gone()`). The iterator
+/// is closed at its next chunk, or interrupted after `chunk_timeout`.
 ///
 /// # Panics
 ///
-/// One in chunks needs a tokio runtime with its timer.
+/// A body in chunks needs a tokio runtime with its timer.
 #[derive(Debug, Default)]
 pub struct ResponseBody {
     content: Outgoing,

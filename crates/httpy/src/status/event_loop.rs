@@ -8,7 +8,17 @@ use serde::Serialize;
 use super::seconds;
 use super::worker::{CurrentCall, stack_of};
 
-/// One event loop of the process, where `async def` handlers run.
+/// An event loop, on which `async def` handlers run.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// assert!(engine.snapshot().workers.loops.is_empty());
+/// engine.handler("shop:delivery")?; // an `async def`
+/// let event_loop = &engine.snapshot().workers.loops[0];
+/// assert_eq!((event_loop.calls, event_loop.blocked_for), (0, None));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct EventLoop {
@@ -18,31 +28,41 @@ pub struct EventLoop {
     pub calls: usize,
     /// Those of them whose first step has not begun.
     pub waiting: usize,
-    /// How long it took to come round when it was asked to the last time, or has taken until now; none where it was never
-    /// asked. A snapshot asks, for the next one.
+    /// The last event-loop lag, or the current one if that is longer; `None` if it was not measured yet. A snapshot starts the
+    /// next measurement.
     #[serde(serialize_with = "seconds::of_option")]
     pub lag: Option<Duration>,
-    /// For how long it has not come round, where that is longer than
+    /// Time for which it has been blocked, if that is longer than
     /// [`loop_blocked_after`](crate::Advanced::loop_blocked_after).
     #[serde(serialize_with = "seconds::of_option")]
     pub blocked_for: Option<Duration>,
-    /// The call that blocks it. None where it is a task that a handler left behind, or a callback, and, beyond a call's first
-    /// step, until somebody could look.
+    /// The call that blocks it. `None` if a callback or a background task does. After a call's first step also `None` until
+    /// its thread could be examined.
     pub blocked_by: Option<CurrentCall>,
-    /// The Python stack of its thread, where it was asked for and the loop had not come round meanwhile.
+    /// The Python stack of its thread, if it was asked for and the loop was still blocked.
     pub stack: Option<String>,
-    /// The calls that have been under way for longest, the oldest first; at most eight.
+    /// The oldest calls in flight, the oldest first; at most eight.
     pub oldest: Vec<LoopCall>,
 }
 
 /// A call on an event loop.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// engine.handler("shop:delivery")?; // an `async def`
+/// for event_loop in &engine.snapshot().workers.loops {
+///     assert!(event_loop.oldest.iter().all(|oldest| oldest.call.target == "shop:delivery"));
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LoopCall {
     /// The call.
     #[serde(flatten)]
     pub call: CurrentCall,
-    /// What it awaits, or where it is, as a Python stack, where it was asked for.
+    /// The Python stack of what it awaits or runs, if it was asked for.
     pub stack: Option<String>,
 }
 

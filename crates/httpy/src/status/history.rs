@@ -16,8 +16,18 @@ const RECENT: u64 = 10;
 /// Which percentiles are told.
 const PERCENTAGES: [u64; 3] = [50, 90, 99];
 
-/// What ended in each of the last seconds, one entry per second in each list, the oldest first; the last second still goes
-/// on.
+/// Calls of the last two minutes, second by second.
+///
+/// Each list has an entry per second, the oldest first. The last second still goes on.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let history = engine.snapshot().history;
+/// assert_eq!(history.count.len(), history.failed.len());
+/// assert_eq!(history.count.len(), history.total.p99.len());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct History {
@@ -38,7 +48,15 @@ pub struct History {
     pub run: Percentiles,
 }
 
-/// Percentiles of durations in microseconds, within a sixteenth, one entry per second; 0 where there were no calls.
+/// Percentiles of durations in microseconds, one entry per second, within a sixteenth; 0 for a second without calls.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let run = engine.snapshot().history.run;
+/// assert!(run.p50.iter().zip(&run.p99).all(|(p50, p99)| p50 <= p99));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Percentiles {
@@ -50,8 +68,18 @@ pub struct Percentiles {
     pub p99: Vec<u32>,
 }
 
-/// What ended in the last ten seconds that are over, together. Percentiles are those of the median, of 90 and of 99 of a
-/// hundred, in microseconds.
+/// Calls of the last ten whole seconds together.
+///
+/// Durations are the percentiles 50, 90 and 99, in microseconds.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let recent = engine.snapshot().recent;
+/// let [p50, p90, p99] = recent.total;
+/// assert!(recent.seconds <= 10 && p50 <= p90 && p90 <= p99);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Recent {

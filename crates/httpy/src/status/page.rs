@@ -36,22 +36,51 @@ const POLICY: &str = concat!(
     "script-src 'sha256-GuKhXsOMuEbKUHfNIMqpHPGIdn3g/et5VcbOaCNu2mk='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
 );
 
-/// What an app does, as a page for people and as JSON for programs: a [`tower::Service`] for `GET` and `HEAD` that takes any
-/// request, never fails, and never waits for Python, so that it answers while every worker is stuck.
+/// A page that shows what an engine does, and the same as JSON: a [`tower::Service`] for `GET` and `HEAD`.
+///
+/// It takes any request, never fails, and never waits for Python, so that it answers while every worker is stuck.
 ///
 /// | path | what |
 /// |---|---|
-/// | `/` | the page: one HTML document without anything from elsewhere, which asks for the data every second |
+/// | `/` | the page: one HTML document that loads nothing else, and reads the data every second |
 /// | `/data.json` | [`PyEngine::snapshot`] |
 /// | `/stacks.json` | [`PyEngine::snapshot_with_stacks`], after half a second at most |
 ///
 /// Made by [`PyEngine::status_page`]. A clone is one reference count.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, body::Body};
+/// use http::Request;
+/// use tower::ServiceExt;
+///
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let app: Router = Router::new().nest_service("/status", engine.status_page());
+/// let response = app.oneshot(Request::get("/status/data.json").body(Body::empty())?).await?;
+/// assert_eq!(response.headers()["content-type"], "application/json");
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct StatusPage {
     app: PyEngine,
 }
 
 /// The future of [`StatusPage`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use httpy::StatusFuture;
+/// use tower::Service;
+///
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let future: StatusFuture = engine.status_page().call(Request::get("/").body(())?);
+/// let Ok(response) = future.await;
+/// assert_eq!(response.status(), 200);
+/// # Ok(()) }
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct StatusFuture(Answer);
 

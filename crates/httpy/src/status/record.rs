@@ -43,7 +43,13 @@ impl Ended<'_> {
     }
 }
 
-/// How a call ended.
+/// The way in which a call ended.
+///
+/// ```
+/// use httpy::Ending;
+///
+/// assert_eq!(serde_json::to_string(&Ending::ShuttingDown).unwrap(), r#""shutting_down""#);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -56,9 +62,9 @@ pub enum Ending {
     Contract,
     /// The deadline passed while it ran.
     Deadline,
-    /// There was no room for it in time: it never ran.
+    /// It was refused before it ran: no place in the queue, or no worker in time.
     Overloaded,
-    /// The app was shutting down.
+    /// The engine was shutting down.
     ShuttingDown,
     /// The client's body was too large, too slow, or broke off.
     Body,

@@ -11,7 +11,20 @@ use super::record::{Ended, Ending};
 use super::ring::Ring;
 use super::{History, Recent, RecordedCall};
 
-/// How many calls ended in each way since the start.
+/// Numbers of calls since the start, by how they ended.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use tower::ServiceExt;
+///
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// engine.handler("shop:fail")?.oneshot(Request::get("/").body(String::new())?).await?;
+/// let calls = engine.snapshot().calls;
+/// assert_eq!((calls.ok, calls.exception), (0, 1));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CallCounts {
@@ -23,9 +36,9 @@ pub struct CallCounts {
     pub contract: u64,
     /// The deadline passed while they ran.
     pub deadline: u64,
-    /// There was no room for them in time: they never ran.
+    /// They were refused before they ran: no place in the queue, or no worker in time.
     pub overloaded: u64,
-    /// The app was shutting down.
+    /// The engine was shutting down.
     pub shutting_down: u64,
     /// The client's body was too large, too slow, or broke off.
     pub body: u64,

@@ -12,7 +12,25 @@ const PLACES: usize = 50;
 /// Texts are cut to so many bytes: some come from clients and from Python.
 const LONGEST_TEXT: usize = 400;
 
-/// A call that ended some time ago.
+/// A failed or slow call that has ended. Equal failed calls are one record.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use httpy::Ending;
+/// use tower::ServiceExt;
+///
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let fail = engine.handler("shop:fail")?;
+/// for _ in 0..2 {
+///     fail.clone().oneshot(Request::get("/").body(String::new())?).await?;
+/// }
+/// let failed = &engine.snapshot().failed[0];
+/// assert_eq!((failed.times, failed.status, failed.ending), (2, 500, Ending::Exception));
+/// assert_eq!(failed.message.as_deref(), Some("shop:fail raised ValueError: no such item"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RecordedCall {

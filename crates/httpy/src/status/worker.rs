@@ -9,7 +9,16 @@ use serde::Serialize;
 use super::ring::shortened;
 use super::seconds;
 
-/// One worker of the process.
+/// A worker thread, or a worker process.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// engine.handler("shop:report")?;
+/// let workers = engine.snapshot().workers.each;
+/// assert!(workers.iter().all(|worker| worker.number >= 1 && worker.call.is_none()));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Worker {
@@ -21,27 +30,32 @@ pub struct Worker {
     pub state: WorkerState,
     /// The call that it is in.
     pub call: Option<CurrentCall>,
-    /// The Python stack of its call, where it was asked for and the call went on meanwhile; empty where no Python code runs
-    /// in it.
+    /// The Python stack of its call, if it was asked for and the call still ran; empty if no Python code runs in it.
     pub stack: Option<String>,
 }
 
-/// What a worker does.
+/// The state of a worker.
+///
+/// ```
+/// use httpy::WorkerState;
+///
+/// assert_eq!(serde_json::to_string(&WorkerState::Lead).unwrap(), r#""lead""#);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WorkerState {
-    /// Sleeps.
+    /// It sleeps.
     Idle,
-    /// Takes the jobs that wait, one after the other; without a call, it looks out for the next one.
+    /// It runs the jobs in the queue, one after the other, or polls for the next one.
     Lead,
-    /// Stands by to take over as soon as the lead's handler waits or computes for long.
+    /// It takes over as soon as the lead's handler waits or computes for long.
     Standby,
-    /// Is in a handler while another worker leads, or is about to be.
+    /// It is in a handler while another worker leads.
     Working,
-    /// Is in a handler that keeps the interpreter until it is taken from it.
+    /// It is in a handler that computes: CPython has to take the interpreter from it.
     Computing,
-    /// Is in a handler that does not end.
+    /// It is in a handler that did not end after its deadline.
     Lost,
 }
 
@@ -69,7 +83,16 @@ impl WorkerState {
     }
 }
 
-/// A call that a worker or an event loop is in.
+/// A call that a worker or an event loop runs.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let snapshot = engine.snapshot();
+/// let calls = snapshot.workers.each.iter().filter_map(|worker| worker.call.as_ref());
+/// assert_eq!(calls.filter(|call| call.elapsed > call.limit).count(), 0); // overdue
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CurrentCall {
@@ -81,15 +104,15 @@ pub struct CurrentCall {
     pub route: Option<String>,
     /// Its decoded path.
     pub path: String,
-    /// How long ago it was put into the queue.
+    /// Time since it was put into the queue.
     #[serde(serialize_with = "seconds::of")]
     pub elapsed: Duration,
-    /// How long it may take; for a chunk, once it streams.
+    /// Its deadline, from then on; for a stream, the limit of one chunk.
     #[serde(serialize_with = "seconds::of")]
     pub limit: Duration,
-    /// Its head is answered, and its body is on its way.
+    /// The head of its response is sent, and its body follows.
     pub streaming: bool,
-    /// Nobody waits for its answer any more, or for the rest of it.
+    /// Its client has left.
     pub gone: bool,
 }
 

@@ -14,8 +14,18 @@ use serde::{Deserialize, Serialize};
 use super::{PyEngine, WorkerHealth};
 use crate::EngineConfig;
 
-/// Everything about the interpreter that an app runs in, as plain data; its `Display` is a report for people. Made by
-/// [`PyEngine::doctor`].
+/// Facts about the interpreter of an engine, and warnings. Made by [`PyEngine::doctor`].
+///
+/// It serialises with serde, and its `Display` is a report.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let diagnosis = engine.doctor();
+/// println!("{diagnosis}");
+/// assert!(diagnosis.interpreter.is_some());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Diagnosis {
@@ -39,7 +49,16 @@ pub struct Diagnosis {
     pub config: EngineConfig,
 }
 
-/// What the interpreter says of itself. A field is `None` where it could not be found out.
+/// Facts that the interpreter reports about itself. A field is `None` if it could not be found out.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let facts = engine.doctor().interpreter.ok_or("Python does not answer")?;
+/// assert!(facts.version.starts_with("3."));
+/// assert!(!facts.path.is_empty());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -95,7 +114,19 @@ pub struct InterpreterFacts {
     pub threads: Option<u64>,
 }
 
-/// One entry of `sys.path`.
+/// An entry of `sys.path`.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use httpy::PathOrigin;
+///
+/// # let engine = httpy::PyEngine::builder().path("python").build()?;
+/// let facts = engine.doctor().interpreter.ok_or("Python does not answer")?;
+/// let first = &facts.path[0];
+/// assert!(first.dir.ends_with("python") && first.exists);
+/// assert_eq!(first.origin, PathOrigin::Builder);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PathEntry {
@@ -109,7 +140,13 @@ pub struct PathEntry {
     pub exists: bool,
 }
 
-/// Where an entry of `sys.path` comes from.
+/// The origin of an entry of `sys.path`.
+///
+/// ```
+/// use httpy::PathOrigin;
+///
+/// assert_eq!(serde_json::to_string(&PathOrigin::PthFile).unwrap(), r#""pth_file""#);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -132,7 +169,15 @@ pub enum PathOrigin {
     Runtime,
 }
 
-/// An installed copy of the package `httpy_rs`.
+/// An installed copy of the package `httpy_rs`. The server uses its own.
+///
+/// ```
+/// use httpy::PackageCopy;
+///
+/// let text = r#"{"folder": "/venv/httpy_rs", "version": "0.1.0"}"#;
+/// let copy: PackageCopy = serde_json::from_str(text).unwrap();
+/// assert_eq!(copy.version, "0.1.0");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PackageCopy {

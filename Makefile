@@ -4,7 +4,7 @@ PORT ?= 8080
 HOST ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python model check-border check-limits check-examples check-no-libpython check-package check-wheel faults bench bench-routes bench-streams bench-processes bench-parts bench-instructions bench-observed fuzz soak valgrind
+.PHONY: help run test test-rust test-python model check-border check-words check-limits check-examples check-no-libpython check-package check-wheel faults bench bench-routes bench-streams bench-processes bench-parts bench-instructions bench-observed fuzz soak valgrind
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ model: ## every interleaving of the queue's small cases, by loom
 
 check-border: ## what may not cross the border does not
 	@scripts/check-border
+
+check-words: ## docs, rustdoc, log texts and docstrings are in plain words (scripts/words.toml)
+	@scripts/check-words
 
 check-limits: ## a test that does not end fails, and shows where it is
 	@scripts/check-limits

@@ -1,7 +1,7 @@
 """`examine`: what there is to know about the interpreter that a server embeds, as one JSON object.
 
-Only looks, and only when asked: on the server's main Python thread, for `PyEngine::doctor()`. What is wrong with what it
-finds is judged in Rust. Whatever cannot be found out is `null`; nothing that app code has broken makes it fail.
+Only looks, and only when asked: on the server's main Python thread, for `PyEngine::doctor()`. Rust judges what it
+finds. Whatever cannot be found out is `null`; nothing that app code has broken makes it fail.
 """
 
 from __future__ import annotations

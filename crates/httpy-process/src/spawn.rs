@@ -88,7 +88,9 @@ pub(crate) fn spawn(
 ) -> Result<Spawned, Failure> {
     start(python, options, program, name).map_err(|error| {
         let hint = match error.kind() {
-            io::ErrorKind::NotFound => ": there is none; the option `python` names another one",
+            io::ErrorKind::NotFound => {
+                ": there is none; `Executor::processes(n).python(..)` names another one"
+            }
             io::ErrorKind::PermissionDenied => ": it may not be executed",
             _ => "",
         };

@@ -76,7 +76,7 @@ fn say_where(listener: &TcpListener) -> std::io::Result<()> {
         ("/", "a route from go_init"),
         ("/hello/you?n=2", "with a param"),
     ] {
-        println!("  curl -i http://{address}{path}    # {what}");
+        println!("  curl -i 'http://{address}{path}'    # {what}");
     }
     Ok(())
 }

@@ -328,7 +328,7 @@ async fn options_that_contradict_each_other_are_told_all_at_once() {
         "workers: at least 9 and at most 3 contradict each other",
         "queue: 0 could never take a call",
         "body_limit: 268435457 bytes are more than the 268435456 of body_budget",
-        "path: no-such-folder is not a folder",
+        "/no-such-folder is not a folder",
     ];
     fails(server, "config", &parts).await;
 }

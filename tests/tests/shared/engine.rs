@@ -2,14 +2,18 @@
 //! a router that is served until a signal.
 
 use std::fs;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::get as on_get;
+use futures_util::FutureExt;
 use httpy::{Pass, PyEngine};
 use httpy_tests::app::{App, ask, get, post};
-use httpy_tests::executor;
+use httpy_tests::{executor, log};
+use metrics_util::debugging::DebuggingRecorder;
+use tracing::Level;
 
 const ECHO: &str = "
 import json, os
@@ -203,4 +207,17 @@ async def two(): return {'/two': ['GET']}
         engine.reload().await.unwrap();
         assert_eq!(text(&router, "GET", "/two", "").await, "second");
     }
+}
+
+#[tokio::test]
+async fn a_recorder_of_metrics_that_comes_too_late_is_warned_of() {
+    let app = echo();
+    let signal = std::future::pending::<()>();
+    let recorder = DebuggingRecorder::new();
+    let stop = metrics::with_local_recorder(&recorder, || {
+        app.python.stop_on(signal, Duration::ZERO).now_or_never()
+    });
+    assert!(stop.is_none());
+    let line = log::wait_for("", "a recorder of metrics was installed after").await;
+    assert_eq!(line.level, Level::WARN);
 }

@@ -229,10 +229,9 @@ impl EngineConfig {
             ),
         ];
         let missing = |option: &'static str, dir: &PathBuf| {
-            (
-                !dir.is_dir(),
-                format!("{option}: {} is not a folder", dir.display()),
-            )
+            let whole = std::path::absolute(dir);
+            let whole = whole.as_ref().unwrap_or(dir).display();
+            (!dir.is_dir(), format!("{option}: {whole} is not a folder"))
         };
         let folders = self.path.iter().map(|dir| missing("path", dir));
         let working_dir = self.working_dir.iter();

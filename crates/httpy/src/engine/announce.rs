@@ -5,7 +5,7 @@ use std::fmt::{self, Debug};
 use httpy_core::Facts;
 
 use super::PyEngine;
-use crate::Executor;
+use crate::{Executor, metric};
 
 impl PyEngine {
     /// Logs what serves here, at `address` where that is known; once.
@@ -23,6 +23,12 @@ impl PyEngine {
         };
         let started = started.to_string();
         drop(loaded);
+        if !self.inner.shared.metrics && metric::is_recorded() {
+            tracing::warn!(
+                target: "httpy",
+                "a recorder of metrics was installed after the engine was built, and gets no metrics: install it before"
+            );
+        }
         tracing::info!(target: "httpy", "{started}");
     }
 }

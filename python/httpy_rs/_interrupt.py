@@ -23,6 +23,7 @@ from functools import lru_cache
 
 from httpy_rs._deadline import DeadlineExceeded
 from httpy_rs._own import get_ident, monotonic
+from httpy_rs._threading import processor_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ trace_thread: Callable[[int, FrameType, Callable[[], object]], None] | None = No
 class _Interruption:
     """A thread that is to be interrupted, as long as it is in one call."""
 
-    __slots__ = ("call", "codes", "lands", "seen", "strikes")
+    __slots__ = ("call", "codes", "lands", "seen", "strikes", "used")
 
-    def __init__(self, call: object, strikes: Callable[[bool], bool | None]) -> None:
+    def __init__(self, thread: int, call: object, strikes: Callable[[bool], bool | None]) -> None:
         self.call = call
         self.strikes = strikes
         # The code objects whose events are asked for, by identity: they compare equal by their content.
@@ -62,6 +63,8 @@ class _Interruption:
         self.seen: float | None = None
         # The exception is raised at the next instruction.
         self.lands = False
+        # Processor time of the thread when it was first looked at.
+        self.used = processor_time(thread)
 
     def may_raise(self, frame: FrameType, tidies_up: bool = False) -> bool:
         """Whether `frame`, which is at the start of a function or of an iteration, may be interrupted there."""
@@ -98,11 +101,17 @@ def interrupt(thread: int, call: object, strikes: Callable[[bool], bool | None])
     if frame is None:
         return
     interruption = _interruptions.get(thread)
+    waits = False
     if interruption is None or interruption.call != call:
-        interruption = _interruptions[thread] = _Interruption(call, strikes)
+        interruption = _interruptions[thread] = _Interruption(thread, call, strikes)
         if _computes(frame):
             interruption.seen = monotonic() - GRACE
-    if HAS_MONITORING:
+    else:
+        waits = interruption.used is not None and interruption.used == processor_time(thread)
+    if HAS_MONITORING and waits:
+        # Since the first look. Events of its code would only slow other threads.
+        _stop_listening(interruption)
+    elif HAS_MONITORING:
         _monitor(interruption, frame)
     elif trace_thread is not None:
         _follow_all(frame)
@@ -121,8 +130,7 @@ def _end(thread: int) -> None:
     if not HAS_MONITORING:
         sys.settrace(threading.gettrace())
         return
-    for code in interruption.codes.values():
-        _listen(code)
+    _stop_listening(interruption)
 
 
 # From 3.12 on. Events belong to code objects, so other threads that run the same code have to ignore them.
@@ -156,6 +164,12 @@ def _monitor(interruption: _Interruption, innermost: FrameType) -> None:
         if not code.co_filename.startswith(_OWN):
             interruption.codes[id(code)] = code
             _listen(code)
+
+
+def _stop_listening(interruption: _Interruption) -> None:
+    codes, interruption.codes = interruption.codes, {}
+    for code in codes.values():
+        _listen(code)
 
 
 def _listen(code: CodeType, lands: bool = False) -> None:

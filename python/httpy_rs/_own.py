@@ -34,6 +34,7 @@ _threads = _anew("_thread")
 monotonic: Callable[[], float] = _time.perf_counter
 time: Callable[[], float] = _time.time
 sleep: Callable[[float], None] = _time.sleep
+clock_gettime: Callable[[int], float] = _time.clock_gettime
 
 Lock: Callable[[], Any] = _threads.allocate_lock
 get_ident: Callable[[], int] = _threads.get_ident

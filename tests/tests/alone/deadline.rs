@@ -239,21 +239,16 @@ async fn a_result_whose_destructor_never_ends_is_interrupted_too() {
 }
 
 #[tokio::test]
-async fn a_handler_that_goes_on_is_interrupted_again_and_again_until_its_worker_is_lost() {
+async fn a_handler_that_goes_on_is_interrupted_again_and_again_though_its_worker_is_lost() {
     if executor::lacks(OfThreads::LostWorkers) {
         return;
     }
-    let turn = Turn::begin(|builder| {
-        builder
-            .replacements(1)
-            .lost_after(Duration::from_millis(1500))
-    })
-    .await;
+    let turn = Turn::begin(|builder| builder.replacements(1).lost_after(Duration::ZERO)).await;
     turn.overdue("/swallow").await;
     turn.line("worker 1 is lost").await;
     // By the worker in its place, on a pool of one.
-    let seen = turn.ask("/seen").await;
-    assert_eq!(seen, ["the call's deadline has passed"; 2].join(" "));
+    let often = ["the call's deadline has passed"; 3].join(" ");
+    while !turn.ask("/seen").await.starts_with(&often) {}
     assert_eq!(turn.ask("/stop").await, "stopped");
     turn.line("worker 1 is back").await;
     turn.ask("/seen").await;

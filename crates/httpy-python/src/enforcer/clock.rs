@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use httpy_core::{Lost, Notice, Seat, TargetId, Ticket};
 
-use super::{AGAIN, Ended, Enforcer, HELD, State, Watched, overdue};
+use super::{AGAIN, Ended, Enforcer, HELD, State, Told, Watched, overdue};
 use crate::pool::Crew;
 
 /// That the interpreter cannot be had is told again after so long at the earliest, of calls that were not told of.
@@ -96,7 +96,9 @@ impl Enforcer {
             if !actions.is_empty() {
                 return Some(actions);
             }
-            if state.closed && state.watched.iter().all(Option::is_none) {
+            let awaited =
+                |place: &Option<Watched>| place.as_ref().is_some_and(|it| it.told != Told::Lost);
+            if state.closed && !state.watched.iter().any(awaited) {
                 state.ended = true;
                 self.interrupter.notify_one();
                 return None;
@@ -147,7 +149,7 @@ impl State {
                     target: watched.target,
                     ticket,
                 }));
-                *place = None;
+                watched.told = Told::Lost;
             } else if watched.next <= now && !watched.asked {
                 watched.asked = true;
                 self.asked.get_or_insert(now);
@@ -165,7 +167,7 @@ impl State {
             .watched
             .iter()
             .flatten()
-            .any(|watched| watched.asked && !watched.held_told);
+            .any(|watched| watched.asked && watched.told == Told::Nothing);
         let first = self.asked.filter(|_| anything)? + HELD;
         Some(
             self.held_told
@@ -183,9 +185,9 @@ impl State {
             .filter_map(|(seat, place)| {
                 let watched = place
                     .as_mut()
-                    .filter(|watched| watched.asked && !watched.held_told)?;
+                    .filter(|watched| watched.asked && watched.told == Told::Nothing)?;
                 let ticket = watched.running()?;
-                watched.held_told = true;
+                watched.told = Told::Held;
                 Some(Stuck {
                     seat: Seat(seat),
                     target: watched.target,

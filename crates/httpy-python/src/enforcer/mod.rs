@@ -6,7 +6,8 @@
 //!
 //! 1. it is interrupted, and again every second while it goes on ([`interrupter`], which has to attach for that and may
 //!    wait for it);
-//! 2. its worker counts as lost when it has not come back `lost_after` later, and is replaced while the budget lasts.
+//! 2. its worker counts as lost when it has not come back `lost_after` later, and is replaced while the budget lasts. The call
+//!    is still interrupted, since what has waited in C code may go on to compute.
 //!
 //! Two threads, so that one can tell when the other waits for the interpreter in vain. Both sleep while nothing is overdue.
 //! There is one place per worker for a call, as a worker is in one call at a time: memory is bounded by the number of
@@ -72,7 +73,17 @@ struct Watched {
     asked: bool,
     /// When it was first interrupted.
     interrupted: Option<Instant>,
-    held_told: bool,
+    told: Told,
+}
+
+/// What the log has of a call beside that it is overdue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// That it may be what keeps the interpreter.
+    Held,
+    /// That its worker is lost. The call is interrupted as before, since it may go on to compute.
+    Lost,
 }
 
 impl Enforcer {
@@ -144,7 +155,7 @@ impl Enforcer {
             next: from,
             asked: false,
             interrupted: None,
-            held_told: false,
+            told: Told::Nothing,
         };
         let mut state = self.lock();
         // Asked under the lock: a later call of the same worker cannot be here yet while this one runs.
@@ -230,6 +241,9 @@ impl Watched {
     /// When its worker counts as lost. Not before it has had a chance to hear of the interruption: it may have waited for
     /// the interpreter, which could be `had` only then, and with it the one that would replace it.
     fn lost(&self, lost_after: Duration, had: Option<Instant>) -> Option<Instant> {
+        if self.told == Told::Lost {
+            return None;
+        }
         let heard = self.interrupted.max(self.interrupted.and(had))? + lost_after.min(AGAIN);
         Some(heard.max(self.from + lost_after))
     }

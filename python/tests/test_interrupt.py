@@ -20,49 +20,7 @@ from typing import Any
 import pytest
 
 from httpy_rs import DeadlineExceeded, _interrupt
-from httpy_rs._worker import trace
-
-# Nothing takes so long; a test that would wait for ever fails instead.
-LIMIT = 60.0
-
-trace.connect()
-
-
-class Handler(threading.Thread):
-    """A thread that calls a function, as a handler is called."""
-
-    def __init__(self, function: Callable[[], object]) -> None:
-        super().__init__(daemon=True)
-        self._function = function
-        self.is_inside = False
-        self.result: object = None
-        self.begins: Callable[[], object] = lambda: None
-
-    def run(self) -> None:
-        trace.note_thread()
-        try:
-            self.begins()
-            self.is_inside = True
-            self.result = self._function()
-        except BaseException as error:
-            self.result = error
-        self.is_inside = False
-        _interrupt.end()
-
-    def strikes(self, raises: bool) -> bool | None:
-        """As the server says of a call that is overdue."""
-        return True if self.is_inside else None
-
-    def interrupted(self) -> object:
-        """What it ends with when it is interrupted again and again."""
-        self.start()
-        ends = time.monotonic() + LIMIT
-        while self.is_alive() and time.monotonic() < ends:
-            assert self.ident is not None
-            _interrupt.interrupt(self.ident, self, self.strikes)
-            self.join(0.05)
-        assert not self.is_alive(), "it is never interrupted"
-        return self.result
+from tests.interrupted import LIMIT, Handler, run
 
 
 def spin() -> None:
@@ -263,7 +221,7 @@ def test_what_has_waited_past_its_deadline_may_end_when_it_goes_on(monkeypatch: 
 def test_a_thread_that_is_in_another_call_is_not_interrupted() -> None:
     handler = Handler(lambda: [str(number) for number in range(1000)])
     handler.begins = lambda: _interrupt.interrupt(threading.get_ident(), handler, lambda raises: None)
-    assert len(_run(handler)) == 1000  # type: ignore[arg-type]
+    assert len(run(handler)) == 1000  # type: ignore[arg-type]
     assert handler.ident not in _interrupt._interruptions
 
 
@@ -513,13 +471,6 @@ def test_an_import_is_never_interrupted(tmp_path: Path, monkeypatch: pytest.Monk
     forget()
 
 
-def _run(handler: Handler) -> object:
-    handler.start()
-    handler.join(LIMIT)
-    assert not handler.is_alive()
-    return handler.result
-
-
 def _codes(function: Callable[[], object]) -> list[CodeType]:
     """Of all functions that it calls."""
     codes: dict[int, CodeType] = {}
@@ -529,7 +480,7 @@ def _codes(function: Callable[[], object]) -> list[CodeType]:
 
     handler = Handler(function)
     handler.begins = lambda: sys.setprofile(note)
-    assert not isinstance(_run(handler), BaseException), handler.result
+    assert not isinstance(run(handler), BaseException), handler.result
     return [code for code in codes.values() if code.co_filename != _interrupt.__file__]
 
 
@@ -555,4 +506,4 @@ def _cut(function: Callable[[], object], codes: list[CodeType], number: int) -> 
 
     handler = Handler(function)
     handler.begins = begin
-    return _run(handler)
+    return run(handler)

@@ -13,6 +13,8 @@ import os
 import posix
 import sys
 
+from httpy_rs._fork import begin_children
+
 TYPE_CHECKING = False  # `typing` itself is too heavy to import here
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,18 +127,20 @@ def release_signals(release: Callable[[list[int]], bool]) -> None:
     """Gives a forked child its signals as any Python has them: it has the program's handlers, but none of its threads.
 
     `release` gives those their defaults which no Python code handles, and returns whether SIGINT has its default now.
+    What the program blocks now, as Python starts, is not blocked there.
     """
     signal: Any = sys.modules["_signal"]
     interrupt = signal.SIGINT
     # Refused in the host alone.
     install, installed, raise_interrupt = signal.signal, signal.getsignal, signal.default_int_handler
     numbers = sorted(signal.valid_signals())
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
     def begin_child() -> None:
         if release([number for number in numbers if callable(installed(number))]):
             install(interrupt, raise_interrupt)
 
-    os.register_at_fork(after_in_child=begin_child)
+    begin_children(begin_child, unblock=blocked)
 
 
 def keep_switch_interval() -> None:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from httpy_rs import _embed
 from httpy_rs._exception import attempt
+from httpy_rs._fork import begin_children
 from httpy_rs._own import leave
 
 set_handler = signal.signal
@@ -25,7 +26,7 @@ class Fork:
     def watch(self, closes: list[Callable[[], Any]]) -> None:
         """From now on a child closes its copies of what `closes` closes."""
         self._closes = closes
-        os.register_at_fork(after_in_child=self._note)
+        begin_children(self._note)
         # After the hook of `threading`, which is imported by now.
         os.register_at_fork(after_in_child=_embed._mend_main_thread)
 

@@ -58,14 +58,13 @@ impl Embed {
                 Ok(())
             },
         )?;
-        let blocked = signal::blocked();
         let release_signals = PyCFunction::new_closure(
             py,
             Some(c"release_signals"),
             None,
             move |arguments, _| -> PyResult<bool> {
                 let (handled,): (Vec<c_int>,) = arguments.extract()?;
-                Ok(signal::release(&handled, &blocked))
+                Ok(signal::release(&handled))
             },
         )?;
         let change_variable =

@@ -57,23 +57,11 @@ pub(super) fn is_default(signal: c_int) -> bool {
     current(signal).is_some_and(|action| action.sa_sigaction == libc::SIG_DFL)
 }
 
-/// The signals that the calling thread blocks.
-pub(super) fn blocked() -> libc::sigset_t {
-    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY:
-    // 1. A null new set makes `pthread_sigmask` only report.
-    // 2. `set` is valid for the write of one `sigset_t`; before, it was all zeroes, which is a valid set.
-    unsafe {
-        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), set.as_mut_ptr());
-        set.assume_init()
-    }
-}
-
-/// In a forked child: signals that code of the host handles get their defaults, as do all but those that Python handles, and
-/// those that the host had blocked when Python started are not blocked any more. Returns whether SIGINT has its default now.
+/// In a forked child: signals that code of the host handles get their defaults, as do all but those that Python handles.
+/// Returns whether SIGINT has its default now.
 ///
 /// Signals that a fault of the thread itself raises keep their handlers, which are `faulthandler`'s or only print.
-pub(super) fn release(handled: &[c_int], blocked: &libc::sigset_t) -> bool {
+pub(super) fn release(handled: &[c_int]) -> bool {
     const LAST: c_int = 64;
     for signal in 1..=LAST {
         let is_of_a_fault = matches!(
@@ -96,12 +84,6 @@ pub(super) fn release(handled: &[c_int], blocked: &libc::sigset_t) -> bool {
             action.sa_sigaction = libc::SIG_DFL;
             set(signal, &action);
         }
-    }
-    // SAFETY:
-    // 1. `blocked` is a set that the system has written.
-    // 2. A null old set is allowed.
-    unsafe {
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, blocked, ptr::null_mut());
     }
     current(libc::SIGINT).is_some_and(|action| action.sa_sigaction == libc::SIG_DFL)
 }

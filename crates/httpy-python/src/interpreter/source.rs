@@ -28,6 +28,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_events.py",
     "_exception.py",
     "_figures.py",
+    "_fork.py",
     "_host.py",
     "_interrupt.py",
     "_load.py",

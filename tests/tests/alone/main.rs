@@ -4,6 +4,7 @@
 mod bulkhead;
 mod deadline;
 mod event_loop;
+mod interruption;
 mod overload;
 mod slow_call;
 mod span;

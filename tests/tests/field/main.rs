@@ -4,7 +4,6 @@
 
 mod bare;
 mod body;
-mod deadline;
 mod debugger;
 mod destructor;
 mod ending;

@@ -1,8 +1,7 @@
 //! Deadlines that pass while a handler waits, imports or calls C code: what it holds is given back, and code that never ends is
 //! interrupted all the same.
 //!
-//! The apps of this module share a pool, so the tests take turns. The deadline rings when the test says so, by pausing tokio's
-//! clock.
+//! The deadline rings when the test says so, by pausing tokio's clock.
 
 use std::time::Duration;
 
@@ -10,9 +9,7 @@ use httpy_tests::app::{App, ask, get};
 use httpy_tests::executor::Options;
 use httpy_tests::gate::{Gate, Held};
 use httpy_tests::log;
-use tokio::sync::{Mutex, MutexGuard};
-
-static TURN: Mutex<()> = Mutex::const_new(());
+use httpy_tests::turn;
 
 const SOURCE: &str = "
 import importlib, json, re, threading, time
@@ -119,12 +116,12 @@ def whole():
 struct Turn {
     app: App,
     gate: Gate,
-    _alone: MutexGuard<'static, ()>,
+    _alone: turn::Turn,
 }
 
 impl Turn {
     async fn begin(source: &str, at_once: usize) -> Self {
-        let alone = TURN.lock().await;
+        let alone = turn::take().await;
         let source = format!("{}{SOURCE}{source}", Gate::SOURCE);
         let app = App::with(&source, |builder| {
             builder.at_once(at_once).deadline(Duration::from_secs(3600))

@@ -343,7 +343,7 @@ async fn when_c_code_keeps_the_interpreter_that_is_told_with_its_stack() {
     let line = log::wait_for("", &format!("overdue: {target}, after ")).await;
     assert!(
         line.message
-            .starts_with("the interpreter could not be had for "),
+            .starts_with("the interpreter has been held for "),
         "{line:?}"
     );
     if cfg!(target_os = "linux") {

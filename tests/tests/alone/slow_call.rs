@@ -91,7 +91,7 @@ async fn a_handler_that_takes_long_is_told_of_with_its_stack_and_goes_on() {
     );
     for part in [
         "in the queue",
-        "in line for the interpreter",
+        "waiting for the interpreter",
         "in its handler",
         "in handle",
         "in deep",
@@ -107,7 +107,7 @@ async fn an_async_handler_is_told_of_with_what_it_awaits() {
     let (line, answer) = told(&app, &gate, "later").await;
     assert_eq!(answer.status, 200);
     for part in [
-        "until its event loop came to it",
+        "until its first step on the event loop",
         "in its handler",
         "in later",
         "in deep_later",
@@ -139,7 +139,7 @@ async fn a_call_that_waits_for_a_blocked_event_loop_is_told_of_without_python() 
     let line = log::wait_for(&app.target("quick_later"), "has taken").await;
     assert!(
         line.message
-            .contains("and still waits for its event loop to come round"),
+            .contains("and still waits for its event loop"),
         "{}",
         line.message
     );

@@ -269,7 +269,7 @@ impl fmt::Display for Notice {
                         write!(f, "{}, after {:.1?}", call.target, call.elapsed)?;
                         route(f, &call.subject)?;
                     }
-                    None => f.write_str("what is no call's own task")?,
+                    None => f.write_str("a background task")?,
                 }
                 frames(f, Some(stack))
             }
@@ -285,7 +285,7 @@ impl fmt::Display for Notice {
                         write!(f, "{} has kept it for {:.1?}", call.target, call.elapsed)?;
                         route(f, &call.subject)?;
                     }
-                    None => f.write_str("what is no call's own task keeps it")?,
+                    None => f.write_str("a background task has kept it")?,
                 }
                 match (left, error) {
                     (Some(left), _) => write!(f, "; replaced, {left} replacements left"),
@@ -338,7 +338,7 @@ impl fmt::Display for Notice {
                     let what = if *lane == Lane::Worker {
                         "a worker"
                     } else {
-                        "its event loop to come round"
+                        "its event loop"
                     };
                     return write!(
                         f,
@@ -350,12 +350,12 @@ impl fmt::Display for Notice {
                     Lane::Worker => {
                         write!(
                             f,
-                            ": {queue:.1?} in the queue, {attach:.1?} in line for the interpreter, "
+                            ": {queue:.1?} in the queue, {attach:.1?} waiting for the interpreter, "
                         )?;
                     }
-                    // How much of that was spent in line for the interpreter, the loop does not tell.
+                    // The loop does not measure its wait for the interpreter.
                     Lane::EventLoop => {
-                        write!(f, ": {queue:.1?} until its event loop came to it, ")?;
+                        write!(f, ": {queue:.1?} until its first step on the event loop, ")?;
                     }
                 }
                 write!(f, "{run:.1?} in its handler")?;
@@ -404,8 +404,8 @@ impl fmt::Display for Notice {
             Self::Held { held_for, calls } => {
                 write!(
                     f,
-                    "the interpreter could not be had for {held_for:.1?}, so that no overdue handler is interrupted: code that does \
-                     not give it up keeps it, C code mostly"
+                    "the interpreter has been held for {held_for:.1?}, so overdue handlers cannot be interrupted: probably by C code \
+                     that does not detach"
                 )?;
                 for (call, stack) in calls {
                     write!(f, "\noverdue: {}, after {:.1?}", call.target, call.elapsed)?;
@@ -482,8 +482,8 @@ mod tests {
         };
         assert_eq!(
             held.to_string(),
-            "the interpreter could not be had for 1.0s, so that no overdue handler is interrupted: code that does not give it \
-             up keeps it, C code mostly\n\
+            "the interpreter has been held for 1.0s, so overdue handlers cannot be interrupted: probably by C code that does \
+             not detach\n\
              overdue: worker:handle, after 6.0s, GET, route /slow/{id}\n  <its stack could not be read>"
         );
         let subject = call().subject;

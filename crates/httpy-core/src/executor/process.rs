@@ -163,8 +163,8 @@ impl fmt::Display for ProcessNotice {
                 replacements,
             } => write!(
                 f,
-                "{deaths} worker processes have died within a minute, and from {replacements} on that is too many: the app is not ready until \
-                 fewer have"
+                "{deaths} worker processes have died within a minute (limit: {replacements}): the engine is not ready until \
+                 there are fewer"
             ),
             Self::Recycled {
                 worker,

@@ -185,7 +185,7 @@ fn the_pool_tells_for_how_long_the_interpreter_could_not_be_had() {
         running.begin_overdue("/wait", || {
             AT_GATE.wait();
         });
-        wait_for("the interpreter could not be had for ");
+        wait_for("the interpreter has been held for ");
         let health = running.pool.health();
         assert!(
             health

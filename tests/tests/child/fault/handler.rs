@@ -150,7 +150,7 @@ async fn while_c_code_holds_the_interpreter_native_routes_and_the_504_are_answer
     let mut healthy = ask(&child, "/app2/").await;
     serves_native(&child).await;
     assert_times_out(&mut connection).await;
-    child.wait_for("the interpreter could not be had for").await;
+    child.wait_for("the interpreter has been held for").await;
     refuses(
         &child,
         "/readyz",
@@ -162,7 +162,7 @@ async fn while_c_code_holds_the_interpreter_native_routes_and_the_504_are_answer
     assert_eq!(healthy.receive("GET").await.text(), "healthy");
     let overdue = "held_by_c:handle did not answer within 1s";
     child.wait_for(overdue).await;
-    ends(child, &["the interpreter could not be had for", overdue]).await;
+    ends(child, &["the interpreter has been held for", overdue]).await;
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn a_huge_power_and_a_hostile_pattern_are_answered_with_504_and_the_others
         // How long they take depends on the machine: that they kept the interpreter may be told too, before or after, and
         // that a process was killed for it.
         let kept = [
-            "the interpreter could not be had for",
+            "the interpreter has been held for",
             "was killed, as a call does not come back",
         ];
         let mut lines = complaints(&ended);

@@ -38,31 +38,31 @@ const BLOCKS: &str = "httpy_python_allocated_blocks";
 const GC_PAUSE: &str = "httpy_python_gc_pause_seconds";
 
 fn describe() {
-    describe_counter!(CALLS, Unit::Count, "Calls that ended, by how they did.");
+    describe_counter!(CALLS, Unit::Count, "Calls that ended, by outcome.");
     let seconds = [
         (
             QUEUE_WAIT,
-            "From the push into the queue until a worker or an event loop took the call, without the wait below.",
+            "Time in the queue until a worker or an event loop took the call, without the wait for the interpreter.",
         ),
         (
             ATTACH_WAIT,
-            "The part of a call's wait during which a worker waited for the interpreter.",
+            "Time that a worker waited for the interpreter to take a call.",
         ),
         (
             CONVERSION,
-            "Building a call's arguments and reading its result.",
+            "Time to build a call's arguments and to read its result.",
         ),
         (
             RUN,
-            "In the handler; for an async one, from its first step to its end.",
+            "Time in the handler; for an async one, from its first step to its end.",
         ),
         (
             CALL,
-            "From the push into the queue to the answer, or to the head of a streamed one.",
+            "Time from the queue to the reply, or to the head of a streamed reply.",
         ),
         (
             GC_PAUSE,
-            "How long a run of Python's cyclic garbage collector took, in which no other Python code runs.",
+            "Time of a run of Python's cyclic garbage collector, during which no other Python code runs.",
         ),
     ];
     for (name, text) in seconds {
@@ -71,27 +71,27 @@ fn describe() {
     describe_gauge!(
         QUEUE_LENGTH,
         Unit::Count,
-        "Places of the engine's queue that are taken."
+        "Taken places in the engine's queue."
     );
     describe_gauge!(
         WORKERS,
         Unit::Count,
-        "Workers of the process, by what they do."
+        "Workers of the process, by state."
     );
     describe_gauge!(
         LOOP_CALLS,
         Unit::Count,
-        "Calls that are on the event loop, or wait for it."
+        "Calls that run on the event loop or wait for it."
     );
     describe_gauge!(
         LOOP_LAG,
         Unit::Seconds,
-        "How long the event loop last took to come round when it was rung."
+        "Time that the event loop last took to respond when it was woken."
     );
     describe_gauge!(
         BLOCKS,
         Unit::Count,
-        "Memory blocks that Python's allocator has given out."
+        "Memory blocks in use by Python's allocator."
     );
 }
 

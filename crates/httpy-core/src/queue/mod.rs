@@ -36,7 +36,8 @@ use self::bell::{Bell, Flag, Mutex, MutexGuard};
 use self::state::{Appointed, Rest, State};
 pub use self::view::{Line, Standing};
 
-/// How long a lead without a job looks out for the next one before it sleeps.
+/// How long a lead without a job looks out for the next one before it sleeps. Waking a thread takes longer than most pauses
+/// between two requests of a busy client.
 const WATCH: Duration = Duration::from_micros(50);
 
 /// After a row of jobs it sleeps for so long instead, in truth for about 60 µs: the next ones come in a row, too, and those who

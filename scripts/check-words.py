@@ -36,11 +36,11 @@ PUBLIC = re.compile(r"\n(?:\s*(?://[/!]|#!?\[)[^\n]*\n)*\s*pub\s")  # what follo
 
 
 def keep(text, spans):
-    """Blanks all but `spans`, and the code in these, so that lines stay where they are."""
+    """Blanks all but `spans`, and replaces code by backticks, so that lines stay where they are."""
     kept = list(re.sub(r"[^\n]", " ", text))
     for start, end in spans:
         kept[start:end] = text[start:end]
-    return NOT_TEXT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), "".join(kept))
+    return NOT_TEXT.sub(lambda found: re.sub(r"[^\n]", "`", found[0]), "".join(kept))
 
 
 def rust(path):

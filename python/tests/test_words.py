@@ -8,7 +8,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "check-words.py"
 
 FILES = {
     "Makefile": "anew:  # nobody\nrun: ## start anew\n",
-    "README.md": "It is told\nof. `anew`\n\n```\nanew\n```\n",
+    "README.md": "It is told\nof. `anew` It serves `it` on.\n\n```\nanew\n```\n",
     "crates/httpy/src/lib.rs": """//! Nobody.
 
 // Nobody.

@@ -55,6 +55,8 @@ class Runner:
         self._descriptor = -1
         self._work: Callable[[], object] = _nothing
         self._stopping = asyncio.Event()
+        # Imported here by asyncio: later, an app may have emptied `sys.modules`.
+        getattr(asyncio.events, "_get_event_loop_policy", asyncio.get_event_loop_policy)()
 
         def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
             exception = context.get("exception")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 from typing import Any, cast
@@ -62,3 +64,20 @@ def test_what_a_cancelled_call_has_shielded_is_known() -> None:
             assert not _event_loop.is_shielded(loop)
 
     asyncio.run(main())
+
+
+BEGINS = """
+import socket, sys
+from httpy_rs._event_loop import Runner
+runner = Runner(False, lambda: False, lambda error: None)
+runner.loop.call_soon(runner.stop)
+ours, theirs = socket.socketpair()
+for name in set(sys.modules) - {"sys"}:
+    del sys.modules[name]
+assert runner.run(ours.fileno(), int, lambda: 1.0) == []
+"""
+
+
+def test_a_loop_that_is_made_needs_no_module_to_begin() -> None:
+    ended = subprocess.run([sys.executable, "-c", BEGINS], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr

@@ -21,18 +21,27 @@ class Steps:
         self._waits.acquire()
         self.handler = Handler(self._run)
         self.handler.start()
-        self._waits.acquire()
+        self._until_it_waits()
 
     def _run(self) -> None:
         while True:
             self._waits.release()
             self._step.acquire()
 
+    def _until_it_waits(self) -> None:
+        """Until it waits, or has ended."""
+        while not self._waits.acquire(blocking=False) and self.handler.is_alive():
+            pass
+        line = Steps._run.__code__.co_firstlineno + 3
+        while self.handler.is_alive():
+            frame = sys._current_frames().get(self.handler.ident or 0)
+            if frame is not None and frame.f_code is Steps._run.__code__ and frame.f_lineno == line:
+                break
+
     def go_on(self) -> None:
         """Until it waits again, or has ended."""
         self._step.release()
-        while not self._waits.acquire(blocking=False) and self.handler.is_alive():
-            pass
+        self._until_it_waits()
 
     def look(self, call: object, times: int) -> bool:
         """Whether it is listened to afterwards."""
@@ -60,7 +69,9 @@ def test_a_thread_that_waits_slows_no_other_and_is_interrupted_once_it_goes_on(m
         monitoring = getattr(sys, "monitoring")  # noqa: B009
         assert monitoring.get_local_events(_interrupt._tool(), Steps._run.__code__) == 0
     # Each time it waits for longer than from one look to the next.
-    for _ in range(3):
+    ends = time.monotonic() + LIMIT
+    while steps.handler.is_alive():
+        assert time.monotonic() < ends, "it is never interrupted"
         steps.go_on()
         steps.look(call, 2)
     assert type(run(steps.handler, starts=False)) is DeadlineExceeded

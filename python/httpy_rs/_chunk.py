@@ -1,14 +1,13 @@
-"""`Chunks`: what a body that is an iterator may yield, and how it is driven to its end and closed.
+"""`Chunks`: how a body that is an iterator is driven to its end and closed, for `httpy_rs.testing`.
 
-The server has its own copy of the rules in Rust. For `httpy_rs.testing`; whether there may be such a body at all is
-judged in `_contract`.
+The server does the same in Rust. What a chunk may be, and whether there may be such a body, is judged in `_contract`.
 """
 
 from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from httpy_rs._contract import NO_BYTE, PEP_383, ContractFailure, exact, is_async_iterator, is_binary, type_name
+from httpy_rs._contract import ContractFailure, is_async_iterator, read_chunk
 
 __tracebackhide__ = True  # pytest leaves the frames of this file out
 
@@ -53,7 +52,7 @@ class Chunks:
 
     def _add(self, chunk: object) -> None:
         self._yielded += 1
-        sent = self._sent(chunk)
+        sent = read_chunk(self._target, chunk, self._yielded)
         self._bytes += len(sent)
         if self._length is not None and self._bytes > self._length:
             self._fail(f"more than {self._length} bytes: expected as many as its Content-Length says")
@@ -61,25 +60,12 @@ class Chunks:
         if sent:
             self.received.append(sent)
 
-    def _sent(self, chunk: Any) -> bytes:
-        if issubclass(type(chunk), str):
-            text = exact(chunk)
-            bad = NO_BYTE.search(text)
-            if bad:
-                self._fail(
-                    f"a str with U+{ord(bad.group()):04X} at index {bad.start()} (chunk {self._yielded}): {PEP_383}"
-                )
-            return text.encode("utf-8", "surrogateescape")
-        if not is_binary(chunk):
-            self._fail(f"{type_name(chunk)} (chunk {self._yielded}): expected str, bytes, bytearray or memoryview")
-        return memoryview(chunk).tobytes()
-
     def _end(self) -> None:
         if self._length is not None and self._bytes < self._length:
             self._fail(f"{self._bytes} bytes in all: expected {self._length}, as its Content-Length says")
 
     def _fail(self, what: str) -> NoReturn:
-        raise ContractFailure(f"{self._target} yielded {what}")
+        raise ContractFailure(self._target, "yielded", "stream_length", what)
 
 
 def close(stream: Any) -> None:

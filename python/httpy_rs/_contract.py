@@ -1,8 +1,8 @@
 """`check_reply`: the contract's rules for what a handler returns, in Python.
 
-The server has its own copy in Rust; `tests/vectors/replies.json` holds the two together. Objects are judged by their
-real type (a mock's `__class__` does not count) and read past what a subclass overrides, as the server does. What a body
-that is an iterator may yield stands in `_chunk`.
+For worker processes, which judge types and encodings by `ReadReply`, and for `httpy_rs.testing`. The server has its own
+copy in Rust; `tests/vectors/replies.json` holds the two together. Objects are judged by their real type (a mock's
+`__class__` does not count) and read past what a subclass overrides, as the server does.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ Lines = list[tuple[str, str]]
 
 class ContractFailure(AssertionError):
     """A handler returned, or yielded, what the contract does not allow; its text is the line in the server's log."""
+
+    def __init__(self, target: str, verb: str, rule: str, what: str) -> None:
+        super().__init__(f"{target} {verb} {what}")
+        self.rule = rule
+        """The broken rule: what is wrong, in one word."""
+        self.what = what
+        """What was found, and what was expected."""
 
 
 class CheckedReply(NamedTuple):
@@ -93,7 +100,7 @@ class ReadReply:
         status, body, headers = self._items(result)
         self.status = self._status(status)
         self.body = self._body(body)
-        self.default_type = "text/plain; charset=utf-8" if _is(body, str) else "application/octet-stream"
+        self.is_text = _is(body, str)
         self.lines = self._lines(headers)
 
     def checked(self, method: str) -> CheckedReply:
@@ -106,60 +113,66 @@ class ReadReply:
             what = f"a body of {len(self.body)} bytes" if self.stream is None else "an iterator as body"
             warnings.append(f"{what} with status {self.status} was dropped")
         if self.body and body_kept and not any(name.lower() == "content-type" for name, _ in headers):
-            headers.append(("Content-Type", self.default_type))
+            default = "text/plain; charset=utf-8" if self.is_text else "application/octet-stream"
+            headers.append(("Content-Type", default))
         if not body_kept or method == "HEAD":
             return CheckedReply(self.status, headers, b"", warnings, None, None)
         lengths = [value for name, value in headers if name.lower() == "content-length" and self.stream is not None]
         length = int(lengths[0].lstrip("0") or "0") if lengths else None
         return CheckedReply(self.status, headers, self.body, warnings, self.stream, length)
 
-    def _fail(self, what: str) -> NoReturn:
-        raise ContractFailure(f"{self.target} returned {what}")
+    def _fail(self, rule: str, what: str) -> NoReturn:
+        raise ContractFailure(self.target, "returned", rule, what)
 
     def _items(self, result: Any) -> tuple[Any, ...]:
         if not _is(result, tuple):
             if _is(result, CoroutineType):
                 result.close()
                 self._fail(
+                    "tuple",
                     "a coroutine that was never awaited: expected a tuple (status, body, headers); await it in an "
-                    "async def"
+                    "async def",
                 )
-            self._fail(f"{type_name(result)}: expected a tuple (status, body, headers)")
+            self._fail("tuple", f"{type_name(result)}: expected a tuple (status, body, headers)")
         items: tuple[Any, ...] = (*tuple.__iter__(result),)
         self.types = _types(items)
         if len(items) != 3:
-            self._fail(f"{self.types}: expected 3 items (status, body, headers), found {len(items)}")
+            self._fail("tuple", f"{self.types}: expected 3 items (status, body, headers), found {len(items)}")
         return items
 
     def _status(self, status: Any) -> int:
         if not _is(status, int) or _is(status, bool):
-            self._fail(f"{self.types}: expected status to be an int, found {type_name(status)}")
+            self._fail("status", f"{self.types}: expected status to be an int, found {type_name(status)}")
         value = int.__int__(status)
         if not -(2**63) <= value < 2**63:
-            self._fail("a status beyond 64 bits: expected 200 to 999")
+            self._fail("status", "a status beyond 64 bits: expected 200 to 999")
         if not 200 <= value <= 999:
-            self._fail(f"status {value}: expected 200 to 999")
+            self._fail("status", f"status {value}: expected 200 to 999")
         return value
 
     def _body(self, body: Any) -> bytes:
         if body is None:
             return b""
+        if type(body) is bytes:
+            return body
         if _is(body, str):
-            bad = NO_BYTE.search(exact(body))
-            if bad:
-                self._fail(f"a body with U+{ord(bad.group()):04X} at index {bad.start()}: {PEP_383}")
-            return exact(body).encode("utf-8", "surrogateescape")
+            try:
+                return exact(body).encode("utf-8", "surrogateescape")
+            except UnicodeEncodeError:
+                self._fail("body", f"a body with {_without_byte(body)}: {PEP_383}")
         if is_binary(body):
             return memoryview(body).tobytes()
         if not is_iterator(body):
             self._fail(
+                "body",
                 f"{self.types}: expected body to be str, bytes, bytearray, memoryview or None, or an iterator of str "
-                f"or bytes, found {type_name(body)}"
+                f"or bytes, found {type_name(body)}",
             )
         if not self.is_async and is_async_iterator(body):
             self._fail(
+                "body",
                 f"{self.types}: expected a plain iterator as body, as the handler is no async def, found "
-                f"{type_name(body)}"
+                f"{type_name(body)}",
             )
         self.stream = body
         return b""
@@ -168,11 +181,11 @@ class ReadReply:
         if headers is None:
             return []
         if not _is(headers, dict):
-            self._fail(f"{self.types}: expected headers to be a dict or None, found {type_name(headers)}")
+            self._fail("headers", f"{self.types}: expected headers to be a dict or None, found {type_name(headers)}")
         lines: Lines = []
         for name, values in dict.items(headers):
             if not _is(name, str):
-                self._fail(f"a header name of type {type_name(name)}: expected str")
+                self._fail("header_name", f"a header name of type {type_name(name)}: expected str")
             name = exact(name)
             lines.extend((name, value) for value in self._values(name, values))
         return lines
@@ -185,15 +198,21 @@ class ReadReply:
         elif _is(values, tuple):
             found = [*tuple.__iter__(values)]
         else:
-            self._fail(f"header {_quote(name)} of type {type_name(values)}: expected str or a list or tuple of str")
+            self._fail(
+                "header_value",
+                f"header {_quote(name)} of type {type_name(values)}: expected str or a list or tuple of str",
+            )
         for value in found:
             if not _is(value, str):
-                self._fail(f"header {_quote(name)} with an item of type {type_name(value)}: expected str")
+                self._fail(
+                    "header_value", f"header {_quote(name)} with an item of type {type_name(value)}: expected str"
+                )
             bad = BEYOND_LATIN_1.search(exact(value))
             if bad:
                 self._fail(
+                    "header_value",
                     f"header {_quote(name)} with U+{ord(bad.group()):04X} at index {bad.start()}: expected latin-1 "
-                    "text; encode other text first, for example with urllib.parse.quote"
+                    "text; encode other text first, for example with urllib.parse.quote",
                 )
         return [exact(value) for value in found]
 
@@ -201,15 +220,16 @@ class ReadReply:
         # The server keeps no more lines than that, and so judges no others.
         for name, value in self.lines[:HEADER_LINE_LIMIT]:
             if not TOKEN.fullmatch(name) or len(name) > NAME_LIMIT:
-                self._fail(f"header name {_quote(name)}: expected a token (RFC 9110, 5.6.2)")
+                self._fail("header_name", f"header name {_quote(name)}: expected a token (RFC 9110, 5.6.2)")
             bad = FORBIDDEN_IN_VALUE.search(value)
             if bad:
                 self._fail(
+                    "header_value",
                     f"header {_quote(name)} with byte \\x{ord(bad.group()):02x} at index {bad.start()}: "
-                    "expected a field value (RFC 9110, 5.5)"
+                    "expected a field value (RFC 9110, 5.5)",
                 )
         if len(self.lines) > HEADER_LINE_LIMIT:
-            self._fail(f"{len(self.lines)} header lines: expected at most {HEADER_LINE_LIMIT}")
+            self._fail("header_lines", f"{len(self.lines)} header lines: expected at most {HEADER_LINE_LIMIT}")
 
     def _content_length(self, method: str) -> Lines:
         """The lines with at most one `Content-Length`: the handler's where it may stay, for `HEAD` ours otherwise."""
@@ -218,7 +238,7 @@ class ReadReply:
         if self.status in (204, 205):
             return others
         if len(given) > 1:
-            self._fail(f"{len(given)} Content-Length lines: expected at most one")
+            self._fail("content_length", f"{len(given)} Content-Length lines: expected at most one")
         if given:
             self._check_content_length(given[0][1], equal=method != "HEAD" and self.status != 304)
             return self.lines
@@ -232,15 +252,17 @@ class ReadReply:
             number = value.lstrip("0")
             if not DIGITS.fullmatch(value) or (equal and (len(number) > 20 or int(number or "0") >= 2**64)):
                 self._fail(
-                    f"Content-Length {_quote(value, 'latin-1')} with an iterator as body: expected a number of bytes"
+                    "content_length",
+                    f"Content-Length {_quote(value, 'latin-1')} with an iterator as body: expected a number of bytes",
                 )
             return
         # Compared as text: a number may be longer than what `int` reads.
         right = not equal or (value.lstrip("0") or "0") == str(len(self.body))
         if not DIGITS.fullmatch(value) or not right:
             self._fail(
+                "content_length",
                 f"Content-Length {_quote(value, 'latin-1')} with a body of {len(self.body)} bytes: "
-                "expected them to be equal"
+                "expected them to be equal",
             )
 
     def _without_hop_by_hop(self, lines: Lines, warnings: list[str]) -> Lines:
@@ -248,6 +270,26 @@ class ReadReply:
         if dropped:
             warnings.append(f"hop-by-hop headers were dropped: {', '.join(dropped)}")
         return [line for line in lines if line[0] not in dropped]
+
+
+def read_chunk(target: str, chunk: Any, number: int) -> bytes:
+    """The bytes of the `number`th chunk, counted from 1, that a body has yielded. Raises `ContractFailure`."""
+    if _is(chunk, str):
+        try:
+            return exact(chunk).encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            what = f"a str with {_without_byte(chunk)} (chunk {number}): {PEP_383}"
+            raise ContractFailure(target, "yielded", "chunk", what) from None
+    if not is_binary(chunk):
+        what = f"{type_name(chunk)} (chunk {number}): expected str, bytes, bytearray or memoryview"
+        raise ContractFailure(target, "yielded", "chunk", what)
+    return memoryview(chunk).tobytes()
+
+
+def _without_byte(text: str) -> str:
+    """The first character that stands for no byte, and where it is."""
+    bad = NO_BYTE.search(exact(text))
+    return f"U+{ord(bad.group()):04X} at index {bad.start()}" if bad else "another character"
 
 
 def _is(value: object, kind: type) -> bool:

@@ -131,6 +131,7 @@ impl Worker {
                     Err(failure) => Outcome::Contract(failure),
                 }
             }
+            Kind::Refused(failure) if is_open => Outcome::Contract(failure),
             Kind::Raised(exception) if is_open => Outcome::Raised(exception),
             Kind::Upload(fault) if is_open => Outcome::Upload(fault),
             Kind::NotRun if is_open && call.cancelled => {

@@ -8,11 +8,12 @@ import asyncio
 from collections import deque
 from typing import Any
 
+from httpy_rs._contract import ContractFailure
 from httpy_rs._own import monotonic
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.outlet import Outlet
-from httpy_rs._worker.reply import BadChunk, chunk, cut
+from httpy_rs._worker.reply import chunk, cut
 from httpy_rs._worker.stream import Fault, Sending, begin_chunk
 
 
@@ -26,6 +27,7 @@ class AsyncSending(Sending):
         self.fault: Fault = None
         """Why it stops, where the body does not know by itself."""
         self._connection = connection
+        self._target = connection.targets[call.job[1]].name
         self._loop = event_loop
         self._limit = call.job[8][9]
         self._chunk_limit: float | None = self._limit
@@ -51,9 +53,9 @@ class AsyncSending(Sending):
             return False
         self._number += 1
         try:
-            self._pieces.extend(cut(chunk(items[0])))
-        except BadChunk as bad:
-            self.fault = ("c", bad.node, self._number)
+            self._pieces.extend(cut(chunk(self._target, items[0], self._number)))
+        except ContractFailure as failure:
+            self.fault = ("c", failure.what)
             return False
         begin_chunk(self._call, self._chunk_limit)
         self._pump()

@@ -11,13 +11,14 @@ from contextlib import suppress
 from typing import Any
 
 from httpy_rs._chunk import close
+from httpy_rs._contract import ContractFailure
 from httpy_rs._own import Lock, monotonic
 from httpy_rs._report import report
 from httpy_rs._worker.call import Call
 from httpy_rs._worker.connection import Connection, Described
 from httpy_rs._worker.frame import Message
 from httpy_rs._worker.outlet import Outlet
-from httpy_rs._worker.reply import Answer, BadChunk, chunk, cut
+from httpy_rs._worker.reply import Answer, chunk, cut
 
 WINDOW = 256 * 1024  # bytes that may be on their way
 
@@ -111,6 +112,7 @@ def send(connection: Connection, sending: Sending, call: Call, reply: Answer, ti
 def _iterate(connection: Connection, sending: Sending, call: Call, body: Any, chunk_limit: float | None) -> Fault:
     """Sends chunks until there is none, or nobody wants any more; why it broke off."""
     limit, number = call.job[8][9], 0
+    target = connection.targets[call.job[1]].name
     try:
         while True:
             number += 1
@@ -120,13 +122,13 @@ def _iterate(connection: Connection, sending: Sending, call: Call, body: Any, ch
                 connection.unforked(None)
                 return None
             connection.unforked(None)
-            if not sending.write(chunk(item), limit):
+            if not sending.write(chunk(target, item, number), limit):
                 return None
             begin_chunk(call, chunk_limit)
     except Stalled:
         return INTERRUPTED
-    except BadChunk as bad:
-        return "c", bad.node, number
+    except ContractFailure as failure:
+        return "c", failure.what
     except BaseException as error:
         connection.unforked(error)
         return raised(connection, call, error)

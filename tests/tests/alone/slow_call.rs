@@ -138,8 +138,7 @@ async fn a_call_that_waits_for_a_blocked_event_loop_is_told_of_without_python() 
     pass(SLOW).await;
     let line = log::wait_for(&app.target("quick_later"), "has taken").await;
     assert!(
-        line.message
-            .contains("and still waits for its event loop"),
+        line.message.contains("and still waits for its event loop"),
         "{}",
         line.message
     );

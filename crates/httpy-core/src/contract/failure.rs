@@ -64,7 +64,7 @@ impl fmt::Display for ContractFailure {
 impl std::error::Error for ContractFailure {}
 
 impl ContractFailure {
-    pub(super) fn new(rule: Rule, text: impl Into<String>) -> Self {
+    pub(crate) fn new(rule: Rule, text: impl Into<String>) -> Self {
         Self {
             rule,
             text: text.into(),

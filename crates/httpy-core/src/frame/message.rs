@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::octet::share;
 use super::value::Cursor;
-use super::{DEPTH, Described, FrameError, PART, Parts, Plain, Value, exception, upload_fault};
-use crate::view::{Refusal, View, read, read_chunk};
-use crate::{ContractFailure, Exception, Fault, Heartbeat, Returned, UploadFault};
+use super::{DEPTH, FrameError, PART, Parts, Plain, Value, exception, upload_fault};
+use crate::view::{Refusal, View, read};
+use crate::{ContractFailure, Exception, Fault, Heartbeat, Returned, Rule, UploadFault};
 
 /// The messages of one frame, in order. After an error there are no more.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub enum Kind<'a> {
     Part(Bytes),
     /// The reply, with all of its body.
     Reply(Reply<'a>),
+    /// It returned what the contract does not allow.
+    Refused(ContractFailure),
     /// The head of a reply whose chunks follow.
     Head(Head<'a>),
     /// No chunk follows.
@@ -69,7 +71,6 @@ pub struct Reply<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Form<'a> {
     Plain(Value<'a>),
-    Described(Value<'a>),
     /// Status and headers of a body that went ahead.
     Parts {
         status: Value<'a>,
@@ -82,17 +83,9 @@ enum Form<'a> {
 #[derive(Clone, Debug)]
 pub struct Head<'a> {
     frame: &'a Bytes,
-    form: HeadForm<'a>,
+    status: Value<'a>,
+    headers: Value<'a>,
     heartbeat: Option<Heartbeat>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum HeadForm<'a> {
-    Plain {
-        status: Value<'a>,
-        headers: Value<'a>,
-    },
-    Described(Value<'a>),
 }
 
 /// How a streamed reply ended.
@@ -179,17 +172,13 @@ impl<'a> Message<'a> {
                 frame,
                 form: Form::Plain(parts.value("a result")?),
             }),
-            b"d" => Kind::Reply(Reply {
-                frame,
-                form: Form::Described(parts.value("a described result")?),
-            }),
+            b"f" => Kind::Refused(refused(parts.parts("a contract failure")?)?),
             b"p" => Kind::Reply(Reply {
                 frame,
                 form: Form::parts(parts.parts("the rest of a result")?)?,
             }),
-            b"s" => Kind::Head(Head::plain(frame, parts.parts("the head of a result")?)?),
-            b"sd" => Kind::Head(Head::described(frame, &mut parts)?),
-            b"end" => Kind::End(Ending::read(frame, &mut parts)?),
+            b"s" => Kind::Head(Head::new(frame, parts.parts("the head of a result")?)?),
+            b"end" => Kind::End(Ending::read(&mut parts)?),
             b"e" => Kind::Raised(exception(parts.parts("an exception")?)?),
             b"u" => Kind::Upload(upload_fault(parts.parts("why a body broke off")?)?),
             b"x" => Kind::NotRun,
@@ -197,7 +186,7 @@ impl<'a> Message<'a> {
                 return Err(FrameError::value(
                     &Value::Text(word),
                     at,
-                    "one of r d p s sd end e u x",
+                    "one of r f p s end e u x",
                 ));
             }
         };
@@ -251,7 +240,6 @@ impl Reply<'_> {
         let frame = self.frame;
         match self.form {
             Form::Plain(value) => whole(&Plain::new(value, frame), on_loop),
-            Form::Described(value) => whole(&Described::new(&value, frame, ahead)?, on_loop),
             Form::Parts {
                 status,
                 is_text,
@@ -271,27 +259,15 @@ impl Reply<'_> {
 }
 
 impl<'a> Head<'a> {
-    fn plain(frame: &'a Bytes, mut parts: Parts<'a>) -> Result<Self, FrameError> {
-        let form = HeadForm::Plain {
+    fn new(frame: &'a Bytes, mut parts: Parts<'a>) -> Result<Self, FrameError> {
+        let head = Self {
+            frame,
             status: parts.value("a status")?,
             headers: parts.value("headers")?,
+            heartbeat: heartbeat(&mut parts)?,
         };
-        let heartbeat = heartbeat(&mut parts)?;
         parts.end()?;
-        Ok(Self {
-            frame,
-            form,
-            heartbeat,
-        })
-    }
-
-    fn described(frame: &'a Bytes, parts: &mut Parts<'a>) -> Result<Self, FrameError> {
-        let form = HeadForm::Described(parts.value("a described result")?);
-        Ok(Self {
-            frame,
-            form,
-            heartbeat: heartbeat(parts)?,
-        })
+        Ok(head)
     }
 
     /// What is sent when no chunk comes, where the body asks for that.
@@ -306,28 +282,20 @@ impl<'a> Head<'a> {
     ///
     /// What is no result, or has no iterator as its body.
     pub fn read(&self, on_loop: bool) -> Read {
-        let frame = self.frame;
-        match self.form {
-            HeadForm::Plain { status, headers } => {
-                let items = [
-                    Plain::new(status, frame),
-                    Plain::Iterator,
-                    Plain::new(headers, frame),
-                ];
-                streamed(&Plain::Reply(&items), on_loop)
-            }
-            HeadForm::Described(value) => {
-                streamed(&Described::new(&value, frame, &Bytes::new())?, on_loop)
-            }
-        }
+        let items = [
+            Plain::new(self.status, self.frame),
+            Plain::Iterator,
+            Plain::new(self.headers, self.frame),
+        ];
+        streamed(&Plain::Reply(&items), on_loop)
     }
 }
 
 impl Ending {
-    fn read(frame: &Bytes, parts: &mut Parts<'_>) -> Result<Self, FrameError> {
+    fn read(parts: &mut Parts<'_>) -> Result<Self, FrameError> {
         let fault = match parts.optional("how a body ended")? {
             None => None,
-            Some(fault) => Some(read_fault(frame, fault)?),
+            Some(fault) => Some(read_fault(fault)?),
         };
         let closing = parts
             .optional("what a body raised in the end")?
@@ -337,27 +305,14 @@ impl Ending {
     }
 }
 
-fn read_fault(frame: &Bytes, mut parts: Parts<'_>) -> Result<Fault, FrameError> {
+fn read_fault(mut parts: Parts<'_>) -> Result<Fault, FrameError> {
     let at = parts.at();
     let fault = match parts.str("why a body broke off")? {
         "e" => Fault::Raised(exception(parts.parts("an exception")?)?),
         "u" => Fault::Upload(upload_fault(parts.parts("why a body broke off")?)?),
         "c" => {
-            let (chunk, number) = (
-                parts.value("a described chunk")?,
-                parts.count("the number of a chunk")?,
-            );
-            match read_chunk(&Described::new(&chunk, frame, &Bytes::new())?, number) {
-                Err(Refusal::Contract(failure)) => Fault::Contract(failure),
-                Err(Refusal::Unread(error)) => return Err(error),
-                Ok(_) => {
-                    return Err(FrameError::new(
-                        "a chunk",
-                        at,
-                        "one that the contract does not allow",
-                    ));
-                }
-            }
+            let text = parts.text("what is wrong with a chunk")?.to_string_lossy();
+            Fault::Contract(ContractFailure::new(Rule::Chunk, text))
         }
         "interrupted" => Fault::Interrupted,
         other => {
@@ -370,6 +325,29 @@ fn read_fault(frame: &Bytes, mut parts: Parts<'_>) -> Result<Fault, FrameError> 
     };
     parts.end()?;
     Ok(fault)
+}
+
+/// A result that a worker has judged: the rule that it breaks, and what was found and expected.
+fn refused(mut parts: Parts<'_>) -> Result<ContractFailure, FrameError> {
+    let at = parts.at();
+    let rule = match parts.str("the rule that a result breaks")? {
+        "tuple" => Rule::Tuple,
+        "status" => Rule::Status,
+        "body" => Rule::Body,
+        "headers" => Rule::Headers,
+        "header_name" => Rule::HeaderName,
+        "header_value" => Rule::HeaderValue,
+        other => {
+            return Err(FrameError::new(
+                format!("{other:?}"),
+                at,
+                "the name of a rule",
+            ));
+        }
+    };
+    let text = parts.text("how a result breaks a rule")?.to_string_lossy();
+    parts.end()?;
+    Ok(ContractFailure::new(rule, text))
 }
 
 fn whole<V: View<Error = FrameError>>(result: &V, on_loop: bool) -> Read {

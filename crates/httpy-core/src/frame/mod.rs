@@ -10,13 +10,12 @@
 //! | [`JobMessage`], a part of a body ([`write_part`]) | [`Message`] |
 //! | [`Command`] on the control socket | [`Notification`] on the control socket |
 //!
-//! What a handler's result means, and what it must be, is the business of [`View`](crate::View), which
-//! [`Plain`] and [`Described`] implement.
+//! What a handler's result means, and what it must be, is the business of [`View`](crate::View), which [`Plain`] implements.
+//! A worker sends plain values only: a result of other types it judges itself, by the same rules in Python.
 
 mod batch;
 mod command;
 mod cut;
-mod described;
 mod error;
 mod fault;
 mod job;
@@ -35,7 +34,6 @@ mod tests;
 pub use batch::{Batch, TooLong};
 pub use command::{Command, Feed, Order, Question};
 pub use cut::{Payload, cut, missing};
-pub use described::Described;
 pub use error::FrameError;
 pub use fault::{exception, upload_fault};
 pub use job::{JobBody, JobMessage, write_part};

@@ -73,11 +73,7 @@ fn describe() {
         Unit::Count,
         "Taken places in the engine's queue."
     );
-    describe_gauge!(
-        WORKERS,
-        Unit::Count,
-        "Workers of the process, by state."
-    );
+    describe_gauge!(WORKERS, Unit::Count, "Workers of the process, by state.");
     describe_gauge!(
         LOOP_CALLS,
         Unit::Count,

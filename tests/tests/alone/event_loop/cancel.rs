@@ -206,10 +206,7 @@ async def leave_behind(port):
     let held = turn.gate.arrival().await;
     // Without a handler the log has what was said of other apps, too.
     let line = log::wait_for("", "in behind\n").await;
-    assert!(
-        line.message.contains("by a background task"),
-        "{line:?}"
-    );
+    assert!(line.message.contains("by a background task"), "{line:?}");
     drop(held);
     drop(turn.gate.arrival().await);
     assert_eq!(call.await.unwrap().text(), "done");

@@ -1,4 +1,4 @@
-//! The contract's vectors through a frame: the worker's own code says what each result is, and the rules here judge it.
+//! The contract's vectors through a frame: what the worker's own code sends, as the server reads it.
 
 use std::env;
 use std::process::{Command, Stdio};
@@ -50,6 +50,7 @@ fn judged(
                 ..returned
             }
         }),
+        Kind::Refused(failure) => Err(failure),
         other => panic!("{other:?}"),
     };
     Ok(read

@@ -1,11 +1,11 @@
 """httpy: Python handlers inside axum and tower.
 
-Handlers need nothing from here. `request()` says what a handler's six arguments cannot; `remaining()` says how much
-time is left, `shield()` holds the deadline off and `DeadlineExceeded` is what it raises; `sse()` replies with a stream
-of events, `Body` is a request's body as it comes, `client_gone()` says whether anybody still waits, and
-`trace_context()` where the request belongs in a distributed trace.
-`httpy_rs.typing` holds the contract's types and `httpy_rs.testing` calls a handler in plain pytest. This module is
-imported at every start of the server, so it stays light: what costs time to import lives in the submodules.
+Handlers need nothing from here. `request()` returns what is not in a handler's six arguments. `remaining()` returns
+the time left until the deadline, which raises `DeadlineExceeded`; `shield()` delays that. `sse()` replies with a
+stream of events. `Body` is a request's body that is read while it arrives. `client_gone()` returns whether the client
+has left, and `trace_context()` the request's place in a distributed trace. `httpy_rs.typing` has the contract's
+types, and `httpy_rs.testing` calls a handler in plain pytest. This module is imported at every start of the server,
+so it is small: submodules have what takes time to import.
 """
 
 from httpy_rs._body import AsyncBody, Body, BodyError

@@ -1,7 +1,7 @@
-"""`Body` and `AsyncBody`: a request's body as it comes, for handlers that ask for that; `BodyError`.
+"""`Body` and `AsyncBody`: a request's body that is read while it arrives; `BodyError`.
 
-Here chunks are put together for who reads so and so many bytes. Where they come from is the server's business: a
-function that gives the next one, `None` at the end.
+This file joins and cuts chunks for readers. The server supplies them, by a function that returns the next one, or
+`None` at the end.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class BodyError(OSError):
-    """The rest of the request's body will not come.
+    """The rest of the request's body will not arrive.
 
-    The client broke off, was too slow, or sent more than the server's limit. A handler that lets it pass has its client
-    answered with what went wrong, the `status`, instead of 500, and nothing of it in the error log.
+    The client disconnected, was too slow, or sent more than the server's limit. If the handler does not catch it, the
+    client gets `status` instead of 500, and the error log has no line.
     """
 
     status: int
@@ -119,19 +119,19 @@ class _Search:
 
 
 class Body(_Buffer, io.BufferedIOBase):
-    """The body of a request as it comes: a binary file that cannot be rewound, and an iterator of `bytes`.
+    """The body of a request while it arrives: a binary file that cannot be rewound, and an iterator of `bytes`.
 
         def upload(method, path, params, query, headers, body: httpy_rs.Body):
             size = sum(len(chunk) for chunk in body)
             return 200, str(size), {}
 
-    A handler gets it that annotates its sixth parameter so; an `async def` gets an `AsyncBody`. It is called as soon as
-    the request's head is there. The client sends no faster than the body is read; what a handler leaves unread is
-    dropped. It can be read while the handler runs, and by the iterator that it returns, on the same thread; after that,
-    and on other threads, reading raises `RuntimeError`.
+    A handler whose sixth parameter is annotated with it gets it; an `async def` gets an `AsyncBody`. The handler is
+    called when the request's head has arrived. The client sends no faster than the body is read; what is not read is
+    dropped. It can be read while the handler runs, and by the iterator that it returns, on the same thread. After
+    that, and on other threads, reading raises `RuntimeError`.
 
-    What reads files reads it: `json.load(body)`, `csv.reader(io.TextIOWrapper(body, "utf-8"))`,
-    `tarfile.open(fileobj=body, mode="r|*")`. Only its iterator is none of lines: it gives the chunks as they come.
+    Code that reads files can read it: `json.load(body)`, `csv.reader(io.TextIOWrapper(body, "utf-8"))`,
+    `tarfile.open(fileobj=body, mode="r|*")`. Unlike a file, it iterates over chunks and not over lines.
 
     All that reads raises `BodyError` when there is more that will not come, and `ValueError` once it is closed.
     """
@@ -154,9 +154,9 @@ class Body(_Buffer, io.BufferedIOBase):
         return chunk
 
     def read(self, n: int | None = -1) -> bytes:
-        """Waits for `n` bytes and returns them; fewer only at the end. Without `n`, or when it is negative, all.
+        """Waits for `n` bytes and returns them; fewer only at the end. Without `n`, or if it is negative, all.
 
-        When there is more that will not come, what has come before can be read with a smaller `n`.
+        After a `BodyError`, what has arrived before can be read with a smaller `n`.
         """
         self._check()
         n = -1 if n is None else n
@@ -165,7 +165,7 @@ class Body(_Buffer, io.BufferedIOBase):
         return self._take(n)
 
     def read1(self, n: int = -1) -> bytes:
-        """Up to `n` bytes that are there, without `n` all of them; waits only where there are none."""
+        """Up to `n` bytes that have arrived, without `n` all of them; waits only if there are none."""
         self._check()
         if n != 0 and not self._size:
             self._more()
@@ -184,7 +184,7 @@ class Body(_Buffer, io.BufferedIOBase):
         return self._take(end)
 
     def readlines(self, hint: int | None = -1) -> list[bytes]:
-        """The lines that are left; no more once they have `hint` bytes."""
+        """The remaining lines; stops when they have `hint` bytes."""
         lines: list[bytes] = []
         left = -1 if hint is None or hint <= 0 else hint
         while line := self.readline():
@@ -215,7 +215,7 @@ class Body(_Buffer, io.BufferedIOBase):
 
 
 class AsyncBody(_Buffer):
-    """The body of a request as it comes, for `async def` handlers: an async iterator of `bytes`.
+    """The body of a request while it arrives, for `async def` handlers: an async iterator of `bytes`.
 
         async def upload(method, path, params, query, headers, body: httpy_rs.AsyncBody):
             size = 0
@@ -223,7 +223,7 @@ class AsyncBody(_Buffer):
                 size += len(chunk)
             return 200, str(size), {}
 
-    It is read as `asyncio.StreamReader` is, but that `read(n)` waits for all `n` bytes. As `Body` in everything else.
+    It has the methods of `asyncio.StreamReader`, but `read(n)` waits for all `n` bytes. Otherwise it is like `Body`.
     """
 
     def __init__(self, next_chunk: Callable[[], Awaitable[bytes | None]]) -> None:
@@ -235,7 +235,7 @@ class AsyncBody(_Buffer):
         return self
 
     async def __anext__(self) -> bytes:
-        """The next chunk, never an empty one. Raises `BodyError` when there is more that will not come."""
+        """The next chunk, never an empty one. Raises `BodyError` if the rest will not arrive."""
         if self._chunks:
             return self._take_chunk()
         chunk = await self._next()
@@ -247,7 +247,7 @@ class AsyncBody(_Buffer):
     async def read(self, n: int | None = -1) -> bytes:
         """Waits for `n` bytes and returns them; fewer only at the end. Without `n`, or when it is negative, all.
 
-        Raises `BodyError` when there is more that will not come; what has come before can be read with a smaller `n`.
+        Raises `BodyError` if the rest will not arrive; what has arrived before can be read with a smaller `n`.
         """
         n = -1 if n is None else n
         while (n < 0 or self._size < n) and await self._more():

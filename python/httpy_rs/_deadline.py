@@ -1,4 +1,4 @@
-"""`DeadlineExceeded`, `shield()` and `remaining()`: what a handler hears of its deadline, and how it holds it off.
+"""`DeadlineExceeded`, `shield()` and `remaining()`: how a handler learns of its deadline, and delays it.
 
 The server raises the exception and knows what the clock says (`_enter`, `_leave`, `_seconds_left`); without it nothing
 is interrupted. What a request is stands in `_request`.
@@ -25,18 +25,18 @@ _seconds_left: Callable[[object], float | None] | None = None
 class DeadlineExceeded(BaseException):
     """Raised by the server inside a handler that still runs when its call's deadline has passed.
 
-    The client has its 504 by then. The exception frees the worker: let it pass, after cleaning up. It derives from
-    `BaseException`, so that `except Exception` does not stop it. A handler that catches it and goes on is interrupted
-    again every second, until its worker is given up and replaced.
+    The client already has its 504. The exception frees the worker: clean up, and do not catch it. It derives from
+    `BaseException`, so that `except Exception` does not catch it. A handler that catches it and continues is
+    interrupted again every second, until its worker is given up and replaced.
 
     It is raised where a function is called, or where a loop begins its next iteration. So a lock that was acquired is
-    released where `with`, or a `try` directly after it, says so. It is never raised inside an import. Code that cleans
-    up (a `finally`, the beginning and end of a `with`, a destructor) and library code get a second to end. Other code
-    that must run as a whole goes into a `shield()`.
+    released by its `with`, or by a `try` directly after it. It is never raised inside an import. Code that cleans up (a
+    `finally`, the beginning and end of a `with`, a destructor) and library code have one second to end. Put other code
+    that must not be interrupted into a `shield()`.
 
     Code other than Python is not interrupted before it returns: `time.sleep`, a query, a huge power, a compiled
-    handler. Give such calls a timeout of their own; `remaining()` says which one. A handler that returns from such a
-    call after its deadline has 0.1 s to end by itself.
+    handler. Give such calls a timeout, for example `remaining()`. A handler that returns from such a call after its
+    deadline has 0.1 s to end by itself.
     """
 
     def __str__(self) -> str:
@@ -66,21 +66,20 @@ class _Shield:
 
 
 def shield() -> _Shield:
-    """A context in which the handler is not interrupted by its deadline, for what must be done as a whole.
+    """A context in which the deadline does not interrupt the handler, for code that must run completely.
 
         with httpy_rs.shield():
             account.withdraw(amount)
             other.deposit(amount)
 
-    A deadline that passes meanwhile is raised as `DeadlineExceeded` where the outermost shield is left. Shields nest.
-    The client gets its 504 all the same, and a worker whose handler stays in one for too long is given up like any
+    If the deadline passes meanwhile, `DeadlineExceeded` is raised where the outermost shield is left. Shields nest. The
+    client gets its 504 at the deadline, and a worker whose handler stays in a shield for too long is given up like any
     other.
 
-    An `async def` handler is cancelled where it awaits, and nowhere else: it needs no shield but `asyncio.shield()`,
-    and this one does nothing there.
+    An `async def` handler is only cancelled where it awaits: use `asyncio.shield()` there; this one has no effect.
 
-    Holds for the thread that runs the handler, which is the only one that is ever interrupted; elsewhere, and in plain
-    pytest, it does nothing.
+    It applies to the thread that runs the handler, which is the only one that is ever interrupted. On other threads,
+    and in plain pytest, it has no effect.
     """
     return _Shield()
 
@@ -88,9 +87,8 @@ def shield() -> _Shield:
 def remaining() -> float | None:
     """Seconds until the deadline of the request that is being handled in this context; never negative.
 
-    In an iterator that is a reply's body, the time left for the next chunk. `None` where there is no deadline: outside
-    of a request, in a thread without the request's context (`request()` says how a thread gets it), and for events with
-    a heartbeat.
+    In an iterator that is a reply's body, the time left for the next chunk. `None` if there is no deadline: outside
+    of a request, in a thread without the request's context (see `request()`), and for events with a heartbeat.
     """
     token = _request.current_token()
     if token is not None and _seconds_left is not None:

@@ -1,7 +1,7 @@
 """`Request` and `request()`: what a handler can know of a request beyond its six arguments.
 
-The server sets the current request as an opaque token; this file turns it into a `Request` when somebody asks, and
-only then. What the token holds is the server's business (`_describe`).
+The server sets the current request as an opaque token. This file turns it into a `Request` when that is requested. Only
+the server knows what the token holds (`_describe`).
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ _describe: Callable[[object], Described] | None = None
 
 
 class Request:
-    """One request, as far as a handler's six arguments do not tell it. Not to be changed."""
+    """What is known of a request besides a handler's six arguments. Read-only."""
 
     __slots__ = ("_token", "_traceparents", "client", "deadline", "extras", "http_version", "route", "scheme", "target")
 
     target: str
     """Path and query as the client sent them, still percent-encoded: `/hello/a%20b?x=1`."""
     route: str | None
-    """The pattern of the route that matched, `/hello/{name}`; `None` where no route took part."""
+    """The pattern of the route that matched, `/hello/{name}`; `None` if no route matched."""
     client: tuple[str, int] | None
-    """Address and port of the client, as the server knows them; `None` where it does not."""
+    """Address and port of the client. `None` if the server does not know them."""
     scheme: str
-    """`http`, or what the Rust side says, as `https`; never what the client writes into its target."""
+    """`http`, or the Rust program's value such as `https`; never that of the client's target."""
     http_version: str
     """`1.0`, `1.1` or `2`."""
     deadline: float | None
-    """The `time.monotonic()` value, in seconds, at which the client gets its 504; `None` for no deadline."""
+    """The `time.monotonic()` value, in seconds, at which the client gets its 504. `None` for no deadline."""
     extras: dict[str, Any]
-    """What the Rust side found out about the request; clients cannot forge it."""
+    """Values from the Rust program about the request; clients cannot forge them."""
 
     def __init__(
         self,
@@ -77,10 +77,10 @@ class Request:
 def request() -> Request:
     """The request that is being handled in this context.
 
-    A thread that the handler starts has a context of its own: ask before starting it, or run it in
+    A thread that the handler starts has its own context: call this before starting it, or run it in
     `contextvars.copy_context()`.
 
-    Raises `RuntimeError` when no request is being handled here.
+    Raises `RuntimeError` if no request is being handled here.
     """
     current = _current.get(None)
     if type(current) is Request:

@@ -20,7 +20,7 @@ class ResponseHeaders:
         return next(iter(self.get_list(name)), default)
 
     def get_list(self, name: str) -> list[str]:
-        """All values of `name` in order; empty when there is no such header."""
+        """All values of `name` in order; empty if there is no such header."""
         return [value for other, value in self._lines if other.lower() == name.lower()]
 
     def __getitem__(self, name: str) -> str:
@@ -36,7 +36,7 @@ class ResponseHeaders:
         return iter(self._lines)
 
     def __len__(self) -> int:
-        """How many lines there are."""
+        """The number of lines."""
         return len(self._lines)
 
     def __repr__(self) -> str:
@@ -44,7 +44,7 @@ class ResponseHeaders:
 
 
 class Response:
-    """What a client would get. `Content-Length` is among the headers where the handler gave it, and for `HEAD`."""
+    """What a client would get. `Content-Length` is among the headers if the handler set it, and for `HEAD`."""
 
     __slots__ = ("body", "chunks", "headers", "status", "warnings")
 
@@ -52,7 +52,7 @@ class Response:
         self.status = status
         self.headers = headers
         self.chunks = chunks
-        """What an iterator yielded, or the body in one piece; nothing empty."""
+        """What an iterator yielded, or the whole body; no empty chunks."""
         self.body = b"".join(chunks)
         self.warnings = warnings
         """What the server would warn about in its log, without the target's name."""
@@ -63,7 +63,7 @@ class Response:
         return self.body.decode("utf-8", "surrogateescape")
 
     def json(self) -> Any:
-        """The body read as JSON; raises `ValueError` when it is none."""
+        """The body read as JSON; raises `ValueError` if it is not JSON."""
         return json.loads(self.body)
 
     def events(self) -> ReceivedEvents:

@@ -88,25 +88,25 @@ def sse(
     headers: Mapping[str, HeaderValue] | None = None,
     status: int = 200,
 ) -> tuple[int, SyncEvents | AsyncEvents, dict[str, HeaderValue]]:
-    """The reply that sends `events` to a browser's `EventSource`, each as soon as it is there.
+    """The reply that sends `events` to a browser's `EventSource`, each as soon as it is available.
 
         def ticker(method, path, params, query, headers, body):
             return httpy_rs.sse({"event": "price", "data": price} for price in prices())
 
     - `events`: an iterable, or an async iterable, whose items are `str` (an event's data) or `dict` with at least one
-      of the keys `data` (`str`; anything else is sent as JSON, NaN is none), `event` (its type, "message" when there is
-      none), `id` (`str` or `int`; a client that connects again sends it as `Last-Event-ID`), `retry` (milliseconds
-      after which it does so), `comment` (no client shows it). A type needs data: clients drop an event without. Text is
-      sent as UTF-8, surrogates that stand for a byte as that byte (PEP 383).
-    - `heartbeat`: after so many seconds without an event the server sends an empty comment, so that proxies do not take
-      the connection for dead, and a client that has left is noticed. No Python runs for it, and Python may take as long
-      as it likes for the next event; without heartbeats the server's `chunk_timeout` holds. At least 0.1; `None` for
-      none. Defaults to 15.
-    - `headers`: more headers, which take the place of those that `sse` itself gives where they have the same name:
-      `Content-Type: text/event-stream`, `Cache-Control: no-cache`, `X-Accel-Buffering: no`.
-    - `status`: clients read events with 200 only; 204 tells them not to come back. Defaults to 200.
+      of the keys `data` (`str`; anything else is sent as JSON, without NaN), `event` (its type, "message" by
+      default), `id` (`str` or `int`; a client that reconnects sends it as `Last-Event-ID`), `retry` (milliseconds
+      after which it reconnects), `comment` (clients ignore it). A type needs data: clients drop an event without.
+      Text is sent as UTF-8, surrogates that stand for a byte as that byte (PEP 383).
+    - `heartbeat`: seconds without an event after which the server sends an empty comment. So proxies keep the
+      connection open, and a client that has left is noticed. No Python code runs for it, and the next event may take
+      any time; without heartbeats the server's `chunk_timeout` applies. At least 0.1; `None` switches it off.
+      Defaults to 15.
+    - `headers`: more headers. They replace those of `sse` with the same name: `Content-Type: text/event-stream`,
+      `Cache-Control: no-cache`, `X-Accel-Buffering: no`.
+    - `status`: clients read events with 200 only; with 204 they do not reconnect. Defaults to 200.
 
-    When the client has gone, `events` is closed by its `close()` or `aclose()`, which raises `GeneratorExit` where a
+    If the client leaves, `events` is closed by its `close()` or `aclose()`, which raises `GeneratorExit` where a
     generator waits.
 
     Raises `TypeError` or `ValueError` for an argument that is none of that; what is wrong with an event is raised where

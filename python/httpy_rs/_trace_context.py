@@ -24,18 +24,18 @@ _traceparents: Callable[[object], Sequence[str]] | None = None
 
 
 class TraceContext:
-    """The trace and the span that a request belongs to. Not to be changed."""
+    """The trace and the span that a request belongs to. Read-only."""
 
     __slots__ = ("sampled", "span_id", "trace_id", "traceparent")
 
     trace_id: str
     """32 hexadecimal digits, lower case."""
     span_id: str
-    """The span that what is begun here is a child of; 16 hexadecimal digits, lower case."""
+    """The parent of spans that are begun here; 16 hexadecimal digits, lower case."""
     sampled: bool
-    """Whether the trace may be recorded by who sent it."""
+    """Whether the sender may record the trace."""
     traceparent: str
-    """The same in one line, as it is sent to others."""
+    """The same as a header line to send on."""
 
     def __init__(self, trace_id: str, span_id: str, flags: int) -> None:
         self.trace_id = trace_id
@@ -48,10 +48,10 @@ class TraceContext:
 
 
 def trace_context() -> TraceContext | None:
-    """Where the request that is being handled in this context belongs in a distributed trace.
+    """The place in a distributed trace of the request that is being handled in this context.
 
-    `None` where the host gives nothing and the request has no `traceparent` line, or a wrong one, and where no request
-    is being handled. A thread or a pool needs `contextvars.copy_context().run(...)`, as for `request()`.
+    `None` if the Rust program supplies none and the request has no valid `traceparent` line, and if no request is being
+    handled. A thread or a pool needs `contextvars.copy_context().run(...)`, as for `request()`.
     """
     current = _request._current.get(None)
     if isinstance(current, _request.Request) and current._token is None:

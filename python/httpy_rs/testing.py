@@ -1,4 +1,4 @@
-"""`App` and `call`: handlers called in plain pytest, under the server's rules, without a server.
+"""`App` and `call`: handlers called in plain pytest, by the server's rules, without a server.
 
     from httpy_rs.testing import App
 
@@ -9,11 +9,10 @@
         assert response.status == 200
         assert response.text == "hello you"
 
-`App` finds the route as the server does. `call` calls one handler and is told the route; `acall` does so in tests that
-are `async def`. All run `async def` handlers, and read bodies that are iterators to their end. What only a server can
-do is not here: limits of bodies, deadlines, queues, heartbeats, and the answer 500 to a failure, which is raised
-instead. The arguments' rules stand in `_arguments`, those of routes in `_route`, those of the reply in `_contract` and
-`_chunk`.
+`App` finds the route as the server does. `call` calls one handler and needs the route; `acall` does so in tests that
+are `async def`. All run `async def` handlers, and read bodies that are iterators to their end. Limits of bodies,
+deadlines, queues and heartbeats need a server. Where the server would answer 500, these raise. The rules for
+arguments are in `_arguments`, those of routes in `_route`, those of the reply in `_contract` and `_chunk`.
 """
 
 from __future__ import annotations
@@ -56,14 +55,14 @@ class App:
     """A handler with the routes, the init function and the shutdown function of its app.
 
     - `handler`: a function, or its target `"module:attribute"`.
-    - `init`: the init function or its target, called here; or its result, a `dict` of routes to lists of methods. Where
-      there are no routes, every path goes to the handler, as where the Rust side mounts it at a path of its own.
+    - `init`: the init function or its target, called here; or its result, a `dict` of routes to lists of methods.
+      Without routes, every path goes to the handler, as if the Rust program mounts it at a path itself.
     - `shutdown`: the shutdown function or its target, called at the end of a `with` block.
 
-    Async functions of one app share an event loop, as in the server. Each call runs in a copy of the `contextvars` that
-    init has left.
+    Async functions of one app share an event loop, as in the server. Each call runs in a copy of the `contextvars` as
+    init has set them.
 
-    Raises `LoadError` for what the server would not start with.
+    Raises `LoadError` for an app that the server would not start.
     """
 
     def __init__(
@@ -97,10 +96,10 @@ class App:
             self._runner.close()
 
     def request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Response:
-        """Sends a request, and returns the response that a client would get: 404 and 405 where no route matches.
+        """Sends a request, and returns the response that a client would get: 404 and 405 if no route matches.
 
-        `path` is what a client sends, percent-encoded; its query is in it, or in `query=`. What else there is to say
-        of a request, and what is raised, are those of `call`.
+        `path` is what a client sends, percent-encoded; its query is in it, or in `query=`. The other options, and the
+        exceptions, are those of `call`.
         """
         found = None if self._routes is None else self._routes.find(method, path.partition("?")[0])
         prepared = Call(self._handler, method, path, found if isinstance(found, Path) else None, **options)
@@ -180,9 +179,9 @@ def call(
 
     - `path`: as a client sends it, percent-encoded, with its query.
     - `route`: the pattern (`/hello/{name}`, `/hello/:name`, `/{*rest}`) that fills the params; none by default.
-    - what else there is to say of the request: `RequestOptions`.
+    - the other options of the request: `RequestOptions`.
 
-    An `async def` handler, and an async iterator that it returns, run on an event loop of their own.
+    An `async def` handler, and an async iterator that it returns, run on their own event loop.
 
     Raises `ContractFailure` for a reply that the contract forbids, `LoadError` for a handler that the server would not
     start with, `ValueError` for a request that would not reach it, `TypeError` for arguments that make no request,
@@ -208,8 +207,8 @@ async def acall(
 ) -> Response:
     """`call` for tests that are `async def`: the same arguments, response and failures.
 
-    An async handler runs on the loop of the test, in a task and a context of its own; a plain one beside it on another
-    thread, as in the server.
+    An async handler runs on the loop of the test, in its own task and context; a plain one on another thread, as in the
+    server.
     """
     prepared = _prepare(handler, method, path, route, options)
     context = Start().copy()

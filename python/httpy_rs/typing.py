@@ -40,17 +40,17 @@ Status = int
 """200 to 999, `http.HTTPStatus` too; never a `bool`."""
 
 Chunk = str | bytes | bytearray | memoryview
-"""A part of a body; text goes out as UTF-8."""
+"""A part of a body; text is sent as UTF-8."""
 
 Body = Chunk | None | Iterator[Chunk] | AsyncIterator[Chunk]
-"""The whole body, `None` for an empty one; or an iterator, whose chunks are sent as they come. An async one is for
+"""The whole body, `None` for an empty one; or an iterator, whose chunks are sent one by one. An async one is for
 `async def` handlers."""
 
 HeaderValue = str | list[str] | tuple[str, ...]
 """One value of a header, or several, as latin-1 text."""
 
 ReplyHeaders = dict[str, HeaderValue]
-"""Header names to values; for headers that are put together step by step."""
+"""Header names to values, for headers that are built step by step."""
 
 # `Mapping`, although only a `dict` is taken at run time: `dict` is invariant, so that `dict[str, str]` would not do.
 Reply = tuple[Status, Body, Mapping[str, HeaderValue] | None]
@@ -66,13 +66,13 @@ class Event(TypedDict, total=False):
     data: object
     """`str`; anything else is sent as JSON."""
     event: str
-    """Its type; "message" when there is none."""
+    """Its type; "message" by default."""
     id: str | int
-    """What a client that connects again sends as `Last-Event-ID`."""
+    """What a client that reconnects sends as `Last-Event-ID`."""
     retry: int
-    """Milliseconds after which a client connects again."""
+    """Milliseconds after which a client reconnects."""
     comment: str
-    """What no client shows."""
+    """Clients ignore it."""
 
 
 class Handler(Protocol):
@@ -90,7 +90,7 @@ class BytesHandler(Protocol):
 
 
 class StreamHandler(Protocol):
-    """A handler whose sixth parameter is annotated `httpy_rs.Body`: it reads the body as it comes."""
+    """A handler whose sixth parameter is annotated `httpy_rs.Body`: it reads the body while it arrives."""
 
     def __call__(
         self, method: str, path: str, params: Params, query: Query, headers: Headers, body: RequestBody, /

@@ -53,7 +53,7 @@ def test_a_handler_of_another_kind_than_it_was_is_refused(source: str, now: str,
         word, number, kind, message, _ = worker.control.get()
     assert (word, number, kind) == ("error", 0, "reload")
     was = "a plain function with a body: str"
-    assert message == f"app:handler is {now}, and was {was} when the server started: start that anew for this change"
+    assert message == f"app:handler is {now}, and was {was} when the server started: restart the server for this change"
 
 
 def test_handlers_are_loaded_once_and_numbered(start: Start) -> None:

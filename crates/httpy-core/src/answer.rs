@@ -38,7 +38,7 @@ enum State {
     Gone,
 }
 
-/// The worker's end of a call: given once. Whoever waits is told when it is dropped instead.
+/// The worker's end of a call: sent once. If it is dropped instead, the receiver is woken with nothing.
 #[derive(Debug)]
 pub struct Answer {
     ticket: Arc<Ticket>,
@@ -75,7 +75,7 @@ impl Answer {
         matches!(*self.ticket.answer.lock(), State::Gone)
     }
 
-    /// What the log says of the call.
+    /// What the log shows of the call.
     pub fn subject(&self) -> Subject {
         self.ticket.call.subject()
     }
@@ -118,7 +118,7 @@ impl Question {
         &self.0
     }
 
-    /// Ready with the outcome, or with none when the worker dropped the [`Answer`]; afterwards, there is none.
+    /// Ready with the outcome, or with `None` if the worker dropped the [`Answer`]; afterwards always with `None`.
     pub fn poll(&self, context: &Context<'_>) -> Poll<Option<Outcome>> {
         let mut state = self.0.answer.lock();
         match &*state {
@@ -141,9 +141,9 @@ impl Question {
         Poll::Pending
     }
 
-    /// Nobody asks any more: the outcome, where it was given and not taken away. One that comes from now on goes back to who
-    /// [sends](Answer::send) it, so that each is seen by one of the two. A drop of the question does the same, but comes too
-    /// late where somebody is told first that the caller has gone.
+    /// Stops waiting, and returns the outcome if it was sent and not taken. A later one goes back to its
+    /// [sender](Answer::send), so that exactly one of the two sees it. Dropping the question does the same, but is too late if
+    /// the worker must know before that the caller has gone.
     pub fn give_up(&self) -> Option<Outcome> {
         let before = mem::replace(&mut *self.0.answer.lock(), State::Gone);
         // Dropped without the lock: a waker runs code of its own.

@@ -8,7 +8,7 @@ use http::{Method, Uri, Version};
 
 use crate::{Fields, Headers};
 
-/// The arguments of a handler but for its body, decoded as far as that can be done without an interpreter.
+/// The arguments of a handler except its body, decoded except for the steps that need an interpreter.
 #[derive(Debug)]
 pub struct Call {
     /// The method as sent.
@@ -51,7 +51,7 @@ impl Call {
         }
     }
 
-    /// What the log says of it.
+    /// What the log shows of it.
     pub fn subject(&self) -> Subject {
         Subject {
             method: self.method.clone(),
@@ -96,6 +96,6 @@ pub struct Details {
     pub extras: Option<String>,
     /// The `traceparent` line that the host gives instead of the request's own.
     pub trace: Option<String>,
-    /// The number of the request's span in the host's log; what it means is known to whoever writes the log.
+    /// The number of the request's span in the host's log; only the code that writes the log can interpret it.
     pub span: Option<NonZeroU64>,
 }

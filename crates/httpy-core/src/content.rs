@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::{ContractFailure, Exception, Outcome, Reader, stream};
 
-/// So many bytes of one streamed body lie between the client and Python, in either direction, and one chunk more.
+/// Maximum number of bytes of a streamed body held between the client and Python, in each direction, plus one chunk.
 pub const STREAM_BYTES: usize = 256 * 1024;
 
 /// The body of a reply.
@@ -32,13 +32,13 @@ pub struct Chunks {
 /// What goes out when there was no chunk for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// After so long without a chunk.
+    /// Time without a chunk after which it is sent.
     pub every: Duration,
     /// This is sent.
     pub bytes: Bytes,
 }
 
-/// Why a reply's body breaks off. Whoever breaks it off has it logged.
+/// Why a reply's body is aborted. The side that aborts it also logs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The iterator raised.
@@ -67,8 +67,8 @@ const HEARTBEATS: [Duration; 2] = [
 const HEARTBEAT: &[u8] = b": \n\n";
 
 impl Heartbeat {
-    /// That of a body of server-sent events, every so many `seconds`: at least 0.1, at most a year; none where that is no
-    /// length of time.
+    /// That of a body of server-sent events, every `seconds`: at least 0.1 s, at most a year. `None` if `seconds` is not a
+    /// duration.
     pub fn every(seconds: f64) -> Option<Self> {
         let every = Duration::try_from_secs_f64(seconds).ok()?;
         let [least, most] = HEARTBEATS;
@@ -80,7 +80,7 @@ impl Heartbeat {
 }
 
 impl Fault {
-    /// What is to be logged of it like a call that ended so; none where the log has it by other ways.
+    /// The outcome to log for it. `None` if it is logged elsewhere.
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::Raised(exception) => Some(Outcome::Raised(exception.clone())),

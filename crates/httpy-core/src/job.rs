@@ -51,10 +51,10 @@ pub struct Job {
     pub slot: OwnedSemaphorePermit,
 }
 
-/// What a call holds, of which there is not without limit: for as long as somebody waits for it or it runs.
+/// The limited resources of a call (permits, body), held while its caller waits for it or it runs.
 ///
-/// It lies in the [`Ticket`]. The worker that takes the call takes it over, and it ends with the job; when the caller goes
-/// before that, it is given up at once, while the job still stands in the queue.
+/// They are in the [`Ticket`]. The worker that takes the call owns them, and they end with the job. If the caller leaves before
+/// that, they are released at once, while the job is still in the queue.
 #[derive(Debug, Default)]
 pub struct Freight {
     /// The body; not a part of the call, since a whole one is gone once Python has its copy.

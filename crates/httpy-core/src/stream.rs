@@ -43,7 +43,7 @@ pub struct Reader<E> {
     shared: Arc<Mutex<State<E>>>,
 }
 
-/// The reader has gone: nobody wants any more chunks.
+/// The reader has gone: no more chunks are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
@@ -96,8 +96,8 @@ impl<E> Writer<E> {
         Poll::Pending
     }
 
-    /// Puts a chunk in, also where there is no room: whoever has not been [ready](Self::poll_ready) before each one goes
-    /// beyond the limit. An empty chunk is none. True when there is room for another one.
+    /// Puts a chunk in, also if there is no room: a writer that was not [ready](Self::poll_ready) before each one exceeds the
+    /// limit. An empty chunk is ignored. Returns true if there is room for another one.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl<E> Drop for Writer<E> {
 }
 
 impl<E> Reader<E> {
-    /// The next chunk, never an empty one; none when the stream is complete.
+    /// The next chunk, never an empty one. `None` if the stream is complete.
     ///
     /// # Errors
     ///

@@ -27,7 +27,7 @@ use crate::{Call, Freight, Seat, Step, Timings};
 
 /// One call and its stage.
 ///
-/// The worker only reads the call, and lets go of its share before the caller is woken, so that the memory is freed where it
+/// The worker only reads the call, and drops its reference before the caller is woken, so that the memory is freed where it
 /// was allocated.
 #[derive(Debug)]
 pub struct Ticket {
@@ -150,7 +150,7 @@ impl Ticket {
         (ticket, answer, question)
     }
 
-    /// The worker's side: true, once, when the call still waits; from then on it runs at `seat`, and its freight is the
+    /// The worker's side: true, once, when the call still waits; from then on it runs at `seat`, and its resources are the
     /// worker's.
     pub fn take(&self, seat: Seat) -> bool {
         // There are never so many seats that the number would not fit.
@@ -160,9 +160,9 @@ impl Ticket {
             .is_ok()
     }
 
-    /// The side of whoever took the call ahead of its turn, and knows that it never began: it waits again, and `freight`, which
-    /// was [unloaded](Self::unload), is once more that of whoever takes or withdraws it. False when nobody waits for it any
-    /// more: then the freight is gone, and the call is still to be [finished](Self::finish).
+    /// For a dispatcher that took the call ahead of its turn, and knows that it never began. The call waits again, and
+    /// `freight`, which was [unloaded](Self::unload), belongs to the next that takes or withdraws it. False if the caller has
+    /// left: then `freight` was dropped, and the call is still to be [finished](Self::finish).
     pub fn put_back(&self, freight: Freight) -> bool {
         // First, since whoever finds it waiting unloads it.
         *self.freight.lock().unwrap_or_else(PoisonError::into_inner) = Some(freight);
@@ -175,8 +175,8 @@ impl Ticket {
         waits
     }
 
-    /// The caller's side: true, once, when the call still waits; from then on it never runs. Its freight is given up here,
-    /// whenever a worker comes by its job.
+    /// The caller's side: true, once, when the call still waits; from then on it never runs. Its resources are released
+    /// here, before a worker skips its job.
     pub fn withdraw(&self) -> bool {
         let withdrawn = self
             .word
@@ -208,7 +208,7 @@ impl Ticket {
         self.stamps.want();
     }
 
-    /// Whether somebody wants to know how long each part of the call takes.
+    /// Whether the times of the call's parts are measured.
     pub fn are_timings_wanted(&self) -> bool {
         self.stamps.are_wanted()
     }
@@ -245,7 +245,7 @@ impl Ticket {
         self.stamps.stamp(step, self.pushed);
     }
 
-    /// The side of whoever sent the call to another process: where timings are wanted, notes when the handler was `called`
+    /// For the dispatcher that sent the call to another process: if timings are wanted, notes when the handler was `called`
     /// there, when it `returned`, and when its result was plain data.
     pub fn stamp_run(&self, called: Instant, returned: Instant, converted: Instant) {
         if self.are_timings_wanted() {
@@ -269,12 +269,12 @@ impl Ticket {
         self.logged.load(Ordering::Relaxed)
     }
 
-    /// How long the parts of the call took until `now`. Where nobody [wants](Self::want_timings) more, only the wait is told.
+    /// Times of the call's parts until `now`; only the wait, unless [more is wanted](Self::want_timings).
     pub fn timings(&self, now: Instant) -> Timings {
         self.timings_after(now.saturating_duration_since(self.pushed))
     }
 
-    /// The [`timings`](Self::timings) so long after the push.
+    /// The [`timings`](Self::timings) at `elapsed` after the push.
     pub fn timings_after(&self, elapsed: Duration) -> Timings {
         self.stamps.timings(elapsed)
     }
@@ -323,8 +323,7 @@ impl Ticket {
         self.load() & STREAMING != 0
     }
 
-    /// When the handler is late: the deadline first, then the end of what it may take for the next chunk; none where it may
-    /// take as long as it likes.
+    /// When the handler is late: at its deadline; after the head, at the limit of the next chunk. `None` if it has no limit.
     pub fn due(&self) -> Option<Instant> {
         *self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -334,12 +333,12 @@ impl Ticket {
         *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
     }
 
-    /// The caller's side: nobody waits for the answer of a call that runs any more, or for the rest of it.
+    /// The caller's side: it has left, and waits neither for the reply of a call that runs nor for the rest of it.
     pub fn set_gone(&self) {
         self.change(|word| runs(word).then_some(word | GONE));
     }
 
-    /// Whether nobody waits any more for a call that was taken.
+    /// Whether the caller of a call that was taken has left.
     pub fn is_gone(&self) -> bool {
         self.load() & GONE != 0
     }
@@ -365,7 +364,7 @@ impl Ticket {
     }
 
     /// The worker's side, on its own thread, which can be cut just here: whether the call is interrupted, once for each time
-    /// that this was asked for. Where it only `looks`, it is to be interrupted as before. None when it is not.
+    /// that this was asked for. If it only `looks`, it is to be interrupted as before. `None` if it is not interrupted.
     pub fn strikes(&self, looks: bool) -> Option<bool> {
         if self.is_stopped() {
             return None;

@@ -18,7 +18,7 @@ pub enum Step {
     Converted,
 }
 
-/// How long the parts of a call took, as far as it has come. None of what has not begun.
+/// Times of the parts of a call. A part that has not begun has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
     /// From the push until it was taken, without [`attach`](Self::attach).

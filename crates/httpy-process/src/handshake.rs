@@ -327,7 +327,7 @@ fn unasked(said: &Notification<'_>) -> Problem {
         Notification::Log(_) => "log",
         Notification::Read { .. } => "read",
     };
-    Problem::Other(format!("it has sent what nobody asked for: {word}"))
+    Problem::Other(format!("it has sent an unexpected message: {word}"))
 }
 
 #[expect(

@@ -30,19 +30,19 @@ pub struct ProcessOptions {
     pub logging: bool,
     /// Whether exceptions come with their frames and source lines.
     pub debug: bool,
-    /// A worker that has not come back from its call so long after the deadline is lost, and killed.
+    /// Time after the deadline at which a worker that is still in its call is lost, and killed.
     pub lost_after: Duration,
-    /// An event loop that has not come round for so long is blocked, which the log tells.
+    /// Time after which an event loop that does not respond counts as blocked, and is logged.
     pub loop_blocked_after: Duration,
-    /// So many restarts per minute before readiness tells.
+    /// Number of restarts within a minute at which readiness fails.
     pub replacements: usize,
     /// A worker that has not started within this time is killed.
     pub start_limit: Duration,
-    /// A worker is replaced after so many calls.
+    /// Number of calls after which a worker is replaced.
     pub max_requests: Option<u64>,
-    /// A worker is replaced when it has grown beyond so many bytes.
+    /// Size in bytes beyond which a worker is replaced.
     pub max_rss: Option<u64>,
-    /// A worker is replaced after so long.
+    /// Age at which a worker is replaced.
     pub max_age: Option<Duration>,
 }
 

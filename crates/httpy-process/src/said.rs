@@ -18,7 +18,7 @@ pub(crate) fn figures(value: &Value<'_>) -> Result<(Figures, Option<Duration>), 
         gc_pauses.push((generation, run.seconds("seconds")?));
     }
     let calls = parts.count("calls on the event loop")?;
-    let lag = parts.seconds("how long the event loop took to come round")?;
+    let lag = parts.seconds("the lag of the event loop")?;
     let has_loop = calls > 0 || !lag.is_zero();
     Ok((
         Figures {

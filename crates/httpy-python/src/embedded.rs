@@ -176,7 +176,7 @@ impl Execute for Embedded {
     fn reload(&self, _: Vec<String>, _: Accept) -> oneshot::Receiver<Result<(), LoadError>> {
         let (sender, receiver) = oneshot::channel();
         let message = "threads of this process share one interpreter, which keeps what it has imported: only worker processes can \
-                       load code anew";
+                       load code again";
         let error = LoadError {
             kind: LoadErrorKind::Reload,
             message: message.to_owned(),

@@ -39,9 +39,9 @@ pub struct PoolOptions {
     pub max: usize,
     /// The stack of each, in bytes.
     pub stack_size: usize,
-    /// So many lost workers are replaced at most.
+    /// Maximum number of lost workers that are replaced.
     pub replacements: usize,
-    /// A worker that has not come back from its call so long after the deadline is lost.
+    /// Time after the deadline at which a worker that is still in its call is lost.
     pub lost_after: Duration,
     /// Event loops, where `async def` handlers run.
     pub event_loops: usize,
@@ -49,7 +49,7 @@ pub struct PoolOptions {
     pub uvloop: bool,
     /// Calls under way at most, on each of them.
     pub in_flight: usize,
-    /// A loop that has not come round for so long is blocked.
+    /// Time after which a loop that does not respond counts as blocked.
     pub loop_blocked_after: Duration,
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Crew {
     listener: Listener,
 }
 
-/// The worker threads. They end when the last owner of the pool lets go of it, after the jobs that wait then.
+/// The worker threads. They end when the last owner of the pool drops it, after the jobs that wait then.
 pub struct Pool {
     pub(crate) crew: Arc<Crew>,
 }
@@ -134,7 +134,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Frees the worker of a call that nobody waits for any more: at the call's deadline its handler is interrupted; an async
+    /// Frees the worker of a call whose caller has left: at the call's deadline its handler is interrupted; an async
     /// one is cancelled at once. True when the call still runs; with `answered`, its 504 will be in the log then. Never
     /// blocks.
     pub fn enforce(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {

@@ -306,7 +306,7 @@ impl Runtime {
 
     /// Takes an app off the count and calls its shutdown function. When it was the last one, what its handlers have
     /// shielded is waited for before that, and the event loops end after it; the next app has a pool of its own. Then
-    /// `done` hears of all that, on Python's main thread, detached. Never blocks.
+    /// `done` is called, on Python's main thread, detached. Never blocks.
     pub fn shut_down(
         self: &Arc<Self>,
         limits: ExitLimits,

@@ -41,8 +41,9 @@ struct State {
 }
 
 impl Pool {
-    /// The stacks of all calls that are in handlers, of those on event loops the oldest, as soon as the interpreter can be had, which may be never: wait with
-    /// a limit. Closed without an answer where no thread can be had, and where too many wait. Never blocks.
+    /// The stacks of all calls that are in handlers, of those on event loops the oldest, as soon as the interpreter is
+    /// available, which may be never: wait with a limit. Closed without an answer if there is no thread for it, or too many
+    /// requests wait. Never blocks.
     pub fn stacks(&self) -> oneshot::Receiver<Vec<Stack>> {
         let (sender, receiver) = oneshot::channel();
         if self.crew.stacks.ask(sender) && start(&self.crew).is_err() {
@@ -51,8 +52,8 @@ impl Pool {
         receiver
     }
 
-    /// Tells of a call that takes long, with its stack as soon as the interpreter can be had. Not of more than 64 that wait
-    /// for that. Never blocks.
+    /// Reports a slow call with its stack, as soon as the interpreter is available. At most 64 reports are pending. Never
+    /// blocks.
     pub fn tell_slow(&self, target: TargetId, ticket: &Arc<Ticket>, slow: Slow) {
         if self.crew.stacks.ask_slow(target, ticket, slow) && start(&self.crew).is_err() {
             self.crew.stacks.give_up();

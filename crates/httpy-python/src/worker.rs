@@ -263,7 +263,7 @@ pub(crate) fn call(
                 (wants, Upload::Whole(body)) => convert::body(py, &body, wants == Wants::Bytes)?,
                 (_, Upload::Stream(_)) => {
                     return Ok(Ended::Whole(Outcome::Panicked(
-                        "a stream nobody wants".to_owned(),
+                        "a stream for a handler that takes none".to_owned(),
                     )));
                 }
             };

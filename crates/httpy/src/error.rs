@@ -142,8 +142,8 @@ impl Error {
         Self::new(Kind::WorkerDied, format!("{target} did not answer: {text}"))
     }
 
-    /// Routes of Python, each with what axum says of it beside the host's; what it says of all of them, where each one alone
-    /// would do.
+    /// Routes of Python that conflict with the host's, each with axum's message; or axum's message about all of them, if each
+    /// one alone would be accepted.
     #[cfg(feature = "axum")]
     pub(crate) fn routes_of_host(conflicts: &[(&str, String)], all: &str) -> Self {
         let mut text = String::from("routes of Python conflict with those of the host");

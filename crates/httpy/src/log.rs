@@ -15,7 +15,7 @@ use crate::Error;
 use crate::error::Kind;
 
 const EVERY: Duration = Duration::from_secs(1);
-/// So many places are remembered; beyond that the table starts anew, and a line may come early.
+/// Maximum number of places remembered. Beyond that the table is cleared, and a line may come early.
 const PLACES: usize = 1024;
 
 /// One log for the process, as there is one subscriber: what comes late from a worker belongs to no app any more.
@@ -62,7 +62,7 @@ impl Log {
 }
 
 /// The number of the span that this thread is in, for what Python logs on behalf of the request. The span itself is not kept
-/// alive: its request does that for as long as anybody waits for the answer, and what is logged later belongs to none.
+/// alive: its request does that until its answer is taken or its client has left. Later records belong to no span.
 pub(crate) fn current_span() -> Option<NonZeroU64> {
     tracing::dispatcher::get_default(|subscriber| {
         subscriber
@@ -88,7 +88,7 @@ macro_rules! event {
     }};
 }
 
-/// What a line says of the call that it is about; what is none is no field.
+/// The fields of a line about a call; `None` is omitted.
 struct Fields<'a> {
     handler: Option<&'a str>,
     method: Option<&'a str>,

@@ -79,7 +79,8 @@ class Worker:
                 was = _kind(wants, is_async)
                 now = _kind(targets[index].wants, targets[index].is_async)
                 raise LoadError(
-                    "reload", f"{name} is {now}, and was {was} when the server started: start that anew for this change"
+                    "reload",
+                    f"{name} is {now}, and was {was} when the server started: restart the server for this change",
                 )
             self._start_for(index)
         self._connection.note_start()

@@ -9,9 +9,8 @@ pub struct Health {
     pub workers_max: usize,
     /// Workers that do not come back from a call, replaced or not.
     pub lost: usize,
-    /// So many of them are replaced at most.
+    /// Maximum number of them that are replaced.
     pub replacements: usize,
-    /// How long the interpreter could not be had by now, where an overdue call is to be interrupted; a few milliseconds are
-    /// nothing unusual.
+    /// How long the interpreter has been held while an overdue call is to be interrupted. A few milliseconds are normal.
     pub held_for: Option<Duration>,
 }

@@ -87,7 +87,7 @@ pub trait Execute: fmt::Debug + Send + Sync {
     /// blocks.
     fn enforce(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool;
 
-    /// Tells of a call that takes long, with its stack as soon as that can be had. Not of more than 64 that wait for that.
+    /// Reports a slow call with its stack, as soon as that is available. At most 64 reports are pending.
     /// Never blocks.
     fn tell_slow(&self, target: TargetId, ticket: &Arc<Ticket>, slow: Slow);
 
@@ -100,7 +100,7 @@ pub trait Execute: fmt::Debug + Send + Sync {
 
     /// The stacks of all calls that are in handlers, of those on event loops the oldest, and of loops that do not come round,
     /// as soon as they can be had, which may be never: wait with a limit.
-    /// Closed without an answer where they are not to be had, and where too many wait. Never blocks.
+    /// Closed without an answer if they are not available, or too many requests wait. Never blocks.
     fn stacks(&self) -> oneshot::Receiver<Vec<Stack>>;
 
     /// Asks for figures of Python itself. They come when it has time; closed without them where it has ended, or app code
@@ -146,7 +146,7 @@ pub trait Execute: fmt::Debug + Send + Sync {
 pub struct Listener {
     /// Hears a target's outcome that came when its caller had gone.
     pub late: fn(&str, Late),
-    /// Hears of overdue calls and lost workers.
+    /// Is called for overdue calls and lost workers.
     pub notice: fn(&Notice),
     /// Gets the report of an interpreter that ends with the process.
     pub exit: fn(ExitReport),

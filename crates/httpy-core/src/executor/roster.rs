@@ -40,12 +40,12 @@ pub struct LoopMember {
     pub calls: usize,
     /// Those of them whose first step has not begun.
     pub waiting: usize,
-    /// How long it took to come round when it was rung the last time, or has taken until now. None before the first time.
+    /// Time it took to respond when it was last woken, or has taken until now. `None` before the first time.
     pub lag: Option<Duration>,
-    /// For how long it has not come round, where that is longer than the option says.
+    /// How long it has been blocked, if that is longer than `loop_blocked_after`.
     pub blocked_for: Option<Duration>,
-    /// The call that blocks it. None where it is a task that a handler left behind, or a callback, and, beyond a call's first
-    /// step, until somebody could look.
+    /// The call that blocks it. `None` if that is a task that a handler left behind, or a callback; and, after a call's first
+    /// step, until the loop could be examined.
     pub blocked_by: Option<Work>,
     /// The calls that have been under way for longest, the oldest first; at most eight.
     pub oldest: Vec<Work>,
@@ -56,11 +56,11 @@ pub struct LoopMember {
 pub struct Work {
     /// The handler's target.
     pub target: String,
-    /// The call. Whoever keeps it keeps the memory of its head.
+    /// The call. Keeping it keeps the memory of its head.
     pub ticket: Arc<Ticket>,
 }
 
-/// What somebody was doing.
+/// The Python stack of a worker or an event loop.
 #[derive(Clone, Debug)]
 pub struct Stack {
     /// Who.

@@ -15,10 +15,10 @@ pub struct Facts {
     pub venv: Option<PathBuf>,
     /// `sys.executable`; empty where there is none.
     pub executable: PathBuf,
-    /// After so long a handler that computes lets others run.
+    /// Time after which a handler that computes lets others run.
     pub switch_interval: Duration,
-    /// The file that libpython was loaded from, links resolved; none where the system does not tell, or no libpython is
-    /// linked.
+    /// The file that libpython was loaded from, links resolved. `None` if the system does not report it, or no
+    /// libpython is linked.
     pub library: Option<PathBuf>,
     /// What looked wrong at the start, one sentence each.
     pub warnings: Vec<String>,

@@ -57,7 +57,7 @@ pub enum Question<'a> {
     Recall,
 }
 
-/// What is said of a job.
+/// A message about a job.
 #[derive(Clone, Copy, Debug)]
 pub enum Order<'a> {
     /// Nobody waits for it any more.

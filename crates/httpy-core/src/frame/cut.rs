@@ -28,7 +28,7 @@ pub fn cut(arrived: &mut BytesMut) -> Result<Option<Payload>, FrameError> {
     Ok(Some(Payload(arrived.split_to(length).freeze())))
 }
 
-/// How many bytes are still missing of the first frame of what has `arrived`, as far as that is known.
+/// Number of bytes known to be missing of the first frame in `arrived`.
 ///
 /// # Errors
 ///

@@ -23,13 +23,13 @@ pub struct Messages<'a> {
 pub struct Message<'a> {
     /// Which job of the lane.
     pub id: u64,
-    /// What is said of it.
+    /// What the message is about it.
     pub kind: Kind<'a>,
     /// How far it came when, where that was wanted.
     pub times: Option<Times>,
 }
 
-/// What is said of a job.
+/// A message about a job.
 #[derive(Debug)]
 pub enum Kind<'a> {
     /// A part of a body that goes ahead of its reply, or a chunk of one that is streamed.
@@ -149,7 +149,7 @@ impl<'a> Message<'a> {
         let mut parts = Parts::of(value, at, "a message")?;
         let id = parts.count("the id of a job")?;
         let at = parts.at();
-        let word = match parts.value("what is said of a job")? {
+        let word = match parts.value("a message about a job")? {
             Value::Text(word) => word,
             Value::Bytes(bytes) if bytes.len() <= PART => {
                 parts.end()?;
@@ -163,7 +163,7 @@ impl<'a> Message<'a> {
                 return Err(FrameError::value(
                     &other,
                     at,
-                    "what is said of a job, or 64 KiB of a body at most",
+                    "a message about a job, or at most 64 KiB of a body",
                 ));
             }
         };

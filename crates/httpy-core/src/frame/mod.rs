@@ -45,10 +45,10 @@ pub use text::Text;
 pub use value::{Items, Pairs, Value};
 pub use write::Writer;
 
-/// A frame's payload is at most so many bytes: 16 MiB.
+/// Maximum size of a frame's payload: 16 MiB.
 pub const FRAME_LIMIT: usize = 16 * 1024 * 1024;
 
-/// A body, or a chunk of one, is at most so many bytes in one message: 64 KiB.
+/// Maximum size of a body, or a chunk of one, in one message: 64 KiB.
 pub const PART: usize = 64 * 1024;
 
 /// Containers in a payload are nested so deep at most.

@@ -4,7 +4,7 @@ use super::{FrameError, Messages, Parts, Payload, Value, exception};
 use crate::log::Record;
 use crate::{Exception, Lane, Wants};
 
-/// What a worker says of itself, or answers.
+/// What a worker reports about itself, or answers.
 #[derive(Debug)]
 pub enum Notification<'a> {
     /// The first one: what runs it.
@@ -186,7 +186,7 @@ impl Facts {
                     return Err(FrameError::value(
                         &other.unwrap_or(Value::None),
                         at,
-                        "facts that tell of the GIL",
+                        "facts about the GIL",
                     ));
                 }
             },

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// A Python `str` as it stands in a frame. Whether its bytes are text at all is found out by whoever reads them.
+/// A Python `str` as it is in a frame. Its bytes are validated when they are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Text<'a>(&'a [u8]);
 

@@ -40,7 +40,7 @@ pub struct Items<'a> {
     depth: usize,
 }
 
-/// The keys of a dict, each with its value, in order. Keys may repeat: nobody has looked.
+/// The keys of a dict, each with its value, in order. Keys may repeat: they are not checked.
 #[derive(Clone, Copy)]
 pub struct Pairs<'a> {
     cursor: Cursor<'a>,

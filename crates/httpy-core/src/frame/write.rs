@@ -117,12 +117,12 @@ impl<'a> Writer<'a> {
         self.close(start, self.0.len() - start - 4);
     }
 
-    /// The head of a `tuple` of so many items.
+    /// The head of a `tuple` with this number of items.
     pub fn tuple(&mut self, items: u32) {
         self.code(b'(', items.to_le_bytes());
     }
 
-    /// The head of a `list` of so many items.
+    /// The head of a `list` with this number of items.
     pub fn list(&mut self, items: u32) {
         self.code(b'[', items.to_le_bytes());
     }

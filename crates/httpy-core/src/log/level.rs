@@ -22,7 +22,7 @@ type Bell = dyn Fn() + Send + Sync;
 /// Who is to hear that a level's interest has changed. Nothing is logged under its lock.
 static BELLS: Mutex<Vec<Weak<Bell>>> = Mutex::new(Vec::new());
 
-/// Hears of changes until it is dropped.
+/// Receives changes until it is dropped.
 pub struct Watch(#[expect(dead_code, reason = "it lives as long as this does")] Arc<Bell>);
 
 impl fmt::Debug for Watch {
@@ -111,7 +111,7 @@ pub fn python_level() -> i64 {
     }
 }
 
-/// Whether there is a subscriber. Asks nobody.
+/// Whether there is a subscriber. Calls no code of it.
 pub fn is_listened_to() -> bool {
     dispatcher::has_been_set()
 }

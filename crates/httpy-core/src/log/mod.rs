@@ -7,12 +7,12 @@ mod record;
 pub use level::{Watch, is_listened_to, python_level, watch};
 pub use record::{Record, tidy};
 
-/// So many records may wait for the host's subscriber.
+/// Maximum number of log records queued for the host's subscriber.
 pub const MOST_WAITING: usize = 4096;
-/// So much memory they may hold.
+/// Maximum memory of these records, in bytes.
 pub const MOST_BYTES: usize = 8 * 1024 * 1024;
 
-/// Tells that so many records found no room. Runs the subscriber's code, so never call this attached.
+/// Logs how many records were dropped. Runs the subscriber's code, so never call this attached.
 pub fn tell_dropped(dropped: u64) {
     tracing::warn!(
         target: "httpy",

@@ -52,7 +52,7 @@ const LOOK: Duration = Duration::from_micros(500);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seat(pub usize);
 
-/// When a worker stood in line for the interpreter.
+/// When a worker waited for the interpreter.
 #[derive(Clone, Copy, Debug)]
 pub struct InLine {
     /// Since then.
@@ -92,7 +92,7 @@ pub struct Seats {
     pub min: usize,
     /// Workers at most, those not counted that are lost. At least 1.
     pub max: usize,
-    /// So many lost workers are replaced.
+    /// Maximum number of lost workers that are replaced.
     pub spare: usize,
 }
 
@@ -187,7 +187,7 @@ impl<J> Queue<J> {
     /// wake a thread takes longer than most pauses between two requests of a busy client.
     ///
     /// The worker may have kept answers back until here. `let_out` lets them out, of whichever worker; it is called outside
-    /// of the mutex, unless the next job is there at once and a worker looks on: that one lets them out after a millisecond
+    /// of the mutex, unless the next job is there at once and a worker polls: that one lets them out after a millisecond
     /// at most, should the next handler take long after all.
     pub fn take(&self, seat: Seat, mut let_out: impl FnMut()) -> Take<J> {
         let mut state = self.lock();
@@ -216,8 +216,8 @@ impl<J> Queue<J> {
         Take::Job { job, start, attach }
     }
 
-    /// Whether the worker of `seat`, attached and between two jobs, goes to [`wait`](Self::wait) because another one stands
-    /// by. The interpreter then changes hands here, where no request has to wait for it to come back. To be asked whenever
+    /// Whether the worker of `seat`, attached and between two jobs, goes to [`wait`](Self::wait) because there is a
+    /// standby. The interpreter then changes hands here, where no request has to wait for it to come back. To be asked whenever
     /// a turn is over; `now` is the time. If it does not, it gives up the interpreter for a moment and calls
     /// [`gave_way`](Self::gave_way) when it has it again.
     pub fn step_down(&self, seat: Seat, now: Instant) -> bool {
@@ -230,7 +230,7 @@ impl<J> Queue<J> {
     }
 
     /// Says, before its next [`take`](Self::take), that the worker of `seat` was called and has got the interpreter, for which
-    /// it stood in `line`; `interval` is the switch interval. So the lead's handler computes, or has let go.
+    /// it stood in `line`; `interval` is the switch interval. So the lead's handler computes, or has detached.
     pub fn attached(&self, seat: Seat, line: InLine, interval: Duration) {
         self.lock().attached(seat, line, interval);
     }
@@ -304,8 +304,8 @@ impl<J> Queue<J> {
         self.lock().lost()
     }
 
-    /// How many jobs were ever taken, while somebody stands in line for the interpreter to take the next one; none while
-    /// nobody does, as then it can be had, or a lead gives it up soon.
+    /// Number of jobs ever taken, while a worker waits for the interpreter to take the next one. `None` while no worker does:
+    /// then the interpreter is free, or a lead detaches soon.
     pub fn awaited(&self) -> Option<u64> {
         let mut state = self.lock();
         state.is_awaited().then(|| state.pace().taken())

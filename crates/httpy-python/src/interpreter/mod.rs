@@ -139,7 +139,7 @@ impl Interpreter {
         }
     }
 
-    /// Runs `work` attached on the main thread, after everything that is in line there.
+    /// Runs `work` attached on the main thread, after everything that is queued there.
     ///
     /// # Blocking
     ///
@@ -166,14 +166,14 @@ impl Interpreter {
         receiver.recv().unwrap_or(Err(MainError::Gone))
     }
 
-    /// Runs `work` detached on the main thread, some time. Never blocks.
+    /// Runs `work` detached on the main thread, later. Never blocks.
     ///
-    /// Returns false, and drops `work`, when 1024 or more pieces of work are in line.
+    /// Returns false, and drops `work`, when 1024 or more pieces of work are queued.
     pub fn later(&self, work: impl FnOnce() + Send + 'static) -> bool {
         self.inbox.push_later(Work::Detached(Box::new(work)))
     }
 
-    /// Runs `work` attached on the main thread, after everything that is in line there. Never blocks. However often it is called,
+    /// Runs `work` attached on the main thread, after everything that is queued there. Never blocks. However often it is called,
     /// there is no limit to what is in line: the caller sees to it that it is not called for each of what Python code does.
     pub(crate) fn submit(&self, work: impl for<'py> FnOnce(Python<'py>) + Send + 'static) {
         self.inbox.push(Work::Attached(Box::new(work)));

@@ -37,7 +37,7 @@ fn python_in(dir: &Path, linked: &str, base: Option<&Path>) -> Result<PathBuf, S
     };
     let linked = library::minor(linked);
     let remake = format!(
-        "make it anew with `python{linked} -m venv {}`, or build against its Python (set PYO3_PYTHON)",
+        "make it again with `python{linked} -m venv {}`, or build against its Python (set PYO3_PYTHON)",
         dir.display()
     );
     let settings = fs::read_to_string(dir.join("pyvenv.cfg")).map_err(|error| {
@@ -70,7 +70,7 @@ fn python_in(dir: &Path, linked: &str, base: Option<&Path>) -> Result<PathBuf, S
         };
         if folder(&maker) != folder(base) {
             return Err(refuse(format!(
-                "made by {}, which is another installation than that of the linked libpython, {base}: make it anew with `{base} -m venv {}`, or \
+                "made by {}, which is another installation than that of the linked libpython, {base}: make it again with `{base} -m venv {}`, or \
                  build against its Python (set PYO3_PYTHON)",
                 maker.display(),
                 dir.display(),

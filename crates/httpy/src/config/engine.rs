@@ -97,7 +97,7 @@ pub struct Advanced {
     pub switch_interval: Option<Duration>,
     /// Time after its deadline at which a call's worker counts as lost. Such a handler is stuck in C code (`time.sleep`, a
     /// query without a timeout), or catches the exception of each interruption and goes on. The worker is replaced, and
-    /// takes its place again if it comes back. Time in which the interpreter itself cannot be had does not count. An event
+    /// takes its place again if it comes back. Time in which the interpreter itself is held does not count. An event
     /// loop that such a call blocks is replaced as well, after 1 s at least: its other calls get 502. Defaults to 5 s.
     #[serde(with = "read::duration")]
     pub lost_after: Duration,
@@ -136,7 +136,7 @@ pub enum OnFull {
     /// timeouts.
     ///
     /// The wait is bounded. As many calls may wait as the queue is long, and none longer than its service's `max_wait`,
-    /// which begins anew in the queue. Beyond either, and at a shutdown, the service is ready at once, and the call is
+    /// which starts again in the queue. Beyond either, and at a shutdown, the service is ready at once, and the call is
     /// answered with 503.
     ///
     /// A ready service has a place in the queue until it is called or dropped. A call whose body does not come at once gives

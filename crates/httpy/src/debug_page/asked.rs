@@ -10,7 +10,7 @@ use super::accept;
 use super::peek::{Peek, Start};
 use crate::route;
 
-/// So many fields of each kind are shown, and so many bytes of each.
+/// Maximum number of fields shown of each kind, and of bytes shown of each field.
 const FIELDS: usize = 100;
 const BYTES: usize = 2048;
 
@@ -73,7 +73,7 @@ impl Asked {
         self.wants_html
     }
 
-    /// How much of the body there was and its first bytes; none where nothing of it was read.
+    /// The size of the body and its first bytes. `None` if nothing of it was read.
     pub(super) fn body(&self) -> Option<(String, String)> {
         let passed = self.start.lock();
         if passed.bytes == 0 {
@@ -119,7 +119,7 @@ impl Group {
     }
 }
 
-/// Whether a field of this name is nobody's business, not even in a page for developers: it ends up in screenshots.
+/// Whether a field of this name is secret, also in a page for developers, which ends up in screenshots.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace(['-', '_'], "");
     [

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// So many bytes are kept.
+/// Maximum number of bytes kept.
 const KEPT: usize = 2048;
 
 /// What has passed by until now.
@@ -35,7 +35,7 @@ impl Start {
 }
 
 pin_project! {
-    /// A body as it was, looked at on the way where somebody wants that.
+    /// A body that is passed on unchanged, and inspected on the way if requested.
     pub(crate) struct Peek<B> {
         #[pin]
         body: B,

@@ -19,7 +19,7 @@ use crate::error::Kind;
 
 /// Time between two looks at the files.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// In a large tree, looking takes one part in so many of the time.
+/// In a large tree, scanning takes at most this fraction (1 / `SHARE`) of the time.
 const SHARE: u32 = 20;
 
 /// Watches until it is dropped, on a thread of its own.

@@ -57,7 +57,7 @@ impl Gate {
         self.reaches(ENDED, &self.ended).await;
     }
 
-    /// Resolves when `bell` has told of `state`, or of one after it.
+    /// Resolves when `bell` has signalled `state`, or a later one.
     async fn reaches(&self, state: u8, bell: &Notify) {
         loop {
             let mut rung = pin!(bell.notified());

@@ -121,7 +121,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Lets go of the span of a call, when what Python code has logged of it is out.
+    /// Releases the span of a call when the records that Python code has logged in it are written.
     pub(crate) fn release(&self, span: &Span, ticket: &Ticket) {
         if !span.is_disabled() && ticket.has_logged() {
             self.executor.keep(Box::new(span.clone()));

@@ -17,7 +17,7 @@ use crate::ResponseBody;
 
 /// An app whose interpreter is held for longer is not ready: its calls only wait.
 const HELD: Duration = Duration::from_secs(1);
-/// Past the deadline of every call that may hold the interpreter: from then on nobody believes in its return.
+/// Time after the deadline of every call that may hold the interpreter; after this, liveness fails.
 const HELD_FOR_GOOD: Duration = Duration::from_secs(60);
 
 /// A health check of an engine, as a [`tower::Service`] for `GET` and `HEAD`.
@@ -59,7 +59,7 @@ impl PyEngine {
         self.probe(Question::Ready)
     }
 
-    /// Whether this process can still recover, for whoever would start it anew: `.route_service("/livez",
+    /// Whether this process can still recover, for a supervisor that would restart it: `.route_service("/livez",
     /// python.liveness())`.
     ///
     /// Answers 200 `alive`, also while it is overloaded or shutting down; or 503 when every worker is lost and cannot be

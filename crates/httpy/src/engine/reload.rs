@@ -145,11 +145,11 @@ impl PyEngine {
     ///
     /// When the new code does not import or an init function fails, as at the start; and [`is_reload`](Error::is_reload) when
     /// its routes are not those that [`router`](crate::PyRoutes::router) has mounted, and with [`Executor::threads()`]: an
-    /// interpreter cannot forget what it has imported. In each case the old code serves on.
+    /// interpreter cannot forget what it has imported. In each case the old code keeps serving.
     ///
     /// # Cancellation
     ///
-    /// The reload goes on without whoever waits for it.
+    /// The reload continues if the future is dropped.
     ///
     /// [`Executor::threads()`]: crate::Executor::threads
     pub async fn reload(&self) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::PyEngine;
 use crate::Error;
 
-/// The last answers get so long to be written, before the connections are left behind.
+/// Time for the last answers to be written before the connections are abandoned.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// Time for each part of the end: what handlers have shielded; the shutdown function with the event loops; Python's threads.
@@ -100,7 +100,7 @@ impl PyEngine {
     /// # }
     /// ```
     ///
-    /// [`shutdown`](Self::shutdown) alone does not resolve it: a host may end an engine and serve on. Of several engines, whose
+    /// [`shutdown`](Self::shutdown) alone does not resolve it: a host may end an engine and keep serving. Of several engines, whose
     /// grace periods begin together, take the one with the longest.
     ///
     /// Dropping the runtime, as `#[tokio::main]` does at the end, waits without a limit for what the host itself has given to

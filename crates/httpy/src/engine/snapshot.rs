@@ -11,7 +11,7 @@ use super::probe::against_readiness;
 use super::{PyEngine, Shared};
 use crate::status::{CallCounts, EventLoop, History, Recent, RecordedCall, Worker, seconds};
 
-/// Stacks are waited for so long: whoever looks at them has the rest at hand meanwhile.
+/// Maximum time to wait for stacks; a reader has the rest of the snapshot meanwhile.
 const STACKS_LIMIT: Duration = Duration::from_millis(500);
 
 /// The state of an engine at one moment. Made by [`PyEngine::snapshot`].
@@ -175,7 +175,7 @@ impl PyEngine {
 
     /// The state now, with the Python stack of every call that is in its handler, of those on event loops the oldest, and of
     /// the threads of blocked loops. Calls go on meanwhile, and a thread of its own waits for the interpreter. Half a second at
-    /// most; then [`Snapshot::stacks`] says that the stacks cannot be had.
+    /// most; then [`Snapshot::stacks`] says that the interpreter is held.
     ///
     /// # Cancellation
     ///

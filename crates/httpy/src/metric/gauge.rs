@@ -14,7 +14,7 @@ use super::{BLOCKS, GC_PAUSE, LOOP_CALLS, LOOP_LAG, QUEUE_LENGTH, WORKERS};
 use crate::engine::Shared;
 use crate::status::WorkerState;
 
-/// Seldom enough to cost nothing, and more often than anybody scrapes.
+/// Seldom enough to cost nothing, and more often than exporters are scraped.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// The gauges of one app, and of the process that it is in.

@@ -69,7 +69,7 @@ where
 {
     /// # Errors
     ///
-    /// A body that says of itself that it is over the limit: none of it is read.
+    /// If the body declares a size above the limit; nothing of it is read then.
     pub(super) fn new(body: B, limit: usize, budget: Budget) -> Result<Self, Error> {
         if body.size_hint().lower() > limit as u64 {
             return Err(too_large(limit));

@@ -3,9 +3,9 @@
 //! A timer of tokio's for each call would be set and taken back a hundred thousand times a second, and whenever none is
 //! left, the next one wakes a thread that sleeps: tokio has to tell it that there is something to wait for. Nearly every
 //! call ends long before its time. The one timer here is set to the first time of all that wait, and is left as it is when
-//! that one ends early: it rings too early then, once, and is set anew if anybody still waits.
+//! that one ends early: it fires too early then, once, and is set again if calls still wait.
 //!
-//! Each runtime has a clock, driven by a task there: nobody's time depends on a runtime that others may never run again.
+//! Each runtime has a clock, driven by a task there: no call depends on a runtime that may never run again.
 
 use std::future::Future;
 use std::mem;
@@ -111,7 +111,7 @@ struct State {
 }
 
 impl Clock {
-    /// A place, given up with [`leave`](Self::leave); none when the runtime has gone.
+    /// A place, given up with [`leave`](Self::leave). `None` if the runtime has gone.
     fn enter(&self, at: Instant, waker: &Waker) -> Option<usize> {
         let mut state = lock(&self.state);
         if state.ended {
@@ -133,7 +133,7 @@ impl Clock {
         Some(place)
     }
 
-    /// False when nobody would be woken, as the runtime has gone.
+    /// False if the runtime has gone, so that nothing would wake the call.
     fn renew(&self, place: usize, waker: &Waker) -> bool {
         let mut state = lock(&self.state);
         let lives = !state.ended;

@@ -1,5 +1,5 @@
-//! The response futures: read the body, push the job, wait for the outcome, with one clock; let go of the call, or hand it
-//! over to a streamed body.
+//! The response futures: read the body, push the job, wait for the outcome, with one clock; give up the call, or pass it
+//! on to a streamed body.
 
 use std::convert::Infallible;
 use std::fmt;

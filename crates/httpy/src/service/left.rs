@@ -1,11 +1,11 @@
-//! `Left`: where a call was when its future let go of it, which is done here.
+//! `Left`: where a call was when its future gave it up, which is done here.
 
 use httpy_core::{Late, Question};
 
 use super::PyService;
 use crate::log;
 
-/// Where a call was when its future let go of it.
+/// Where a call was when its future gave it up.
 pub(super) enum Left {
     /// In the queue: it never runs.
     Waiting,
@@ -17,7 +17,7 @@ pub(super) enum Left {
 }
 
 impl Left {
-    /// Lets go of a call; `answered` says that its client is answered with 504.
+    /// Gives up a call; `answered` says that its client is answered with 504.
     pub(super) fn leave(service: &PyService, question: &Question, answered: bool) -> Self {
         let ticket = question.ticket();
         // First, since a handler that is told to end may end at once: what it ends with is in no answer, and belongs in the

@@ -1,8 +1,8 @@
-//! `Observed`: who looks at one call: its span, and the series of its route. Nothing is allocated where nobody does.
+//! `Observed`: what observes one call: its span, and the series of its route. Without either, nothing is allocated.
 //!
 //! The span is `python.call` of the target `httpy::call` and of level DEBUG, as the one of tower-http's `TraceLayer` is: its
-//! many fields stand before every line of a log that shows spans. Who collects traces asks for `httpy::call=debug`; what
-//! Python logs is inside of it then, and else in the request's span.
+//! many fields stand before every line of a log that shows spans. Programs that collect traces enable `httpy::call=debug`.
+//! Records of Python's `logging` are then in this span, and otherwise in the request's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl Observed {
         }
     }
 
-    /// The call has ended, with this answer and error, if there was anybody left to be answered.
+    /// The call has ended, with this answer and error, if its client has not left.
     pub(super) fn ended(
         &self,
         service: &Inner,

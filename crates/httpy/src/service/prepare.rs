@@ -19,7 +19,7 @@ use crate::{Error, log};
 /// What the host finds out about a request, serialised.
 pub(crate) type Extra = Box<dyn Fn(&Parts) -> Result<Value, serde_json::Error> + Send + Sync>;
 
-/// What the host says of where a request belongs in a distributed trace.
+/// The host's function for a request's place in a distributed trace.
 pub(crate) type TraceContext = Box<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
 
 /// The call for a request's head, of which nothing of use is left then.

@@ -1,4 +1,4 @@
-//! What the server and its router tell of a request in its extensions: axum's types, where the feature `axum` is on.
+//! What the server and its router put into a request's extensions: axum's types, with the feature `axum`.
 
 use std::net::SocketAddr;
 
@@ -71,7 +71,7 @@ pub(super) fn matched(parts: &mut Parts) -> (Fields, Option<String>) {
 
 /// The captures of `template`, the whole pattern, in raw paths: in what is left of the path, which the last router has
 /// matched, after those of the prefix; or in the target as it came, where a layer behind the router has changed the path.
-/// None where neither fits. Those of the prefix alone, where the template is empty.
+/// `None` if neither fits. Those of the prefix alone if the template is empty.
 #[cfg(feature = "axum")]
 fn raw_captures(parts: &Parts, template: &str) -> Fields {
     let nested = parts.extensions.get::<NestedPath>();

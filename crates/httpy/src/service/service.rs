@@ -58,9 +58,9 @@ use crate::metric::TargetSeries;
 ///
 /// # Cancellation
 ///
-/// A dropped future gives up its call: one that still waits never runs, and lets go of its body at once; one that runs may
-/// end until its deadline, where it is interrupted, and its result is dropped. A service that is dropped before its call gives
-/// back the place that it has reserved.
+/// A dropped future gives up its call. A call that still waits never runs, and its body is dropped at once. A call that runs
+/// may end until its deadline, where it is interrupted; its result is dropped. A service that is dropped before its call
+/// releases the place that it has reserved.
 ///
 /// # Panics
 ///

@@ -32,7 +32,7 @@ impl Slots {
         }
     }
 
-    /// A slot, where one is free and nobody waits for it.
+    /// A slot, if one is free and no service waits for it.
     pub(super) fn take(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.free).try_acquire_owned().ok()
     }

@@ -1,4 +1,4 @@
-//! A call that takes long: told of at the threshold, while it can still be seen where it is.
+//! Reports a slow call at the threshold, while its stack still shows where it is.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) fn is_slow(service: &Inner, ticket: &Ticket, now: Instant) -> bool {
     now.saturating_duration_since(Instant::from_std(ticket.pushed)) >= service.engine.slow_call
 }
 
-/// Tells of the call, once per target, route and second. The line comes when its stack is read; at once where it was not
+/// Reports the call, once per target, route and second. The line is logged when its stack is read, or at once if it was not
 /// taken yet.
 pub(super) fn tell(service: &Inner, ticket: &Arc<Ticket>, now: Instant) {
     let route = ticket.call.details.route.as_deref();

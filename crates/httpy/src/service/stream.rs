@@ -81,7 +81,7 @@ pub(super) struct Streamed {
     /// What has come out of the reader.
     bytes: u64,
     /// The chunk with which the body is as long as it has to be, kept back until the iterator has ended: a server that has
-    /// sent so much drops the body, and the iterator would be closed as if its client had left.
+    /// sent the whole length drops the body, and the iterator would be closed as if its client had left.
     last: Option<Bytes>,
     /// The request's body, which the handler may still read.
     pump: Option<Pump>,

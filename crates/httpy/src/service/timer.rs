@@ -40,7 +40,7 @@ impl Timer {
         }
     }
 
-    /// Sets it anew: the task of `context` is woken at this time.
+    /// Sets it again: the task of `context` is woken at this time.
     pub(super) fn set(&mut self, gate: &Gate, context: &Context<'_>, at: Instant) {
         self.0 = Some(gate.clocks.register(at, context.waker()));
     }

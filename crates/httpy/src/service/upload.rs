@@ -27,7 +27,7 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A request's body on its way. Dropped, it breaks off.
 pub(super) struct Pump {
-    /// Never locked: the mutex only makes `Sync` of what is polled through `&mut` alone. None when all is done.
+    /// Never locked: the mutex only makes `Sync` of what is polled through `&mut` alone. `None` if all is done.
     work: Mutex<Option<Work>>,
 }
 
@@ -36,7 +36,7 @@ impl Pump {
     ///
     /// # Errors
     ///
-    /// A body that says of itself that it is over the limit: none of it is read.
+    /// If the body declares a size above the limit; nothing of it is read then.
     pub(super) fn new<B>(
         service: &Inner,
         body: B,

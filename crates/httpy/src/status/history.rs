@@ -9,9 +9,9 @@ use super::histogram::Histogram;
 use super::record::Timings;
 use super::seconds;
 
-/// So many seconds are kept, the one that goes on included.
+/// Number of seconds kept, with the current one.
 const KEPT: usize = 120;
-/// So many whole ones are recent.
+/// Number of whole seconds that count as recent.
 const RECENT: u64 = 10;
 /// Which percentiles are told.
 const PERCENTAGES: [u64; 3] = [50, 90, 99];
@@ -99,7 +99,7 @@ pub struct Recent {
     pub run: [u32; 3],
 }
 
-/// One slot per second, each behind a lock of its own: who reads the others is in nobody's way.
+/// One slot per second, each behind its own lock: reading the others blocks no call.
 #[derive(Debug)]
 pub(super) struct Seconds(Box<[Mutex<Slot>]>);
 
@@ -156,7 +156,7 @@ impl Seconds {
         )
     }
 
-    /// Records what ended so long after the start.
+    /// Records what ended at `since_start`.
     pub(super) fn add(&self, since_start: Duration, timings: &Timings, failed: bool) {
         let second = since_start.as_secs();
         let mut slot = self.slot(second);
@@ -169,7 +169,7 @@ impl Seconds {
         }
     }
 
-    /// What is known so long after the start, which was at `started`.
+    /// What is known at `since_start`; the start was at `started`.
     pub(super) fn history(&self, since_start: Duration, started: SystemTime) -> History {
         let last = since_start.as_secs();
         let first = (last + 1).saturating_sub(KEPT as u64);
@@ -209,7 +209,7 @@ impl Seconds {
         history
     }
 
-    /// The last whole seconds, so long after the start.
+    /// The last whole seconds at `since_start`.
     pub(super) fn recent(&self, since_start: Duration) -> Recent {
         let now = since_start.as_secs();
         let mut sum = Slot::new(0);

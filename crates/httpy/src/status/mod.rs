@@ -1,8 +1,7 @@
 //! What an app remembers of its calls and shows of its workers; the page that shows it live.
 //!
-//! A [`Recorder`] hears of each call that has ended. [`PyEngine::snapshot`](crate::PyEngine::snapshot) puts together what it
-//! remembers with what goes on, and [`StatusPage`] serves that. Nothing here waits for Python, but for stacks, and those
-//! with a limit.
+//! A [`Recorder`] records each call that has ended. [`PyEngine::snapshot`](crate::PyEngine::snapshot) combines its records
+//! with the current state, and [`StatusPage`] serves that. Only stacks wait for Python, and with a limit.
 
 mod event_loop;
 mod histogram;

@@ -28,7 +28,7 @@ pub(crate) struct Ended<'a> {
     pub(crate) target: &'a str,
     pub(crate) route: Option<&'a str>,
     pub(crate) method: Option<&'a Method>,
-    /// What the client was answered; 0 where nobody was there to be.
+    /// The status that the client got; 0 if it had left.
     pub(crate) status: u16,
     pub(crate) ending: Ending,
     pub(crate) timings: Timings,
@@ -37,7 +37,7 @@ pub(crate) struct Ended<'a> {
 }
 
 impl Ended<'_> {
-    /// Whether the operator should hear of it: a failure of ours, or an answer of the handler that says so.
+    /// Whether the operator should see it: a failure of httpy, or a status of the handler that says so.
     pub(super) fn has_failed(&self) -> bool {
         self.ending.is_failure() || self.status >= 500
     }

@@ -65,7 +65,7 @@ pub(crate) struct Recorder {
     seconds: Seconds,
     slow: Mutex<Ring>,
     failed: Mutex<Ring>,
-    /// Somebody has looked at the history, and wants to see where the time of calls goes.
+    /// Whether the history was ever requested, so that the times of calls are measured.
     watched: AtomicBool,
 }
 
@@ -131,7 +131,7 @@ impl Recorder {
         self.started.elapsed()
     }
 
-    /// Whether anybody has ever asked for the history.
+    /// Whether the history was ever requested.
     pub(crate) fn is_watched(&self) -> bool {
         self.watched.load(Ordering::Relaxed)
     }

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::record::{Ended, Ending, Timings};
 use super::seconds;
 
-/// So many are kept.
+/// Number of calls kept.
 const PLACES: usize = 50;
-/// Texts are cut to so many bytes: some come from clients and from Python.
+/// Maximum size of texts in bytes: some come from clients and from Python.
 const LONGEST_TEXT: usize = 400;
 
 /// A failed or slow call that has ended. Equal failed calls are one record.
@@ -68,7 +68,7 @@ pub struct RecordedCall {
     pub message: Option<String>,
 }
 
-/// The last calls. A place that is taken anew keeps its memory.
+/// The last calls. A place that is used again keeps its memory.
 #[derive(Debug)]
 pub(super) struct Ring {
     places: Vec<RecordedCall>,
@@ -163,7 +163,7 @@ impl RecordedCall {
     }
 }
 
-/// The first line, as far as it fits.
+/// The first line, cut to [`LONGEST_TEXT`] bytes.
 pub(super) fn shortened(text: &str) -> &str {
     let mut end = text.len().min(LONGEST_TEXT);
     while !text.is_char_boundary(end) {

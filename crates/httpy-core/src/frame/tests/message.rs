@@ -188,7 +188,7 @@ fn parts_are_at_most_64_kib_and_a_large_one_is_not_copied() {
     assert!(inside.contains(&parts[1].1.as_ptr()));
     let words = refused(tuple![1, Py::Bytes(vec![0; PART + 1])]);
     assert!(
-        words.ends_with("expected what is said of a job, or 64 KiB of a body at most"),
+        words.ends_with("expected a message about a job, or at most 64 KiB of a body"),
         "{words}"
     );
 }
@@ -327,7 +327,7 @@ fn what_is_no_message_is_refused_by_what_it_is_and_where() {
         ),
         (
             tuple![1, ()],
-            "None at byte 15: expected what is said of a job, or 64 KiB of a body at most",
+            "None at byte 15: expected a message about a job, or at most 64 KiB of a body",
         ),
         (
             tuple![1, "q"],

@@ -70,10 +70,7 @@ fn a_fact_that_is_missing_or_no_fact_is_named() {
             1,
             "found None at byte 25: expected facts with Python's version",
         ),
-        (
-            2,
-            "found None at byte 25: expected facts that tell of the GIL",
-        ),
+        (2, "found None at byte 25: expected facts about the GIL"),
     ] {
         let mut facts = facts();
         facts.remove(index);

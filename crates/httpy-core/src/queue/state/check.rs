@@ -57,7 +57,7 @@ impl<J> State<J> {
             && !self.idle.is_empty();
         assert!(
             !forgotten,
-            "{} jobs wait, and nobody comes: {:?}",
+            "{} jobs wait, and no worker was called: {:?}",
             self.jobs.len(),
             self.places
         );

@@ -35,11 +35,11 @@ pub struct Diagnosis {
     pub httpy: String,
     /// Whether httpy was built with debug assertions, as `cargo build` without `--release` does.
     pub debug_build: bool,
-    /// The file that libpython was loaded from, links resolved; none where the system does not tell.
+    /// The file that libpython was loaded from, links resolved. `None` if the system does not report it.
     pub library: Option<PathBuf>,
     /// The virtual environment in force.
     pub venv: Option<PathBuf>,
-    /// The interpreter; none when app code has broken it so that it could not be looked at.
+    /// The interpreter. `None` if app code has broken it so that it cannot be examined.
     pub interpreter: Option<InterpreterFacts>,
     /// How the workers are.
     pub workers: WorkerHealth,
@@ -92,7 +92,7 @@ pub struct InterpreterFacts {
     pub path: Vec<PathEntry>,
     /// The variables of the environment that begin with `PYTHON`.
     pub environment: BTreeMap<String, String>,
-    /// The version of the TLS library; none when `import ssl` fails.
+    /// The version of the TLS library. `None` if `import ssl` fails.
     pub tls: Option<String>,
     /// Modules of the standard library that this build lacks.
     pub missing: Vec<String>,
@@ -201,9 +201,9 @@ impl PyEngine {
     ///
     /// # Blocking
     ///
-    /// Until Python's main thread has looked, after everything that is in line there, and for as long as other Python code
-    /// keeps the interpreter. It reads files, and imports `ssl` where that is not imported yet. Needs no runtime and may be
-    /// called inside one, at start.
+    /// Until Python's main thread has done the work, after everything that is queued there, and while other Python code holds
+    /// the interpreter. It reads files, and imports `ssl` if that is not imported yet. Needs no runtime and may be called
+    /// inside one, at start.
     pub fn doctor(&self) -> Diagnosis {
         let executor = &self.inner.shared.executor;
         let Facts {

@@ -80,7 +80,7 @@ fn about_build(facts: &InterpreterFacts, warnings: &mut Vec<String>) {
     }
     if facts.tls.is_none() {
         warnings.push(
-            "`import ssl` fails: install the TLS library that this Python was built with, or build it anew".to_owned(),
+            "`import ssl` fails: install the TLS library that this Python was built with, or build Python again".to_owned(),
         );
     }
     if !facts.missing.is_empty() {
@@ -183,7 +183,7 @@ fn about_limits(diagnosis: &Diagnosis, facts: &InterpreterFacts, warnings: &mut 
         .filter(|interval| *interval > USUAL_INTERVAL)
     {
         warnings.push(format!(
-            "the switch interval is {interval} s: so long a handler that computes keeps the others waiting"
+            "the switch interval is {interval} s: a handler that computes keeps the others waiting for this time"
         ));
     }
 }

@@ -71,4 +71,6 @@ pub struct Permits {
     pub bytes: Option<OwnedSemaphorePermit>,
     /// One of the jobs that a service may have, where it has a limit of its own.
     pub limit: Option<OwnedSemaphorePermit>,
+    /// One of the calls of a service that may run at the same time, where that number is limited.
+    pub concurrency: Option<OwnedSemaphorePermit>,
 }

@@ -180,3 +180,69 @@ async fn a_deadline_beyond_all_clocks_is_no_panic() {
     let login = turn.app.handler("login").with_deadline(Duration::MAX);
     assert_eq!(ask(login, get("/")).await.text(), "login");
 }
+
+impl Turn {
+    /// A report of `service` that waits for its turn.
+    async fn wait(&self, service: &PyService) -> JoinHandle<Answer> {
+        let before = self.app.python.snapshot().waiting;
+        let call = tokio::spawn(ask(service.clone(), self.report()));
+        while self.app.python.snapshot().waiting <= before {
+            tokio::task::yield_now().await;
+        }
+        call
+    }
+}
+
+#[tokio::test]
+async fn calls_beyond_the_concurrency_wait_and_those_of_others_pass_them() {
+    let turn = Turn::begin().await;
+    let report = turn.app.handler("report").with_concurrency(1);
+    let login = turn.app.handler("login");
+    let (first, held) = turn.hold(&report).await;
+    let second = turn.wait(&report).await;
+    let third = turn.wait(&report).await;
+    for _ in 0..10 {
+        assert_eq!(ask(login.clone(), get("/")).await.text(), "login");
+    }
+    // A client that leaves gives its turn to the next one.
+    second.abort();
+    assert!(second.await.unwrap_err().is_cancelled());
+    drop(held);
+    assert_eq!(first.await.unwrap().text(), "report");
+    drop(turn.gate.arrival().await);
+    assert_eq!(third.await.unwrap().text(), "report");
+    assert_eq!(turn.app.python.snapshot().waiting, 0);
+}
+
+#[tokio::test]
+async fn a_call_waits_for_its_turn_no_longer_than_for_a_worker() {
+    let turn = Turn::begin().await;
+    let report = turn.app.handler("report").with_concurrency(1);
+    let report = report.with_max_wait(Duration::from_secs(5));
+    let (first, held) = turn.hold(&report).await;
+    tokio::time::pause();
+    let answer = ask(report.clone(), turn.report()).await;
+    tokio::time::resume();
+    assert_eq!(answer.status, 503);
+    let target = turn.app.target("report");
+    assert_eq!(
+        answer.message(),
+        format!("{target} was not called: as many calls of it as may were running for 5s")
+    );
+    drop(held);
+    assert_eq!(first.await.unwrap().text(), "report");
+}
+
+#[tokio::test]
+async fn a_shutdown_refuses_calls_that_wait_for_their_turn() {
+    let turn = Turn::begin().await;
+    let report = turn.app.handler("report").with_concurrency(1);
+    let (_first, held) = turn.hold(&report).await;
+    let second = turn.wait(&report).await;
+    let engine = turn.app.python.clone();
+    let end = tokio::spawn(async move { engine.shutdown().await });
+    let answer = second.await.unwrap();
+    assert!(answer.error.is_some_and(|error| error.is_shutting_down()));
+    drop(held);
+    end.await.unwrap();
+}

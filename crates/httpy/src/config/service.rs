@@ -45,6 +45,9 @@ pub struct ServiceOptions {
     /// Maximum number of calls that wait or run. Defaults to none.
     #[serde(deserialize_with = "read::optional_number")]
     pub limit: Option<usize>,
+    /// Maximum number of calls that run at the same time. Defaults to none.
+    #[serde(deserialize_with = "read::optional_number")]
+    pub concurrency: Option<usize>,
 }
 
 /// A service that a [`Config`](crate::Config) names: its target and its options in one table.
@@ -117,6 +120,7 @@ impl ServiceOptions {
             body_timeout: self.body_timeout.or(others.body_timeout),
             chunk_timeout: self.chunk_timeout.or(others.chunk_timeout),
             limit: self.limit.or(others.limit),
+            concurrency: self.concurrency.or(others.concurrency),
         }
     }
 

@@ -285,6 +285,40 @@ where
                     bytes,
                 ));
             }
+            StateProject::Held {
+                permit,
+                call,
+                freight,
+                slot,
+                since,
+            } => {
+                if let Poll::Ready(permit) = permit.as_mut().poll(context) {
+                    let mut freight = freight.take().ok_or_else(ended)?;
+                    freight.permits.concurrency = Some(permit?);
+                    let (call, slot) = (
+                        *call.take().ok_or_else(ended)?,
+                        slot.take().ok_or_else(ended)?,
+                    );
+                    let since = *since;
+                    timer.clear();
+                    state.set(State::start(
+                        &service.inner,
+                        observed,
+                        call,
+                        freight,
+                        slot,
+                        since,
+                    ));
+                    continue;
+                }
+                let max_wait = service.inner.limits.max_wait;
+                ready!(timer.poll(&engine.gate, context, || *since + max_wait))?;
+                let target = &service.inner.target;
+                let text = format!(
+                    "{target} was not called: as many calls of it as may were running for {max_wait:?}"
+                );
+                return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
+            }
             StateProject::Waiting { question, is_slow } => {
                 let ticket = question.ticket();
                 if let Poll::Ready(outcome) = question.poll(context) {

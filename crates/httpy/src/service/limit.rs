@@ -1,9 +1,11 @@
-//! `Limit`: how many jobs a service may have at a time, whatever the rest of the app does.
+//! `Limit`: how many jobs a service may have at a time, whatever the rest of the engine does; more are refused.
+//! `Concurrency`: how many of its calls may run at a time; more wait.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::slot::Wait;
 use crate::Error;
 use crate::error::Kind;
 
@@ -33,6 +35,29 @@ impl Limit {
                 self.all
             );
             Error::new(Kind::Overloaded, text)
+        })
+    }
+}
+
+/// Shared by all clones of a service. What is taken travels with the job and ends with it.
+#[derive(Clone, Debug)]
+pub(super) struct Concurrency(Arc<Semaphore>);
+
+impl Concurrency {
+    pub(super) fn new(calls: usize) -> Self {
+        Self(Arc::new(Semaphore::new(calls.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// A permit at once, or the wait for one: first come, first served.
+    pub(super) fn take(&self) -> Result<OwnedSemaphorePermit, Wait> {
+        let free = Arc::clone(&self.0);
+        free.clone().try_acquire_owned().map_err(|_| -> Wait {
+            // Never closed.
+            Box::pin(async {
+                free.acquire_owned()
+                    .await
+                    .map_err(|_| Error::shutting_down())
+            })
         })
     }
 }

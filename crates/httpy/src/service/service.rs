@@ -12,7 +12,7 @@ use http_body::Body;
 use httpy_core::{Loaded, TargetId};
 use tower::{BoxError, Service};
 
-use super::limit::Limit;
+use super::limit::{Concurrency, Limit};
 use super::slot::Readiness;
 use super::{CallFuture, ResponseBody, ResponseFuture, prepare};
 use crate::ServiceOptions;
@@ -85,6 +85,7 @@ pub(super) struct Inner {
     /// What the options come to.
     pub(super) limits: Limits,
     pub(super) limit: Option<Limit>,
+    pub(super) concurrency: Option<Concurrency>,
     /// Where the host has a recorder of metrics.
     pub(super) series: Option<Arc<TargetSeries>>,
 }
@@ -102,6 +103,7 @@ impl PyService {
             routes: None,
             limits: options.limits(),
             limit: options.limit.map(Limit::new),
+            concurrency: options.concurrency.map(Concurrency::new),
             options,
             series,
         }
@@ -121,10 +123,12 @@ impl PyService {
     #[must_use = "the options are those of the service which is returned"]
     pub fn with(self, options: &ServiceOptions) -> Self {
         let limit = options.limit.map(Limit::new);
+        let concurrency = options.concurrency.map(Concurrency::new);
         let options = options.clone().or(&self.inner.options);
         Inner {
             limits: options.limits(),
             limit: limit.or_else(|| self.inner.limit.clone()),
+            concurrency: concurrency.or_else(|| self.inner.concurrency.clone()),
             options,
             ..Inner::clone(&self.inner)
         }
@@ -167,6 +171,16 @@ impl PyService {
     #[must_use = "the limit is that of the service which is returned"]
     pub fn with_limit(self, calls: usize) -> Self {
         self.set(|options| options.limit = Some(calls))
+    }
+
+    /// Maximum number of calls of this service that run at the same time; more wait in the queue, first come, first served.
+    /// Calls of other services pass them. [`with_limit`](Self::with_limit) refuses more calls instead.
+    ///
+    /// A call waits for [`max_wait`](Self::with_max_wait) at most, and its deadline goes on meanwhile. All clones share the
+    /// number; the service that this one was made of does not. With 0 no call runs. Defaults to none.
+    #[must_use = "the limit is that of the service which is returned"]
+    pub fn with_concurrency(self, calls: usize) -> Self {
+        self.set(|options| options.concurrency = Some(calls))
     }
 
     /// Maximum size of a request's body, in bytes; a longer one is answered with 413. A handler that reads its body as a stream

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tower::BoxError;
 
 use super::body::Collect;
+use super::limit::Concurrency;
 use super::observed::Observed;
 use super::prepare;
 use super::service::Inner;
@@ -32,6 +33,14 @@ pin_project! {
             // The service waited for a slot, so that its call may wait again.
             waits: bool,
         },
+        // As many calls of its service run as may. It keeps its place in the queue.
+        Held {
+            permit: Wait,
+            call: Option<Box<Call>>,
+            freight: Option<Freight>,
+            slot: Option<OwnedSemaphorePermit>,
+            since: Instant,
+        },
         // The body was slow to come, and the slot is somebody else's by now.
         Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
         Waiting { question: Question, is_slow: bool },
@@ -44,7 +53,9 @@ impl<B> State<B> {
     pub(super) fn call(&self) -> Option<&Call> {
         match self {
             Self::Refused { call, .. } => Some(call),
-            Self::Reading { call, .. } | Self::Queueing { call, .. } => call.as_deref(),
+            Self::Reading { call, .. } | Self::Queueing { call, .. } | Self::Held { call, .. } => {
+                call.as_deref()
+            }
             Self::Waiting { question, .. } => Some(&question.ticket().call),
             Self::Done => None,
         }
@@ -104,7 +115,7 @@ where
         }
     }
 
-    /// Hands the call to the pool.
+    /// Hands the call to the pool, as soon as it may run.
     pub(super) fn push(
         service: &Inner,
         observed: &Observed,
@@ -117,13 +128,43 @@ where
             Ok(admitted) => admitted,
             Err(error) => return Self::refused(error, call),
         };
-        // Tokio's clock, which is the one of the timer.
-        let pushed = Instant::now().into_std();
-        let deadline = pushed + service.limits.deadline;
-        let freight = Freight {
+        let mut freight = Freight {
             body,
-            permits: Permits { bytes, limit },
+            permits: Permits {
+                bytes,
+                limit,
+                concurrency: None,
+            },
         };
+        // Tokio's clock, which is the one of the timer.
+        let now = Instant::now();
+        match service.concurrency.as_ref().map(Concurrency::take) {
+            None => {}
+            Some(Ok(permit)) => freight.permits.concurrency = Some(permit),
+            Some(Err(permit)) => {
+                return Self::Held {
+                    permit,
+                    call: Some(Box::new(call)),
+                    freight: Some(freight),
+                    slot: Some(slot),
+                    since: now,
+                };
+            }
+        }
+        Self::start(service, observed, call, freight, slot, now)
+    }
+
+    /// Hands the call to the pool; its clock runs since `since`.
+    pub(super) fn start(
+        service: &Inner,
+        observed: &Observed,
+        call: Call,
+        freight: Freight,
+        slot: OwnedSemaphorePermit,
+        since: Instant,
+    ) -> Self {
+        let pushed = since.into_std();
+        let deadline = pushed + service.limits.deadline;
         let chunk_timeout = service.limits.chunk_timeout;
         let (ticket, answer, question) =
             Ticket::issue(call, pushed, deadline, chunk_timeout, freight);

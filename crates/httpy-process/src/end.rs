@@ -67,7 +67,7 @@ impl Worker {
 fn died(reason: &Reason) -> &'static str {
     match reason {
         Reason::Closed => "died",
-        Reason::Broken(_) => "was killed, as it sent what no worker sends",
-        Reason::Stuck => "was killed, as a call in it did not come back after its deadline",
+        Reason::Broken(_) => "was killed, as it sent an invalid message",
+        Reason::Stuck => "was killed, as a call in it did not end after its deadline",
     }
 }

@@ -83,7 +83,7 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Where the host ignores the ends of its children, nobody is told how they were.
         let Some(status) = self.0 else {
-            return f.write_str("has ended in a way that is not to be known");
+            return f.write_str("has ended in an unknown way");
         };
         match (status.code(), status.signal()) {
             (Some(code), _) => write!(f, "ended with exit status {code}"),

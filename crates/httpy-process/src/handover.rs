@@ -109,7 +109,7 @@ pub(crate) struct Ended {
 pub(crate) enum Reason {
     /// It was closed: the process has ended, or has closed it.
     Closed,
-    /// It has sent what no worker sends; in one sentence.
+    /// It has sent an invalid message; in one sentence.
     Broken(String),
     /// A call has not come back so long after its deadline that it never will.
     Stuck,

@@ -315,7 +315,7 @@ async fn within<T>(
     reason = "the form that `map_err` takes"
 )]
 fn broken(error: FrameError) -> Problem {
-    Problem::Other(format!("it has sent what no worker sends: {error}"))
+    Problem::Other(format!("it has sent an invalid message: {error}"))
 }
 
 fn unasked(said: &Notification<'_>) -> Problem {

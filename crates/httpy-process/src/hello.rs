@@ -117,7 +117,7 @@ impl Ends {
             ));
         };
         let wrong = |what: &'static str| {
-            move |error: io::Error| format!("its {what} is of no use: {error}")
+            move |error: io::Error| format!("its {what} cannot be used: {error}")
         };
         let ends = Self {
             sync: stream(sync).map_err(wrong("sync lane"))?,
@@ -263,16 +263,17 @@ mod tests {
         let refused = |descriptors: Vec<OwnedFd>| Ends::new(descriptors).unwrap_err();
         assert!(refused(vec![socket()]).contains("1 descriptors: expected 4"));
         let said = refused(vec![socket(), mark(16), mark(16), socket()]);
-        assert!(said.starts_with("its async lane is of no use"), "{said}");
+        assert!(said.starts_with("its async lane cannot be used"), "{said}");
         let datagrams = OwnedFd::from(std::os::unix::net::UnixDatagram::pair().unwrap().0);
         assert!(
             refused(vec![datagrams, socket(), mark(16), socket()])
-                .contains("sync lane is of no use: no stream")
+                .contains("sync lane cannot be used: no stream")
         );
         let internet = OwnedFd::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
         assert!(refused(vec![internet, socket(), mark(16), socket()]).contains("no Unix socket"));
         assert!(
-            refused(vec![socket(), socket(), mark(15), socket()]).contains("its mark is of no use")
+            refused(vec![socket(), socket(), mark(15), socket()])
+                .contains("its mark cannot be used")
         );
         assert!(
             refused(vec![socket(), socket(), socket(), socket()])

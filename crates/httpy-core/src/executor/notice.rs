@@ -248,7 +248,7 @@ impl fmt::Display for Notice {
             Self::Uncancelled { call } => {
                 write!(
                     f,
-                    "{} goes on though it was cancelled, after {:.1?}",
+                    "{} continues although it was cancelled, after {:.1?}",
                     call.target, call.elapsed
                 )?;
                 route(f, &call.subject)?;
@@ -296,7 +296,7 @@ impl fmt::Display for Notice {
                 }
             }
             Self::EndedLoop { name } => {
-                write!(f, "{name}, which was lost, is back, and has ended")
+                write!(f, "{name}, which was lost, has ended")
             }
             Self::Left { tasks } => write!(
                 f,
@@ -367,7 +367,7 @@ impl fmt::Display for Notice {
             Self::Stalled { target, limit, .. } => {
                 write!(
                     f,
-                    "the client of {target} took nothing for {limit:?}: its response breaks off"
+                    "the client of {target} has read nothing for {limit:?}: its response is aborted"
                 )
             }
             Self::Lost { worker, call, left } => {

@@ -155,7 +155,7 @@ impl fmt::Display for ProcessNotice {
             } => {
                 write!(
                     f,
-                    "{worker} did not come up, and is tried again in {again_in:.1?}: {problem}"
+                    "{worker} did not start, and is started again in {again_in:.1?}: {problem}"
                 )
             }
             Self::Restless {
@@ -179,7 +179,7 @@ impl fmt::Display for ProcessNotice {
 
 fn lines(f: &mut fmt::Formatter<'_>, said: &[String]) -> fmt::Result {
     if !said.is_empty() {
-        f.write_str("\nit has printed last:")?;
+        f.write_str("\nits last output:")?;
     }
     said.iter().try_for_each(|line| write!(f, "\n  {line}"))
 }
@@ -213,7 +213,7 @@ mod tests {
             died.to_string(),
             "httpy-process-2 (process 4711) was killed by SIGSEGV; another one is started in 95.0ms\n\
              it was in: worker:handle, after 1.5s, GET, route /slow/{id}\n\
-             it has printed last:\n  Fatal Python error: Segmentation fault"
+             its last output:\n  Fatal Python error: Segmentation fault"
         );
         let subject = Subject {
             method: Method::GET,
@@ -231,10 +231,7 @@ mod tests {
             text.matches("\nit was in: worker:handle").count(),
             MOST_RUNNING
         );
-        assert!(
-            text.contains("\nand in 3 more\nit has printed last:"),
-            "{text}"
-        );
+        assert!(text.contains("\nand in 3 more\nits last output:"), "{text}");
         if let ProcessNotice::Died {
             running,
             said,

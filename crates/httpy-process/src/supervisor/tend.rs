@@ -200,8 +200,8 @@ impl Tender {
                 told = &mut ended, if end.is_none() => {
                     let told = told.unwrap_or(Ended { reason: Reason::Closed, running: Vec::new() });
                     let why = match &told.reason {
-                        Reason::Broken(what) => Some(format!("was killed, as it has sent what no worker sends: {what}")),
-                        Reason::Stuck => Some("was killed, as a call does not come back".to_owned()),
+                        Reason::Broken(what) => Some(format!("was killed, as it has sent an invalid message: {what}")),
+                        Reason::Stuck => Some("was killed, as a call did not end in time".to_owned()),
                         // It mostly ends in this moment, and how it does is what there is to say.
                         Reason::Closed => match timeout(LAST_WORDS, process.ended()).await {
                             Ok(()) => None,

@@ -116,7 +116,7 @@ impl EventLoop {
         for (answer, permits) in given {
             drop(permits);
             answer.crash(format!(
-                "{}, on which it ran, was replaced, as a call on it did not come back after its deadline",
+                "{}, on which it ran, was replaced, as a call on it did not end after its deadline",
                 self.name()
             ));
         }

@@ -153,7 +153,7 @@ impl PyEngine {
             timeout(grace + EXIT, ended.wait_for(|ended| *ended)).await,
             Ok(Ok(_))
         ) {
-            tracing::warn!(target: "httpy", "Python did not end within {EXIT:?}: the process goes on without it");
+            tracing::warn!(target: "httpy", "Python did not end within {EXIT:?}: the process continues without it");
         }
     }
 

@@ -115,7 +115,7 @@ impl Gauges {
     /// Starts the thread for `engine`. Where the system has no thread for it, calls are served all the same.
     pub(crate) fn start_or_log(engine: &Arc<Shared>) {
         if let Err(error) = Self::start(engine.name.clone(), Arc::downgrade(engine)) {
-            tracing::warn!(target: "httpy", "no gauges, since there is no thread for them: {error}");
+            tracing::warn!(target: "httpy", "gauges are not updated, as their thread could not be started: {error}");
         }
     }
 }

@@ -108,7 +108,7 @@ pub(super) fn wait(service: Arc<Inner>) -> Wait {
         let max_wait = service.limits.max_wait;
         let Ok(_waiting) = engine.slots.free_to_wait.try_acquire() else {
             let text = format!(
-                "{target}: the queue is full, and as many calls as it is long wait for a place in it"
+                "{target}: the queue is full, and the maximum number of calls waits for a place in it"
             );
             return Err(Error::new(Kind::Overloaded, text));
         };

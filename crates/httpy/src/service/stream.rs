@@ -241,7 +241,7 @@ impl Streamed {
                 let limit = self.open.ticket.chunk_timeout;
                 Error::new(
                     Kind::Stalled,
-                    format!("the client of {target} took nothing for {limit:?}"),
+                    format!("the client of {target} has read nothing for {limit:?}"),
                 )
             }
         }

@@ -138,7 +138,7 @@ async fn a_handler_that_goes_on_though_it_was_cancelled_is_told_of_once() {
         std::future::pending::<()>().await;
     });
     let (_, held) = held.await;
-    let line = turn.line("goes on though it was cancelled").await;
+    let line = turn.line("continues although it was cancelled").await;
     assert_eq!(line.level, Level::WARN);
     turn.ask("/stop").await;
     drop(held);

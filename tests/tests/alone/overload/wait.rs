@@ -146,7 +146,7 @@ async fn no_more_wait_than_the_queue_is_long() {
     assert!(
         answer
             .message()
-            .contains("as many calls as it is long wait"),
+            .contains("the maximum number of calls waits"),
         "{}",
         answer.message()
     );

@@ -86,7 +86,7 @@ async fn what_cannot_be_interrupted_costs_its_worker_which_is_replaced() {
         );
         let overdue = format!("{module}:handle did not answer within 1s; it is interrupted");
         let lost = if executor::are_processes() {
-            "was killed, as a call does not come back; another one is started in ".to_owned()
+            "was killed, as a call did not end in time; another one is started in ".to_owned()
         } else {
             format!("worker 1 is lost: {module}:handle has been in its call for ")
         };
@@ -176,7 +176,7 @@ async fn c_code_that_never_lets_the_interpreter_go_does_not_hold_the_process() {
     child.signal("TERM").await;
     assert_eq!(connection.receive("GET").await.status, 503);
     child
-        .wait_for("Python did not end within 10s: the process goes on without it")
+        .wait_for("Python did not end within 10s: the process continues without it")
         .await;
     // The server program shuts every app down twice: one such wait is enough.
     drop(held);
@@ -202,7 +202,7 @@ async fn a_huge_power_and_a_hostile_pattern_are_answered_with_504_and_the_others
         // that a process was killed for it.
         let kept = [
             "the interpreter has been held for",
-            "was killed, as a call does not come back",
+            "was killed, as a call did not end in time",
         ];
         let mut lines = complaints(&ended);
         lines.retain(|line| !kept.iter().any(|text| line.contains(text)));

@@ -121,7 +121,7 @@ async fn a_client_that_takes_nothing_for_too_long_loses_the_rest() {
     let mut response = turn.call("/fill").await;
     let line = log::wait_for(
         &turn.target(),
-        "took nothing for 50ms: its response breaks off",
+        "has read nothing for 50ms: its response is aborted",
     )
     .await;
     assert_eq!(line.level, Level::WARN);

@@ -100,14 +100,11 @@ async fn a_process_that_says_something_else_is_refused() {
     let said =
         failure("control.sendall(b'HTTP/1.1 400 Bad Request\\r\\n\\r\\n'); time.sleep(1000)").await;
     assert!(
-        said.contains("it has sent what no worker sends: found a length of "),
+        said.contains("it has sent an invalid message: found a length of "),
         "{said}"
     );
     let said = failure("send(('log', 1)); time.sleep(1000)").await;
-    assert!(
-        said.contains("it has sent what no worker sends: "),
-        "{said}"
-    );
+    assert!(said.contains("it has sent an invalid message: "), "{said}");
     let said = failure("send(('ready',)); time.sleep(1000)").await;
     assert!(
         said.contains("the first frame it has sent is no hello"),
@@ -211,7 +208,7 @@ async fn a_later_worker_that_does_not_come_up_is_tried_again() {
         .await
         .to_string();
     for part in [
-        "httpy-process-1 did not come up, and is tried again in ",
+        "httpy-process-1 did not start, and is started again in ",
         "exit status 1",
         "\n  broken now",
     ] {

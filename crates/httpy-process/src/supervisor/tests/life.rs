@@ -124,7 +124,7 @@ async fn a_worker_that_is_stuck_is_killed_with_all_it_has_started() {
     stage.gone(first.id).await;
     let died = stage.died().await;
     for part in [
-        "was killed, as a call does not come back",
+        "was killed, as a call did not end in time",
         "it was in: app:handle, after 40.0s, GET",
         "  last words",
     ] {
@@ -156,7 +156,7 @@ async fn however_late_the_process_of_a_stuck_worker_is_gone_the_log_has_when_ano
         .await;
     let died = stage.died().await;
     assert!(
-        died.contains("as a call does not come back; another one is started in "),
+        died.contains("as a call did not end in time; another one is started in "),
         "{died}"
     );
 }
@@ -176,7 +176,7 @@ async fn a_worker_that_cannot_be_understood_is_killed() {
         .await;
     let died = stage.died().await;
     assert!(
-        died.contains("was killed, as it has sent what no worker sends: found x"),
+        died.contains("was killed, as it has sent an invalid message: found x"),
         "{died}"
     );
     assert_ne!(stage.added().await.pid, first.pid);

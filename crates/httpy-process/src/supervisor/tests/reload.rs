@@ -73,7 +73,7 @@ async fn code_that_does_not_come_up_leaves_the_old_workers_alone() {
         ),
         (
             "answers = {'init': lambda seq, name: send(('ok', seq, 5))}",
-            "it has sent what no worker sends",
+            "it has sent an invalid message",
         ),
     ] {
         stage.write("code", code);

@@ -216,9 +216,7 @@ impl PyEngine {
         let read =
             |report: String| serde_json::from_str(&report).map_err(|error| error.to_string());
         let facts = examined.and_then(read).map_err(|problem| {
-            warnings.push(format!(
-                "the interpreter does not tell about itself: {problem}"
-            ));
+            warnings.push(format!("the interpreter could not be examined: {problem}"));
         });
         let mut diagnosis = Diagnosis {
             warnings,

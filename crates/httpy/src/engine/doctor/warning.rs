@@ -143,7 +143,7 @@ fn about_environment(facts: &InterpreterFacts, warnings: &mut Vec<String>) {
         }
         if name == "PYTHONHOME" && !value.is_empty() {
             warnings.push(format!(
-                "PYTHONHOME={value} tells Python where its library is: it finds its own without"
+                "PYTHONHOME={value} sets Python's standard library: unset it, and Python finds its own"
             ));
         }
     }
@@ -158,7 +158,7 @@ fn about_limits(diagnosis: &Diagnosis, facts: &InterpreterFacts, warnings: &mut 
         .saturating_add(OTHER_FILES);
     if let Some(limit) = facts.open_files.filter(|limit| *limit < files) {
         warnings.push(format!(
-            "the process may open {limit} files, and each connection is one: {files} would let the queue fill (ulimit -n)"
+            "the process may open {limit} files, and each connection is one: a full queue needs {files} (ulimit -n)"
         ));
     }
     if let Some(limit) = facts

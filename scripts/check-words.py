@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 
 PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/*.md", "python/README.md", "examples/README.md"]
+PAGES += ["crates/*/README.md", "crates/*/src/**/*.html"]
 LONGEST = 40  # words of a sentence in `docs`
 WORDS = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))["words"]
 RULES = [(re.compile(rf"\b(?:{word['pattern']})\b".replace(" ", r"\s+"), re.IGNORECASE), word["instead"]) for word in WORDS]
@@ -85,6 +86,9 @@ def texts():
     for path in sorted(Path().glob("crates/*/src/**/*.rs")):
         if "tests" not in (*path.parts, path.stem):
             yield from ((path, text) for text in rust(path))
+    for path in sorted(Path().glob("crates/*/src/**/*.js")):
+        text = path.read_text(encoding="utf-8").replace("`", '"')
+        yield path, keep(text, [match.span("string") for match in RUST.finditer(text) if match["string"]], "`")
     yield from python(Path("python/httpy_rs"))
 
 

@@ -128,11 +128,11 @@ def loops(page):
         """,
     )
     wait_for_text(page, "problems", "httpy-loop-1 has been blocked for 12 s by GET /feed; 3 calls wait for it.")
-    wait_for_text(page, "loop-rows", "httpy-loop-1blockedGET /feed4 calls · 3 wait for itnot for 12 s")
-    wait_for_text(page, "loop-rows", "httpy-loop-2serves2 callsthe oldest GET /feed, for 15 sin 2 ms")
+    wait_for_text(page, "loop-rows", "httpy-loop-1blockedGET /feed4 calls · 3 wait for it12 s so far")
+    wait_for_text(page, "loop-rows", "httpy-loop-2serves2 callsthe oldest GET /feed, for 15 s2 ms")
     wait_for_text(page, "loop-rows", "httpy-loop-3idle0 calls")
     page.run("document.querySelectorAll('#loop-rows button').forEach((button) => button.click())")
-    for text in ("Its thread:\nin block", "GET /feed, for 15 s:\nin feed, line 3", "No call is on it."):
+    for text in ("Its thread:\nin block", "GET /feed, for 15 s:\nin feed, line 3", "It has no calls."):
         wait_for_text(page, "loop-rows", text)
     page.run("document.querySelectorAll('#loop-rows button').forEach((button) => button.click())")
     answer_with(page, "data.workers.loops = []")
@@ -144,7 +144,7 @@ def waits(page):
     half = "data.recent.count = 9; for (const part of ['queue', 'attach', 'run', 'total']) data.recent[part] = [10, 20, 30];"
     worker = '{number: 1, name: "", state: "computing", call: {target: "w:h", method: "GET", route: "/b", path: "/b", elapsed: 1, limit: 30}}'
     for change, headline, why in [
-        ("", "Quick: no wait to speak of", ""),
+        ("", "Quick: hardly any wait", ""),
         ("data.recent.attach[0] = 1100; data.workers.each = [WORKER]", "Mostly waiting for the interpreter", "GET /b computes in 1 worker"),
         ("data.recent.queue[0] = 9e5; data.workers.max = 1; data.workers.each = [WORKER]", "Mostly waiting for a worker", "The only worker is in calls, most of them in GET /b"),
         ("data.recent.run[2] = 9e5", "The slowest are mostly in their handlers", ""),

@@ -1,5 +1,5 @@
 
-// The event loops of async handlers: whether they come round, and what is on them.
+// The event loops of async handlers: whether they are blocked, and their calls.
 
 function showLoops({ workers, stacks }) {
   const { loops } = workers;
@@ -21,11 +21,11 @@ function changeLoop(row, { name, calls, waiting, lag, blocked_for, blocked_by, o
   put(who, name);
   how.firstChild.dataset.state = blocked ? "blocked" : calls ? "serving" : "idle";
   put(how.firstChild, blocked ? "blocked" : calls ? "serves" : "idle");
-  put(what.firstChild, blocked ? (blocked_by ? title(blocked_by) : "not known yet, or no call's own task") : plural(calls, "call", "calls"));
+  put(what.firstChild, blocked ? (blocked_by ? title(blocked_by) : "not known yet, or a background task") : plural(calls, "call", "calls"));
   const notes = blocked ? [plural(calls, "call", "calls")] : first ? [`the oldest ${title(first)}, for ${span(first.elapsed)}`] : [];
   if (waiting) notes.push(waiting === 1 ? "1 waits for it" : `${number(waiting)} wait for it`);
   put(what.lastChild, notes.join(" · "));
-  put(long.firstChild, blocked ? `not for ${duration(blocked_for * 1e6)}` : lag === null ? "" : `in ${duration(lag * 1e6)}`);
+  put(long.firstChild, blocked ? `${duration(blocked_for * 1e6)} so far` : lag === null ? "" : duration(lag * 1e6));
   long.lastChild.hidden = true;
   put(row.cells[4].firstChild, "Stacks");
 }
@@ -35,5 +35,5 @@ function stacksOfLoop(stacks, { blocked_for, stack, oldest }) {
   if (stacks !== "read") return stackOfCall(stacks);
   const found = oldest.map((call) => `${title(call)}, for ${span(call.elapsed)}:\n${stackOfCall(stacks, call, call.stack)}`);
   if (blocked_for !== null && stack) found.unshift(`Its thread:\n${stack}`);
-  return found.join("\n\n") || "No call is on it.";
+  return found.join("\n\n") || "It has no calls.";
 }

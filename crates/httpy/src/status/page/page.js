@@ -98,7 +98,7 @@ const NOTABLE = 50_000;
 function judge(data) {
   const { workers, recent } = data;
   const [bad, warn] = [[], []];
-  if (workers.held_for > 1) bad.push(`Python code has held the interpreter for ${span(workers.held_for)}: no handler runs until it lets go.`);
+  if (workers.held_for > 1) bad.push(`Python code has held the interpreter for ${span(workers.held_for)}: no handler runs until it detaches.`);
   if (data.shutting_down) warn.push("The app is shutting down: new calls are answered with 503.");
   if (workers.lost && workers.lost >= workers.replacements) bad.push(`All ${plural(workers.replacements, "replacement for a lost worker is", "replacements for lost workers are")} spent.`);
   if (data.waiting >= data.queue) bad.push("The queue is full: further calls are answered with 503.");
@@ -251,7 +251,7 @@ function changeWorker(row, { name, state, call }) {
   how.firstChild.dataset.state = state;
   put(how.firstChild, STATES[state] || state);
   put(what.firstChild, call ? title(call) : "no call");
-  const notes = call ? [call.target, call.streaming && "streams its answer", call.gone && "nobody waits for it any more"] : [];
+  const notes = call ? [call.target, call.streaming && "streams its answer", call.gone && "its client has left"] : [];
   put(what.lastChild, notes.filter(Boolean).join(" · "));
   put(long.firstChild, call ? `${duration(call.elapsed * 1e6)}${call.streaming ? "" : ` of ${duration(call.limit * 1e6)}`}` : "");
   long.lastChild.hidden = !call || call.streaming;
@@ -275,9 +275,9 @@ function stackRow(row, label, text) {
 }
 
 function stackOfCall(stacks, call, stack) {
-  if (stacks === "held") return "Not to be had: the interpreter is held, so that nobody could read the stack within half a second.";
+  if (stacks === "held") return "Not available: the interpreter was held for more than half a second.";
   if (stacks !== "read") return "Reading …";
-  if (!call) return "It is in no call any more.";
+  if (!call) return "It is no longer in a call.";
   if (stack === null) return "Its call has ended meanwhile.";
   return stack || "No Python code runs in it.";
 }

@@ -40,7 +40,7 @@ function mostly({ recent, versions, workers }) {
     if (recent[part][column] < versions.switch_interval * 0.75e6) continue;
     return [part, `${which} ${part === "queue" && workers.loops.length ? "waiting for a worker or loop" : PARTS[part]}`];
   }
-  return ["", "Quick: no wait to speak of"];
+  return ["", "Quick: hardly any wait"];
 }
 
 // What makes them wait just now, as far as that is to be seen.

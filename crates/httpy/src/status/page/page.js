@@ -192,7 +192,7 @@ function showCharts({ history, recent }) {
   $("chart-rate").setAttribute("aria-label", `${number(recent.count / Math.max(1, recent.seconds))} calls per second`);
 }
 
-const STATES = { idle: "idle", lead: "leads", standby: "stands by", working: "works", computing: "computes", lost: "lost" };
+const STATES = { idle: "idle", lead: "leads", standby: "standby", working: "works", computing: "computes", lost: "lost" };
 
 function showWorkers({ workers, stacks }) {
   // Those who have been at it for the longest first: that is what is stuck.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/*.md", "python/README.md", "examples/README.md"]
 PAGES += ["crates/*/README.md", "crates/*/src/**/*.html"]
-LONGEST = 40  # words of a sentence in `docs`
+LONGEST = 35  # words of a sentence in `docs`
 WORDS = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))["words"]
 RULES = [(re.compile(rf"\b(?:{word['pattern']})\b".replace(" ", r"\s+"), re.IGNORECASE), word["instead"]) for word in WORDS]
 

@@ -141,16 +141,16 @@ impl OfThreads {
     pub fn row(self) -> (&'static str, &'static str) {
         match self {
             Self::SharedInterpreter => (
-                "all apps of the server share one interpreter, its modules and its options",
-                "each app has worker processes and options of its own",
+                "all engines of the server share one interpreter, its modules and its options",
+                "each engine has its own worker processes and options",
             ),
             Self::LostWorkers => (
-                "a worker that does not come back after its deadline is lost, and a new one takes its place",
+                "a worker that does not return after its deadline is lost, and a new one replaces it",
                 "the process of that worker is killed and replaced",
             ),
             Self::HeldInterpreter => (
                 "C code that holds the interpreter stops all Python of the server",
-                "it stops one process, which is killed when it does not come back",
+                "it stops one process, which is killed if it does not return",
             ),
             Self::AttachWait => (
                 "metrics, spans and the status page show how long a call waits for the interpreter",
@@ -162,14 +162,14 @@ impl OfThreads {
             ),
             Self::GoneAtOnce => (
                 "a handler sees at once that its client has gone",
-                "a message tells it so, a moment later",
+                "a message informs it, a moment later",
             ),
             Self::Debugger => (
                 "`breakpoint()` stops at the terminal of the server",
                 "it is refused: a process has no terminal",
             ),
             Self::SeveralLoops => (
-                "`event_loops(n)` gives an app several event loops",
+                "`event_loops(n)` gives an engine several event loops",
                 "each process has one event loop",
             ),
             Self::HostProcess => (

@@ -160,7 +160,7 @@ impl Error {
     }
 
     pub(crate) fn shutting_down() -> Self {
-        Self::new(Kind::ShuttingDown, "the app is shutting down")
+        Self::new(Kind::ShuttingDown, "the engine is shutting down")
     }
 
     pub(crate) fn message(&self) -> &str {

@@ -77,7 +77,7 @@ impl fmt::Display for StartError {
             } => {
                 write!(
                     f,
-                    "all apps of a process share one interpreter, and its {what} is {first}: asked for {second}"
+                    "all engines of a process share one interpreter, and its {what} is {first}: asked for {second}"
                 )
             }
             Self::ShutDown => f.write_str(

@@ -82,7 +82,7 @@ pub(super) enum Occasion {
 
 /// Why nothing is done any more.
 pub(super) fn closed() -> Failure {
-    Failure::Process("the app has shut down".to_owned())
+    Failure::Process("the engine has shut down".to_owned())
 }
 
 impl Driver {

@@ -33,7 +33,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-kWVy1dGovdbAoTKNFUD36PXdXf1AB3mNb71an++jrqI='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
+    "script-src 'sha256-+/zip1UL/hfgcYdnoQdJOGQXc47ed2AScoRvCnKeO5g='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
 );
 
 /// A page that shows what an engine does, and the same as JSON: a [`tower::Service`] for `GET` and `HEAD`.

@@ -147,6 +147,6 @@ async fn a_reload_ends_with_the_app() {
         failed
             .unwrap_err()
             .to_string()
-            .contains("the app has shut down")
+            .contains("the engine has shut down")
     );
 }

@@ -99,7 +99,7 @@ function judge(data) {
   const { workers, recent } = data;
   const [bad, warn] = [[], []];
   if (workers.held_for > 1) bad.push(`Python code has held the interpreter for ${span(workers.held_for)}: no handler runs until it detaches.`);
-  if (data.shutting_down) warn.push("The app is shutting down: new calls are answered with 503.");
+  if (data.shutting_down) warn.push("The engine is shutting down: new calls are answered with 503.");
   if (workers.lost && workers.lost >= workers.replacements) bad.push(`All ${plural(workers.replacements, "replacement for a lost worker is", "replacements for lost workers are")} spent.`);
   if (data.waiting >= data.queue) bad.push("The queue is full: further calls are answered with 503.");
   else if (data.waiting > data.queue / 2) warn.push("The queue is more than half full.");

@@ -12,70 +12,70 @@ help: ## list these targets
 run: ## serve examples/hello on 127.0.0.1:8080 (PORT= and HOST= change it)
 	@HOST='$(HOST)' PORT='$(PORT)' exec scripts/serve-example hello
 
-test: ## every test: Rust (unit, end-to-end, doc) and Python (pytest, mypy, ruff)
+test: ## run every test: Rust (unit, end-to-end, doc) and Python (pytest, mypy, ruff)
 	@scripts/test
 
-test-rust: ## the Rust suite, on two Python versions where two are found
+test-rust: ## run the Rust tests, with two Python versions if two are found
 	@scripts/test-rust
 
-test-python: ## the Python package, on every Python version found
+test-python: ## run the tests of the Python package, with every Python version found
 	@scripts/test-python
 
-bench: ## beside a native route and other Python servers; result in benches/results (QUICK=1: two minutes; SCENARIO=, SERVERS=)
+bench: ## compare with a native route and other Python servers; result in benches/results (QUICK=1: two minutes; SCENARIO=, SERVERS=)
 	@QUICK='$(QUICK)' SCENARIO='$(SCENARIO)' SERVERS='$(SERVERS)' scripts/bench
 
-faults: ## every fault while a second client measures the other routes; result in benches/results (QUICK=1 only tries it)
+faults: ## measure what each fault costs the other routes; result in benches/results (QUICK=1 only tries it)
 	@scripts/faults
 
-bench-routes: ## a Python route beside a native one and beside attaching for each request (needs wrk)
+bench-routes: ## compare a Python route with a native one, and with attaching for each request (needs wrk)
 	@scripts/bench-routes
 
-bench-streams: ## coroutines and streamed bodies, beside Granian; result in benches/results (QUICK=1 only tries it)
+bench-streams: ## measure coroutines and streamed bodies, compared with Granian; result in benches/results (QUICK=1 only tries it)
 	@scripts/bench-streams
 
-bench-processes: ## worker processes: speed, and what is lost when they die; result in benches/results (QUICK=1 only tries it; SOAK=requests)
+bench-processes: ## measure worker processes: speed, and calls lost if they die; result in benches/results (QUICK=1 only tries it; SOAK=requests)
 	@QUICK='$(QUICK)' SOAK='$(SOAK)' scripts/bench-processes
 
-bench-parts: ## what each part of a call takes, by criterion
+bench-parts: ## measure the time of each part of a call, by criterion
 	@scripts/bench-parts
 
-bench-observed: ## what a subscriber and a recorder of metrics cost in requests/s (needs wrk; QUICK=1 only tries it)
+bench-observed: ## measure what a subscriber and a recorder of metrics cost in requests/s (needs wrk; QUICK=1 only tries it)
 	@scripts/bench-observed $(if $(QUICK),--quick)
 
-bench-instructions: ## what each part of a call costs in instructions, by callgrind (installs valgrind on Debian as root)
+bench-instructions: ## count the instructions of each part of a call, by callgrind (installs valgrind on Debian as root)
 	@scripts/bench-instructions
 
-model: ## every interleaving of the queue's small cases, by loom
+model: ## try every interleaving of small cases of the queue, by loom
 	@scripts/model
 
-check-border: ## what may not cross the border does not
+check-border: ## check that nothing crosses the border between Python and HTTP
 	@scripts/check-border
 
-check-words: ## docs, rustdoc, log texts and docstrings are in plain words (scripts/words.toml)
+check-words: ## check that docs, rustdoc, messages and docstrings are in plain words (scripts/words.toml)
 	@scripts/check-words
 
-check-limits: ## a test that does not end fails, and shows where it is
+check-limits: ## check that a test that does not end fails and shows its stacks
 	@scripts/check-limits
 
-check-examples: ## every example answers requests and stops cleanly
+check-examples: ## check that every example answers requests and stops cleanly
 	@scripts/check-examples
 
-check-no-libpython: ## without the feature embed there is no PyO3 and no libpython, and it serves
+check-no-libpython: ## check that a build without the feature embed serves without PyO3 and libpython
 	@scripts/check-no-libpython
 
-check-package: ## the crates as published: each builds by itself, and holds what it should
+check-package: ## check the crates as published: each builds from its package, and is complete
 	@scripts/check-package
 
-check-wheel: ## sdist and wheel of httpy-rs, used where there is no checkout
+check-wheel: ## build the sdist and wheel of httpy-rs, and use the wheel without a checkout
 	@scripts/check-wheel
 
-soak: ## ten million mixed requests (REQUESTS= changes it): is memory flat? Result in benches/results
+soak: ## check memory over ten million mixed requests (REQUESTS= changes it); result in benches/results
 	@scripts/soak
 
-valgrind: ## a short mixed load under valgrind's memcheck
+valgrind: ## run a short mixed load under valgrind's memcheck
 	@scripts/valgrind
 
 MINUTES ?= 10
 
-fuzz: ## each fuzz target for MINUTES= minutes (needs a nightly toolchain, installs cargo-fuzz)
+fuzz: ## run each fuzz target for MINUTES= minutes (needs a nightly toolchain, installs cargo-fuzz)
 	@scripts/fuzz '$(MINUTES)'

@@ -24,8 +24,14 @@ const LEAST: Duration = Duration::from_secs(1);
 type Keeper = Option<(usize, Overdue)>;
 
 impl EventLoop {
-    /// Replaces it where it is lost. True where that cannot be; perhaps it was so before, and was told.
-    pub(super) fn replace_lost(self: &Arc<Self>, crew: &Arc<Crew>, told: bool) -> bool {
+    /// Replaces it where it is lost, which is to be reported as `notices`. True where that cannot be; perhaps it was so before,
+    /// and was told.
+    pub(super) fn replace_lost(
+        self: &Arc<Self>,
+        crew: &Arc<Crew>,
+        told: bool,
+        notices: &mut Vec<Notice>,
+    ) -> bool {
         let Some(keeper) = self.keeper(crew) else {
             return false;
         };
@@ -41,7 +47,7 @@ impl EventLoop {
         };
         let name = self.name();
         if left.is_some() || !told {
-            crew.notify(&Notice::LostLoop {
+            notices.push(Notice::LostLoop {
                 name,
                 call,
                 left,
@@ -49,7 +55,7 @@ impl EventLoop {
             });
         }
         if left.unwrap_or(0) == 0 && !told {
-            crew.notify(&Notice::Spent { replacements, lost });
+            notices.push(Notice::Spent { replacements, lost });
         }
         left.is_none()
     }

@@ -153,6 +153,7 @@ fn run(crew: &Arc<Crew>) {
     let threshold = crew.options().loop_blocked_after;
     let pause = (threshold / 4).clamp(RING_AFTER[0], RING_AFTER[1]);
     let mut known = vec![Known::default(); crew.options().event_loops];
+    let mut replaced = Vec::new();
     let mut until = None;
     while let Some(hurry) = watch.wait(until) {
         let mut next = None;
@@ -168,14 +169,24 @@ fn run(crew: &Arc<Crew>) {
                 known.next = Some(known.next.map_or(now + GRACE, |next| next.min(now + GRACE)));
             }
             look(crew, &event_loop, known, threshold, now);
-            known.set_lost(crew, event_loop.replace_lost(crew, known.lost));
+            let mut notices = Vec::new();
+            let lost = event_loop.replace_lost(crew, known.lost, &mut notices);
+            known.set_lost(crew, lost);
+            // Only now, so that readiness is as the log says.
+            for notice in &notices {
+                crew.notify(notice);
+            }
+            if event_loop.life().lost {
+                replaced.push((Arc::clone(&event_loop), now + AGAIN));
+            }
             let swallowed = tell_swallowed(crew, &event_loop, now);
             next = [next, Some(now + pause), known.next, swallowed]
                 .into_iter()
                 .flatten()
                 .min();
         }
-        until = next;
+        replaced.retain_mut(|(event_loop, next)| interrupt_replaced(crew, event_loop, next));
+        until = replaced.iter().map(|(_, next)| *next).chain(next).min();
         if until.is_none() {
             // Says that it sleeps first and counts second: between the two nothing is missed.
             watch.is_awake.store(false, Ordering::SeqCst);
@@ -226,6 +237,20 @@ fn look(
     for notice in &notices {
         crew.notify(notice);
     }
+}
+
+/// Interrupts the call that keeps a loop that was replaced: it may come back and compute. False when its thread has ended.
+fn interrupt_replaced(crew: &Crew, event_loop: &EventLoop, next: &mut Instant) -> bool {
+    let now = Instant::now();
+    if *next <= now {
+        *next = now + AGAIN;
+        let rounds = event_loop.rounds.load(Ordering::Relaxed);
+        let (_, notices) = attach(|py| examine(py, crew, event_loop, rounds, None));
+        for notice in &notices {
+            crew.notify(notice);
+        }
+    }
+    event_loop.driver().is_some()
 }
 
 impl EventLoop {

@@ -11,6 +11,9 @@ use super::turn::{Turn, expire};
 
 const HANDLER: &str = "
 lock, kept = threading.Lock(), []
+def compute():
+    while True:
+        pass
 async def behind():
     lock.acquire()
 async def body(port):
@@ -21,6 +24,7 @@ async def handle(method, path, params, query, headers, body):
         block_at_gate(query['gate'][0])
         lock.acquire()
         lock.acquire()
+        compute()
     elif path == '/behind':
         await pass_gate(query['gate'][0])
         lock.acquire()

@@ -135,15 +135,25 @@ async fn without_an_environment_python_is_the_one_that_is_linked() {
     }
 }
 
+/// The server may be killed afterwards: what was spawned has ended.
+const SPAWNS: &str = "
+import multiprocessing, sys
+
+def place():
+    import only_there
+    return sys.prefix
+
+def spawn():
+    with multiprocessing.Pool(1) as pool:
+        return pool.apply(place)
+";
+
 #[tokio::test]
 async fn processes_that_python_spawns_are_of_the_same_environment() {
-    let server = server().file(
-        "spawning.py",
-        "import sys\n\ndef place():\n    import only_there\n    return sys.prefix\n",
-    );
+    let server = server().file("spawning.py", SPAWNS);
     let dir = server.folder().join("given");
     make(&dir).await;
-    let spawned = "multiprocessing.Pool(1).apply(__import__('spawning').place)";
+    let spawned = "__import__('spawning').spawn()";
     let server = server.config(|config| config.venv = Some(dir.clone()));
     assert_eq!(
         evaluate(server, [spawned]).await,

@@ -78,8 +78,8 @@ impl PyEngineBuilder {
         self
     }
 
-    /// Sets an environment variable for Python code, before the first import. With threads it is set for the whole process.
-    /// Defaults to none.
+    /// Sets an environment variable for Python code, before the first import. With threads it is set for the whole process,
+    /// after Python's own start, so that those of Python itself (`PYTHONPATH`) change nothing. Defaults to none.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options().env.insert(name.into(), value.into());
         self

@@ -20,9 +20,9 @@ static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto"
 /// A tower layer that sets a request's [`Origin`] from the headers of proxies at addresses that are trusted: `Forwarded`
 /// (RFC 7239), else `X-Forwarded-For` and `X-Forwarded-Proto`.
 ///
-/// Headers of other clients are ignored, since a client can write what it likes into them. The address is the last one in the
-/// list that is not itself trusted. A connection over a Unix socket is trusted. An [`Origin`] that the request has already is
-/// left as it is.
+/// Headers of other clients are ignored, since a client can write what it likes into them. So are all of them where the server
+/// does not pass on addresses (`ConnectInfo<SocketAddr>`, which [`PyEngine::serve`](crate::PyEngine::serve) does over TCP). The
+/// address is the last one in the list that is not itself trusted. An [`Origin`] that the request has already is left as it is.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -53,10 +53,13 @@ static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto"
 #[derive(Clone, Debug)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
+    /// Connections without an address are trusted.
+    unix: bool,
 }
 
 impl TrustedProxies {
-    /// Trusts the proxies at these addresses (`10.0.0.1`) and in these networks (`10.0.0.0/8`, `::1/128`).
+    /// Trusts the proxies at these addresses (`10.0.0.1`) and in these networks (`10.0.0.0/8`, `::1/128`). `unix:` trusts
+    /// connections without an address: for a server on a Unix socket, and for no other.
     ///
     /// # Errors
     ///
@@ -66,18 +69,18 @@ impl TrustedProxies {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let read = |text: I::Item| {
+        let mut unix = false;
+        let mut read = |text: I::Item| {
             let text = text.as_ref();
-            let address = text.parse::<IpAddr>().map(IpNet::from);
-            address.or_else(|_| text.parse()).map_err(|error| {
-                let message = format!(
-                    "trusted proxies: {text:?}, expected an address or a network such as \"10.0.0.0/8\""
-                );
-                Error::with_source(Kind::Config, message, error)
-            })
+            if text == "unix:" {
+                unix = true;
+                return None;
+            }
+            Some(network(text))
         };
-        let networks = networks.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { networks })
+        let networks = networks.into_iter().filter_map(&mut read);
+        let networks = networks.collect::<Result<_, _>>()?;
+        Ok(Self { networks, unix })
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -88,8 +91,11 @@ impl TrustedProxies {
     }
 
     fn origin(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<Origin> {
-        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-        if peer.is_some_and(|ConnectInfo(peer)| !self.trusts(peer.ip())) {
+        let trusted = match extensions.get::<ConnectInfo<SocketAddr>>() {
+            Some(ConnectInfo(peer)) => self.trusts(peer.ip()),
+            None => self.unix,
+        };
+        if !trusted {
             return None;
         }
         let hops = hops(headers);
@@ -106,6 +112,16 @@ impl TrustedProxies {
             .or_else(|| scheme(last(headers, &FORWARDED_PROTO)?));
         (origin != Origin::new()).then_some(origin)
     }
+}
+
+fn network(text: &str) -> Result<IpNet, Error> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.parse()).map_err(|error| {
+        let message = format!(
+            "trusted proxies: {text:?}, expected an address or a network such as \"10.0.0.0/8\", or \"unix:\""
+        );
+        Error::with_source(Kind::Config, message, error)
+    })
 }
 
 /// A request as a proxy got it.
@@ -229,7 +245,7 @@ mod tests {
     use super::*;
 
     fn origin(peer: &str, headers: &[(&str, &str)]) -> Option<(String, String)> {
-        let proxies = TrustedProxies::new(["10.0.0.0/8", "::1"]).unwrap();
+        let proxies = TrustedProxies::new(["10.0.0.0/8", "::1", "unix:"]).unwrap();
         let mut request = Request::builder();
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -350,7 +366,19 @@ mod tests {
         assert!(error.is_config());
         assert_eq!(
             error.to_string(),
-            "trusted proxies: \"10.0.0.0/33\", expected an address or a network such as \"10.0.0.0/8\""
+            "trusted proxies: \"10.0.0.0/33\", expected an address or a network such as \"10.0.0.0/8\", or \"unix:\""
         );
+    }
+
+    #[test]
+    fn without_an_address_nothing_is_trusted_unless_it_is_asked_for() {
+        let request = Request::builder().header("x-forwarded-for", "203.0.113.7");
+        let request = request.body(()).unwrap();
+        let origin = |networks: &[&str]| {
+            let proxies = TrustedProxies::new(networks).unwrap();
+            proxies.origin(request.headers(), request.extensions())
+        };
+        assert_eq!(origin(&["0.0.0.0/0"]), None);
+        assert!(origin(&["unix:"]).is_some());
     }
 }

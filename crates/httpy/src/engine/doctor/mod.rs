@@ -218,6 +218,11 @@ impl PyEngine {
         let facts = examined.and_then(read).map_err(|problem| {
             warnings.push(format!("the interpreter could not be examined: {problem}"));
         });
+        let mut config = self.inner.config.engine.clone();
+        // They may be secret.
+        for value in config.env.values_mut() {
+            "(set)".clone_into(value);
+        }
         let mut diagnosis = Diagnosis {
             warnings,
             httpy: env!("CARGO_PKG_VERSION").to_owned(),
@@ -227,7 +232,7 @@ impl PyEngine {
             interpreter: facts.ok(),
             workers: self.snapshot().workers,
             processors: thread::available_parallelism().ok().map(usize::from),
-            config: self.inner.config.engine.clone(),
+            config,
         };
         diagnosis.warnings.extend(warning::all(&diagnosis));
         diagnosis

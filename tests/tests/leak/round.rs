@@ -394,16 +394,18 @@ impl Calls {
             self.leave(ask(self.text.clone(), post("/", "never taken")))
                 .await;
         }
-        // The last place, behind those that nobody waits for any more, and behind those that are sent ahead to a process.
-        let mut last = Vec::new();
-        while self.python.snapshot().waiting < QUEUE {
-            last.push(tokio::spawn(ask(self.text.clone(), get("/"))));
+        // Behind those that nobody waits for any more. What is sent ahead to a process gives its place to another, also later.
+        let (mut last, mut refused) = (Vec::new(), 0);
+        while refused < TIMES {
+            let call = tokio::spawn(ask(self.text.clone(), get("/")));
+            // It is refused at once, or waits.
             tokio::task::yield_now().await;
-            // From here on it is known whether it is sent.
-            self.python.snapshot();
-        }
-        for _ in 0..TIMES {
-            self.expect(503, ask(self.text.clone(), get("/"))).await;
+            if call.is_finished() {
+                self.expect(503, async { call.await.unwrap() }).await;
+                refused += 1;
+            } else {
+                last.push(call);
+            }
         }
         drop(held);
         for last in last {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
 use axum::extract::ConnectInfo;
-use http::header::{FORWARDED, HeaderMap, HeaderName};
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Scheme;
 use http::{Extensions, Request};
 use ipnet::IpNet;
@@ -17,8 +17,8 @@ use crate::error::Kind;
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// A tower layer that sets a request's [`Origin`] from the headers of proxies at addresses that are trusted: `Forwarded`
-/// (RFC 7239), else `X-Forwarded-For` and `X-Forwarded-Proto`.
+/// A tower layer that sets a request's [`Origin`] from the headers of proxies at addresses that are trusted:
+/// `X-Forwarded-For` and `X-Forwarded-Proto`, or [`Forwarded`](Self::forwarded).
 ///
 /// Headers of other clients are ignored, since a client can write what it likes into them. So are all of them where the server
 /// does not pass on addresses (`ConnectInfo<SocketAddr>`, which [`PyEngine::serve`](crate::PyEngine::serve) does over TCP). The
@@ -55,6 +55,8 @@ pub struct TrustedProxies {
     networks: Vec<IpNet>,
     /// Connections without an address are trusted.
     unix: bool,
+    /// The proxies write `Forwarded`.
+    forwarded: bool,
 }
 
 impl TrustedProxies {
@@ -80,7 +82,19 @@ impl TrustedProxies {
         };
         let networks = networks.into_iter().filter_map(&mut read);
         let networks = networks.collect::<Result<_, _>>()?;
-        Ok(Self { networks, unix })
+        Ok(Self {
+            networks,
+            unix,
+            forwarded: false,
+        })
+    }
+
+    /// Reads `Forwarded` (RFC 7239) instead of `X-Forwarded-For` and `X-Forwarded-Proto`. Choose what the proxies write: the
+    /// other headers come from clients.
+    #[must_use = "the header is that of the layer which is returned"]
+    pub fn forwarded(mut self) -> Self {
+        self.forwarded = true;
+        self
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -98,18 +112,22 @@ impl TrustedProxies {
         if !trusted {
             return None;
         }
-        let hops = hops(headers);
+        let hops: Vec<Hop> = if self.forwarded {
+            items(headers, &FORWARDED).map(Hop::forwarded).collect()
+        } else {
+            items(headers, &FORWARDED_FOR).map(Hop::bare).collect()
+        };
         // Each proxy appends the address that it was called from, so the last ones are those of proxies.
-        let hop = hops
-            .iter()
-            .rev()
-            .find(|hop| hop.address.is_none_or(|address| !self.trusts(address.ip())))
-            .or(hops.first());
+        let is_proxy =
+            |hop: &Hop| matches!(hop.address, Some(address) if self.trusts(address.ip()));
+        let hop = hops.iter().find(|hop| !is_proxy(hop)).or(hops.last());
         let mut origin = Origin::new();
         origin.client = hop.and_then(|hop| hop.address);
-        origin.scheme = hop
-            .and_then(|hop| hop.scheme.clone())
-            .or_else(|| scheme(last(headers, &FORWARDED_PROTO)?));
+        origin.scheme = if self.forwarded {
+            hop.and_then(|hop| hop.scheme.clone())
+        } else {
+            items(headers, &FORWARDED_PROTO).next().and_then(scheme)
+        };
         (origin != Origin::new()).then_some(origin)
     }
 }
@@ -127,63 +145,87 @@ fn network(text: &str) -> Result<IpNet, Error> {
 /// A request as a proxy got it.
 #[derive(Debug, Default)]
 struct Hop {
+    /// `None` if the proxy does not say, or hides it.
     address: Option<SocketAddr>,
     scheme: Option<Scheme>,
 }
 
-fn hops(headers: &HeaderMap) -> Vec<Hop> {
-    if headers.contains_key(FORWARDED) {
-        return items(headers, &FORWARDED).map(forwarded).collect();
-    }
-    let addresses = items(headers, &FORWARDED_FOR).map(|item| Hop {
-        address: address(item),
-        scheme: None,
-    });
-    addresses.collect()
-}
-
-/// One item of `Forwarded`: `for="[2001:db8::1]:4711";proto=https`.
-fn forwarded(item: &str) -> Hop {
-    let mut hop = Hop::default();
-    for pair in item.split(';') {
-        let Some((name, value)) = pair.split_once('=') else {
-            continue;
-        };
-        let value = value.trim().trim_matches('"');
-        match name.trim() {
-            name if name.eq_ignore_ascii_case("for") => hop.address = address(value),
-            name if name.eq_ignore_ascii_case("proto") => hop.scheme = scheme(value),
-            _ => {}
+impl Hop {
+    /// One item of `X-Forwarded-For`.
+    fn bare(item: &[u8]) -> Self {
+        Self {
+            address: address(item),
+            scheme: None,
         }
     }
-    hop
+
+    /// One item of `Forwarded`: `for="[2001:db8::1]:4711";proto=https`.
+    fn forwarded(item: &[u8]) -> Self {
+        let mut hop = Self::default();
+        // The first pair comes last, and wins.
+        for pair in split(item, b';') {
+            let mut halves = pair.splitn(2, |byte| *byte == b'=');
+            let (Some(name), Some(value)) = (halves.next(), halves.next()) else {
+                continue;
+            };
+            let value = value.trim_ascii();
+            let unquoted = value.strip_prefix(b"\"");
+            let value = unquoted
+                .and_then(|value| value.strip_suffix(b"\""))
+                .unwrap_or(value);
+            match name.trim_ascii() {
+                name if name.eq_ignore_ascii_case(b"for") => hop.address = address(value),
+                name if name.eq_ignore_ascii_case(b"proto") => hop.scheme = scheme(value),
+                _ => {}
+            }
+        }
+        hop
+    }
 }
 
-/// The items of all lines of a header.
-fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let lines = headers.get_all(name).into_iter();
+/// The items of all lines of a header, the last one first.
+fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lines: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
     lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
+        .into_iter()
+        .rev()
+        .flat_map(|line| split(line.as_bytes(), b','))
+        .map(<[u8]>::trim_ascii)
 }
 
-fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    items(headers, name).last()
+/// The parts of `text` between separators that are not in quotes, the last one first. Read from the end, where the proxy
+/// writes: a quote that the client has not closed belongs to what stands before.
+fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut quoted = false;
+        let at = (0..text.len()).rev().find(|&at| {
+            let escaped = at > 0 && text[at - 1] == b'\\';
+            quoted ^= text[at] == b'"' && !escaped;
+            text[at] == separator && !quoted
+        });
+        rest = at.map(|at| &text[..at]);
+        Some(at.map_or(text, |at| &text[at + 1..]))
+    })
 }
 
 /// With a port or without one, IPv6 in brackets or without.
-fn address(text: &str) -> Option<SocketAddr> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
+fn address(text: &[u8]) -> Option<SocketAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let bare = inner.unwrap_or(text);
     let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
     text.parse().or(address).ok()
 }
 
-fn scheme(text: &str) -> Option<Scheme> {
-    let known = [Scheme::HTTP, Scheme::HTTPS].into_iter();
+fn scheme(text: &[u8]) -> Option<Scheme> {
+    let known = [Scheme::HTTP, Scheme::HTTPS];
     known
         .into_iter()
-        .find(|scheme| scheme.as_str().eq_ignore_ascii_case(text))
+        .find(|scheme| scheme.as_str().as_bytes().eq_ignore_ascii_case(text))
 }
 
 impl<N> Layer<N> for TrustedProxies {
@@ -244,16 +286,20 @@ where
 mod tests {
     use super::*;
 
-    fn origin(peer: &str, headers: &[(&str, &str)]) -> Option<(String, String)> {
-        let proxies = TrustedProxies::new(["10.0.0.0/8", "::1", "unix:"]).unwrap();
+    type Lines = [(&'static str, &'static [u8])];
+
+    fn origin(forwarded: bool, peer: &str, lines: &Lines) -> Option<(String, String)> {
+        let mut proxies = TrustedProxies::new(["10.0.0.0/8", "::1"]).unwrap();
+        if forwarded {
+            proxies = proxies.forwarded();
+        }
         let mut request = Request::builder();
-        for (name, value) in headers {
+        for (name, value) in lines {
             request = request.header(*name, *value);
         }
         let mut request = request.body(()).unwrap();
-        if let Ok(peer) = peer.parse::<SocketAddr>() {
-            request.extensions_mut().insert(ConnectInfo(peer));
-        }
+        let peer: SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
         let origin = proxies.origin(request.headers(), request.extensions())?;
         Some((
             origin
@@ -265,98 +311,133 @@ mod tests {
         ))
     }
 
+    const PROXY: &str = "10.0.0.1:1";
+
+    #[track_caller]
+    fn check(forwarded: bool, peer: &str, lines: &Lines, client: &str, scheme: &str) {
+        let expected = Some((client.to_owned(), scheme.to_owned()));
+        assert_eq!(origin(forwarded, peer, lines), expected);
+    }
+
     #[test]
-    fn headers_of_trusted_proxies_give_client_and_scheme() {
-        type Row = (
-            &'static str,
-            &'static [(&'static str, &'static str)],
-            &'static str,
-            &'static str,
-        );
-        let table: [Row; 8] = [
-            (
-                "10.0.0.1:1",
-                &[
-                    ("x-forwarded-for", "203.0.113.7"),
-                    ("x-forwarded-proto", "https"),
-                ],
-                "203.0.113.7:0",
-                "https",
-            ),
-            (
-                "[::ffff:10.0.0.1]:1",
-                &[("x-forwarded-for", "203.0.113.7:4711")],
-                "203.0.113.7:4711",
-                "",
-            ),
-            (
-                "10.0.0.1:1",
-                &[("x-forwarded-for", "6.6.6.6, 203.0.113.7, 10.0.0.2")],
-                "203.0.113.7:0",
-                "",
-            ),
-            (
-                "10.0.0.1:1",
-                &[
-                    ("x-forwarded-for", "6.6.6.6"),
-                    ("x-forwarded-for", "2001:db8::1"),
-                ],
-                "[2001:db8::1]:0",
-                "",
-            ),
-            (
-                "10.0.0.1:1",
-                &[("x-forwarded-for", "10.0.0.3, 10.0.0.2")],
-                "10.0.0.3:0",
-                "",
-            ),
-            (
-                "[::1]:1",
-                &[(
-                    "forwarded",
-                    "For=\"[2001:db8::1]:4711\";Proto=https, for=10.0.0.2;proto=http",
-                )],
-                "[2001:db8::1]:4711",
-                "https",
-            ),
-            (
-                "",
-                &[
-                    ("forwarded", "for=203.0.113.7"),
-                    ("x-forwarded-for", "6.6.6.6"),
-                ],
-                "203.0.113.7:0",
-                "",
-            ),
-            (
-                "10.0.0.1:1",
-                &[("x-forwarded-proto", "http, https")],
-                "",
-                "https",
-            ),
+    fn the_last_address_that_is_not_a_proxys_is_the_client() {
+        let both: &Lines = &[
+            ("x-forwarded-for", b"203.0.113.7"),
+            ("x-forwarded-proto", b"https"),
         ];
-        for (peer, headers, client, scheme) in table {
-            let expected = Some((client.to_owned(), scheme.to_owned()));
-            assert_eq!(origin(peer, headers), expected, "{peer} {headers:?}");
+        check(false, PROXY, both, "203.0.113.7:0", "https");
+        check(false, "[::ffff:10.0.0.1]:1", both, "203.0.113.7:0", "https");
+        check(
+            false,
+            "[::1]:1",
+            &[("x-forwarded-for", b"203.0.113.7:4711")],
+            "203.0.113.7:4711",
+            "",
+        );
+        check(
+            false,
+            PROXY,
+            &[("x-forwarded-for", b"6.6.6.6, 203.0.113.7, 10.0.0.2")],
+            "203.0.113.7:0",
+            "",
+        );
+        let lines: &Lines = &[
+            ("x-forwarded-for", b"6.6.6.6"),
+            ("x-forwarded-for", b"2001:db8::1"),
+        ];
+        check(false, PROXY, lines, "[2001:db8::1]:0", "");
+        check(
+            false,
+            PROXY,
+            &[("x-forwarded-for", b"10.0.0.3, 10.0.0.2")],
+            "10.0.0.3:0",
+            "",
+        );
+        check(
+            false,
+            PROXY,
+            &[("x-forwarded-proto", b"http, https")],
+            "",
+            "https",
+        );
+        let line = b"For=\"[2001:db8::1]:4711\";Proto=https, for=10.0.0.2;proto=http";
+        check(
+            true,
+            PROXY,
+            &[("forwarded", line)],
+            "[2001:db8::1]:4711",
+            "https",
+        );
+    }
+
+    #[test]
+    fn what_the_client_writes_before_changes_nothing() {
+        for before in [&b"\xff"[..], b"unknown", b"a, b", b"\"", b",,"] {
+            let line = [before, b", 203.0.113.7"].concat();
+            let line: &'static [u8] = line.leak();
+            check(
+                false,
+                PROXY,
+                &[("x-forwarded-for", line)],
+                "203.0.113.7:0",
+                "",
+            );
         }
+        for before in [
+            &b"\xff"[..],
+            b"for=6.6.6.6;host=\"",
+            b"for=\"6.6.6.6",
+            b"for=6.6.6.6;by=\"\\\"",
+        ] {
+            let line = [before, b", for=203.0.113.7;proto=https"].concat();
+            let line: &'static [u8] = line.leak();
+            check(
+                true,
+                PROXY,
+                &[("forwarded", line)],
+                "203.0.113.7:0",
+                "https",
+            );
+        }
+        for host in [
+            &b"a;for=6.6.6.6"[..],
+            b"a,for=6.6.6.6",
+            b"a\\\";for=6.6.6.6",
+        ] {
+            let line = [b"for=203.0.113.7;host=\"", host, b"\";proto=https"].concat();
+            let line: &'static [u8] = line.leak();
+            check(
+                true,
+                PROXY,
+                &[("forwarded", line)],
+                "203.0.113.7:0",
+                "https",
+            );
+        }
+        // The header that the proxy does not write is the client's.
+        let lines: &Lines = &[
+            ("forwarded", b"for=6.6.6.6;proto=https"),
+            ("x-forwarded-for", b"203.0.113.7"),
+            ("x-forwarded-proto", b"http"),
+        ];
+        check(false, PROXY, lines, "203.0.113.7:0", "http");
+        check(true, PROXY, lines, "6.6.6.6:0", "https");
     }
 
     #[test]
     fn headers_of_others_and_such_as_make_no_sense_are_ignored() {
-        let headers = [
-            ("x-forwarded-for", "203.0.113.7"),
-            ("forwarded", "for=1.1.1.1;proto=https"),
-        ];
-        assert_eq!(origin("192.0.2.1:1", &headers), None);
-        for headers in [
-            [
-                ("x-forwarded-for", "unknown"),
-                ("x-forwarded-proto", "gopher"),
-            ],
-            [("forwarded", "for=_hidden"), ("x-forwarded-for", "")],
-            [("forwarded", "=;=,;"), ("x-forwarded-proto", "")],
-        ] {
-            assert_eq!(origin("10.0.0.1:1", &headers), None, "{headers:?}");
+        let lines: &Lines = &[("x-forwarded-for", b"203.0.113.7")];
+        assert_eq!(origin(false, "192.0.2.1:1", lines), None);
+        for line in [&b"unknown"[..], b"", b"1.2.3", b"[::1"] {
+            let line: &Lines = &[("x-forwarded-for", line), ("x-forwarded-proto", b"gopher")];
+            assert_eq!(origin(false, PROXY, line), None, "{line:?}");
+        }
+        for line in [&b"for=_hidden"[..], b"=;=,;", b"for", b""] {
+            assert_eq!(
+                origin(true, PROXY, &[("forwarded", line)]),
+                None,
+                "{line:?}"
+            );
         }
     }
 

@@ -260,7 +260,9 @@ async fn code_that_does_not_load_leaves_the_old_one_serving() {
 #[tokio::test]
 async fn a_changed_route_map_is_part_of_a_fallback_and_an_error_where_routes_were_merged() {
     let app = reloadable();
-    let fallback = app.routes().fallback().unwrap();
+    // What is mounted follows the code, whatever becomes of the routes that it was made of.
+    let routes = app.python.routes(app.target("init"), app.target("handle"));
+    let fallback = routes.unwrap().fallback().unwrap();
     assert_eq!(ask(fallback.clone(), get("/two")).await.status, 404);
     write(&app, "two", "/two");
     app.python.reload().await.unwrap();
@@ -273,6 +275,12 @@ async fn a_changed_route_map_is_part_of_a_fallback_and_an_error_where_routes_wer
     let error = app.python.reload().await.unwrap_err();
     assert!(error.is_reload(), "{error}");
     assert_eq!(ask(router, get("/one")).await.text(), "one");
+
+    let app = reloadable();
+    let host = axum::Router::<()>::new().route("/one", axum::routing::get(async || "native"));
+    app.routes().merge_into(host).unwrap_err();
+    write(&app, "two", "/two");
+    app.python.reload().await.unwrap();
 }
 
 #[test]

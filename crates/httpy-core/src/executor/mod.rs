@@ -29,8 +29,10 @@ pub use self::start::{Facts, StartError};
 use crate::{Job, Late, TargetId, Ticket};
 
 /// Says whether routes can take the place of those that are mounted, and if not, why.
-pub type Accept =
-    Box<dyn FnOnce(Vec<Vec<(String, Vec<String>)>>) -> Result<(), String> + Send + Sync>;
+pub type Accept = Box<dyn FnOnce(Vec<InitRoutes>) -> Result<(), String> + Send + Sync>;
+
+/// An init function, and what it has returned: patterns and their methods.
+pub type InitRoutes = (String, Vec<(String, Vec<String>)>);
 
 /// Runs the calls of one app: loads its handlers, takes its jobs, and tells how it is.
 ///

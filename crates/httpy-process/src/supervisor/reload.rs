@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use httpy_core::frame::LogRecord;
-use httpy_core::{Accept, LoadError, LoadErrorKind};
+use httpy_core::{Accept, InitRoutes, LoadError, LoadErrorKind};
 use tokio::sync::oneshot;
 
 use super::driver::{Driver, Occasion, closed};
@@ -14,7 +14,7 @@ use super::lock;
 use super::tend::Up;
 use crate::failure::Failure;
 use crate::handover::WorkerId;
-use crate::handshake::{Newcomer, Patience, Problem, Routes};
+use crate::handshake::{Newcomer, Patience, Problem};
 
 /// A reload that was asked for, or is under way.
 #[derive(Default)]
@@ -29,7 +29,7 @@ pub(super) struct Reload {
 pub(super) struct Initialised {
     id: WorkerId,
     up: Box<Up>,
-    result: Result<Vec<Routes>, Problem>,
+    result: Result<Vec<InitRoutes>, Problem>,
 }
 
 /// The routes of each init function.
@@ -38,10 +38,11 @@ async fn run_all(
     inits: &[String],
     patience: Patience,
     log: &impl Fn(LogRecord),
-) -> Result<Vec<Routes>, Problem> {
+) -> Result<Vec<InitRoutes>, Problem> {
     let mut all = Vec::with_capacity(inits.len());
     for target in inits {
-        all.push(newcomer.run_init(target, patience, log).await?);
+        let routes = newcomer.run_init(target, patience, log).await?;
+        all.push((target.clone(), routes));
     }
     Ok(all)
 }
@@ -103,7 +104,7 @@ impl Driver {
         }
     }
 
-    async fn swap(&mut self, routes: Vec<Routes>) {
+    async fn swap(&mut self, routes: Vec<InitRoutes>) {
         let accepts = self
             .reload
             .as_mut()

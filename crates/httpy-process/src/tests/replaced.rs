@@ -50,10 +50,10 @@ impl App {
             )
             .await
             .unwrap()?;
-        let all: Vec<Vec<(String, Vec<String>)>> = receiver
+        let all: Vec<httpy_core::InitRoutes> = receiver
             .try_recv()
             .expect("nobody was asked about the routes");
-        Ok(all.concat())
+        Ok(all.into_iter().flat_map(|(_, routes)| routes).collect())
     }
 
     fn push(&self) -> Question {

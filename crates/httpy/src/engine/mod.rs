@@ -17,8 +17,10 @@ mod snapshot;
 mod source;
 mod surroundings;
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use httpy_core::{Execute, Ticket, UnderWay};
@@ -93,8 +95,10 @@ struct Loaded {
     targets: Vec<String>,
     /// Number of routes of all init functions.
     routes: usize,
-    /// The routes of each init function, for a reload.
-    live: Vec<(String, Weak<LiveRoutes>)>,
+    /// The routes of each init function, for a reload: what is mounted has to follow it.
+    live: Vec<(String, Arc<LiveRoutes>)>,
+    /// The services that the configuration names.
+    named: BTreeMap<String, PyService>,
 }
 
 /// What an engine and its services share.
@@ -108,6 +112,8 @@ pub(crate) struct Shared {
     pub(crate) under_way: Arc<UnderWay>,
     /// Options of services that do not say otherwise.
     pub(crate) defaults: ServiceOptions,
+    /// The longest deadline of its services, in milliseconds.
+    pub(crate) longest_deadline: AtomicU64,
     pub(crate) slow_call: Duration,
     pub(crate) drain: Duration,
     pub(crate) extras: Vec<Extra>,
@@ -121,6 +127,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// A service has this deadline.
+    pub(crate) fn note_deadline(&self, deadline: Duration) {
+        let milliseconds = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        self.longest_deadline
+            .fetch_max(milliseconds, Ordering::Relaxed);
+    }
+
     /// Releases the span of a call when the records that Python code has logged in it are written.
     pub(crate) fn release(&self, span: &Span, ticket: &Ticket) {
         if !span.is_disabled() && ticket.has_logged() {
@@ -184,14 +197,13 @@ impl PyEngine {
         let routes = PyRoutes::new(service, map);
         let mut loaded = self.inner.loaded();
         loaded.routes += routes.map().len();
-        loaded.live.retain(|(_, live)| live.strong_count() > 0);
         loaded.live.push((init, routes.live()));
         drop(loaded);
         Ok(routes)
     }
 
     /// The service that the engine's [`Config`] names `name`. Where it has an init function, the service matches its routes by
-    /// itself, as [`PyRoutes::fallback`] does.
+    /// itself, as [`PyRoutes::fallback`] does. It is made once: all calls return clones of one service, which share its limits.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -230,11 +242,18 @@ impl PyEngine {
             let text = format!("no service {name:?} in the configuration, which {which}");
             return Err(Error::new(Kind::Config, text));
         };
+        if let Some(made) = self.inner.loaded().named.get(name) {
+            return Ok(made.clone());
+        }
         let made = match &service.init {
             Some(init) => self.routes(init, &service.handler)?.fallback()?,
             None => self.handler(&service.handler)?,
         };
-        Ok(made.with(&service.options))
+        let made = made.with(&service.options);
+        let mut loaded = self.inner.loaded();
+        // Another thread may have made it meanwhile: all share one limit.
+        let kept = loaded.named.entry(name.to_owned()).or_insert(made);
+        Ok(kept.clone())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use httpy_core::LoadError;
+use httpy_core::{InitRoutes, LoadError};
 use tokio::sync::oneshot;
 
 use super::PyEngine;
@@ -166,13 +166,18 @@ impl PyEngine {
 
     /// The receiver hears when it is done, and nothing when the engine ends before that.
     pub(super) fn begin_reload(&self) -> oneshot::Receiver<Result<(), LoadError>> {
-        let (inits, live): (Vec<_>, Vec<_>) = self.inner.loaded().live.iter().cloned().unzip();
-        let accept = move |maps: Vec<Vec<(String, Vec<String>)>>| {
-            let maps = maps.into_iter().map(RouteMap::new);
-            let pairs: Vec<(Arc<LiveRoutes>, RouteMap)> = live
+        let live = self.inner.loaded().live.clone();
+        let mut inits: Vec<String> = Vec::new();
+        for (init, _) in &live {
+            if !inits.contains(init) {
+                inits.push(init.clone());
+            }
+        }
+        let accept = move |maps: Vec<InitRoutes>| {
+            let of = |init: &String| maps.iter().find(|(name, _)| name == init);
+            let pairs: Vec<(&LiveRoutes, RouteMap)> = live
                 .iter()
-                .zip(maps)
-                .filter_map(|(live, map)| Some((live.upgrade()?, map)))
+                .filter_map(|(init, live)| Some((&**live, RouteMap::new(of(init)?.1.clone()))))
                 .collect();
             // All of them or none.
             for (live, map) in &pairs {

@@ -5,7 +5,7 @@ use std::any::Any;
 use std::fmt;
 #[cfg(feature = "axum")]
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 #[cfg(feature = "axum")]
 use axum::Router;
@@ -64,8 +64,8 @@ impl PyRoutes {
         }
     }
 
-    pub(super) fn live(&self) -> Weak<LiveRoutes> {
-        Arc::downgrade(&self.inner.live)
+    pub(super) fn live(&self) -> Arc<LiveRoutes> {
+        Arc::clone(&self.inner.live)
     }
 
     /// These routes, served by `service`, such as [`self.service()`](Self::service) with options of its own.
@@ -114,8 +114,9 @@ impl PyRoutes {
     where
         S: Clone + Send + Sync + 'static,
     {
+        let router = self.mounted(map)?;
         self.inner.live.fix();
-        Ok(mount(&Routes::read(map)?, &self.service))
+        Ok(router)
     }
 
     /// `host` with one route per entry of [`map`](Self::map), as [`Router::merge`] with [`router`](Self::router) gives it; but
@@ -151,16 +152,28 @@ impl PyRoutes {
             let merged = panic::catch_unwind(AssertUnwindSafe(|| host.clone().merge(routes)));
             merged.map_err(|payload| panic_message(payload.as_ref()))
         };
-        merge(self.router()?).or_else(|all| {
+        let merged = merge(self.mounted(&self.inner.map)?);
+        if merged.is_ok() {
+            self.inner.live.fix();
+        }
+        merged.or_else(|all| {
             let mut conflicts = Vec::new();
             for (pattern, methods) in self.inner.map.iter() {
                 let one = RouteMap::new(vec![(pattern.to_owned(), methods.to_vec())]);
-                if let Err(problem) = merge(self.router_for(&one)?) {
+                if let Err(problem) = merge(self.mounted(&one)?) {
                     conflicts.push((pattern, problem));
                 }
             }
             Err(Error::routes_of_host(&conflicts, &all))
         })
+    }
+
+    #[cfg(feature = "axum")]
+    fn mounted<S>(&self, map: &RouteMap) -> Result<Router<S>, Error>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        Ok(mount(&Routes::read(map)?, &self.service))
     }
 
     /// A service with a matcher of its own over [`map`](Self::map), for [`PyService::behind`] or

@@ -106,7 +106,7 @@ async fn routes_that_are_refused_leave_the_old_workers_alone() {
         "code",
         "answers = {'init': lambda seq, name: send(('ok', seq, [('/new', ['GET'])]))}",
     );
-    let accept = |all: Vec<Vec<(String, _)>>| Err(format!("{} cannot be", all[0][0].0));
+    let accept = |all: Vec<httpy_core::InitRoutes>| Err(format!("{} cannot be", all[0].1[0].0));
     let refused = stage
         .supervisor
         .reload(vec!["app:init".to_owned()], Box::new(accept))

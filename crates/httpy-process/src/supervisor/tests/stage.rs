@@ -166,10 +166,10 @@ impl Stage {
                 Box::new(accept),
             )
             .await?;
-        let all: Vec<Routes> = receiver
+        let all: Vec<httpy_core::InitRoutes> = receiver
             .try_recv()
             .expect("nobody was asked about the routes");
-        Ok(all.concat())
+        Ok(all.into_iter().flat_map(|(_, routes)| routes).collect())
     }
 
     pub(super) async fn next(&mut self) -> Seen {

@@ -85,8 +85,8 @@ def is_plain_iterator(value: object) -> bool:
 
 
 def is_async_iterator(value: object) -> bool:
-    """Whether `value` is an async iterator, or gives one."""
-    return _has(value, "__anext__") or _has(value, "__aiter__")
+    """Whether `value` gives an async iterator, and is no plain one."""
+    return _has(value, "__aiter__") and not is_plain_iterator(value)
 
 
 class ReadReply:

@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::answer::{self, Answer, Place, Question};
 use crate::timing::Stamps;
 use crate::under_way::{Counted, UnderWay};
@@ -158,6 +160,14 @@ impl Ticket {
         self.word
             .compare_exchange(WAITING, running, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
+    }
+
+    /// Adds the permit of a call that had to wait for it. It is given back at once if the call was withdrawn meanwhile.
+    pub fn permit(&self, concurrency: OwnedSemaphorePermit) {
+        let mut freight = self.freight.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(freight) = &mut *freight {
+            freight.permits.concurrency = Some(concurrency);
+        }
     }
 
     /// For a dispatcher that took the call ahead of its turn, and knows that it never began. The call waits again, and

@@ -207,6 +207,7 @@ async fn calls_beyond_the_concurrency_wait_and_those_of_others_pass_them() {
     // A client that leaves gives its turn to the next one.
     second.abort();
     assert!(second.await.unwrap_err().is_cancelled());
+    assert_eq!(turn.app.python.snapshot().calls.abandoned, 1);
     drop(held);
     assert_eq!(first.await.unwrap().text(), "report");
     drop(turn.gate.arrival().await);
@@ -227,7 +228,7 @@ async fn a_call_waits_for_its_turn_no_longer_than_for_a_worker() {
     let target = turn.app.target("report");
     assert_eq!(
         answer.message(),
-        format!("{target} was not called: as many calls of it as may were running for 5s")
+        format!("{target} was not called: its concurrency left it no turn within 5s")
     );
     drop(held);
     assert_eq!(first.await.unwrap().text(), "report");

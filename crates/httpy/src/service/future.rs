@@ -23,7 +23,7 @@ use super::left::Left;
 use super::observed::Observed;
 use super::response::judge;
 use super::service::Inner;
-use super::state::{State, StateProject};
+use super::state::{Held, State, StateProject};
 use super::stream::{Open, Streamed};
 use super::timer::Timer;
 use super::upload::Pump;
@@ -285,41 +285,12 @@ where
                     bytes,
                 ));
             }
-            StateProject::Held {
-                permit,
-                call,
-                freight,
-                slot,
-                since,
+            StateProject::Waiting {
+                question,
+                is_slow,
+                held,
             } => {
-                if let Poll::Ready(permit) = permit.as_mut().poll(context) {
-                    let mut freight = freight.take().ok_or_else(ended)?;
-                    freight.permits.concurrency = Some(permit?);
-                    let (call, slot) = (
-                        *call.take().ok_or_else(ended)?,
-                        slot.take().ok_or_else(ended)?,
-                    );
-                    let since = *since;
-                    timer.clear();
-                    state.set(State::start(
-                        &service.inner,
-                        observed,
-                        call,
-                        freight,
-                        slot,
-                        since,
-                    ));
-                    continue;
-                }
-                let max_wait = service.inner.limits.max_wait;
-                ready!(timer.poll(&engine.gate, context, || *since + max_wait))?;
-                let target = &service.inner.target;
-                let text = format!(
-                    "{target} was not called: as many calls of it as may were running for {max_wait:?}"
-                );
-                return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
-            }
-            StateProject::Waiting { question, is_slow } => {
+                Held::poll(held, &service.inner, context)?;
                 let ticket = question.ticket();
                 if let Poll::Ready(outcome) = question.poll(context) {
                     let target = &service.inner.target;
@@ -350,8 +321,11 @@ where
                 if now >= pushed + service.inner.limits.max_wait && ticket.withdraw() {
                     let Inner { target, limits, .. } = &*service.inner;
                     let max_wait = limits.max_wait;
-                    let text =
-                        format!("{target} was not called: no worker was free within {max_wait:?}");
+                    let why = match held {
+                        Some(_) => "its concurrency left it no turn",
+                        None => "no worker was free",
+                    };
+                    let text = format!("{target} was not called: {why} within {max_wait:?}");
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
                 }
                 let deadline = Instant::from_std(ticket.deadline);

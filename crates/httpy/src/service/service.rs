@@ -94,6 +94,7 @@ impl PyService {
     pub(crate) fn new(engine: Arc<Shared>, loaded: Loaded, target: String) -> Self {
         let Loaded { id, reads_stream } = loaded;
         let options = engine.defaults.clone();
+        engine.note_deadline(options.limits().deadline);
         let series = engine.metrics.then(|| Arc::new(TargetSeries::new(&target)));
         Inner {
             engine,
@@ -125,6 +126,7 @@ impl PyService {
         let limit = options.limit.map(Limit::new);
         let concurrency = options.concurrency.map(Concurrency::new);
         let options = options.clone().or(&self.inner.options);
+        self.inner.engine.note_deadline(options.limits().deadline);
         Inner {
             limits: options.limits(),
             limit: limit.or_else(|| self.inner.limit.clone()),

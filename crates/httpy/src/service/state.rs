@@ -1,5 +1,7 @@
 //! `State`: how far a call is on its way to a worker, and what it is refused for.
 
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http::Request;
 use http_body::Body;
@@ -33,18 +35,37 @@ pin_project! {
             // The service waited for a slot, so that its call may wait again.
             waits: bool,
         },
-        // As many calls of its service run as may. It keeps its place in the queue.
-        Held {
-            permit: Wait,
-            call: Option<Box<Call>>,
-            freight: Option<Freight>,
-            slot: Option<OwnedSemaphorePermit>,
-            since: Instant,
-        },
         // The body was slow to come, and the slot is somebody else's by now.
         Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
-        Waiting { question: Question, is_slow: bool },
+        // `held` while as many calls of its service run as may.
+        Waiting { question: Question, is_slow: bool, held: Option<Box<Held>> },
         Done,
+    }
+}
+
+/// A job that waits until its service may run one more call. It keeps its place in the queue.
+pub(super) struct Held {
+    permit: Wait,
+    job: Job,
+}
+
+impl Held {
+    /// Hands the job to the pool, once it may run.
+    pub(super) fn poll(
+        held: &mut Option<Box<Self>>,
+        service: &Inner,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        let Some(waits) = held else { return Ok(()) };
+        if let Poll::Ready(permit) = waits.permit.as_mut().poll(context) {
+            let permit = permit?;
+            if let Some(waits) = held.take() {
+                waits.job.ticket.permit(permit);
+                // As above.
+                drop(service.engine.executor.push(waits.job));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -53,9 +74,7 @@ impl<B> State<B> {
     pub(super) fn call(&self) -> Option<&Call> {
         match self {
             Self::Refused { call, .. } => Some(call),
-            Self::Reading { call, .. } | Self::Queueing { call, .. } | Self::Held { call, .. } => {
-                call.as_deref()
-            }
+            Self::Reading { call, .. } | Self::Queueing { call, .. } => call.as_deref(),
             Self::Waiting { question, .. } => Some(&question.ticket().call),
             Self::Done => None,
         }
@@ -128,43 +147,22 @@ where
             Ok(admitted) => admitted,
             Err(error) => return Self::refused(error, call),
         };
-        let mut freight = Freight {
+        // Tokio's clock, which is the one of the timer.
+        let pushed = Instant::now().into_std();
+        let deadline = pushed + service.limits.deadline;
+        let (concurrency, waits) = match service.concurrency.as_ref().map(Concurrency::take) {
+            None => (None, None),
+            Some(Ok(permit)) => (Some(permit), None),
+            Some(Err(waits)) => (None, Some(waits)),
+        };
+        let freight = Freight {
             body,
             permits: Permits {
                 bytes,
                 limit,
-                concurrency: None,
+                concurrency,
             },
         };
-        // Tokio's clock, which is the one of the timer.
-        let now = Instant::now();
-        match service.concurrency.as_ref().map(Concurrency::take) {
-            None => {}
-            Some(Ok(permit)) => freight.permits.concurrency = Some(permit),
-            Some(Err(permit)) => {
-                return Self::Held {
-                    permit,
-                    call: Some(Box::new(call)),
-                    freight: Some(freight),
-                    slot: Some(slot),
-                    since: now,
-                };
-            }
-        }
-        Self::start(service, observed, call, freight, slot, now)
-    }
-
-    /// Hands the call to the pool; its clock runs since `since`.
-    pub(super) fn start(
-        service: &Inner,
-        observed: &Observed,
-        call: Call,
-        freight: Freight,
-        slot: OwnedSemaphorePermit,
-        since: Instant,
-    ) -> Self {
-        let pushed = since.into_std();
-        let deadline = pushed + service.limits.deadline;
         let chunk_timeout = service.limits.chunk_timeout;
         let (ticket, answer, question) =
             Ticket::issue(call, pushed, deadline, chunk_timeout, freight);
@@ -179,11 +177,18 @@ where
             answer,
             slot,
         };
-        // Where it is refused, the app is shutting down, and the job's end says so.
-        drop(service.engine.executor.push(job));
+        let held = match waits {
+            Some(permit) => Some(Box::new(Held { permit, job })),
+            None => {
+                // Where it is refused, the engine is shutting down, and the job's end says so.
+                drop(service.engine.executor.push(job));
+                None
+            }
+        };
         Self::Waiting {
             question,
             is_slow: false,
+            held,
         }
     }
 

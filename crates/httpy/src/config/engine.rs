@@ -1,6 +1,7 @@
 //! `EngineConfig`: the options of an engine as data, with their defaults and the check of their combinations.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::{Executor, executor};
 /// assert_eq!(engine.grace, Duration::from_secs(5));
 /// assert_eq!(engine.queue, 1024);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     deny_unknown_fields,
     default,
@@ -185,6 +186,50 @@ impl Default for Advanced {
             in_flight: 10_000,
             loop_blocked_after: Duration::from_secs(1),
         }
+    }
+}
+
+/// Of variables only the names: what they hold may be secret.
+impl fmt::Debug for EngineConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            path,
+            venv,
+            env,
+            env_file,
+            working_dir,
+            executor,
+            queue,
+            on_full,
+            body_budget,
+            shutdown_function,
+            python_logging,
+            slow_call,
+            drain,
+            grace,
+            debug,
+            advanced,
+        } = self;
+        f.debug_struct("EngineConfig")
+            .field("name", name)
+            .field("path", path)
+            .field("venv", venv)
+            .field("env", &env.keys())
+            .field("env_file", env_file)
+            .field("working_dir", working_dir)
+            .field("executor", executor)
+            .field("queue", queue)
+            .field("on_full", on_full)
+            .field("body_budget", body_budget)
+            .field("shutdown_function", shutdown_function)
+            .field("python_logging", python_logging)
+            .field("slow_call", slow_call)
+            .field("drain", drain)
+            .field("grace", grace)
+            .field("debug", debug)
+            .field("advanced", advanced)
+            .finish()
     }
 }
 

@@ -89,7 +89,9 @@ impl Config {
         let mut problems = self.engine.problems();
         problems.extend(self.defaults.problems(budget));
         for (name, service) in &self.services {
-            let options = service.options.clone().or(&self.defaults);
+            let mut options = service.options.clone().or(&self.defaults);
+            // That of the defaults is cut to the deadline of this service.
+            options.max_wait = service.options.max_wait;
             for problem in options.problems(budget) {
                 // Those of the defaults are known.
                 if !problems.contains(&problem) {
@@ -137,6 +139,17 @@ mod tests {
         assert_eq!((shop.handler.as_str(), &shop.init), ("shop:handle", &None));
         let again: Config = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
         assert_eq!(again, config);
+    }
+
+    #[test]
+    fn values_of_variables_are_not_shown() {
+        let text = r#"{"engine": {"env": {"TOKEN": "hidden"}}}"#;
+        let config: Config = serde_json::from_str(text).unwrap();
+        let shown = format!("{config:?}");
+        assert!(
+            shown.contains("TOKEN") && !shown.contains("hidden"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{LONGEST, MIB, read};
 
@@ -76,7 +76,11 @@ pub struct ServiceConfig {
 impl<'de> Deserialize<'de> for ServiceConfig {
     // `deny_unknown_fields` and `flatten` do not go together.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let mut table = Map::deserialize(from)?;
+        let Value::Object(mut table) = Value::deserialize(from)? else {
+            return Err(de::Error::custom(
+                "expected a table such as {\"handler\": \"shop:handle\"}",
+            ));
+        };
         let mut target = |name: &str| match table.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(target)) => Ok(Some(target)),

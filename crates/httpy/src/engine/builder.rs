@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -312,6 +313,7 @@ impl PyEngineBuilder {
             budget: Budget::new(engine.body_budget),
             under_way: Arc::default(),
             defaults: config.defaults.clone(),
+            longest_deadline: AtomicU64::default(),
             slow_call: engine.slow_call,
             drain: engine.drain,
             extras,

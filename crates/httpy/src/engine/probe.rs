@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::{Ready, ready};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ impl PyEngine {
     /// python.liveness())`.
     ///
     /// Answers 200 `alive`, also while it is overloaded or shutting down; or 503 when every worker is lost and cannot be
-    /// replaced, and when Python code has held the interpreter for longer than 60 s beyond the default deadline.
+    /// replaced, and when Python code has held the interpreter for longer than 60 s beyond the longest deadline of a service.
     pub fn liveness(&self) -> Probe {
         self.probe(Question::Alive)
     }
@@ -77,6 +78,10 @@ impl PyEngine {
 }
 
 impl Probe {
+    fn longest_deadline(&self) -> Duration {
+        Duration::from_millis(self.app.longest_deadline.load(Ordering::Relaxed))
+    }
+
     fn response(&self, method: &Method) -> Response<ResponseBody> {
         let is_head = method == Method::HEAD;
         if !is_head && method != Method::GET {
@@ -98,7 +103,7 @@ impl Probe {
             ),
             Question::Alive => (
                 "alive\n",
-                against_liveness(self.app.defaults.limits().deadline, &health),
+                against_liveness(self.longest_deadline(), &health),
             ),
         };
         if reasons.is_empty() {

@@ -63,7 +63,8 @@ impl PyEngine {
         // The signals are watched before anybody can know the address.
         let stop = self.stop_on(shutdown_signal(), self.inner.config.engine.grace);
         self.announce(Some(&listener.local_addr()?));
-        let serving = axum::serve(listener, WithClient(router)).with_graceful_shutdown(stop);
+        let serving =
+            axum::serve(listener, WithClient(router.with_state(()))).with_graceful_shutdown(stop);
         tokio::select! {
             served = serving => served?,
             () = self.grace_elapsed() => {} // connections that are still open are closed with the runtime

@@ -100,8 +100,8 @@ impl PyEngine {
     /// # }
     /// ```
     ///
-    /// [`shutdown`](Self::shutdown) alone does not resolve it: a host may end an engine and keep serving. Of several engines, whose
-    /// grace periods begin together, take the one with the longest.
+    /// [`shutdown`](Self::shutdown) alone does not resolve it: a host may end an engine and keep serving. Of several engines take
+    /// the one whose `stop_on` is outermost: its grace period begins last.
     ///
     /// Dropping the runtime, as `#[tokio::main]` does at the end, waits without a limit for what the host itself has given to
     /// `spawn_blocking`; httpy leaves nothing there.

@@ -1,7 +1,7 @@
 //! `Surroundings`: what Python code finds around it: folders on `sys.path`, environment variables, the working directory.
 
-use std::env;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use crate::error::Kind;
 use crate::{EngineConfig, Error};
@@ -11,6 +11,8 @@ use crate::{EngineConfig, Error};
 pub(crate) struct Surroundings {
     /// Absolute folders for `sys.path`.
     pub(crate) paths: Vec<PathBuf>,
+    /// The virtual environment.
+    pub(crate) venv: Option<PathBuf>,
     /// Environment variables to be set.
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) working_dir: Option<PathBuf>,
@@ -44,6 +46,11 @@ impl Surroundings {
         let working_dir = config.working_dir.as_ref();
         Ok(Self {
             paths: paths.collect::<Result<_, _>>()?,
+            venv: config
+                .venv
+                .as_ref()
+                .map(|dir| absolute("venv", dir))
+                .transpose()?,
             variables,
             working_dir: working_dir
                 .map(|dir| absolute("working_dir", dir))
@@ -53,10 +60,27 @@ impl Surroundings {
 }
 
 fn read(file: &Path) -> Result<Vec<(String, String)>, Error> {
-    let lines = dotenvy::from_path_iter(file).and_then(Iterator::collect);
-    lines.map_err(|error: dotenvy::Error| {
-        let text = format!("env_file: {}: {error}", file.display());
-        Error::with_source(Kind::Config, text, error)
+    let name = file.display();
+    let text = fs::read(file).map_err(|error| {
+        Error::with_source(
+            Kind::Config,
+            format!("env_file: {name} cannot be read"),
+            error,
+        )
+    })?;
+    let parse = |text: &[u8]| dotenvy::from_read_iter(text).collect::<Result<Vec<_>, _>>();
+    parse(&text).map_err(|_| {
+        // The parser's own error has the line's text, which may be secret.
+        let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        let ends: Vec<usize> = ends.map(|(at, _)| at + 1).chain([text.len()]).collect();
+        let fails = |line: &usize| parse(&text[..ends[*line - 1]]).is_err();
+        // A value may have several lines: the first one from which on nothing can be read.
+        let line = (1..=ends.len()).rev().take_while(fails).last();
+        let text = format!(
+            "env_file: {name}: line {} cannot be read: expected NAME=value, and quotes around a value with spaces",
+            line.unwrap_or_default()
+        );
+        Error::new(Kind::Config, text)
     })
 }
 
@@ -102,10 +126,21 @@ mod tests {
             ..EngineConfig::default()
         };
         let error = variables(&config).unwrap_err();
+        assert!(error.is_config());
+        assert_eq!(error.to_string(), "env_file: /no/such/file cannot be read");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("env");
+        std::fs::write(&file, "A=1\nSECRET=a secret\n").unwrap();
+        let config = EngineConfig {
+            env_file: Some(file),
+            ..EngineConfig::default()
+        };
+        let error = format!("{:?}", variables(&config).unwrap_err());
         assert!(
-            error.is_config() && error.to_string().starts_with("env_file: /no/such/file: "),
+            error.contains(": line 2 cannot be read: expected NAME=value"),
             "{error}"
         );
+        assert!(!error.contains("a secret"), "{error}");
         for name in ["", "A=B", "A\0"] {
             let mut config = EngineConfig::default();
             config.env.insert(name.to_owned(), "value".to_owned());

@@ -3,13 +3,15 @@
 mod processes;
 mod threads;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 #[cfg(feature = "embed")]
 use std::sync::{Mutex, PoisonError};
 
 use httpy_core::{Execute, Listener};
-use serde::{Deserialize, Serialize};
+use serde::de::{self, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::processes::Processes;
 pub use self::threads::{Threads, Workers};
@@ -32,11 +34,8 @@ use crate::error::Kind;
 ///     serde_json::from_str(r#"{"processes": {"count": 4, "max_requests": 100000}}"#).unwrap();
 /// assert_eq!(read, four);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "lowercase",
-    expecting = "`threads` or `processes`, with a table of its options"
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Executor {
     /// Threads of this process, which is linked with libpython. All engines of the process share the interpreter. Needs the
@@ -51,6 +50,47 @@ pub enum Executor {
 /// with 1 ms; 2 % fewer calls of handlers that all compute 2 ms.
 #[cfg(feature = "processes")]
 const SWITCH_INTERVAL: std::time::Duration = std::time::Duration::from_micros(250);
+impl<'de> Deserialize<'de> for Executor {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Executor;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`threads` or `processes`, as a word or as a table of its options")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Executor, E> {
+                match word {
+                    "threads" => Ok(Executor::threads().into()),
+                    "processes" => Ok(Processes::default().into()),
+                    other => Err(E::invalid_value(Unexpected::Str(other), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Executor, A::Error> {
+                let executor = match table.next_key::<String>()?.as_deref() {
+                    Some("threads") => table.next_value::<Threads>()?.into(),
+                    Some("processes") => table.next_value::<Processes>()?.into(),
+                    other => {
+                        let found = other.unwrap_or("an empty table");
+                        return Err(de::Error::invalid_value(Unexpected::Str(found), &self));
+                    }
+                };
+                match table.next_key::<String>()? {
+                    None => Ok(executor),
+                    Some(_) => Err(de::Error::custom(
+                        "executor: expected one of two, found both",
+                    )),
+                }
+            }
+        }
+
+        from.deserialize_any(Reader)
+    }
+}
+
 impl Executor {
     /// Threads of this process: the fastest way for handlers that are quick or that wait.
     pub fn threads() -> Threads {
@@ -116,6 +156,7 @@ pub(crate) fn start(
     let advanced = &config.advanced;
     let Surroundings {
         paths,
+        venv,
         variables,
         working_dir,
     } = surroundings;
@@ -123,7 +164,7 @@ pub(crate) fn start(
         #[cfg(feature = "embed")]
         Executor::Threads(threads) => {
             let interpreter = httpy_python::interpreter::Options {
-                venv: config.venv.clone(),
+                venv,
                 switch_interval: advanced.switch_interval,
                 python_logging: config.python_logging,
                 capture_stdout: threads.capture_stdout,
@@ -151,8 +192,8 @@ pub(crate) fn start(
         #[cfg(feature = "processes")]
         Executor::Processes(processes) => {
             let options = httpy_process::ProcessOptions {
-                python: processes.python.clone(),
-                venv: config.venv.clone().or_else(activated),
+                python: processes.python.as_deref().map(program),
+                venv: venv.or_else(activated),
                 paths,
                 variables,
                 working_dir,
@@ -178,7 +219,7 @@ pub(crate) fn start(
         }
         #[cfg(not(all(feature = "embed", feature = "processes")))]
         _ => {
-            drop((paths, variables, working_dir, listener, advanced));
+            drop((paths, venv, variables, working_dir, listener, advanced));
             Err(Error::new(
                 crate::error::Kind::Config,
                 "executor: it needs a feature of the crate httpy that is not on".to_owned(),
@@ -211,6 +252,14 @@ fn go_to(dir: PathBuf) -> Result<(), Error> {
     Ok(())
 }
 
+/// A program with a path is relative to where this process stands, one without is looked for in `PATH`.
+#[cfg(feature = "processes")]
+fn program(python: &std::path::Path) -> PathBuf {
+    let has_path = python.components().nth(1).is_some();
+    let whole = has_path.then(|| std::path::absolute(python).ok()).flatten();
+    whole.unwrap_or_else(|| python.to_owned())
+}
+
 /// The virtual environment that `VIRTUAL_ENV` names.
 #[cfg(feature = "processes")]
 fn activated() -> Option<PathBuf> {
@@ -233,8 +282,13 @@ mod tests {
 
     #[test]
     fn it_is_written_as_the_table_of_its_options() {
-        let executor: Executor = serde_json::from_str(r#"{"threads": {}}"#).unwrap();
-        assert_eq!(executor, Executor::threads().into());
+        for text in [r#"{"threads": {}}"#, r#""threads""#] {
+            let executor: Executor = serde_json::from_str(text).unwrap();
+            assert_eq!(executor, Executor::threads().into());
+        }
+        for text in ["{}", r#"{"threads": {}, "processes": {}}"#, "4"] {
+            serde_json::from_str::<Executor>(text).unwrap_err();
+        }
         let executor: Executor =
             serde_json::from_str(r#"{"processes": {"count": 2, "max_age": "1h"}}"#).unwrap();
         assert_eq!(

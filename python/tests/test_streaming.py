@@ -54,10 +54,13 @@ class Closing:
         self.seen.append("close")
 
 
-class AsyncClosing(Closing):
+class AsyncClosing:
     """Likewise, async."""
 
-    __next__ = None  # type: ignore[assignment]
+    def __init__(self, *chunks: Any) -> None:
+        self._inner = Closing(*chunks)
+        self.seen = self._inner.seen
+        self.close = self._inner.close
 
     def __aiter__(self) -> AsyncClosing:
         return self
@@ -65,7 +68,7 @@ class AsyncClosing(Closing):
     async def __anext__(self) -> Any:
         await asyncio.sleep(0)
         try:
-            return Closing.__next__(self)
+            return next(self._inner)
         except StopIteration:
             raise StopAsyncIteration from None
 

@@ -52,6 +52,8 @@ class Runner:
             loop = asyncio.SelectorEventLoop(self._selector)
         self.loop = loop
         """uvloop's where that is wanted and can be imported, else asyncio's own."""
+        self.begun: Callable[[], object] = _nothing
+        """Called once, on the loop, when it has begun: from then on it needs nothing that an app may replace."""
         self._descriptor = -1
         self._work: Callable[[], object] = _nothing
         self._stopping = asyncio.Event()
@@ -82,6 +84,7 @@ class Runner:
         asyncio.set_event_loop(loop)
         try:
             root = loop.create_task(self._root(limit), name="httpy")
+            loop.call_soon(self.begun)
             loop.add_reader(descriptor, self.drain)
             while not root.done():
                 try:

@@ -64,9 +64,14 @@ class EventLoop:
         )
         self._runner, self._loop = runner, runner.loop
         self.lane = AsyncLane(self._connection, self._socket, runner, self._in_flight, self._turn)
-        start_thread(self._run, (runner, self.lane))
+        begun = Lock()
+        begun.acquire()
+        runner.begun = begun.release
+        start_thread(self._run, (runner, self.lane, begun))
+        # No code of the app runs before that, which may replace what a loop begins with.
+        begun.acquire()
 
-    def _run(self, runner: Runner, lane: AsyncLane) -> None:
+    def _run(self, runner: Runner, lane: AsyncLane, begun: Any) -> None:
         # First, so that what it does is to be seen from the beginning.
         self._guard.begin_thread()
         # App code may have broken `threading`; a loop without a name still works.
@@ -78,6 +83,8 @@ class EventLoop:
         finally:
             self._has_ended = True
             self._ended.release()
+            # Where it has not begun, nobody has released it.
+            attempt(begun.release, None)
 
     def _checked(self, work: Callable[..., None], *arguments: Any) -> None:
         try:

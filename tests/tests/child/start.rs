@@ -253,7 +253,12 @@ async fn a_missing_environment_is_told_with_how_to_make_it() {
     fails(
         server,
         "venv",
-        &["virtual environment no-such-folder", missing, "-m venv"],
+        &[
+            "virtual environment /",
+            "/no-such-folder: ",
+            missing,
+            "-m venv",
+        ],
     )
     .await;
 }

@@ -28,9 +28,12 @@ pub(super) fn run(
         let left = match begin(py, crew, event_loop) {
             Ok(driver) => {
                 event_loop.enter(ThreadId::current(), &driver);
-                // Its starter waits for just this.
-                drop(started.send(Ok(())));
-                let left = serve(py, &driver);
+                let left = serve(py, &driver, started.clone());
+                if let Err(error) = &left {
+                    // Unless it has begun before.
+                    let exception = crew.shared.describe.describe(py, error);
+                    drop(started.send(Err(exception.to_string())));
+                }
                 event_loop.retire();
                 driver.end_all();
                 left
@@ -121,8 +124,17 @@ fn begin(py: Python<'_>, crew: &Arc<Crew>, event_loop: &Arc<EventLoop>) -> PyRes
 }
 
 /// Runs the loop until the inbox is closed, then ends it: the names of the tasks that did not end in time.
-fn serve(py: Python<'_>, driver: &Arc<Driver>) -> PyResult<Vec<String>> {
+/// Its starter hears when the loop has begun, and runs no code of the app before that: it may replace what a loop begins with.
+fn serve(
+    py: Python<'_>,
+    driver: &Arc<Driver>,
+    started: mpsc::SyncSender<Result<(), String>>,
+) -> PyResult<Vec<String>> {
     let runner = driver.asyncio.runner.bind(py);
+    let begun = PyCFunction::new_closure(py, Some(c"begun"), None, move |_, _| {
+        drop(started.send(Ok(())));
+    })?;
+    runner.setattr("begun", begun)?;
     let drain = drain(py, Arc::downgrade(driver))?;
     let event_loop = Arc::downgrade(&driver.event_loop);
     let limit = PyCFunction::new_closure(py, Some(c"limit"), None, move |_, _| {

@@ -106,7 +106,7 @@ def stacks_by_keyboard(page):
     expect(page, STRANGE, 0)
     expect(page, "document.activeElement.getAttribute('aria-expanded')", "true")
     answer_with(page, 'data.stacks = "held"')
-    wait_for_text(page, "worker-rows", "the interpreter is held")
+    wait_for_text(page, "worker-rows", "the interpreter was held")
     page.press(*ENTER)
     page.wait_until("document.querySelectorAll('#worker-rows pre').length === 0")
     expect(page, "document.activeElement.getAttribute('aria-label')", "Stack of worker 2")

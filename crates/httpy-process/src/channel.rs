@@ -52,10 +52,10 @@ impl Channel {
         Poll::Ready(read.map(|bytes| bytes > 0))
     }
 
-    /// Reads what there is now; false when there is no more of it. At the end of a connection only: what has arrived in this
+    /// Reads what there is now; false when there is no more of it. For data that is known to be there: what has arrived in this
     /// moment is not known to the runtime yet, so that [`poll_read`](Self::poll_read) would not find it.
     pub(crate) fn read_now(&mut self) -> bool {
-        let mut piece = vec![0; READ];
+        let mut piece = [0; 4096];
         match rustix::io::retry_on_intr(|| rustix::io::read(&self.stream, &mut piece[..])) {
             Ok(bytes @ 1..) => {
                 self.arrived.extend_from_slice(&piece[..bytes]);

@@ -32,6 +32,8 @@ impl Worker {
                 any = true;
             }
         }
+        // What a call has logged is there before its reply, but the runtime may not know of it yet.
+        while any && self.has_spans && self.control.read_now() {}
         any
     }
 

@@ -77,6 +77,7 @@ impl Worker {
                 }
             }
         }
+        self.has_spans |= call.ticket.call.details.span.is_some();
         traffic.calls.insert(number, call);
         self.upload(lane, number);
     }

@@ -60,6 +60,8 @@ pub(crate) struct Worker {
     /// When it was last told to let another thread lead.
     relieved: Instant,
     recalling: bool,
+    /// A call of it had a span, in which its log records belong.
+    pub(crate) has_spans: bool,
     pub(crate) tally: Arc<Tally>,
     pub(crate) ended: oneshot::Sender<Ended>,
     pub(crate) hub: Arc<Hub>,
@@ -114,6 +116,7 @@ impl Worker {
             last_ask: 0,
             relieved: now,
             recalling: false,
+            has_spans: false,
             tally,
             ended,
             hub,

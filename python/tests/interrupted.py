@@ -9,7 +9,7 @@ from collections.abc import Callable
 from httpy_rs import _interrupt
 from httpy_rs._worker import trace
 
-# Nothing takes so long; a test that would wait for ever fails instead.
+# Far more than anything takes: a test that would wait for ever fails instead.
 LIMIT = 60.0
 
 trace.connect()

@@ -17,7 +17,7 @@ from typing import Any
 import httpy_rs
 
 PACKAGE = Path(httpy_rs.__file__).parent
-# Nothing takes so long; a test that would wait for ever fails instead.
+# Far more than anything takes: a test that would wait for ever fails instead.
 PATIENCE = 60.0
 
 SETTINGS: dict[str, Any] = {

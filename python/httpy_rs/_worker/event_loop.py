@@ -83,7 +83,7 @@ class EventLoop:
         finally:
             self._has_ended = True
             self._ended.release()
-            # Where it has not begun, nobody has released it.
+            # If it has not begun, the lock is still held.
             attempt(begun.release, None)
 
     def _checked(self, work: Callable[..., None], *arguments: Any) -> None:

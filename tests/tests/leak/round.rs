@@ -394,7 +394,7 @@ impl Calls {
             self.leave(ask(self.text.clone(), post("/", "never taken")))
                 .await;
         }
-        // Behind those that nobody waits for any more. What is sent ahead to a process gives its place to another, also later.
+        // Behind those whose callers have left. What is sent ahead to a process gives its place to another, also later.
         let (mut last, mut refused) = (Vec::new(), 0);
         while refused < TIMES {
             let call = tokio::spawn(ask(self.text.clone(), get("/")));

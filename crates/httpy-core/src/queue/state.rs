@@ -15,10 +15,10 @@
 //!
 //! On a GIL build one worker leads. While a job waits and the lead is in a handler, somebody stands by: the operating
 //! system gives it the interpreter the instant the handler blocks, and after a switch interval when the handler
-//! computes. Taking the first job makes it the lead, and the former lead learns of that when it asks for its next job. It has the
-//! interpreter then, which the lead has let go of: so it leads again where jobs wait, and nobody is woken for them. With 400
-//! handlers that sleep for 10 ms this gives a fifth more requests, with a third fewer context switches; with 32 quick ones
-//! beside 64 that sleep and 4 that compute, almost four times as many requests.
+//! computes. Taking the first job makes it the lead, and the former lead learns of that when it asks for its next job. The former
+//! one holds the interpreter then, so the new lead has detached: the former one leads again if jobs wait, and no thread is woken
+//! for them. With 400 handlers that sleep for 10 ms this gives a fifth more requests, with a third fewer context switches; with
+//! 32 quick ones beside 64 that sleep and 4 that compute, almost four times as many requests.
 //!
 //! More threads in line for the interpreter would only fight over it, so that one is enough, but for this: CPython gives the
 //! interpreter to those in line in turn, and every handler that computes stands in that line as well. One more stands by

@@ -52,7 +52,7 @@ impl App {
             .unwrap()?;
         let all: Vec<httpy_core::InitRoutes> = receiver
             .try_recv()
-            .expect("nobody was asked about the routes");
+            .expect("`accept` was not called");
         Ok(all.into_iter().flat_map(|(_, routes)| routes).collect())
     }
 

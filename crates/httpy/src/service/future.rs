@@ -300,7 +300,7 @@ where
                     if let Err(error) = &response {
                         log::failure(target, Some(&ticket.call.subject()), error);
                     }
-                    // Nothing is left to let go of: the call has ended, or belongs to its response's body.
+                    // Nothing is left to release: the call has ended, or belongs to its response's body.
                     state.set(State::Done);
                     return Poll::Ready(response);
                 }
@@ -360,7 +360,7 @@ fn answered(
     outcome: Outcome,
 ) -> Result<Response<ResponseBody>, Error> {
     let streams = matches!(&outcome, Outcome::Returned(returned) if matches!(returned.body, Content::Stream(_)));
-    // Before the head is judged: where it is refused, the handler hears that nobody wants the rest.
+    // Before the head is judged: if it is refused, the handler learns that the rest is not wanted.
     let open = streams.then(|| {
         Open::new(
             Arc::clone(&service.inner),

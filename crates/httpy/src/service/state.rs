@@ -35,7 +35,7 @@ pin_project! {
             // The service waited for a slot, so that its call may wait again.
             waits: bool,
         },
-        // The body was slow to come, and the slot is somebody else's by now.
+        // The body was slow to come, and another call has got its slot.
         Queueing { slot: Wait, call: Option<Box<Call>>, body: Bytes, bytes: Option<OwnedSemaphorePermit> },
         // `held` while as many calls of its service run as may.
         Waiting { question: Question, is_slow: bool, held: Option<Box<Held>> },

@@ -168,7 +168,7 @@ impl Stage {
             .await?;
         let all: Vec<httpy_core::InitRoutes> = receiver
             .try_recv()
-            .expect("nobody was asked about the routes");
+            .expect("`accept` was not called");
         Ok(all.into_iter().flat_map(|(_, routes)| routes).collect())
     }
 

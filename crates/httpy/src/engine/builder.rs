@@ -324,7 +324,7 @@ impl PyEngineBuilder {
             metrics: metric::is_recorded(),
         });
         if shared.metrics {
-            Gauges::start_or_log(&shared);
+            Gauges::start(&shared);
         }
         let inner = Arc::new(Inner {
             shared,

@@ -1,7 +1,6 @@
 //! `Gauges`: what is looked at every few seconds: the queue, the workers, the event loops, Python's memory.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -17,7 +16,7 @@ use crate::status::WorkerState;
 /// Seldom enough to cost nothing, and more often than exporters are scraped.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// The gauges of one app, and of the process that it is in.
+/// The gauges of one engine, and of the process that it is in.
 pub(crate) struct Gauges {
     queue: Gauge,
     workers: [Gauge; WorkerState::ALL.len()],
@@ -26,16 +25,17 @@ pub(crate) struct Gauges {
 }
 
 impl Gauges {
-    /// Starts the thread that sets the gauges of an engine. It ends some seconds after the engine.
-    ///
-    /// # Errors
-    ///
-    /// When the operating system gives no thread.
-    pub(crate) fn start(name: String, app: Weak<Shared>) -> io::Result<()> {
-        thread::Builder::new()
+    /// Starts the thread that sets the gauges of `engine`, and ends some seconds after it. Calls are served without it: where the
+    /// system has no thread for it, that is logged.
+    pub(crate) fn start(engine: &Arc<Shared>) {
+        let name = engine.name.clone();
+        let engine = Arc::downgrade(engine);
+        let started = thread::Builder::new()
             .name("httpy-metrics".to_owned())
-            .spawn(move || run(name, &app))
-            .map(drop)
+            .spawn(move || run(name, &engine));
+        if let Err(error) = started {
+            tracing::warn!(target: "httpy", "gauges are not updated, as their thread could not be started: {error}");
+        }
     }
 
     fn new(name: String) -> Self {
@@ -51,9 +51,9 @@ impl Gauges {
         clippy::cast_precision_loss,
         reason = "counts of things that are here at once"
     )]
-    fn set(&mut self, app: &Shared) {
-        self.queue.set(app.slots.taken() as f64);
-        let Roster { members, loops, .. } = app.executor.roster();
+    fn set(&mut self, engine: &Shared) {
+        self.queue.set(engine.slots.taken() as f64);
+        let Roster { members, loops, .. } = engine.executor.roster();
         for (state, gauge) in WorkerState::ALL.iter().zip(&self.workers) {
             gauge.set(
                 members
@@ -90,10 +90,10 @@ impl Gauges {
     }
 }
 
-fn run(name: String, app: &Weak<Shared>) {
+fn run(name: String, engine: &Weak<Shared>) {
     let mut gauges = Gauges::new(name);
     let mut asked: Option<Receiver<Figures>> = None;
-    while let Some(shared) = app.upgrade() {
+    while let Some(shared) = engine.upgrade() {
         let next = Instant::now() + EVERY;
         gauges.set(&shared);
         // One question at a time: while the interpreter is held, the next round waits for the same answer.
@@ -108,14 +108,5 @@ fn run(name: String, app: &Weak<Shared>) {
             Err(RecvTimeoutError::Disconnected) => {}
         }
         thread::sleep(next.saturating_duration_since(Instant::now()));
-    }
-}
-
-impl Gauges {
-    /// Starts the thread for `engine`. Where the system has no thread for it, calls are served all the same.
-    pub(crate) fn start_or_log(engine: &Arc<Shared>) {
-        if let Err(error) = Self::start(engine.name.clone(), Arc::downgrade(engine)) {
-            tracing::warn!(target: "httpy", "gauges are not updated, as their thread could not be started: {error}");
-        }
     }
 }

@@ -226,7 +226,7 @@ impl Error {
         self.is_load(LoadErrorKind::AttributeNotFound)
     }
 
-    /// A module of the same name was loaded from another file, by another app or by Python itself.
+    /// A module of the same name was loaded from another file, by another engine or by Python itself.
     pub fn is_module_conflict(&self) -> bool {
         self.is_load(LoadErrorKind::ModuleConflict)
     }
@@ -262,7 +262,7 @@ impl Error {
     }
 
     /// A [reload](crate::PyEngine::reload) cannot be: the new code has other routes than those that are mounted for good, the
-    /// app runs on threads of this process, or it has ended.
+    /// engine runs on threads of this process, or it has ended.
     pub fn is_reload(&self) -> bool {
         self.0.kind == Kind::Reload || self.is_load(LoadErrorKind::Reload)
     }
@@ -325,7 +325,7 @@ impl Error {
         self.0.kind == Kind::Overloaded
     }
 
-    /// The app is shutting down: 503.
+    /// The engine is shutting down: 503.
     pub fn is_shutting_down(&self) -> bool {
         matches!(self.0.kind, Kind::ShuttingDown | Kind::ShutDown)
     }

@@ -111,7 +111,7 @@ pub(crate) fn status(kind: &Kind) -> (StatusCode, &'static str) {
     }
 }
 
-/// The choice of an app.
+/// The choice of an engine.
 #[derive(Clone)]
 pub(crate) enum Choice {
     Default { debug: bool },

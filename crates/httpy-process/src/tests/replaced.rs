@@ -50,9 +50,8 @@ impl App {
             )
             .await
             .unwrap()?;
-        let all: Vec<httpy_core::InitRoutes> = receiver
-            .try_recv()
-            .expect("`accept` was not called");
+        let all: Vec<httpy_core::InitRoutes> =
+            receiver.try_recv().expect("`accept` was not called");
         Ok(all.into_iter().flat_map(|(_, routes)| routes).collect())
     }
 

@@ -28,17 +28,17 @@ pub(super) struct FileWatch(
 );
 
 impl FileWatch {
-    /// Watches `folders` for the app, whose code was loaded when they were as in `loaded`, or later.
+    /// Watches `folders` for the engine, whose code was loaded when they were as in `loaded`, or later.
     pub(super) fn start(
-        app: &Arc<Inner>,
+        engine: &Arc<Inner>,
         folders: Vec<PathBuf>,
         loaded: Sources,
     ) -> Result<Self, Error> {
         let (sender, ended) = sync_channel(0);
-        let app = Arc::downgrade(app);
+        let engine = Arc::downgrade(engine);
         thread::Builder::new()
             .name("httpy-files".to_owned())
-            .spawn(move || watch(&app, &folders, loaded, &ended))
+            .spawn(move || watch(&engine, &folders, loaded, &ended))
             .map_err(|error| {
                 Error::with_source(
                     Kind::Config,
@@ -50,7 +50,7 @@ impl FileWatch {
     }
 }
 
-fn watch(app: &Weak<Inner>, folders: &[PathBuf], loaded: Sources, ended: &Receiver<Infallible>) {
+fn watch(engine: &Weak<Inner>, folders: &[PathBuf], loaded: Sources, ended: &Receiver<Infallible>) {
     let mut seen = Seen::new(loaded);
     let mut interval = INTERVAL;
     while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
@@ -59,7 +59,7 @@ fn watch(app: &Weak<Inner>, folders: &[PathBuf], loaded: Sources, ended: &Receiv
         interval = INTERVAL.max(started.elapsed() * SHARE);
         if let Some(changes) = seen.look(now) {
             // What changes during the reload is seen by the next look.
-            reload(app, &changes);
+            reload(engine, &changes);
         }
     }
 }
@@ -96,8 +96,10 @@ impl Seen {
     }
 }
 
-fn reload(app: &Weak<Inner>, changes: &str) {
-    let Some(inner) = app.upgrade() else { return };
+fn reload(engine: &Weak<Inner>, changes: &str) {
+    let Some(inner) = engine.upgrade() else {
+        return;
+    };
     tracing::info!(target: "httpy", "reloading: {changes}");
     let reload = PyEngine { inner }.begin_reload();
     match reload.blocking_recv() {
@@ -105,7 +107,7 @@ fn reload(app: &Weak<Inner>, changes: &str) {
         Ok(Err(error)) => {
             tracing::error!(target: "httpy", "the reload failed, the old code keeps serving: {:?}", Error::not_loaded(error));
         }
-        // The app has ended.
+        // The engine has ended.
         Err(_) => {}
     }
 }

@@ -1,4 +1,4 @@
-//! `Gate`: whether an app takes calls, and how the pending ones hear that it is forced to stop.
+//! `Gate`: whether an engine takes calls, and how the pending ones hear that it is forced to stop.
 
 use std::pin::pin;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::service::Clocks;
 
 const OPEN: u8 = 0;
-/// Every call is served, but the app is not ready for more of them.
+/// Every call is served, but the engine is not ready for more of them.
 const DRAINING: u8 = 1;
 /// New calls are refused, pending ones go on.
 const CLOSED: u8 = 2;
@@ -77,7 +77,7 @@ impl Gate {
         })
     }
 
-    /// The app is not ready from now on, and has until `grace_ends` for its calls.
+    /// The engine is not ready from now on, and has until `grace_ends` for its calls.
     pub(super) fn drain(&self, grace_ends: Instant) {
         // Fails where a signal has come before: that one's grace period holds.
         let _ = self.grace_ends.set(grace_ends);

@@ -16,7 +16,7 @@ use tower::Service;
 use super::{PyEngine, Shared};
 use crate::ResponseBody;
 
-/// An app whose interpreter is held for longer is not ready: its calls only wait.
+/// An engine whose interpreter is held for longer is not ready: its calls only wait.
 const HELD: Duration = Duration::from_secs(1);
 /// Time after the deadline of every call that may hold the interpreter; after this, liveness fails.
 const HELD_FOR_GOOD: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ const HELD_FOR_GOOD: Duration = Duration::from_secs(60);
 /// ```
 #[derive(Clone)]
 pub struct Probe {
-    app: Arc<Shared>,
+    engine: Arc<Shared>,
     question: Question,
 }
 
@@ -54,7 +54,7 @@ enum Question {
 impl PyEngine {
     /// Whether requests should be sent here, for a load balancer: `.route_service("/readyz", python.readiness())`.
     ///
-    /// Answers 200 `ready`, or 503 while the app is shutting down, from [`stop_on`](Self::stop_on)'s signal on; when all
+    /// Answers 200 `ready`, or 503 while the engine is shutting down, from [`stop_on`](Self::stop_on)'s signal on; when all
     /// replacements for lost workers are spent; and while Python code has held the interpreter for more than 1 s.
     pub fn readiness(&self) -> Probe {
         self.probe(Question::Ready)
@@ -71,7 +71,7 @@ impl PyEngine {
 
     fn probe(&self, question: Question) -> Probe {
         Probe {
-            app: Arc::clone(&self.inner.shared),
+            engine: Arc::clone(&self.inner.shared),
             question,
         }
     }
@@ -79,7 +79,7 @@ impl PyEngine {
 
 impl Probe {
     fn longest_deadline(&self) -> Duration {
-        Duration::from_millis(self.app.longest_deadline.load(Ordering::Relaxed))
+        Duration::from_millis(self.engine.longest_deadline.load(Ordering::Relaxed))
     }
 
     fn response(&self, method: &Method) -> Response<ResponseBody> {
@@ -95,11 +95,11 @@ impl Probe {
                 .insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
             return response;
         }
-        let health = self.app.executor.health();
+        let health = self.engine.executor.health();
         let (yes, reasons) = match self.question {
             Question::Ready => (
                 "ready\n",
-                against_readiness(self.app.gate.is_stopping(), &health),
+                against_readiness(self.engine.gate.is_stopping(), &health),
             ),
             Question::Alive => (
                 "alive\n",

@@ -1,4 +1,4 @@
-//! `Sources`: the Python files below an app's folders as they are at one moment, so that two moments can be compared.
+//! `Sources`: the Python files below an engine's folders as they are at one moment, so that two moments can be compared.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

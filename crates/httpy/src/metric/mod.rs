@@ -1,6 +1,6 @@
 //! The figures of calls, workers and Python for the host's recorder of the `metrics` facade; `docs/metrics.md` has the table.
 //!
-//! Everything is registered with the recorder that is there when an app is built, and nothing is done where there is none.
+//! Everything is registered with the recorder that is there when an engine is built, and nothing is done where there is none.
 //! The recorder's code runs on the HTTP side: in the task of a call, or on the thread `httpy-metrics`, never attached.
 
 mod gauge;

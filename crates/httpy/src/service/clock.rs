@@ -1,4 +1,4 @@
-//! `Clock`: wakes the futures of calls at their time, or when the app is forced to stop; one timer for all of a runtime.
+//! `Clock`: wakes the futures of calls at their time, or when the engine is forced to stop; one timer for all of a runtime.
 //!
 //! A timer of tokio's for each call would be set and taken back a hundred thousand times a second, and whenever none is
 //! left, the next one wakes a thread that sleeps: tokio has to tell it that there is something to wait for. Nearly every
@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::runtime::{Handle, Id};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The clocks of an app, one for each runtime on which it is called.
+/// The clocks of an engine, one for each runtime on which it is called.
 #[derive(Debug, Default)]
 pub(crate) struct Clocks {
     all: Mutex<Vec<(Id, Arc<Clock>)>>,

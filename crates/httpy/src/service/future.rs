@@ -184,7 +184,7 @@ where
             }
         }
         let late = matches!(&result, Err(error) if error.is_deadline());
-        // An app that is forced to stop answers without having asked whether the call still waits.
+        // An engine that is forced to stop answers without having asked whether the call still waits.
         let enforced = match this.state.as_ref().get_ref() {
             State::Waiting { question, .. } => {
                 matches!(Left::leave(this.service, question, late), Left::Running)

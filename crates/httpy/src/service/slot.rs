@@ -1,4 +1,4 @@
-//! `Slots`: the places of an app's queue; `Readiness`: what a service's `poll_ready` has got of them.
+//! `Slots`: the places of an engine's queue; `Readiness`: what a service's `poll_ready` has got of them.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! `Timer`: what a call's future, and the body of its response, wait with: until it is time, or until the app is forced to
+//! `Timer`: what a call's future, and the body of its response, wait with: until it is time, or until the engine is forced to
 //! stop.
 
 use std::task::{Context, Poll};
@@ -14,7 +14,7 @@ use crate::engine::Gate;
 pub(super) struct Timer(Option<Registered>);
 
 impl Timer {
-    /// Ready when it is time, with an error when the app is forced to stop; else the task of `context` is woken then. Where it
+    /// Ready when it is time, with an error when the engine is forced to stop; else the task of `context` is woken then. Where it
     /// is not set, it is set to what `at` says.
     pub(super) fn poll(
         &mut self,

@@ -1,4 +1,4 @@
-//! What an app remembers of its calls and shows of its workers; the page that shows it live.
+//! What an engine remembers of its calls and shows of its workers; the page that shows it live.
 //!
 //! A [`Recorder`] records each call that has ended. [`PyEngine::snapshot`](crate::PyEngine::snapshot) combines its records
 //! with the current state, and [`StatusPage`] serves that. Only stacks wait for Python, and with a limit.

@@ -1,4 +1,4 @@
-//! `StatusPage`: the app's snapshot as a page that renews itself, and as JSON.
+//! `StatusPage`: the engine's snapshot as a page that renews itself, and as JSON.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -63,7 +63,7 @@ const POLICY: &str = concat!(
 /// ```
 #[derive(Clone)]
 pub struct StatusPage {
-    app: PyEngine,
+    engine: PyEngine,
 }
 
 /// The future of [`StatusPage`].
@@ -90,7 +90,7 @@ enum Answer {
 }
 
 impl PyEngine {
-    /// A page for operators: whether the app is up, where its requests wait, and what is stuck.
+    /// A page for operators: whether the engine is up, where its requests wait, and what is stuck.
     ///
     /// It shows targets, routes, paths, messages of exceptions, and source lines in stacks: mount it behind your own
     /// authentication, on an address of its own, or not at all. It works below any prefix:
@@ -116,7 +116,9 @@ impl PyEngine {
     /// # }
     /// ```
     pub fn status_page(&self) -> StatusPage {
-        StatusPage { app: self.clone() }
+        StatusPage {
+            engine: self.clone(),
+        }
     }
 }
 
@@ -142,11 +144,11 @@ impl StatusPage {
         };
         // Wherever it is mounted, what it is asked for stands at the end.
         match request.uri().path().rsplit('/').next().unwrap_or_default() {
-            "data.json" => Answer::Now(Some(answer(json(&self.app.snapshot())))),
+            "data.json" => Answer::Now(Some(answer(json(&self.engine.snapshot())))),
             "stacks.json" => {
-                let app = self.app.clone();
+                let engine = self.engine.clone();
                 Answer::Stacks(Box::pin(async move {
-                    answer(json(&app.snapshot_with_stacks().await))
+                    answer(json(&engine.snapshot_with_stacks().await))
                 }))
             }
             name if name.contains('.') => {

@@ -1,4 +1,4 @@
-//! `Recorder`: remembers what became of an app's calls, for those who look later.
+//! `Recorder`: remembers what became of an engine's calls, for those who look later.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -166,9 +166,8 @@ impl Stage {
                 Box::new(accept),
             )
             .await?;
-        let all: Vec<httpy_core::InitRoutes> = receiver
-            .try_recv()
-            .expect("`accept` was not called");
+        let all: Vec<httpy_core::InitRoutes> =
+            receiver.try_recv().expect("`accept` was not called");
         Ok(all.into_iter().flat_map(|(_, routes)| routes).collect())
     }
 

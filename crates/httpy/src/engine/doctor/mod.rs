@@ -1,4 +1,4 @@
-//! `Diagnosis`: everything about an app's interpreter, its options and its process, with what looks wrong. What is wrong is
+//! `Diagnosis`: everything about an engine's interpreter, its options and its process, with what looks wrong. What is wrong is
 //! judged in `warning`, how it is printed stands in `show`; what Python finds out by itself is `httpy_rs._doctor`'s.
 
 mod show;
@@ -45,7 +45,7 @@ pub struct Diagnosis {
     pub workers: WorkerHealth,
     /// How many threads the process can run at once.
     pub processors: Option<usize>,
-    /// The options of the app, defaults included.
+    /// The options of the engine, defaults included.
     pub config: EngineConfig,
 }
 
@@ -165,7 +165,7 @@ pub enum PathOrigin {
     UserSite,
     /// A `.pth` file of one of these.
     PthFile,
-    /// Put there while the program ran: by another app of the process, or by Python code.
+    /// Put there while the program ran: by another engine of the process, or by Python code.
     Runtime,
 }
 

@@ -3,6 +3,8 @@
 mod body;
 mod clock;
 mod end;
+#[cfg(feature = "axum")]
+mod forwarded;
 mod future;
 mod left;
 mod limit;

@@ -1,21 +1,18 @@
-//! `TrustedProxies`: a layer that takes a request's origin from the headers of proxies that the operator trusts.
+//! `TrustedProxies`: a layer that takes a request's origin from the headers of proxies that the operator trusts. How these
+//! headers are read is `forwarded`'s.
 
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
 use axum::extract::ConnectInfo;
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
-use http::uri::Scheme;
-use http::{Extensions, Request};
+use http::{Extensions, HeaderMap, Request};
 use ipnet::IpNet;
 use tower::{Layer, Service};
 
 use super::Origin;
+use super::forwarded::{self, Hop};
 use crate::Error;
 use crate::error::Kind;
-
-static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// A tower layer that sets a request's [`Origin`] from the headers of proxies at addresses that are trusted:
 /// `X-Forwarded-For` and `X-Forwarded-Proto`, or [`Forwarded`](Self::forwarded).
@@ -112,10 +109,10 @@ impl TrustedProxies {
         if !trusted {
             return None;
         }
-        let hops: Vec<Hop> = if self.forwarded {
-            items(headers, &FORWARDED).map(Hop::forwarded).collect()
+        let hops = if self.forwarded {
+            forwarded::hops(headers)
         } else {
-            items(headers, &FORWARDED_FOR).map(Hop::bare).collect()
+            forwarded::bare_hops(headers)
         };
         // Each proxy appends the address that it was called from, so the last ones are those of proxies.
         let is_proxy =
@@ -126,7 +123,7 @@ impl TrustedProxies {
         origin.scheme = if self.forwarded {
             hop.and_then(|hop| hop.scheme.clone())
         } else {
-            items(headers, &FORWARDED_PROTO).next().and_then(scheme)
+            forwarded::bare_scheme(headers)
         };
         (origin != Origin::new()).then_some(origin)
     }
@@ -140,92 +137,6 @@ fn network(text: &str) -> Result<IpNet, Error> {
         );
         Error::with_source(Kind::Config, message, error)
     })
-}
-
-/// A request as a proxy got it.
-#[derive(Debug, Default)]
-struct Hop {
-    /// `None` if the proxy does not say, or hides it.
-    address: Option<SocketAddr>,
-    scheme: Option<Scheme>,
-}
-
-impl Hop {
-    /// One item of `X-Forwarded-For`.
-    fn bare(item: &[u8]) -> Self {
-        Self {
-            address: address(item),
-            scheme: None,
-        }
-    }
-
-    /// One item of `Forwarded`: `for="[2001:db8::1]:4711";proto=https`.
-    fn forwarded(item: &[u8]) -> Self {
-        let mut hop = Self::default();
-        // The first pair comes last, and wins.
-        for pair in split(item, b';') {
-            let mut halves = pair.splitn(2, |byte| *byte == b'=');
-            let (Some(name), Some(value)) = (halves.next(), halves.next()) else {
-                continue;
-            };
-            let value = value.trim_ascii();
-            let unquoted = value.strip_prefix(b"\"");
-            let value = unquoted
-                .and_then(|value| value.strip_suffix(b"\""))
-                .unwrap_or(value);
-            match name.trim_ascii() {
-                name if name.eq_ignore_ascii_case(b"for") => hop.address = address(value),
-                name if name.eq_ignore_ascii_case(b"proto") => hop.scheme = scheme(value),
-                _ => {}
-            }
-        }
-        hop
-    }
-}
-
-/// The items of all lines of a header, the last one first.
-fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    let lines: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
-    lines
-        .into_iter()
-        .rev()
-        .flat_map(|line| split(line.as_bytes(), b','))
-        .map(<[u8]>::trim_ascii)
-}
-
-/// The parts of `text` between separators that are not in quotes, the last one first. Read from the end, where the proxy
-/// writes: a quote that the client has not closed belongs to what stands before.
-fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let mut quoted = false;
-        let at = (0..text.len()).rev().find(|&at| {
-            let escaped = at > 0 && text[at - 1] == b'\\';
-            quoted ^= text[at] == b'"' && !escaped;
-            text[at] == separator && !quoted
-        });
-        rest = at.map(|at| &text[..at]);
-        Some(at.map_or(text, |at| &text[at + 1..]))
-    })
-}
-
-/// With a port or without one, IPv6 in brackets or without.
-fn address(text: &[u8]) -> Option<SocketAddr> {
-    let text = std::str::from_utf8(text).ok()?;
-    let inner = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'));
-    let bare = inner.unwrap_or(text);
-    let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
-    text.parse().or(address).ok()
-}
-
-fn scheme(text: &[u8]) -> Option<Scheme> {
-    let known = [Scheme::HTTP, Scheme::HTTPS];
-    known
-        .into_iter()
-        .find(|scheme| scheme.as_str().as_bytes().eq_ignore_ascii_case(text))
 }
 
 impl<N> Layer<N> for TrustedProxies {
@@ -286,9 +197,9 @@ where
 mod tests {
     use super::*;
 
-    type Lines = [(&'static str, &'static [u8])];
+    type Lines<'a> = [(&'static str, &'a [u8])];
 
-    fn origin(forwarded: bool, peer: &str, lines: &Lines) -> Option<(String, String)> {
+    fn origin(forwarded: bool, peer: &str, lines: &Lines<'_>) -> Option<(String, String)> {
         let mut proxies = TrustedProxies::new(["10.0.0.0/8", "::1"]).unwrap();
         if forwarded {
             proxies = proxies.forwarded();
@@ -314,14 +225,14 @@ mod tests {
     const PROXY: &str = "10.0.0.1:1";
 
     #[track_caller]
-    fn check(forwarded: bool, peer: &str, lines: &Lines, client: &str, scheme: &str) {
+    fn check(forwarded: bool, peer: &str, lines: &Lines<'_>, client: &str, scheme: &str) {
         let expected = Some((client.to_owned(), scheme.to_owned()));
         assert_eq!(origin(forwarded, peer, lines), expected);
     }
 
     #[test]
     fn the_last_address_that_is_not_a_proxys_is_the_client() {
-        let both: &Lines = &[
+        let both: &Lines<'_> = &[
             ("x-forwarded-for", b"203.0.113.7"),
             ("x-forwarded-proto", b"https"),
         ];
@@ -341,7 +252,7 @@ mod tests {
             "203.0.113.7:0",
             "",
         );
-        let lines: &Lines = &[
+        let lines: &Lines<'_> = &[
             ("x-forwarded-for", b"6.6.6.6"),
             ("x-forwarded-for", b"2001:db8::1"),
         ];
@@ -372,16 +283,14 @@ mod tests {
 
     #[test]
     fn what_the_client_writes_before_changes_nothing() {
+        let check_line = |line: &[u8]| {
+            let lines: &Lines<'_> = &[("forwarded", line)];
+            check(true, PROXY, lines, "203.0.113.7:0", "https");
+        };
         for before in [&b"\xff"[..], b"unknown", b"a, b", b"\"", b",,"] {
             let line = [before, b", 203.0.113.7"].concat();
-            let line: &'static [u8] = line.leak();
-            check(
-                false,
-                PROXY,
-                &[("x-forwarded-for", line)],
-                "203.0.113.7:0",
-                "",
-            );
+            let lines: &Lines<'_> = &[("x-forwarded-for", &line)];
+            check(false, PROXY, lines, "203.0.113.7:0", "");
         }
         for before in [
             &b"\xff"[..],
@@ -389,33 +298,17 @@ mod tests {
             b"for=\"6.6.6.6",
             b"for=6.6.6.6;by=\"\\\"",
         ] {
-            let line = [before, b", for=203.0.113.7;proto=https"].concat();
-            let line: &'static [u8] = line.leak();
-            check(
-                true,
-                PROXY,
-                &[("forwarded", line)],
-                "203.0.113.7:0",
-                "https",
-            );
+            check_line(&[before, b", for=203.0.113.7;proto=https"].concat());
         }
         for host in [
             &b"a;for=6.6.6.6"[..],
             b"a,for=6.6.6.6",
             b"a\\\";for=6.6.6.6",
         ] {
-            let line = [b"for=203.0.113.7;host=\"", host, b"\";proto=https"].concat();
-            let line: &'static [u8] = line.leak();
-            check(
-                true,
-                PROXY,
-                &[("forwarded", line)],
-                "203.0.113.7:0",
-                "https",
-            );
+            check_line(&[b"for=203.0.113.7;host=\"", host, b"\";proto=https"].concat());
         }
         // The header that the proxy does not write is the client's.
-        let lines: &Lines = &[
+        let lines: &Lines<'_> = &[
             ("forwarded", b"for=6.6.6.6;proto=https"),
             ("x-forwarded-for", b"203.0.113.7"),
             ("x-forwarded-proto", b"http"),
@@ -426,10 +319,10 @@ mod tests {
 
     #[test]
     fn headers_of_others_and_such_as_make_no_sense_are_ignored() {
-        let lines: &Lines = &[("x-forwarded-for", b"203.0.113.7")];
+        let lines: &Lines<'_> = &[("x-forwarded-for", b"203.0.113.7")];
         assert_eq!(origin(false, "192.0.2.1:1", lines), None);
         for line in [&b"unknown"[..], b"", b"1.2.3", b"[::1"] {
-            let line: &Lines = &[("x-forwarded-for", line), ("x-forwarded-proto", b"gopher")];
+            let line: &Lines<'_> = &[("x-forwarded-for", line), ("x-forwarded-proto", b"gopher")];
             assert_eq!(origin(false, PROXY, line), None, "{line:?}");
         }
         for line in [&b"for=_hidden"[..], b"=;=,;", b"for", b""] {

@@ -13,7 +13,11 @@ use crate::{Error, RouteMap};
 
 /// The routes of an init function, whose code may be loaded again.
 #[derive(Debug)]
-pub(super) struct LiveRoutes(Mutex<State>);
+pub(super) struct LiveRoutes {
+    /// Those of the start.
+    map: RouteMap,
+    state: Mutex<State>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -47,11 +51,20 @@ impl fmt::Debug for Swap {
 
 impl LiveRoutes {
     pub(super) fn new(map: RouteMap) -> Self {
-        Self(Mutex::new(State {
-            map,
+        let state = State {
+            map: map.clone(),
             matched: None,
             fixed: false,
-        }))
+        };
+        Self {
+            map,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// The routes of the start.
+    pub(super) fn map(&self) -> &RouteMap {
+        &self.map
     }
 
     /// From now on they must stay as they are.
@@ -71,13 +84,10 @@ impl LiveRoutes {
         Ok(matched)
     }
 
-    /// Whether what the init function of the new code has returned can take over; the error says why not.
-    fn check(&self, map: &RouteMap) -> Result<(), String> {
+    /// Reads what the init function of the new code has returned; the error says why it cannot take over.
+    fn read(&self, map: &RouteMap) -> Result<Routes, String> {
         let state = self.lock();
-        if state.map == *map {
-            return Ok(());
-        }
-        if state.fixed {
+        if state.fixed && state.map != *map {
             return Err(format!(
                 "the init function returned other routes than those that router() has mounted, and a router does not change: {}; \
                  mount fallback() instead of router(), or restart the process",
@@ -85,25 +95,20 @@ impl LiveRoutes {
             ));
         }
         drop(state);
-        Routes::read(map)
-            .map(drop)
-            .map_err(|error| error.to_string())
+        Routes::read(map).map_err(|error| error.to_string())
     }
 
-    /// Takes over what the init function of the new code has returned.
-    fn take_over(&self, map: RouteMap) -> Result<(), String> {
-        self.check(&map)?;
-        let routes = Routes::read(&map).map_err(|error| error.to_string())?;
+    /// From now on these are the routes; `routes` were read from `map`.
+    fn take_over(&self, map: RouteMap, routes: Routes) {
         let mut state = self.lock();
         if let Some(matched) = &state.matched {
             matched.store(routes);
         }
         state.map = map;
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -175,17 +180,19 @@ impl PyEngine {
         }
         let accept = move |maps: Vec<InitRoutes>| {
             let of = |init: &String| maps.iter().find(|(name, _)| name == init);
-            let pairs: Vec<(&LiveRoutes, RouteMap)> = live
-                .iter()
-                .filter_map(|(init, live)| Some((&**live, RouteMap::new(of(init)?.1.clone()))))
-                .collect();
-            // All of them or none.
-            for (live, map) in &pairs {
-                live.check(map)?;
+            let mut read = Vec::new();
+            for (init, live) in &live {
+                if let Some((_, routes)) = of(init) {
+                    let map = RouteMap::new(routes.clone());
+                    let routes = live.read(&map)?;
+                    read.push((live, map, routes));
+                }
             }
-            pairs
-                .into_iter()
-                .try_for_each(|(live, map)| live.take_over(map))
+            // All of them or none.
+            for (live, map, routes) in read {
+                live.take_over(map, routes);
+            }
+            Ok(())
         };
         self.inner.shared.executor.reload(inits, Box::new(accept))
     }
@@ -205,6 +212,12 @@ mod tests {
             .collect()
     }
 
+    fn reload(live: &LiveRoutes, map: RouteMap) -> Result<(), String> {
+        let routes = live.read(&map)?;
+        live.take_over(map, routes);
+        Ok(())
+    }
+
     fn finds(swap: &Swap, path: &str) -> bool {
         matches!(swap.load().find(&Method::GET, path), Match::Found { .. })
     }
@@ -213,7 +226,7 @@ mod tests {
     fn routes_that_are_matched_here_follow_the_code() {
         let live = LiveRoutes::new(map(&[("/old", "GET")]));
         let matched = live.matched().unwrap();
-        live.take_over(map(&[("/new", "GET")])).unwrap();
+        reload(&live, map(&[("/new", "GET")])).unwrap();
         assert!(finds(&matched, "/new") && !finds(&matched, "/old"));
         assert!(
             finds(&live.matched().unwrap(), "/new"),
@@ -225,11 +238,16 @@ mod tests {
     fn routes_that_are_mounted_stay_and_the_error_says_which_would_not() {
         let live = LiveRoutes::new(map(&[("/same", "GET"), ("/old", "GET"), ("/more", "GET")]));
         live.fix();
-        live.take_over(map(&[("/same", "GET"), ("/old", "GET"), ("/more", "GET")]))
-            .unwrap();
-        let error = live
-            .take_over(map(&[("/same", "GET"), ("/more", "POST"), ("/new", "PUT")]))
-            .unwrap_err();
+        reload(
+            &live,
+            map(&[("/same", "GET"), ("/old", "GET"), ("/more", "GET")]),
+        )
+        .unwrap();
+        let error = reload(
+            &live,
+            map(&[("/same", "GET"), ("/more", "POST"), ("/new", "PUT")]),
+        )
+        .unwrap_err();
         assert!(
             error.contains("-/old [GET], -/more [GET], +/more [POST], +/new [PUT]"),
             "{error}"
@@ -240,7 +258,7 @@ mod tests {
     fn what_are_no_routes_is_refused() {
         let live = LiveRoutes::new(map(&[("/old", "GET")]));
         let matched = live.matched().unwrap();
-        assert!(live.take_over(map(&[("no slash", "GET")])).is_err());
+        assert!(reload(&live, map(&[("no slash", "GET")])).is_err());
         assert!(finds(&matched, "/old"));
     }
 }

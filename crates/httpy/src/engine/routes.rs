@@ -44,28 +44,20 @@ use crate::{Error, PyService, RouteMap};
 /// ```
 #[derive(Clone)]
 pub struct PyRoutes {
-    inner: Arc<Inner>,
-    service: PyService,
-}
-
-struct Inner {
-    /// Of the start.
-    map: RouteMap,
-    /// Those of the code that runs now.
     live: Arc<LiveRoutes>,
+    service: PyService,
 }
 
 impl PyRoutes {
     pub(super) fn new(service: PyService, map: RouteMap) -> Self {
-        let live = Arc::new(LiveRoutes::new(map.clone()));
         Self {
-            inner: Arc::new(Inner { map, live }),
+            live: Arc::new(LiveRoutes::new(map)),
             service,
         }
     }
 
     pub(super) fn live(&self) -> Arc<LiveRoutes> {
-        Arc::clone(&self.inner.live)
+        Arc::clone(&self.live)
     }
 
     /// These routes, served by `service`, such as [`self.service()`](Self::service) with options of its own.
@@ -82,7 +74,7 @@ impl PyRoutes {
 
     /// The init function's result at the start, as it came, order kept.
     pub fn map(&self) -> &RouteMap {
-        &self.inner.map
+        self.live.map()
     }
 
     /// One axum route per entry of [`map`](Self::map), to be merged into the host's router.
@@ -101,7 +93,7 @@ impl PyRoutes {
     where
         S: Clone + Send + Sync + 'static,
     {
-        self.router_for(&self.inner.map)
+        self.router_for(self.map())
     }
 
     /// One axum route per entry of `map`, all to the handler.
@@ -115,7 +107,7 @@ impl PyRoutes {
         S: Clone + Send + Sync + 'static,
     {
         let router = self.mounted(map)?;
-        self.inner.live.fix();
+        self.live.fix();
         Ok(router)
     }
 
@@ -152,13 +144,13 @@ impl PyRoutes {
             let merged = panic::catch_unwind(AssertUnwindSafe(|| host.clone().merge(routes)));
             merged.map_err(|payload| panic_message(payload.as_ref()))
         };
-        let merged = merge(self.mounted(&self.inner.map)?);
+        let merged = merge(self.mounted(self.map())?);
         if merged.is_ok() {
-            self.inner.live.fix();
+            self.live.fix();
         }
         merged.or_else(|all| {
             let mut conflicts = Vec::new();
-            for (pattern, methods) in self.inner.map.iter() {
+            for (pattern, methods) in self.map().iter() {
                 let one = RouteMap::new(vec![(pattern.to_owned(), methods.to_vec())]);
                 if let Err(problem) = merge(self.mounted(&one)?) {
                     conflicts.push((pattern, problem));
@@ -184,7 +176,7 @@ impl PyRoutes {
     ///
     /// As [`router`](Self::router).
     pub fn fallback(&self) -> Result<PyService, Error> {
-        Ok(self.service.matching(self.inner.live.matched()?))
+        Ok(self.service.matching(self.live.matched()?))
     }
 }
 
@@ -201,7 +193,7 @@ impl fmt::Debug for PyRoutes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PyRoutes")
             .field("service", &self.service)
-            .field("map", &self.inner.map)
+            .field("map", self.map())
             .finish_non_exhaustive()
     }
 }

@@ -61,12 +61,16 @@ impl Held {
             let permit = permit?;
             if let Some(waits) = held.take() {
                 waits.job.ticket.permit(permit);
-                // As above.
-                drop(service.engine.executor.push(waits.job));
+                hand_over(service, waits.job);
             }
         }
         Ok(())
     }
+}
+
+fn hand_over(service: &Inner, job: Job) {
+    // Where it is refused, the engine is shutting down, and the job's end says so.
+    drop(service.engine.executor.push(job));
 }
 
 impl<B> State<B> {
@@ -180,8 +184,7 @@ where
         let held = match waits {
             Some(permit) => Some(Box::new(Held { permit, job })),
             None => {
-                // Where it is refused, the engine is shutting down, and the job's end says so.
-                drop(service.engine.executor.push(job));
+                hand_over(service, job);
                 None
             }
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{LONGEST, MIB, read};
-use crate::{Executor, executor};
+use crate::Executor;
 
 /// The options of an engine as data.
 ///
@@ -281,7 +281,7 @@ impl EngineConfig {
         let folders = self.path.iter().map(|dir| missing("path", dir));
         let working_dir = self.working_dir.iter();
         let rules = rules.into_iter().chain(self.advanced.rules());
-        let rules = rules.chain(executor::rules(&self.executor)).chain(folders);
+        let rules = rules.chain(self.executor.rules()).chain(folders);
         rules
             .chain(working_dir.map(|dir| missing("working_dir", dir)))
             .filter(|(broken, _)| *broken)

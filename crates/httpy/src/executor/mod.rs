@@ -22,6 +22,12 @@ use crate::engine::Surroundings;
 #[cfg(feature = "embed")]
 use crate::error::Kind;
 
+/// Shorter than that of the embedded interpreter: a worker's lead waits for the interpreter at each read and each write,
+/// behind every thread that computes. Two processes, 32 fast connections beside four that compute 20 ms each: p99 8 ms, 16 ms
+/// with 1 ms; 2 % fewer calls of handlers that all compute 2 ms.
+#[cfg(feature = "processes")]
+const SWITCH_INTERVAL: std::time::Duration = std::time::Duration::from_micros(250);
+
 /// What runs Python code, with its own options.
 ///
 /// Services, routes, contract, deadlines, streams and errors are the same with either.
@@ -45,11 +51,6 @@ pub enum Executor {
     Processes(Processes),
 }
 
-/// Shorter than that of the embedded interpreter: a worker's lead waits for the interpreter at each read and each write,
-/// behind every thread that computes. Two processes, 32 fast connections beside four that compute 20 ms each: p99 8 ms, 16 ms
-/// with 1 ms; 2 % fewer calls of handlers that all compute 2 ms.
-#[cfg(feature = "processes")]
-const SWITCH_INTERVAL: std::time::Duration = std::time::Duration::from_micros(250);
 impl<'de> Deserialize<'de> for Executor {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Reader;
@@ -112,9 +113,17 @@ impl Executor {
     }
 }
 
-#[cfg(feature = "processes")]
 impl Executor {
+    /// What is wrong with its options.
+    pub(crate) fn rules(&self) -> Vec<(bool, String)> {
+        match self {
+            Self::Threads(threads) => threads.rules(),
+            Self::Processes(processes) => processes.rules(),
+        }
+    }
+
     /// Whether files are watched for it.
+    #[cfg(feature = "processes")]
     pub(crate) const fn reloads_on_change(&self) -> bool {
         matches!(self, Self::Processes(processes) if processes.reload_on_change)
     }
@@ -128,14 +137,6 @@ impl Default for Executor {
         } else {
             Processes::default().into()
         }
-    }
-}
-
-/// What is wrong with the choice.
-pub(crate) fn rules(executor: &Executor) -> Vec<(bool, String)> {
-    match executor {
-        Executor::Threads(threads) => threads.rules(),
-        Executor::Processes(processes) => processes.rules(),
     }
 }
 
@@ -233,16 +234,13 @@ pub(crate) fn start(
 fn go_to(dir: PathBuf) -> Result<(), Error> {
     static CHOSEN: Mutex<Option<PathBuf>> = Mutex::new(None);
     let mut chosen = CHOSEN.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*chosen {
-        Some(other) if *other != dir => {
-            let text = format!(
-                "working_dir: {} differs from {}, which another engine of this process has chosen",
-                dir.display(),
-                other.display()
-            );
-            return Err(Error::new(Kind::Differs, text));
-        }
-        _ => {}
+    if let Some(other) = chosen.as_ref().filter(|other| **other != dir) {
+        let text = format!(
+            "working_dir: {} differs from {}, which another engine of this process has chosen",
+            dir.display(),
+            other.display()
+        );
+        return Err(Error::new(Kind::Differs, text));
     }
     std::env::set_current_dir(&dir).map_err(|error| {
         let text = format!("working_dir: {} cannot be entered", dir.display());
@@ -303,7 +301,8 @@ mod tests {
     #[test]
     fn what_could_not_work_is_told() {
         let broken = |processes: Processes| {
-            rules(&processes.into())
+            Executor::from(processes)
+                .rules()
                 .into_iter()
                 .filter(|(broken, _)| *broken)
                 .count()

@@ -279,11 +279,19 @@ impl EngineConfig {
             (!dir.is_dir(), format!("{option}: {whole} is not a folder"))
         };
         let folders = self.path.iter().map(|dir| missing("path", dir));
+        let variables = self.env.iter().map(|(name, value)| {
+            let broken = name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
+            let text = format!(
+                "env: {name:?}: expected a name without \"=\", and no NUL in name or value"
+            );
+            (broken, text)
+        });
         let working_dir = self.working_dir.iter();
         let rules = rules.into_iter().chain(self.advanced.rules());
         let rules = rules.chain(self.executor.rules()).chain(folders);
         rules
             .chain(working_dir.map(|dir| missing("working_dir", dir)))
+            .chain(variables)
             .filter(|(broken, _)| *broken)
             .map(|(_, text)| text)
             .collect()

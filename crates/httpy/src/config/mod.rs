@@ -153,6 +153,22 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_the_system_does_not_take_is_an_error_that_names_it() {
+        for name in ["", "A=B", "A\0"] {
+            let mut config = Config::default();
+            config
+                .engine
+                .env
+                .insert(name.to_owned(), "value".to_owned());
+            let error = config.check().unwrap_err();
+            assert!(
+                error.to_string().starts_with(&format!("env: {name:?}: ")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn an_error_says_what_to_write() {
         let table = [
             (

@@ -99,6 +99,9 @@ impl<'de> Deserialize<'de> for ServiceConfig {
     }
 }
 
+/// What each time of a service defaults to.
+const DEFAULT: Duration = Duration::from_secs(30);
+
 /// The limits of a service, each with its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
@@ -129,17 +132,14 @@ impl ServiceOptions {
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        let deadline = self
-            .deadline
-            .unwrap_or(Duration::from_secs(30))
-            .min(LONGEST);
-        let half_a_minute = Duration::from_secs(30);
+        let or_default = |time: Option<Duration>| time.unwrap_or(DEFAULT).min(LONGEST);
+        let deadline = or_default(self.deadline);
         Limits {
             deadline,
             max_wait: self.max_wait.unwrap_or(deadline).min(deadline),
             body: self.body_limit.unwrap_or(2 * MIB),
-            body_timeout: self.body_timeout.unwrap_or(half_a_minute).min(LONGEST),
-            chunk_timeout: self.chunk_timeout.unwrap_or(half_a_minute).min(LONGEST),
+            body_timeout: or_default(self.body_timeout),
+            chunk_timeout: or_default(self.chunk_timeout),
         }
     }
 

@@ -1,11 +1,11 @@
 //! What looks wrong about a `Diagnosis`: each rule is a sentence that says what was found and what to do.
 
 use super::{Diagnosis, InterpreterFacts, PathOrigin};
+use crate::config::MIB;
 use crate::{Executor, Threads};
 
 /// What a process needs besides connections and workers: its own files, logs, databases.
 const OTHER_FILES: u64 = 256;
-const MIB: usize = 1024 * 1024;
 /// Python's own ratio is 8 MiB for 1000 levels; below a quarter of that a runaway recursion may end the process before it
 /// ends in a `RecursionError`.
 const BYTES_PER_LEVEL: u64 = 2048;

@@ -15,10 +15,8 @@ from httpy_rs._events import Events
 from httpy_rs._exception import unraisable
 from httpy_rs._worker.frame import PART
 
-# Text of so many characters has at most `PART` bytes.
+# Text with this number of characters has at most `PART` bytes.
 _SHORT = PART // 4
-
-Node = tuple[Any, ...]
 
 
 class Answer:
@@ -26,7 +24,7 @@ class Answer:
 
     __slots__ = ("_status", "ahead", "heartbeat", "said", "stream")
 
-    def __init__(self, said: Node, ahead: bytes = b"") -> None:
+    def __init__(self, said: tuple[Any, ...], ahead: bytes = b"") -> None:
         self.said = said
         self.ahead = ahead
         self.stream: Any = None
@@ -55,21 +53,16 @@ def cut(data: bytes) -> Iterator[bytes]:
 
 def is_plain(result: Any) -> bool:
     """Whether `marshal` writes the reply just as it is, in one message."""
-    return _has_plain_types(result) and fits(result[1])
-
-
-def fits(body: Any) -> bool:
-    """Whether a `str`, `bytes` or `None` goes into one message."""
-    if type(body) is str:
-        return len(body) <= _SHORT or (len(body) <= PART and body.isascii())
-    return body is None or len(body) <= PART
-
-
-def _has_plain_types(result: Any) -> bool:
     if type(result) is not tuple or len(result) != 3:
         return False
-    body = result[1]
-    return (body is None or type(body) is str or type(body) is bytes) and _is_plain_head(result[0], result[2])
+    status, body, headers = result
+    return _is_plain_body(body) and _is_plain_head(status, headers)
+
+
+def _is_plain_body(body: Any) -> bool:
+    if type(body) is str:
+        return len(body) <= _SHORT or (len(body) <= PART and body.isascii())
+    return body is None or (type(body) is bytes and len(body) <= PART)
 
 
 def _is_plain_head(status: Any, headers: Any) -> bool:

@@ -23,6 +23,7 @@ def begin_children(begin: Callable[[], object], unblock: Iterable[int] = ()) -> 
     masks: dict[int, set[int]] = {}
 
     def hold() -> None:
+        # Kept first: a handler may raise out of the call that blocks, and its result would be lost.
         masks[get_ident()] = change(signal.SIG_BLOCK, ())
         change(signal.SIG_BLOCK, every)
 

@@ -1,5 +1,5 @@
-//! `Hop`: what proxies write into a request's headers, as it is read from the end, where the last proxy writes. Whom to believe
-//! is decided in `proxy`.
+//! `Hop`: what proxies write into the headers of a request, read from the end, where the last proxy writes. Which proxies are
+//! trusted is decided in `proxy`.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -8,12 +8,14 @@ use std::{env, fs, io};
 const FOLDER: &str = "httpy_rs";
 
 fn main() -> io::Result<()> {
-    println!("cargo::rerun-if-changed={FOLDER}");
+    println!("cargo::rerun-if-changed=build.rs");
     let mut names = Vec::new();
     collect(Path::new(FOLDER), "", &mut names)?;
     names.sort();
     let mut list = "&[\n".to_owned();
     for name in names {
+        // Each file and not the folder, in which Python writes `__pycache__`: a file that is new is imported by one that changed.
+        println!("cargo::rerun-if-changed={FOLDER}/{name}");
         let path = format!("/{FOLDER}/{name}");
         // Writing to a `String` does not fail.
         let _ = writeln!(

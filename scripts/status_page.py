@@ -73,7 +73,7 @@ def hostile(page):
             }}
         }};
         spoil(data);
-        data.not_ready = [{json.dumps(HOSTILE)}]
+        data.not_ready = [{{reason: {json.dumps(HOSTILE)}}}]
         """,
     )
     for place in ("problems", "engine", "worker-rows", "loop-rows", "failed-rows", "slow-rows", "counts", "versions"):

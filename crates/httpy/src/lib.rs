@@ -136,7 +136,7 @@ mod status;
 
 pub use config::{Advanced, Config, EngineConfig, OnFull, ServiceConfig, ServiceOptions};
 pub use engine::{
-    Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin, Probe, PyEngine,
+    Diagnosis, InterpreterFacts, NotReady, PackageCopy, PathEntry, PathOrigin, Probe, PyEngine,
     PyEngineBuilder, PyRoutes, Snapshot, Stacks, Versions, WorkerHealth, shutdown_signal,
 };
 pub use error::Error;

@@ -6,6 +6,7 @@ mod doctor;
 #[cfg(feature = "processes")]
 mod file_watch;
 mod gate;
+mod not_ready;
 mod probe;
 mod reload;
 mod routes;
@@ -32,6 +33,7 @@ pub use self::doctor::{Diagnosis, InterpreterFacts, PackageCopy, PathEntry, Path
 #[cfg(feature = "processes")]
 use self::file_watch::FileWatch;
 pub(crate) use self::gate::Gate;
+pub use self::not_ready::NotReady;
 pub use self::probe::Probe;
 use self::reload::LiveRoutes;
 pub(crate) use self::reload::Swap;

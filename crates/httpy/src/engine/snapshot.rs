@@ -7,8 +7,7 @@ use httpy_core::{Facts, Health, Roster, Stack};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::probe::against_readiness;
-use super::{PyEngine, Shared};
+use super::{NotReady, PyEngine, Shared};
 use crate::status::{CallCounts, EventLoop, History, Recent, RecordedCall, Worker, seconds};
 
 /// Maximum time to wait for stacks; a reader has the rest of the snapshot meanwhile.
@@ -48,9 +47,7 @@ pub struct Snapshot {
     /// The targets that run on it, in the order in which they were loaded.
     pub targets: Vec<String>,
     /// Why no requests should be sent here, as [`PyEngine::readiness`] answers it; empty when the engine is ready.
-    pub not_ready: Vec<String>,
-    /// Whether the engine is shutting down, which is one of these reasons.
-    pub shutting_down: bool,
+    pub not_ready: Vec<NotReady>,
     /// What runs here.
     pub versions: Versions,
     /// Number of places of the queue that are taken: by calls that wait for a worker, by abandoned ones that no worker has
@@ -199,8 +196,7 @@ impl PyEngine {
             uptime: shared.recorder.uptime(),
             engine: shared.name.clone(),
             targets: self.inner.loaded().targets.clone(),
-            shutting_down: shared.gate.is_stopping(),
-            not_ready: against_readiness(shared.gate.is_stopping(), &health),
+            not_ready: NotReady::of(shared.gate.is_stopping(), &health),
             versions: Versions::of(shared, roster.has_gil),
             waiting: shared.slots.taken(),
             queue: shared.slots.all(),

@@ -33,7 +33,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-+/zip1UL/hfgcYdnoQdJOGQXc47ed2AScoRvCnKeO5g='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
+    "script-src 'sha256-llY8Wvp4f6i/eugqBgm0e340o2ECrtaiWGg+cpGVBAQ='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
 );
 
 /// A page that shows what an engine does, and the same as JSON: a [`tower::Service`] for `GET` and `HEAD`.
@@ -244,8 +244,31 @@ impl fmt::Debug for StatusFuture {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::NotReady;
     use crate::status::record::Ending;
+
+    #[test]
+    fn the_page_has_words_for_each_reason_why_an_engine_is_not_ready() {
+        let (_, rest) = HTML.split_once("const NOT_READY = {").unwrap();
+        let (words, _) = rest.split_once("};\n").unwrap();
+        let held_for = Duration::ZERO;
+        for reason in [
+            NotReady::ShuttingDown,
+            NotReady::ReplacementsSpent { replacements: 1 },
+            NotReady::WorkersLost { replacements: 1 },
+            NotReady::InterpreterHeld { held_for },
+        ] {
+            let json = serde_json::to_value(reason).unwrap();
+            let name = json["reason"].as_str().unwrap();
+            assert!(
+                words.contains(&format!("\n  {name}: (")),
+                "no words for {name}"
+            );
+        }
+    }
 
     #[test]
     fn the_page_has_words_for_each_ending_and_knows_which_are_no_failures() {

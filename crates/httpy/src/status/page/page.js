@@ -94,13 +94,20 @@ const title = (call) => [call.method, route(call)].filter(Boolean).join(" ") || 
 // A wait of so many microseconds in half of the calls is worth a word.
 const NOTABLE = 50_000;
 
+// The words for each reason why the engine is not ready.
+const NOT_READY = {
+  shutting_down: () => "The engine is shutting down: new calls are answered with 503.",
+  replacements_spent: ({ replacements }) => `All ${plural(replacements, "replacement for a lost worker is", "replacements for lost workers are")} spent.`,
+  workers_lost: () => "All workers and their replacements are lost: only a restart helps.",
+  interpreter_held: ({ held_for }) => `Python code has held the interpreter for ${span(held_for)}: no handler runs until it detaches.`,
+};
+const stops = ({ reason }) => reason === "shutting_down";
+
 // What an operator should know first, the worst first.
 function judge(data) {
-  const { workers, recent } = data;
+  const { workers, recent, not_ready } = data;
   const [bad, warn] = [[], []];
-  if (workers.held_for > 1) bad.push(`Python code has held the interpreter for ${span(workers.held_for)}: no handler runs until it detaches.`);
-  if (data.shutting_down) warn.push("The engine is shutting down: new calls are answered with 503.");
-  if (workers.lost && workers.lost >= workers.replacements) bad.push(`All ${plural(workers.replacements, "replacement for a lost worker is", "replacements for lost workers are")} spent.`);
+  for (const why of not_ready) (stops(why) ? warn : bad).push(NOT_READY[why.reason]?.(why) || why.reason);
   if (data.waiting >= data.queue) bad.push("The queue is full: further calls are answered with 503.");
   else if (data.waiting > data.queue / 2) warn.push("The queue is more than half full.");
   const busy = workers.each.filter((worker) => worker.call && worker.state !== "lost").length;
@@ -119,10 +126,8 @@ function judge(data) {
   const share = recent.count ? recent.failed / recent.count : 0, most = mostFailures();
   const why = most ? `: most of them ${ENDINGS[most.ending] || most.ending}` : "";
   if (share >= 0.02) (share >= 0.5 ? bad : warn).push(`${percent(share)} of the calls fail${why}.`);
-  // What the server has a reason for, and this page no figure.
-  if (data.not_ready.length && !bad.length && !data.shutting_down) bad.push(...data.not_ready);
   const level = bad.length ? "bad" : warn.length ? "warn" : "good";
-  const headline = { bad: data.not_ready.length ? "Not ready" : "In trouble", warn: data.shutting_down ? "Shutting down" : "Serving, with a problem", good: "Serving" }[level];
+  const headline = { bad: not_ready.length ? "Not ready" : "In trouble", warn: not_ready.some(stops) ? "Shutting down" : "Serving, with a problem", good: "Serving" }[level];
   return [level, headline, [...bad, ...warn]];
 }
 

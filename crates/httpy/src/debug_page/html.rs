@@ -6,9 +6,9 @@ use std::fmt::{self, Write};
 use http::StatusCode;
 use httpy_core::{Exception, Frame, Link, Relation};
 
+use super::CONTRACT;
 use super::asked::Asked;
 use super::escape::Html;
-use super::{CONTRACT, expected};
 use crate::Error;
 
 const STYLE: &str = include_str!("style.css");
@@ -41,8 +41,8 @@ fn write(
     )?;
     head(page, error, status, asked)?;
     page.push_str("<main>\n");
-    if let Some(expected) = expected(error) {
-        contract(page, &expected)?;
+    if error.is_contract() {
+        contract(page)?;
     }
     if let Some(exception) = error.exception() {
         traceback(page, exception)?;
@@ -113,12 +113,8 @@ fn head(
     Ok(())
 }
 
-fn contract(page: &mut String, expected: &str) -> fmt::Result {
-    write!(
-        page,
-        "<section>\n<h2>What was expected</h2>\n<p class=\"expected\">{}</p>\n<dl>\n",
-        Html(expected)
-    )?;
+fn contract(page: &mut String) -> fmt::Result {
+    page.push_str("<section>\n<h2>A handler returns</h2>\n<dl>\n");
     for (name, what) in CONTRACT {
         writeln!(page, "<div><dt>{name}</dt><dd>{}</dd></div>", Html(what))?;
     }

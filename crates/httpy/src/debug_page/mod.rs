@@ -52,19 +52,6 @@ pub(crate) fn response(error: &Error, asked: Option<&Asked>) -> Response<Respons
     response
 }
 
-/// What a contract failure's message expects: what follows its last colon.
-fn expected(error: &Error) -> Option<String> {
-    let message = error.to_string();
-    error
-        .is_contract()
-        .then(|| {
-            message
-                .find(": expected ")
-                .map(|at| message[at + 2..].to_owned())
-        })
-        .flatten()
-}
-
 /// What a handler may return, as the contract says it.
 const CONTRACT: [(&str, &str); 4] = [
     ("the result", "a tuple of three: (status, body, headers)"),

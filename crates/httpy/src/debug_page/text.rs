@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Write};
 
+use super::CONTRACT;
 use super::asked::Asked;
 use super::escape::Plain;
-use super::{CONTRACT, expected};
 use crate::{Error, failure};
 
 pub(super) fn page(error: &Error, asked: Option<&Asked>) -> String {
@@ -21,7 +21,7 @@ fn write(page: &mut String, error: &Error, asked: Option<&Asked>) -> fmt::Result
         failure::short(error),
         Plain(&format!("{error:?}"))
     )?;
-    if expected(error).is_some() {
+    if error.is_contract() {
         writeln!(page, "\nA handler returns")?;
         CONTRACT
             .iter()

@@ -193,5 +193,5 @@ def test_exceptions_reach_the_hooks_of_a_worker_process(start: StartWorker) -> N
     assert worker.get()[1] == "e"
     worker.call(1, body="coroutine", lane="async")
     assert worker.get("async")[1] == "e"
-    seen = "log LookupError, hook plain httpy-worker-1, log LookupError, hook coroutine httpy-loop-1"
+    seen = "log LookupError, hook plain httpy-worker-1, log LookupError, hook coroutine httpy-loop"
     assert worker.result() == (200, seen, {})

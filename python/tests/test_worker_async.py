@@ -173,7 +173,7 @@ def test_the_loop_has_its_root_task_one_for_each_call_and_a_name(start: Start) -
             return 200, repr((*names, tasks, asyncio.current_task().get_name())), {}
     """
     worker = start(source, "handler").ready()
-    assert worker.result(lane="async")[1] == repr(("app:handler", "httpy-loop-1", 2, "app:handler"))
+    assert worker.result(lane="async")[1] == repr(("app:handler", "httpy-loop", 2, "app:handler"))
 
 
 def test_one_can_see_where_a_coroutine_waits(start: Start) -> None:

@@ -127,12 +127,6 @@ impl Builder {
         self
     }
 
-    /// Number of event loops on threads.
-    pub fn event_loops(mut self, loops: usize) -> Self {
-        self.config.threads().event_loops = loops;
-        self
-    }
-
     /// Whether threads capture what is printed.
     pub fn capture_stdout(mut self, on: bool) -> Self {
         self.config.threads().capture_stdout = Some(on);

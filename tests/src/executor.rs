@@ -114,8 +114,6 @@ pub enum OfThreads {
     GoneAtOnce,
     /// A debugger can use the terminal of the server.
     Debugger,
-    /// An app has as many event loops as it asks for.
-    SeveralLoops,
     /// Python code is a guest in the server's own process.
     HostProcess,
     /// Code of ours that calls handlers can panic.
@@ -124,7 +122,7 @@ pub enum OfThreads {
 
 impl OfThreads {
     /// All of them, in the order of the documents.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::SharedInterpreter,
         Self::LostWorkers,
         Self::HeldInterpreter,
@@ -132,7 +130,6 @@ impl OfThreads {
         Self::LinkedPython,
         Self::GoneAtOnce,
         Self::Debugger,
-        Self::SeveralLoops,
         Self::HostProcess,
         Self::Panics,
     ];
@@ -167,10 +164,6 @@ impl OfThreads {
             Self::Debugger => (
                 "`breakpoint()` stops at the terminal of the server",
                 "it is refused: a process has no terminal",
-            ),
-            Self::SeveralLoops => (
-                "`event_loops(n)` gives an engine several event loops",
-                "each process has one event loop",
             ),
             Self::HostProcess => (
                 "Python code is a guest: streams, signals, threads and the end of the process are the server's",

@@ -83,7 +83,7 @@ impl Left {
 }
 
 impl Runtime {
-    /// Ends Python at the end of the process, once: event loops that still run, threads, `atexit`, open files. Whether no
+    /// Ends Python at the end of the process, once: an event loop that still runs, threads, `atexit`, open files. Whether no
     /// thread is in Python code any more; then none gets there from now on.
     fn end(&self) -> bool {
         // It cannot wait for itself.
@@ -95,7 +95,7 @@ impl Runtime {
         if let Some(pool) = self.lock_pool().upgrade() {
             // Of an app that was not shut down: what has not begun never does.
             pool.close();
-            let work = move || pool.end_event_loops(Instant::now() + left / 4);
+            let work = move || pool.end_event_loop(Instant::now() + left / 4);
             self.interpreter.submit(move |py| py.detach(work));
         }
         let outcome = Outcome::new();

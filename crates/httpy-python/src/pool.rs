@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 
 use crate::desk::Desks;
 use crate::enforcer::{Ended, Enforcer, Threads};
-use crate::event_loop::EventLoops;
+use crate::event_loop::AsyncLane;
 use crate::interpreter::Interpreter;
 use crate::runtime::Shared;
 use crate::stack::Stacks;
@@ -43,13 +43,11 @@ pub struct PoolOptions {
     pub replacements: usize,
     /// Time after the deadline at which a worker that is still in its call is lost.
     pub lost_after: Duration,
-    /// Event loops, where `async def` handlers run.
-    pub event_loops: usize,
-    /// Whether they are uvloop's where that can be imported.
+    /// Whether the event loop is uvloop's where that can be imported.
     pub uvloop: bool,
-    /// Calls under way at most, on each of them.
+    /// Maximum number of calls under way on the event loop.
     pub in_flight: usize,
-    /// Time after which a loop that does not respond counts as blocked.
+    /// Time after which an event loop that does not respond counts as blocked.
     pub loop_blocked_after: Duration,
 }
 
@@ -61,7 +59,7 @@ pub(crate) struct Crew {
     pub(crate) shared: Arc<Shared>,
     pub(crate) enforcer: Enforcer,
     pub(crate) threads: Threads,
-    pub(crate) event_loops: EventLoops,
+    pub(crate) async_lane: AsyncLane,
     pub(crate) desks: Desks,
     pub(crate) stacks: Stacks,
     options: PoolOptions,
@@ -95,7 +93,7 @@ impl Pool {
             Threads::new(seats.all()),
         );
         let (desks, stacks) = (Desks::new(seats.all()), Stacks::default());
-        let (outbox, event_loops) = (Outbox::default(), EventLoops::default());
+        let (outbox, async_lane) = (Outbox::default(), AsyncLane::default());
         let crew = Crew {
             queue,
             outbox,
@@ -103,7 +101,7 @@ impl Pool {
             shared,
             enforcer,
             threads,
-            event_loops,
+            async_lane,
             desks,
             stacks,
             options,
@@ -126,7 +124,7 @@ impl Pool {
     /// The job, when the pool is closed.
     pub fn push(&self, job: Job) -> Result<(), Box<Job>> {
         if job.target.lane == Lane::EventLoop {
-            return self.crew.event_loops.push(job).map_err(Box::new);
+            return self.crew.async_lane.push(job).map_err(Box::new);
         }
         if let Some(seat) = self.crew.queue.push(job).map_err(Box::new)? {
             Crew::start_or_log(&self.crew, seat);
@@ -139,7 +137,7 @@ impl Pool {
     /// blocks.
     pub fn enforce(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
         if target.lane == Lane::EventLoop {
-            return self.crew.event_loops.cancel(target, ticket, answered);
+            return self.crew.async_lane.cancel(target, ticket, answered);
         }
         let (watched, ended) = self.crew.enforcer.watch(target, ticket, answered);
         if let Some(ended) = ended {
@@ -165,41 +163,41 @@ impl Pool {
         self.crew.options
     }
 
-    /// Starts the event loops where they do not run yet.
+    /// Starts the event loop unless it runs already.
     ///
     /// # Blocking
     ///
-    /// Until they run. Must not be called attached.
+    /// Until it runs. Must not be called attached.
     ///
     /// # Errors
     ///
     /// Why there is none, in one sentence.
-    pub(crate) fn start_event_loops(&self) -> Result<(), String> {
-        self.crew.event_loops.start(&self.crew)
+    pub(crate) fn start_event_loop(&self) -> Result<(), String> {
+        self.crew.async_lane.start(&self.crew)
     }
 
-    /// An event loop that runs, as Python's object.
+    /// The event loop as Python's object.
     pub(crate) fn event_loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.crew.event_loops.any(py)
+        self.crew.async_lane.object(py)
     }
 
-    /// Ends the event loops.
+    /// Ends the event loop.
     ///
     /// # Blocking
     ///
-    /// Until they have ended, but not beyond `until`, when the tasks on them are left behind. Must not be called attached.
-    pub(crate) fn end_event_loops(&self, until: Instant) {
-        self.crew.event_loops.close(Some(until));
-        self.crew.event_loops.wait(until + LAST_WORDS);
+    /// Until it has ended, but not beyond `until`, when the tasks on it are left behind. Must not be called attached.
+    pub(crate) fn end_event_loop(&self, until: Instant) {
+        self.crew.async_lane.close(Some(until));
+        self.crew.async_lane.wait(until + LAST_WORDS);
     }
 
     /// Waits, detached, for what handlers have shielded, but not beyond `until`.
     pub(crate) fn wait_for_shields(&self, py: Python<'_>, until: Instant) {
         let Crew {
-            desks, event_loops, ..
+            desks, async_lane, ..
         } = &*self.crew;
         let are_shielded = || desks.all().iter().any(|(_, ticket)| ticket.is_shielded());
-        while Instant::now() < until && (are_shielded() || event_loops.are_shielded(py)) {
+        while Instant::now() < until && (are_shielded() || async_lane.are_shielded(py)) {
             py.detach(|| thread::sleep(LOOK));
         }
     }
@@ -208,11 +206,11 @@ impl Pool {
         self.crew.queue.set_exclusive(exclusive);
     }
 
-    /// Takes no job from now on. The workers and event loops end, in the background.
+    /// Takes no job from now on. The workers and the event loop end, in the background.
     pub(crate) fn close(&self) {
         self.crew.queue.close();
         self.crew.enforcer.close();
-        self.crew.event_loops.close(None);
+        self.crew.async_lane.close(None);
     }
 }
 
@@ -302,7 +300,7 @@ impl Crew {
 
     /// Workers and event loops that do not come back from a call.
     pub(crate) fn lost(&self) -> usize {
-        self.queue.lost() + self.event_loops.lost()
+        self.queue.lost() + self.async_lane.lost()
     }
 
     /// The name of a target.

@@ -6,7 +6,7 @@ use crate::pool::Pool;
 use crate::worker;
 
 impl Pool {
-    /// Who does what now. One worker is read after the other, while they go on; each event loop is rung, so that the next
+    /// Who does what now. One worker is read after the other, while they go on; the event loop is woken, so that the next
     /// roster has its lag. Never waits for the interpreter.
     pub fn roster(&self) -> Roster {
         let crew = &self.crew;
@@ -28,7 +28,7 @@ impl Pool {
             jobs,
             has_gil: exclusive,
             members: members.collect(),
-            loops: crew.event_loops.members(crew),
+            loops: crew.async_lane.member(crew).into_iter().collect(),
         }
     }
 }

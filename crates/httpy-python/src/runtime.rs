@@ -27,7 +27,7 @@ use crate::upload::Uploads;
 /// CPython is global to the process, and with it everything that is made once per interpreter.
 static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 
-/// Time for the event loops to end, however long the shutdown function took.
+/// Time for the event loop to end, however long the shutdown function took.
 const LEAST: Duration = Duration::from_secs(1);
 
 /// Time in which all but a start have let go of `RUNTIME`.
@@ -203,7 +203,7 @@ impl Runtime {
         self.look_at_gil();
         let loaded = loaded?;
         if loaded.lane == Lane::EventLoop {
-            self.start_event_loops()?;
+            self.start_event_loop()?;
         }
         Ok(loaded)
     }
@@ -305,7 +305,7 @@ impl Runtime {
     }
 
     /// Takes an app off the count and calls its shutdown function. When it was the last one, what its handlers have
-    /// shielded is waited for before that, and the event loops end after it; the next app has a pool of its own. Then
+    /// shielded is waited for before that, and the event loop ends after it; the next app has a pool of its own. Then
     /// `done` is called, on Python's main thread, detached. Never blocks.
     pub fn shut_down(
         self: &Arc<Self>,
@@ -339,7 +339,7 @@ impl Runtime {
                 function.run_shutdown(py, &runtime.shared.describe, event_loop, rest)
             });
             if let Some(pool) = pool.filter(|_| last) {
-                py.detach(|| pool.end_event_loops(ends.max(Instant::now() + LEAST)));
+                py.detach(|| pool.end_event_loop(ends.max(Instant::now() + LEAST)));
             }
             py.detach(|| {
                 if last {
@@ -356,13 +356,13 @@ impl Runtime {
         });
     }
 
-    /// The event loops run from now on.
-    fn start_event_loops(&self) -> Result<Arc<Pool>, LoadError> {
+    /// The event loop runs from now on.
+    fn start_event_loop(&self) -> Result<Arc<Pool>, LoadError> {
         let started = self
             .lock_pool()
             .upgrade()
             .ok_or_else(|| "there is no pool".to_owned());
-        let started = started.and_then(|pool| pool.start_event_loops().map(|()| pool));
+        let started = started.and_then(|pool| pool.start_event_loop().map(|()| pool));
         started.map_err(|error| {
             let message = format!("the event loop could not be started: {error}");
             LoadError {
@@ -373,11 +373,11 @@ impl Runtime {
         })
     }
 
-    /// The pool whose event loops run `function`, where it is async.
+    /// The pool whose event loop runs `function`, where it is async.
     fn pool_of(&self, function: &Plain) -> Result<Option<Arc<Pool>>, LoadError> {
         function
             .is_async()
-            .then(|| self.start_event_loops())
+            .then(|| self.start_event_loop())
             .transpose()
     }
 
@@ -450,7 +450,7 @@ fn lock_runtime() -> MutexGuard<'static, Option<Arc<Runtime>>> {
 
 fn differs(first: PoolOptions, second: PoolOptions) -> StartError {
     type Show = fn(PoolOptions) -> String;
-    let shown: [(&str, Show); 8] = [
+    let shown: [(&str, Show); 7] = [
         ("number of workers", |options| {
             format!("{}..={}", options.min, options.max)
         }),
@@ -463,11 +463,8 @@ fn differs(first: PoolOptions, second: PoolOptions) -> StartError {
         ("time after which a worker is lost", |options| {
             format!("{:?}", options.lost_after)
         }),
-        ("number of event loops", |options| {
-            options.event_loops.to_string()
-        }),
         ("choice of uvloop", |options| options.uvloop.to_string()),
-        ("number of calls in flight on an event loop", |options| {
+        ("number of calls in flight on the event loop", |options| {
             options.in_flight.to_string()
         }),
         ("time after which an event loop is blocked", |options| {

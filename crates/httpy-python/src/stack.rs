@@ -123,7 +123,7 @@ fn read(py: Python<'_>, crew: &Crew) -> Vec<Stack> {
                 .is_some_and(|(_, now)| Arc::ptr_eq(&now, &ticket));
             still.then_some((StackOf::Call(ticket), frames))
         })
-        .chain(crew.event_loops.stacks(py))
+        .chain(crew.async_lane.stacks(py))
         .collect();
     captured
         .into_iter()
@@ -139,7 +139,7 @@ fn read_one(py: Python<'_>, crew: &Crew, target: TargetId, ticket: &Arc<Ticket>)
     let deadline = &crew.shared.deadline;
     let frames = match target.lane {
         Lane::Worker => deadline.capture(py, crew.threads.with(ticket.seat()?, |thread| thread)?),
-        Lane::EventLoop => crew.event_loops.frames(py, ticket)?,
+        Lane::EventLoop => crew.async_lane.frames(py, ticket)?,
     };
     // Asked afterwards, as above.
     ticket.seat()?;

@@ -75,7 +75,7 @@ class EventLoop:
         # First, so that what it does is to be seen from the beginning.
         self._guard.begin_thread()
         # App code may have broken `threading`; a loop without a name still works.
-        attempt(lambda: enter("httpy-loop-1"), None)
+        attempt(lambda: enter("httpy-loop"), None)
         try:
             self._left = runner.run(self._socket.fileno(), lambda: self._checked(lane.drain), lambda: self._limit)
         except BaseException as error:
@@ -146,7 +146,7 @@ class EventLoop:
         self._limit = limit
         self._loop.call_soon_threadsafe(self._runner.stop)
         # A little more than it takes for itself.
-        return (self._left, []) if self._ended.acquire(timeout=limit + 1.0) else ([], ["httpy-loop-1"])
+        return (self._left, []) if self._ended.acquire(timeout=limit + 1.0) else ([], ["httpy-loop"])
 
     def stacks(self) -> list[tuple[str, int, str]]:
         """Where each call is; and, under the number `LOOP`, the thread of a loop that was asked to come round and has

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Freight, Notice, Outcome, Step, TargetId, Ticket, Upload, Wants};
+use httpy_core::{Freight, Notice, Outcome, Seat, Step, TargetId, Ticket, Upload, Wants};
 use pyo3::prelude::*;
 
 use super::EventLoop;
@@ -134,7 +134,7 @@ impl Driver {
             let mut calls = self.event_loop.calls();
             let number = calls.next();
             // The order matters: a call that nobody waits for any more must not count as taken.
-            if answer.is_closed() || !ticket.take(self.event_loop.seat(number)) {
+            if answer.is_closed() || !ticket.take(Seat(number)) {
                 drop(calls);
                 return self.leave();
             }
@@ -245,8 +245,8 @@ impl Driver {
             ticket,
             answered,
         } = cancel;
-        let task = ticket.seat().and_then(|seat| {
-            let (number, mut calls) = (EventLoop::number_of(seat), self.event_loop.calls());
+        let task = ticket.seat().and_then(|Seat(number)| {
+            let mut calls = self.event_loop.calls();
             let call = calls.of_ticket(number, ticket)?;
             let task = call.task.as_ref().map(|(task, _)| task.clone_ref(py));
             calls.cancel(number, *answered);

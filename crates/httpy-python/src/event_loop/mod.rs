@@ -1,10 +1,9 @@
-//! `EventLoops`: where `async def` handlers run: event loops on threads of their own, as many calls under way on each as an
-//! option allows.
+//! `AsyncLane`: where `async def` handlers run: one event loop on a thread of its own.
 //!
-//! Started when the first async target is loaded, and ended with the pool. A job goes to the loop with the fewest calls.
-//! Tokio's threads only put it into that loop's [`inbox`] and ring; they never attach. What a loop's thread does then is in
-//! [`driver`]; how tasks are made in [`asyncio`]; what is done about one that is blocked, or a call that does not let itself
-//! be cancelled, in [`watch`]; what is seen of it all from outside in [`view`].
+//! The loop starts when the first async target is loaded, and ends with the pool. Tokio's threads only put a job into its
+//! [`inbox`] and wake it; they never attach. What the loop's thread does then is in [`driver`]; how tasks are made in
+//! [`asyncio`]; what happens if the loop is blocked, or a call ignores its cancellation, in [`watch`]; what other threads can
+//! see of it in [`view`]. A loop that does not return from a call is lost, and [`replace`] starts another one.
 
 mod allowance;
 mod asyncio;
@@ -27,7 +26,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Job, Seat, TargetId, Ticket};
+use httpy_core::{Job, TargetId, Ticket};
 use pyo3::prelude::*;
 
 use self::call::Calls;
@@ -38,20 +37,20 @@ use crate::deadline::ThreadId;
 use crate::figure::Lag;
 use crate::pool::Crew;
 
-/// The most loops there may be: a call's place on them has to fit into its ticket.
-const MOST: usize = 64;
+/// The name of the loop's thread, for the system and for Python.
+const NAME: &str = "httpy-loop";
 
-/// A loop gets so long to end its tasks when nobody says how long.
+/// Time for the tasks of a loop to end, unless the end has its own limit.
 const END: Duration = Duration::from_secs(5);
 
-/// The event loops of a pool; none before the first async target.
+/// The event loop of a pool. There is none before the first async target.
 #[derive(Debug, Default)]
-pub(crate) struct EventLoops {
-    /// Each is replaced by another one where it does not come back.
-    running: OnceLock<Box<[Mutex<Arc<EventLoop>>]>>,
-    /// Held by the one who starts them.
+pub(crate) struct AsyncLane {
+    /// The loop that takes calls. A lost one is replaced here.
+    running: OnceLock<Mutex<Arc<EventLoop>>>,
+    /// Held while the loop is started.
     starting: Mutex<()>,
-    /// Loops that do not come back, replaced or not.
+    /// Loops that do not return from a call, replaced or not.
     lost: AtomicUsize,
     watch: Watch,
 }
@@ -59,7 +58,6 @@ pub(crate) struct EventLoops {
 /// One event loop, as other threads see it.
 #[derive(Debug)]
 struct EventLoop {
-    index: usize,
     inbox: Inbox,
     calls: Mutex<Calls>,
     /// Jobs that were pushed and have not ended.
@@ -84,12 +82,12 @@ struct Life {
     lost: bool,
 }
 
-impl EventLoops {
-    /// Starts them where they do not run yet.
+impl AsyncLane {
+    /// Starts the event loop unless it runs already.
     ///
     /// # Blocking
     ///
-    /// Until they run. Must not be called attached.
+    /// Until it runs. Must not be called attached.
     ///
     /// # Errors
     ///
@@ -100,30 +98,18 @@ impl EventLoops {
             return Ok(());
         }
         let words = |error: io::Error| error.to_string();
-        let count = crew.options().event_loops.min(MOST);
-        let mut started: Vec<Arc<EventLoop>> = Vec::with_capacity(count);
-        let result = (0..count).try_for_each(|index| {
-            let event_loop =
-                Arc::new(EventLoop::new(index, crew.options().in_flight).map_err(words)?);
-            started.push(Arc::clone(&event_loop));
-            EventLoop::start(&event_loop, crew)
-        });
-        let result = result.and_then(|()| Watch::start(crew).map_err(words));
-        if let Err(error) = result {
-            for event_loop in &started {
-                event_loop.inbox.close();
-            }
-            return Err(error);
+        let event_loop = Arc::new(EventLoop::new(crew.options().in_flight).map_err(words)?);
+        EventLoop::start(&event_loop, crew)?;
+        if let Err(error) = Watch::start(crew) {
+            event_loop.inbox.close();
+            return Err(words(error));
         }
-        // Nobody else is here.
-        drop(
-            self.running
-                .set(started.into_iter().map(Mutex::new).collect()),
-        );
+        // It is empty: the lock is held.
+        drop(self.running.set(Mutex::new(event_loop)));
         Ok(())
     }
 
-    /// Puts a job to the loop with the fewest calls. Never blocks.
+    /// Puts a job to the event loop. Never blocks.
     ///
     /// # Errors
     ///
@@ -131,10 +117,7 @@ impl EventLoops {
     pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
         let mut job = job;
         loop {
-            let loads = self
-                .all()
-                .map(|event_loop| (event_loop.load.load(Ordering::Relaxed), event_loop));
-            let Some((_, event_loop)) = loads.min_by_key(|(load, _)| *load) else {
+            let Some(event_loop) = self.current() else {
                 return Err(job);
             };
             match event_loop.push(job) {
@@ -142,28 +125,26 @@ impl EventLoops {
                     self.watch.begin();
                     return Ok(());
                 }
-                // Another one has its place since.
+                // It was replaced meanwhile.
                 Err(back) if event_loop.life().lost => job = back,
                 Err(back) => return Err(back),
             }
         }
     }
 
-    /// Where a call is that runs on a loop: its task's frames, or those of the loop's thread where it is just that call which
-    /// keeps it.
+    /// The frames of a call on the loop: those of its task, or those of the loop's thread if the thread is in that call.
     pub(crate) fn frames<'py>(
         &self,
         py: Python<'py>,
         ticket: &Arc<Ticket>,
     ) -> Option<PyResult<Bound<'py, PyAny>>> {
-        let seat = ticket.seat()?;
-        let event_loop = self.at(seat)?;
+        let number = ticket.seat()?.0;
+        let event_loop = self.current()?;
         let (thread, driver) = event_loop.driver()?;
         let (current, of_thread) = match driver.asyncio.current(py, thread.0) {
             Ok(found) => found,
             Err(error) => return Some(Err(error)),
         };
-        let number = EventLoop::number_of(seat);
         let task = {
             let mut calls = event_loop.calls();
             let keeps = calls
@@ -181,10 +162,7 @@ impl EventLoops {
 
     /// Has a call cancelled that nobody waits for any more. False when it does not run any more. Never blocks.
     pub(crate) fn cancel(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
-        let Some(seat) = ticket.seat() else {
-            return false;
-        };
-        let Some(event_loop) = self.at(seat) else {
+        let Some((_, event_loop)) = ticket.seat().zip(self.current()) else {
             return false;
         };
         if answered {
@@ -200,38 +178,37 @@ impl EventLoops {
         true
     }
 
-    /// A loop for what is to run on any one, as Python's object.
-    pub(crate) fn any(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let driver = self.all().next()?.driver()?.1;
+    /// The event loop as Python's object.
+    pub(crate) fn object(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let driver = self.current()?.driver()?.1;
         Some(driver.asyncio.event_loop.clone_ref(py))
     }
 
     /// Whether something goes on that a cancelled call has shielded.
     pub(crate) fn are_shielded(&self, py: Python<'_>) -> bool {
-        // Where app code has broken what tells, nothing is waited for.
-        self.all()
-            .filter_map(|event_loop| event_loop.driver())
-            .any(|(_, driver)| driver.asyncio.is_shielded(py).unwrap_or(false))
+        // False where app code has broken `asyncio`: then nothing is waited for.
+        self.current()
+            .and_then(|event_loop| event_loop.driver())
+            .is_some_and(|(_, driver)| driver.asyncio.is_shielded(py).unwrap_or(false))
     }
 
-    /// Has the loops end, in the background: nothing new is taken, and tasks that are left are cancelled. They get until
-    /// `ends`.
+    /// Ends the loop in the background: it takes nothing new, and cancels tasks that are left. They have until `ends`.
     pub(crate) fn close(&self, ends: Option<Instant>) {
-        // First: one that is started in another one's place meanwhile finds it.
+        // First: a loop that is started as a replacement meanwhile sees it.
         self.watch.close();
-        for event_loop in self.all() {
+        if let Some(event_loop) = self.current() {
             event_loop.life().ends = ends;
             event_loop.inbox.close();
         }
     }
 
-    /// Waits until the loops have ended, but not beyond `until`.
+    /// Waits until the loop has ended, but not beyond `until`.
     ///
     /// # Blocking
     ///
-    /// For that long. Must not be called attached.
+    /// Until then. Must not be called attached.
     pub(crate) fn wait(&self, until: Instant) {
-        for event_loop in self.all() {
+        if let Some(event_loop) = self.current() {
             let left = until.saturating_duration_since(Instant::now());
             drop(
                 event_loop
@@ -241,12 +218,7 @@ impl EventLoops {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = Arc<EventLoop>> + '_ {
-        let running = self.running.get().map_or(&[][..], |running| running);
-        running.iter().map(|place| Arc::clone(&lock(place)))
-    }
-
-    /// Loops that do not come back, replaced or not.
+    /// Loops that do not return from a call, replaced or not.
     pub(crate) fn lost(&self) -> usize {
         self.lost.load(Ordering::SeqCst)
     }
@@ -256,21 +228,15 @@ impl EventLoops {
             .fetch_add(change.cast_unsigned(), Ordering::SeqCst);
     }
 
-    /// Gives a loop the place of its index.
-    fn put(&self, event_loop: Arc<EventLoop>) {
-        if let Some(place) = self
-            .running
-            .get()
-            .and_then(|running| running.get(event_loop.index))
-        {
-            *lock(place) = event_loop;
-        }
+    fn current(&self) -> Option<Arc<EventLoop>> {
+        self.running.get().map(|running| Arc::clone(&lock(running)))
     }
 
-    /// The loop that a call's place is on, or was before that loop was replaced.
-    fn at(&self, seat: Seat) -> Option<Arc<EventLoop>> {
-        let place = self.running.get()?.get(EventLoop::index_of(seat))?;
-        Some(Arc::clone(&lock(place)))
+    /// Makes `event_loop` the one that takes calls, in place of a lost one.
+    fn put(&self, event_loop: Arc<EventLoop>) {
+        if let Some(running) = self.running.get() {
+            *lock(running) = event_loop;
+        }
     }
 }
 
@@ -280,9 +246,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl EventLoop {
-    fn new(index: usize, in_flight: usize) -> io::Result<Self> {
+    fn new(in_flight: usize) -> io::Result<Self> {
         Ok(Self {
-            index,
             inbox: Inbox::new(in_flight)?,
             calls: Mutex::default(),
             load: AtomicUsize::new(0),
@@ -311,7 +276,7 @@ impl EventLoop {
         let (sender, receiver) = mpsc::sync_channel(1);
         let (event_loop, crew) = (Arc::clone(event_loop), Arc::clone(crew));
         let builder = std::thread::Builder::new()
-            .name(event_loop.name())
+            .name(NAME.to_owned())
             .stack_size(crew.options().stack_size);
         builder
             .spawn(move || thread::run(&crew, &event_loop, &sender))
@@ -319,24 +284,6 @@ impl EventLoop {
         receiver
             .recv()
             .unwrap_or_else(|_| Err("its thread panicked as it started".to_owned()))
-    }
-
-    /// The name of its thread, for the system and for Python.
-    fn name(&self) -> String {
-        format!("httpy-loop-{}", self.index + 1)
-    }
-
-    /// The place of the call of this number, among those of all loops.
-    fn seat(&self, number: usize) -> Seat {
-        Seat(number * MOST + self.index)
-    }
-
-    fn index_of(seat: Seat) -> usize {
-        seat.0 % MOST
-    }
-
-    fn number_of(seat: Seat) -> usize {
-        seat.0 / MOST
     }
 
     /// Its thread runs, and is this one.

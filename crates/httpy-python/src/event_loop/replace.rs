@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use httpy_core::{Notice, Overdue};
 use pyo3::prelude::*;
 
-use super::EventLoop;
+use super::{EventLoop, NAME};
 use crate::attach::attach;
 use crate::enforcer;
 use crate::pool::Crew;
@@ -45,10 +45,9 @@ impl EventLoop {
                 Err(error) => (None, Some(error)),
             },
         };
-        let name = self.name();
         if left.is_some() || !told {
             notices.push(Notice::LostLoop {
-                name,
+                name: NAME.to_owned(),
                 call,
                 left,
                 error,
@@ -98,14 +97,14 @@ impl EventLoop {
     }
 
     fn replace(self: &Arc<Self>, crew: &Arc<Crew>, current: Option<usize>) -> Result<(), String> {
-        let other = Self::new(self.index, crew.options().in_flight);
+        let other = Self::new(crew.options().in_flight);
         let other = Arc::new(other.map_err(|error| error.to_string())?);
         Self::start(&other, crew)?;
         self.life().lost = true;
-        crew.event_loops.count_lost(1);
+        crew.async_lane.count_lost(1);
         // Whoever finds the inbox closed looks here again.
-        crew.event_loops.put(Arc::clone(&other));
-        if crew.event_loops.watch.is_closed() {
+        crew.async_lane.put(Arc::clone(&other));
+        if crew.async_lane.watch.is_closed() {
             other.inbox.close();
         }
         let (mut jobs, waiting) = self.inbox.hand_over();
@@ -122,8 +121,7 @@ impl EventLoop {
         for (answer, permits) in given {
             drop(permits);
             answer.crash(format!(
-                "{}, on which it ran, was replaced, as a call on it did not end after its deadline",
-                self.name()
+                "{NAME}, on which it ran, was replaced, as a call on it did not end after its deadline"
             ));
         }
         Ok(())

@@ -10,7 +10,7 @@ use pyo3::types::PyCFunction;
 
 use super::asyncio::Asyncio;
 use super::driver::Driver;
-use super::{END, EventLoop};
+use super::{END, EventLoop, NAME};
 use crate::attach::attach;
 use crate::deadline::ThreadId;
 use crate::fork;
@@ -24,7 +24,7 @@ pub(super) fn run(
 ) {
     let notice = attach(|py| {
         // App code may have broken `threading`; a loop without a name still works.
-        drop(crew.interpreter.enter_thread(py, &event_loop.name()));
+        drop(crew.interpreter.enter_thread(py, NAME));
         let left = match begin(py, crew, event_loop) {
             Ok(driver) => {
                 event_loop.enter(ThreadId::current(), &driver);
@@ -50,7 +50,7 @@ pub(super) fn run(
             Err(error) => {
                 let exception = crew.shared.describe.describe(py, &error);
                 Some(Notice::LoopFailed {
-                    name: event_loop.name(),
+                    name: NAME.to_owned(),
                     exception,
                 })
             }
@@ -58,9 +58,9 @@ pub(super) fn run(
     });
     // Before the end is told: whoever waits for it may end the process.
     if event_loop.life().lost {
-        crew.event_loops.count_lost(-1);
+        crew.async_lane.count_lost(-1);
         crew.notify(&Notice::EndedLoop {
-            name: event_loop.name(),
+            name: NAME.to_owned(),
         });
     }
     if let Some(notice) = notice {

@@ -1,5 +1,4 @@
-//! What the event loops show of themselves to those who look from outside: without the interpreter what goes on, and with it
-//! the stacks.
+//! What other threads can see of the event loop: its calls and its lag without the interpreter, and the stacks with it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,42 +7,41 @@ use std::time::Instant;
 use httpy_core::{LoopMember, StackOf, TargetId, Ticket, Work};
 use pyo3::prelude::*;
 
-use super::{EventLoop, EventLoops};
+use super::{AsyncLane, EventLoop, NAME};
 use crate::pool::Crew;
 
-/// So many calls of a loop are shown.
+/// Maximum number of calls that are shown.
 const SHOWN: usize = 8;
 
 type Frames<'py> = PyResult<Bound<'py, PyAny>>;
 
-impl EventLoops {
-    /// What each of them does now; has each rung, so that its lag is known the next time. Never waits for the interpreter.
-    pub(crate) fn members(&self, crew: &Crew) -> Vec<LoopMember> {
-        self.all()
-            .map(|event_loop| event_loop.member(crew))
-            .collect()
+impl AsyncLane {
+    /// The state of the loop. Wakes it, so that its lag is known the next time. Never waits for the interpreter.
+    pub(crate) fn member(&self, crew: &Crew) -> Option<LoopMember> {
+        self.current().map(|event_loop| event_loop.member(crew))
     }
 
-    /// The frames of the calls that are shown, and of the threads of loops that are blocked.
+    /// The frames of the calls that are shown, and of the loop's thread if the loop is blocked.
     pub(crate) fn stacks<'py>(&self, py: Python<'py>) -> Vec<(StackOf, Frames<'py>)> {
         let mut found = Vec::new();
-        for event_loop in self.all() {
-            if event_loop.silent_since().is_some()
-                && let Some((thread, driver)) = event_loop.driver()
-            {
-                let frames = driver
-                    .asyncio
-                    .current(py, thread.0)
-                    .map(|(_, frames)| frames);
-                // Asked afterwards: where it came round, that is not what has kept it.
-                if event_loop.silent_since().is_some() {
-                    found.push((StackOf::EventLoop(event_loop.name()), frames));
-                }
+        let Some(event_loop) = self.current() else {
+            return found;
+        };
+        if event_loop.silent_since().is_some()
+            && let Some((thread, driver)) = event_loop.driver()
+        {
+            let frames = driver
+                .asyncio
+                .current(py, thread.0)
+                .map(|(_, frames)| frames);
+            // Asked afterwards: if it has responded meanwhile, these frames did not block it.
+            if event_loop.silent_since().is_some() {
+                found.push((StackOf::EventLoop(NAME.to_owned()), frames));
             }
-            for (_, ticket) in event_loop.oldest() {
-                if let Some(frames) = self.frames(py, &ticket) {
-                    found.push((StackOf::Call(ticket), frames));
-                }
+        }
+        for (_, ticket) in event_loop.oldest() {
+            if let Some(frames) = self.frames(py, &ticket) {
+                found.push((StackOf::Call(ticket), frames));
             }
         }
         found
@@ -71,7 +69,7 @@ impl EventLoop {
         let blocked_by = blocked_for.and_then(|_| self.kept_by()).map(work);
         let oldest = self.oldest().into_iter().map(work).collect();
         LoopMember {
-            name: self.name(),
+            name: NAME.to_owned(),
             calls,
             waiting,
             lag,

@@ -1,4 +1,4 @@
-//! `Watch`: the thread `httpy-loop-watch`, which knows when an event loop does not come round, and when a call goes on that
+//! `Watch`: the thread `httpy-loop-watch`, which knows when the event loop does not come round, and when a call goes on that
 //! was cancelled. It sleeps while no call is under way.
 //!
 //! A loop comes round when it looks into its inbox, and it is rung to do so a few times while the threshold passes. One that
@@ -17,8 +17,8 @@ use httpy_core::{Interruption, Notice, TargetId, Ticket};
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
-use super::EventLoop;
 use super::driver::Driver;
+use super::{EventLoop, NAME};
 use crate::attach::attach;
 use crate::enforcer;
 use crate::pool::Crew;
@@ -27,7 +27,7 @@ use crate::pool::Crew;
 const GRACE: Duration = Duration::from_millis(20);
 /// A call that was interrupted and goes on is interrupted again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
-/// The loops are not rung more often than this, nor less often.
+/// The loop is not woken more often than this, nor less often.
 const RING_AFTER: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
 
 /// The bell of the thread.
@@ -56,7 +56,7 @@ pub(super) struct Rung {
     pub(super) keeps: Option<(TargetId, Weak<Ticket>)>,
 }
 
-/// What is known of one loop.
+/// What is known of the loop.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     /// That it is blocked was told.
@@ -70,7 +70,7 @@ struct Known {
 impl Known {
     fn set_lost(&mut self, crew: &Crew, lost: bool) {
         let before = mem::replace(&mut self.lost, lost);
-        crew.event_loops
+        crew.async_lane
             .count_lost(isize::from(lost) - isize::from(before));
     }
 }
@@ -149,26 +149,27 @@ impl Watch {
 }
 
 fn run(crew: &Arc<Crew>) {
-    let watch = &crew.event_loops.watch;
+    let watch = &crew.async_lane.watch;
     let threshold = crew.options().loop_blocked_after;
     let pause = (threshold / 4).clamp(RING_AFTER[0], RING_AFTER[1]);
-    let mut known = vec![Known::default(); crew.options().event_loops];
+    let mut known = Known::default();
     let mut replaced = Vec::new();
     let mut until = None;
     while let Some(hurry) = watch.wait(until) {
+        let Some(event_loop) = crew.async_lane.current() else {
+            continue;
+        };
+        let now = Instant::now();
         let mut next = None;
-        for (event_loop, known) in crew.event_loops.all().zip(&mut known) {
-            if event_loop.load.load(Ordering::SeqCst) == 0 {
-                known.set_lost(crew, false);
-                *known = Known::default();
-                *event_loop.rung() = None;
-                continue;
-            }
-            let now = Instant::now();
+        if event_loop.load.load(Ordering::SeqCst) == 0 {
+            known.set_lost(crew, false);
+            known = Known::default();
+            *event_loop.rung() = None;
+        } else {
             if hurry {
                 known.next = Some(known.next.map_or(now + GRACE, |next| next.min(now + GRACE)));
             }
-            look(crew, &event_loop, known, threshold, now);
+            look(crew, &event_loop, &mut known, threshold, now);
             let mut notices = Vec::new();
             let lost = event_loop.replace_lost(crew, known.lost, &mut notices);
             known.set_lost(crew, lost);
@@ -180,7 +181,7 @@ fn run(crew: &Arc<Crew>) {
                 replaced.push((Arc::clone(&event_loop), now + AGAIN));
             }
             let swallowed = tell_swallowed(crew, &event_loop, now);
-            next = [next, Some(now + pause), known.next, swallowed]
+            next = [Some(now + pause), known.next, swallowed]
                 .into_iter()
                 .flatten()
                 .min();
@@ -188,13 +189,10 @@ fn run(crew: &Arc<Crew>) {
         replaced.retain_mut(|(event_loop, next)| interrupt_replaced(crew, event_loop, next));
         until = replaced.iter().map(|(_, next)| *next).chain(next).min();
         if until.is_none() {
-            // Says that it sleeps first and counts second: between the two nothing is missed.
+            // It says that it sleeps before it counts: between the two nothing is missed.
             watch.is_awake.store(false, Ordering::SeqCst);
-            if crew
-                .event_loops
-                .all()
-                .any(|event_loop| event_loop.load.load(Ordering::SeqCst) > 0)
-            {
+            let has_calls = |it: Arc<EventLoop>| it.load.load(Ordering::SeqCst) > 0;
+            if crew.async_lane.current().is_some_and(has_calls) {
                 watch.is_awake.store(true, Ordering::SeqCst);
             }
         }
@@ -333,7 +331,7 @@ fn examine(
             if let Some(since) = tells {
                 let blocked_for = now.saturating_duration_since(since);
                 notices.push(Notice::Blocked {
-                    name: event_loop.name(),
+                    name: NAME.to_owned(),
                     blocked_for,
                     call,
                     stack: stack(),

@@ -72,7 +72,6 @@ impl Running {
             stack_size: 8 << 20,
             replacements: 1,
             lost_after,
-            event_loops: 1,
             uvloop: false,
             in_flight: 1,
             loop_blocked_after: lost_after,

@@ -106,10 +106,10 @@ pub struct Advanced {
     /// handler holds. Defaults to 16.
     #[serde(deserialize_with = "read::number")]
     pub replacements: usize,
-    /// Whether event loops are uvloop's where it can be imported. Defaults to true.
+    /// Whether the event loop is uvloop's where it can be imported. Defaults to true.
     pub uvloop: bool,
-    /// Maximum number of calls of `async def` handlers that run at the same time, on each event loop. More wait in the
-    /// queue. Defaults to 10,000.
+    /// Maximum number of calls of `async def` handlers that run at the same time on an event loop: each interpreter has
+    /// one. More wait in the queue. Defaults to 10,000.
     #[serde(deserialize_with = "read::number")]
     pub in_flight: usize,
     /// Time after which a blocked event loop is logged, with the stack of what blocks it: a handler that computes, or waits

@@ -136,7 +136,7 @@ pub struct WorkerHealth {
     pub jobs: usize,
     /// The workers that have a thread, by number.
     pub each: Vec<Worker>,
-    /// The event loops of `async def` handlers, by number; none before the first one was loaded.
+    /// The event loop of `async def` handlers, with worker processes that of each. None before the first one is loaded.
     pub loops: Vec<EventLoop>,
 }
 

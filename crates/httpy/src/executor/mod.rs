@@ -176,7 +176,6 @@ pub(crate) fn start(
                 stack_size: threads.stack_size,
                 replacements: advanced.replacements,
                 lost_after: advanced.lost_after,
-                event_loops: threads.event_loops,
                 uvloop: advanced.uvloop,
                 in_flight: advanced.in_flight,
                 loop_blocked_after: advanced.loop_blocked_after,

@@ -28,9 +28,6 @@ pub struct Threads {
     /// Size of each worker's stack, in bytes. Defaults to 8 MiB.
     #[serde(deserialize_with = "read::number")]
     pub stack_size: usize,
-    /// Number of event loops for `async def` handlers. Defaults to 1.
-    #[serde(deserialize_with = "read::number")]
-    pub event_loops: usize,
     /// Whether what Python code prints becomes `tracing` events. Defaults to false.
     pub capture_stdout: Option<bool>,
 }
@@ -59,7 +56,6 @@ pub struct Workers {
 }
 
 const MOST_WORKERS: usize = 1024;
-const MOST_LOOPS: usize = 64;
 const MOST_STACK: usize = 1024 * MIB;
 /// Below this CPython's own start of a thread may not fit.
 const LEAST_STACK: usize = 256 * 1024;
@@ -69,7 +65,6 @@ impl Default for Threads {
         Self {
             workers: Workers::default(),
             stack_size: 8 * MIB,
-            event_loops: 1,
             capture_stdout: None,
         }
     }
@@ -120,15 +115,6 @@ impl Threads {
         self
     }
 
-    /// Number of event loops for `async def` handlers, each on a thread of its own. They start when the first such handler is
-    /// loaded. A call goes to the one with the fewest calls. More than one pays on free-threaded builds only, where they run
-    /// at the same time. All engines with threads share them. Defaults to 1.
-    #[must_use]
-    pub fn event_loops(mut self, loops: usize) -> Self {
-        self.event_loops = loops;
-        self
-    }
-
     /// Whether lines that Python code writes to `sys.stdout` and `sys.stderr` become `tracing` events of level INFO, targets
     /// `python.stdout` and `python.stderr`. Lines of more than 8192 characters come in pieces. What C code writes, and bytes
     /// written to `sys.stdout.buffer`, are not captured. All engines with threads share it. Defaults to false.
@@ -144,7 +130,6 @@ impl Threads {
         let Self {
             workers: Workers { min, max },
             stack_size,
-            event_loops,
             ..
         } = self;
         vec![
@@ -167,10 +152,6 @@ impl Threads {
             (
                 !(LEAST_STACK..=MOST_STACK).contains(stack_size),
                 format!("stack_size: {stack_size} bytes, expected {LEAST_STACK} to {MOST_STACK}"),
-            ),
-            (
-                !(1..=MOST_LOOPS).contains(event_loops),
-                format!("event_loops: {event_loops}, expected 1 to {MOST_LOOPS}"),
             ),
         ]
     }

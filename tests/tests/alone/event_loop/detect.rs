@@ -60,7 +60,7 @@ def future(*arguments):
         let answer = ask(turn.app.handler(attribute), get("/")).await;
         assert_eq!(
             (answer.status, answer.text().as_str()),
-            (200, "httpy-loop-1"),
+            (200, "httpy-loop"),
             "{attribute}"
         );
     }

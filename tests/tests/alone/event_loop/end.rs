@@ -40,7 +40,7 @@ def handle(method, path, params, query, headers, body):
         routes,
         [(
             "/hello/:name".to_owned(),
-            vec!["GET".to_owned(), "httpy-loop-1".to_owned()]
+            vec!["GET".to_owned(), "httpy-loop".to_owned()]
         )]
     );
 }
@@ -81,7 +81,7 @@ fn server(source: &str) -> Server {
 
 #[tokio::test]
 async fn a_shutdown_function_is_called_once_before_atexit_wherever_it_runs() {
-    for (definition, thread) in [("async def", "httpy-loop-1"), ("def", "MainThread")] {
+    for (definition, thread) in [("async def", "httpy-loop"), ("def", "MainThread")] {
         let child = server(&format!(
             "
 import atexit

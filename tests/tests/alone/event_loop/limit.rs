@@ -1,6 +1,5 @@
-//! How many calls are under way at once, and on how many loops.
+//! How many calls are under way at once on an event loop.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use httpy_tests::app::{App, ask, get};
@@ -32,7 +31,7 @@ async fn beyond_the_calls_in_flight_jobs_wait_in_the_queue_and_beyond_that_they_
     for call in waiting {
         assert_eq!(call.await.unwrap().status, 200);
     }
-    assert_eq!(turn.ask("/").await, "httpy-loop-1");
+    assert_eq!(turn.ask("/").await, "httpy-loop");
 }
 
 #[tokio::test]
@@ -48,49 +47,30 @@ async fn a_call_that_waits_too_long_for_the_loop_is_refused_and_never_runs() {
     assert_eq!(answer.status, 503, "{answer:?}");
     drop(held);
     assert_eq!(call.await.unwrap().status, 200);
-    assert_eq!(turn.ask("/").await, "httpy-loop-1");
+    assert_eq!(turn.ask("/").await, "httpy-loop");
 }
 
 #[tokio::test]
-async fn calls_go_to_the_loop_with_the_fewest() {
-    if executor::lacks(OfThreads::SeveralLoops) {
-        return;
-    }
-    let turn = Turn::with(SOURCE, |builder| builder.event_loops(3)).await;
-    let mut calls = Vec::new();
-    for _ in 0..6 {
-        calls.push(turn.begin_call("/").await);
-    }
-    let (calls, held): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
-    drop(held);
-    let mut names = Vec::new();
-    for call in calls {
-        names.push(call.await.unwrap().text());
-    }
-    let different: HashSet<&String> = names.iter().collect();
-    assert_eq!((names.len(), different.len()), (6, 3), "{names:?}");
-}
-
-#[tokio::test]
-async fn an_app_that_asks_for_other_loops_than_the_first_one_is_told_both() {
+async fn an_app_whose_loop_options_differ_from_the_first_ones_is_refused() {
     let turn = Turn::begin(SOURCE).await;
     if executor::has(OfThreads::SharedInterpreter) {
         let error =
-            App::try_with(SOURCE, |builder| builder.workers(1..=4).event_loops(2)).unwrap_err();
+            App::try_with(SOURCE, |builder| builder.workers(1..=4).in_flight(2)).unwrap_err();
         assert!(
-            error.is_conflicting_options() && error.to_string().contains("number of event loops"),
+            error.is_conflicting_options()
+                && error
+                    .to_string()
+                    .contains("number of calls in flight on the event loop"),
             "{error}"
         );
     }
     for (text, options) in [
-        ("event_loops: 0, expected 1 to 64", [0, 1, 1]),
-        ("in_flight: 0, expected 1 to 1000000", [1, 0, 1]),
-        ("loop_blocked_after: 0ns, expected more than 0 s", [1, 1, 0]),
+        ("in_flight: 0, expected 1 to 1000000", [0, 1]),
+        ("loop_blocked_after: 0ns, expected more than 0 s", [1, 0]),
     ] {
-        let [loops, calls, seconds] = options;
+        let [calls, seconds] = options;
         let error = App::try_with(SOURCE, |builder| {
             builder
-                .event_loops(loops)
                 .in_flight(calls)
                 .loop_blocked_after(Duration::from_secs(seconds as u64))
         });

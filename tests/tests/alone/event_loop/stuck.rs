@@ -74,10 +74,10 @@ async fn a_loop_that_a_call_keeps_for_good_is_replaced() {
         .await;
         return;
     }
-    turn.line("httpy-loop-1 is lost: ").await;
+    turn.line("httpy-loop is lost: ").await;
     let release = turn.app.handler("release");
     assert_eq!(ask(release, get("/")).await.status, 200);
-    log::wait_for("", "httpy-loop-1, which was lost, has ended").await;
+    log::wait_for("", "httpy-loop, which was lost, has ended").await;
     assert_eq!(turn.ask("/").await, "ok");
 }
 
@@ -105,7 +105,7 @@ async fn without_replacements_a_loop_is_lost_until_it_comes_back() {
     let (stuck, held) = turn.begin_call("/stuck").await;
     drop(held);
     expire(stuck).await;
-    let line = turn.line("httpy-loop-1 is lost: ").await;
+    let line = turn.line("httpy-loop is lost: ").await;
     assert!(line.message.ends_with("; not replaced"), "{line:?}");
     let ready = || ask(turn.app.python.readiness(), get("/"));
     assert_eq!(ready().await.status, 503);

@@ -77,7 +77,7 @@ async fn a_loop_shows_its_oldest_calls_and_what_they_await() {
     let name = if executor::are_processes() {
         "httpy-process-1"
     } else {
-        "httpy-loop-1"
+        "httpy-loop"
     };
     assert_eq!(
         (

@@ -123,6 +123,7 @@
 pub mod bench;
 mod config;
 mod debug_page;
+mod ended;
 mod engine;
 mod error;
 mod executor;
@@ -135,6 +136,7 @@ mod service;
 mod status;
 
 pub use config::{Advanced, Config, EngineConfig, OnFull, ServiceConfig, ServiceOptions};
+pub use ended::Ending;
 pub use engine::{
     Diagnosis, InterpreterFacts, NotReady, PackageCopy, PathEntry, PathOrigin, Probe, PyEngine,
     PyEngineBuilder, PyRoutes, Snapshot, Stacks, Versions, WorkerHealth, shutdown_signal,
@@ -150,6 +152,6 @@ pub use service::{CallFuture, Origin, PyService, ResponseBody, ResponseFuture};
 #[cfg(feature = "axum")]
 pub use service::{FromProxy, TrustedProxies};
 pub use status::{
-    CallCounts, CurrentCall, Ending, EventLoop, History, LoopCall, Percentiles, Recent,
-    RecordedCall, StatusFuture, StatusPage, Worker, WorkerState,
+    CallCounts, CurrentCall, EventLoop, History, LoopCall, Percentiles, Recent, RecordedCall,
+    StatusFuture, StatusPage, Worker, WorkerState,
 };

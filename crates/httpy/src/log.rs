@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use httpy_core::{Exception, ExitReport, Late, Notice, ProcessNotice, Subject, Warning};
 
 use crate::Error;
+use crate::ended::{CallEnded, CallResult};
 use crate::error::Kind;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -112,6 +113,23 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Logs why a call failed, unless the enforcer does, or what was left out of its reply.
+pub(crate) fn ended(ended: &CallEnded<'_>) {
+    match ended.result {
+        CallResult::Answered { warnings: [], .. }
+        | CallResult::Failed {
+            is_logged: true, ..
+        }
+        | CallResult::Left { .. } => {}
+        CallResult::Answered { warnings: all, .. } => {
+            warnings(ended.target, &ended.call.subject(), all);
+        }
+        CallResult::Failed { error, .. } => {
+            failure(ended.target, Some(&ended.call.subject()), error);
+        }
+    }
+}
+
 /// Logs a failed call of `target`; without a request where it was none. What the client did wrong is no more than a debug line.
 pub(crate) fn failure(target: &str, subject: Option<&Subject>, error: &Error) {
     let call = Some((target, subject));
@@ -145,7 +163,7 @@ pub(crate) fn failure(target: &str, subject: Option<&Subject>, error: &Error) {
 }
 
 /// Logs what a handler returned and was set right.
-pub(crate) fn warnings(target: &str, subject: &Subject, warnings: &[Warning]) {
+fn warnings(target: &str, subject: &Subject, warnings: &[Warning]) {
     for warning in warnings {
         if let Some(suppressed) = LOG.admit((target, warning.rule), Instant::now()) {
             let call = Some((target, Some(subject)));

@@ -3,13 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use httpy_core::Timings;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use super::{ATTACH_WAIT, CALL, CALLS, CONVERSION, QUEUE_WAIT, RUN};
-use crate::status::Ending;
+use crate::ended::{CallEnded, Ending, Times};
 
 /// Routes are patterns of routers, which are written by the host; should they be made up per request all the same, those
 /// beyond this number count as no route.
@@ -96,20 +94,19 @@ impl Series {
         }
     }
 
-    /// One call more has ended so.
-    pub(crate) fn count(&self, ending: Ending) {
-        self.endings[ending as usize].increment(1);
-    }
-
-    /// How long a call took that was put into the queue.
-    pub(crate) fn record(&self, timings: &Timings, total: Duration) {
-        self.queue.record(timings.queue);
+    /// Records the end of a call.
+    pub(crate) fn record(&self, ended: &CallEnded<'_>) {
+        self.endings[ended.ending() as usize].increment(1);
+        let Some(Times { parts, total }) = ended.times else {
+            return;
+        };
+        self.queue.record(parts.queue);
         self.call.record(total);
-        if let Some(convert) = timings.convert {
-            self.attach.record(timings.attach);
+        if let Some(convert) = parts.convert {
+            self.attach.record(parts.attach);
             self.conversion.record(convert);
         }
-        if let Some(run) = timings.run {
+        if let Some(run) = parts.run {
             self.run.record(run);
         }
     }

@@ -18,9 +18,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tower::BoxError;
 
-use super::end::{self, Come};
 use super::left::Left;
-use super::observed::Observed;
+use super::observed::{Come, Observed};
 use super::response::judge;
 use super::service::Inner;
 use super::state::{Held, State, StateProject};
@@ -28,10 +27,10 @@ use super::stream::{Open, Streamed};
 use super::timer::Timer;
 use super::upload::Pump;
 use super::{PyService, ResponseBody, slot, slow};
+use crate::Error;
 use crate::debug_page::{Asked, Peek};
+use crate::ended::CallResult;
 use crate::error::Kind;
-use crate::status::Ending;
-use crate::{Error, log};
 
 pin_project! {
     /// The future of [`PyService`] as a [`Service`](tower::Service). It always ends with a response.
@@ -115,11 +114,9 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let State::Waiting { question, .. } = this.state.as_ref().get_ref() else { return };
-            let ending = match Left::leave(this.service, question, false) {
-                Left::Waiting => Ending::Abandoned,
-                Left::Running | Left::Over => Ending::Gone,
-            };
-            end::left(this.service, this.observed, ending, question.ticket());
+            let is_unused = matches!(Left::leave(this.service, question, false), Left::Waiting);
+            let come = Come::Queued(question.ticket());
+            this.observed.ended(&this.service.inner, come, CallResult::Left { is_unused });
         }
     }
 }
@@ -170,31 +167,19 @@ where
             this.pump,
             context
         ));
-        match this.state.as_ref().get_ref() {
-            // Recorded with its answer.
-            State::Done => {}
-            State::Waiting { question, .. } => {
-                let come = Come::Queued(question.ticket());
-                end::record(this.service, observed, come, &result);
-            }
-            before => {
-                if let Some(call) = before.call() {
-                    end::record(this.service, observed, Come::Before(call), &result);
+        let state = this.state.as_ref().get_ref();
+        // That of a call which was answered has been given already.
+        if let (Err(error), Some(come)) = (&result, state.come()) {
+            let is_logged = match state {
+                // An engine that is forced to stop answers without having asked whether the call still waits.
+                State::Waiting { question, .. } => {
+                    let late = error.is_deadline();
+                    matches!(Left::leave(this.service, question, late), Left::Running) && late
                 }
-            }
-        }
-        let late = matches!(&result, Err(error) if error.is_deadline());
-        // An engine that is forced to stop answers without having asked whether the call still waits.
-        let enforced = match this.state.as_ref().get_ref() {
-            State::Waiting { question, .. } => {
-                matches!(Left::leave(this.service, question, late), Left::Running)
-            }
-            _ => false,
-        };
-        if let (Err(error), Some(call)) = (&result, this.state.as_ref().get_ref().call())
-            && !(late && enforced)
-        {
-            log::failure(&this.service.inner.target, Some(&call.subject()), error);
+                _ => false,
+            };
+            let result = CallResult::Failed { error, is_logged };
+            observed.ended(&this.service.inner, come, result);
         }
         this.state.set(State::Done);
         Poll::Ready(result)
@@ -296,10 +281,6 @@ where
                     let target = &service.inner.target;
                     let outcome = outcome.ok_or_else(|| lost(target, ticket))?;
                     let response = answered(service, observed, ticket, pump, outcome);
-                    end::record(service, observed, Come::Queued(ticket), &response);
-                    if let Err(error) = &response {
-                        log::failure(target, Some(&ticket.call.subject()), error);
-                    }
                     // Nothing is left to release: the call has ended, or belongs to its response's body.
                     state.set(State::Done);
                     return Poll::Ready(response);
@@ -368,16 +349,27 @@ fn answered(
             observed.span.clone(),
         )
     });
+    let reply = judge(&service.inner.target, &ticket.call.method, outcome);
+    let result = match &reply {
+        Ok(Reply {
+            status, warnings, ..
+        }) => CallResult::Answered {
+            status: *status,
+            warnings,
+        },
+        Err(error) => CallResult::Failed {
+            error,
+            is_logged: false,
+        },
+    };
+    observed.ended(&service.inner, Come::Queued(ticket), result);
     let Reply {
         status,
         headers,
         body,
         length,
-        warnings,
-    } = judge(&service.inner.target, &ticket.call.method, outcome)?;
-    if !warnings.is_empty() {
-        log::warnings(&service.inner.target, &ticket.call.subject(), &warnings);
-    }
+        ..
+    } = reply?;
     let body = match (body, open) {
         (Content::Stream(chunks), Some(open)) => {
             ResponseBody::stream(Streamed::new(chunks, length, open, pump.take()))

@@ -2,7 +2,6 @@
 
 mod body;
 mod clock;
-mod end;
 #[cfg(feature = "axum")]
 mod forwarded;
 mod future;

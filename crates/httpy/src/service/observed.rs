@@ -1,4 +1,5 @@
-//! `Observed`: what observes one call: its span, and the series of its route. Without either, nothing is allocated.
+//! `Observed`: what observes one call: its span, the series of its route, the recorder and the log. All of them get its end as
+//! one `CallEnded`, which is made here. Without a span and a series, nothing is allocated.
 //!
 //! The span is `python.call` of the target `httpy::call` and of level DEBUG, as the one of tower-http's `TraceLayer` is: its
 //! many fields stand before every line of a log that shows spans. Programs that collect traces enable `httpy::call=debug`.
@@ -9,15 +10,26 @@ use std::time::Duration;
 
 use http::{Method, Request};
 use httpy_core::{Call, Ticket};
+use tokio::time::Instant;
 use tracing::Span;
 use tracing::field::Empty;
 
 use super::service::Inner;
 use crate::Error;
+use crate::ended::{CallEnded, CallResult, Ending, Times};
+use crate::log;
 use crate::metric::Series;
-use crate::status::Ending;
 
-/// Who looks at one call.
+/// How far a call has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Come<'a> {
+    /// It was refused, or its body was read, before it was put into the queue.
+    Before(&'a Call),
+    /// It was put into the queue, and maybe taken.
+    Queued(&'a Ticket),
+}
+
+/// What observes one call.
 #[derive(Debug)]
 pub(super) struct Observed {
     pub(super) span: Span,
@@ -62,46 +74,63 @@ impl Observed {
         }
     }
 
-    /// The call has ended, with this answer and error, if its client has not left.
-    pub(super) fn ended(
-        &self,
-        service: &Inner,
-        ending: Ending,
-        status: Option<u16>,
-        error: Option<&Error>,
-        parts: Option<&(httpy_core::Timings, Duration)>,
-    ) {
+    /// The call has ended: gives that to everything that observes it.
+    pub(super) fn ended(&self, service: &Inner, come: Come<'_>, result: CallResult<'_>) {
+        // Tokio's clock, which is the one of the ticket.
+        let time = Instant::now().into_std();
+        let (call, times) = match come {
+            Come::Before(call) => (call, None),
+            Come::Queued(ticket) => {
+                let total = time.saturating_duration_since(ticket.pushed);
+                let parts = ticket.timings_after(total);
+                if !matches!(result, CallResult::Left { .. }) {
+                    service.engine.release(&self.span, ticket);
+                }
+                (&ticket.call, Some(Times { parts, total }))
+            }
+        };
+        let ended = CallEnded {
+            target: &service.target,
+            call,
+            time,
+            times,
+            result,
+        };
         let bare = || service.series.as_ref().map(|series| series.of(None));
         if let Some(series) = self.series.clone().or_else(bare) {
-            series.count(ending);
-            if let Some((timings, total)) = parts {
-                series.record(timings, *total);
-            }
+            series.record(&ended);
         }
-        if self.span.is_disabled() {
-            return;
+        if !self.span.is_disabled() {
+            record(&self.span, &ended);
         }
-        let exception = error.and_then(Error::exception);
-        let (kind, is_ours) = match (exception, ending, status) {
-            (Some(exception), ..) => (Some(exception.type_name()), true),
-            (None, Ending::Ok, Some(500..)) => (Some("5xx"), true),
-            (None, Ending::Ok, _) => (None, false),
-            (None, ending, _) => (Some(ending.name()), ending.is_failure()),
-        };
-        let timings = parts.map(|(timings, _)| timings);
-        let seconds = |part: Option<Duration>| part.map(|part| part.as_secs_f64());
-        // All at once: a subscriber takes its locks and looks its span up for each time that it hears of it.
-        tracing::record_all!(
-            self.span,
-            "http.response.status_code" = status.map(i64::from),
-            "error.type" = kind,
-            "otel.status_code" = is_ours.then_some("ERROR"),
-            "httpy.queue_wait" = seconds(timings.map(|timings| timings.queue)),
-            "httpy.attach_wait" = seconds(timings.map(|timings| timings.attach)),
-            "httpy.conversion" = seconds(timings.and_then(|timings| timings.convert)),
-            "httpy.run" = seconds(timings.and_then(|timings| timings.run)),
-        );
+        service.engine.recorder.record(&ended);
+        log::ended(&ended);
     }
+}
+
+/// Records the end of a call in its span.
+fn record(span: &Span, ended: &CallEnded<'_>) {
+    let (ending, status) = (ended.ending(), ended.status());
+    let exception = ended.error().and_then(Error::exception);
+    let (kind, is_ours) = match (exception, ending, status) {
+        (Some(exception), ..) => (Some(exception.type_name()), true),
+        (None, Ending::Ok, Some(500..)) => (Some("5xx"), true),
+        (None, Ending::Ok, _) => (None, false),
+        (None, ending, _) => (Some(ending.name()), ending.is_failure()),
+    };
+    let parts = ended.times.map(|times| times.parts);
+    let seconds = |part: Option<Duration>| part.map(|part| part.as_secs_f64());
+    // All at once: a subscriber takes its locks and looks its span up for each time that it hears of it.
+    tracing::record_all!(
+        span,
+        "http.response.status_code" = status.map(i64::from),
+        "error.type" = kind,
+        "otel.status_code" = is_ours.then_some("ERROR"),
+        "httpy.queue_wait" = seconds(parts.map(|parts| parts.queue)),
+        "httpy.attach_wait" = seconds(parts.map(|parts| parts.attach)),
+        "httpy.conversion" = seconds(parts.and_then(|parts| parts.convert)),
+        "httpy.run" = seconds(parts.and_then(|parts| parts.run)),
+    );
 }
 
 /// The method, or what OpenTelemetry calls those that a client has made up.

@@ -13,7 +13,7 @@ use tower::BoxError;
 
 use super::body::Collect;
 use super::limit::Concurrency;
-use super::observed::Observed;
+use super::observed::{Come, Observed};
 use super::prepare;
 use super::service::Inner;
 use super::slot::Wait;
@@ -74,12 +74,14 @@ fn hand_over(service: &Inner, job: Job) {
 }
 
 impl<B> State<B> {
-    /// The call, until it has ended.
-    pub(super) fn call(&self) -> Option<&Call> {
+    /// How far the call has come, until it has ended.
+    pub(super) fn come(&self) -> Option<Come<'_>> {
         match self {
-            Self::Refused { call, .. } => Some(call),
-            Self::Reading { call, .. } | Self::Queueing { call, .. } => call.as_deref(),
-            Self::Waiting { question, .. } => Some(&question.ticket().call),
+            Self::Refused { call, .. } => Some(Come::Before(call)),
+            Self::Reading { call, .. } | Self::Queueing { call, .. } => {
+                call.as_deref().map(Come::Before)
+            }
+            Self::Waiting { question, .. } => Some(Come::Queued(question.ticket())),
             Self::Done => None,
         }
     }

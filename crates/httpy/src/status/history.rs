@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::histogram::Histogram;
-use super::record::Timings;
 use super::seconds;
+use crate::ended::Times;
 
 /// Number of seconds kept, with the current one.
 const KEPT: usize = 120;
@@ -128,17 +128,18 @@ impl Slot {
         }
     }
 
-    fn add(&mut self, timings: &Timings, failed: bool) {
+    fn add(&mut self, times: Option<&Times>, failed: bool) {
         self.count += 1;
         self.failed += u32::from(failed);
         // What was refused at once, or never came to the interpreter, would only hide how long the others took.
-        if !timings.total.is_zero() {
-            self.total.add(timings.total);
-            self.queue.add(timings.queue);
-        }
-        if !timings.run.is_zero() {
-            self.attach.add(timings.attach);
-            self.run.add(timings.run);
+        let Some(Times { parts, total }) = times else {
+            return;
+        };
+        self.total.add(*total);
+        self.queue.add(parts.queue);
+        if let Some(run) = parts.run {
+            self.attach.add(parts.attach);
+            self.run.add(run);
         }
     }
 
@@ -157,7 +158,7 @@ impl Seconds {
     }
 
     /// Records what ended at `since_start`.
-    pub(super) fn add(&self, since_start: Duration, timings: &Timings, failed: bool) {
+    pub(super) fn add(&self, since_start: Duration, times: Option<&Times>, failed: bool) {
         let second = since_start.as_secs();
         let mut slot = self.slot(second);
         if slot.second < second {
@@ -165,7 +166,7 @@ impl Seconds {
         }
         // One that comes too late, after its slot was passed on, is not worth more than that.
         if slot.second == second {
-            slot.add(timings, failed);
+            slot.add(times, failed);
         }
     }
 
@@ -249,18 +250,20 @@ impl Seconds {
 
 #[cfg(test)]
 mod tests {
+    use httpy_core::Timings;
+
     use super::*;
 
     const START: SystemTime = SystemTime::UNIX_EPOCH;
 
-    fn took(micros: u64) -> Timings {
+    fn took(micros: u64) -> Times {
         let total = Duration::from_micros(micros);
-        Timings {
+        let parts = Timings {
             queue: total / 4,
-            run: total / 2,
-            total,
+            run: Some(total / 2),
             ..Timings::default()
-        }
+        };
+        Times { parts, total }
     }
 
     /// What comes out of a histogram for that.
@@ -278,9 +281,9 @@ mod tests {
     #[test]
     fn each_second_has_its_own_counts_and_percentiles() {
         let seconds = Seconds::new();
-        seconds.add(at(100), &took(400), false);
-        seconds.add(at(999), &took(400), true);
-        seconds.add(at(2000), &took(2000), false);
+        seconds.add(at(100), Some(&took(400)), false);
+        seconds.add(at(999), Some(&took(400)), true);
+        seconds.add(at(2000), Some(&took(2000)), false);
         let history = seconds.history(at(2500), START);
         assert_eq!(
             (history.begins, &*history.count, &*history.failed),
@@ -296,9 +299,9 @@ mod tests {
     fn after_two_minutes_the_oldest_second_makes_room() {
         let seconds = Seconds::new();
         let kept = KEPT as u64 * 1000;
-        seconds.add(at(500), &took(400), false);
-        seconds.add(at(kept + 500), &took(500), false);
-        seconds.add(at(500), &took(600), false);
+        seconds.add(at(500), Some(&took(400)), false);
+        seconds.add(at(kept + 500), Some(&took(500)), false);
+        seconds.add(at(500), Some(&took(600)), false);
         let history = seconds.history(at(kept + 1500), START);
         assert_eq!(history.begins, START + Duration::from_secs(2));
         assert_eq!(
@@ -319,7 +322,7 @@ mod tests {
         let seconds = Seconds::new();
         assert_eq!(seconds.recent(at(900)).seconds, 0);
         for (millis, micros) in [(4999, 100), (5000, 200), (14_999, 400), (15_000, 600)] {
-            seconds.add(at(millis), &took(micros), false);
+            seconds.add(at(millis), Some(&took(micros)), false);
         }
         let recent = seconds.recent(at(15_500));
         assert_eq!((recent.seconds, recent.count, recent.failed), (10, 2, 0));
@@ -329,8 +332,8 @@ mod tests {
     #[test]
     fn what_was_refused_at_once_counts_and_leaves_the_percentiles() {
         let seconds = Seconds::new();
-        seconds.add(at(0), &took(1000), false);
-        (0..100).for_each(|_| seconds.add(at(0), &took(0), true));
+        seconds.add(at(0), Some(&took(1000)), false);
+        (0..100).for_each(|_| seconds.add(at(0), None, true));
         let history = seconds.history(at(0), START);
         assert_eq!(
             (history.count[0], history.failed[0], history.total.p50[0]),

@@ -247,8 +247,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::NotReady;
-    use crate::status::record::Ending;
+    use crate::{Ending, NotReady};
 
     #[test]
     fn the_page_has_words_for_each_reason_why_an_engine_is_not_ready() {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 
 use super::history::Seconds;
-use super::record::{Ended, Ending};
 use super::ring::Ring;
 use super::{History, Recent, RecordedCall};
+use crate::ended::{CallEnded, CallResult, Ending};
 
 /// Numbers of calls since the start, by how they ended.
 ///
@@ -83,26 +83,27 @@ impl Recorder {
         }
     }
 
-    /// Records a call that ended at `now`.
-    pub(crate) fn record(&self, ended: &Ended<'_>, now: Instant) {
-        self.count(ended.ending);
+    /// Records the end of a call; of one whose client has left, no more than how it ended.
+    pub(crate) fn record(&self, ended: &CallEnded<'_>) {
+        self.endings[ended.ending() as usize].fetch_add(1, Ordering::Relaxed);
+        if let CallResult::Left { .. } = ended.result {
+            return;
+        }
         let failed = ended.has_failed();
         self.seconds.add(
-            now.saturating_duration_since(self.started),
-            &ended.timings,
+            ended.time.saturating_duration_since(self.started),
+            ended.times.as_ref(),
             failed,
         );
-        if ended.timings.total > self.slow_after {
+        if ended
+            .times
+            .is_some_and(|times| times.total > self.slow_after)
+        {
             add(&self.slow, ended);
         }
         if failed {
             add(&self.failed, ended);
         }
-    }
-
-    /// Counts a call of which nothing but its ending is of interest.
-    pub(crate) fn count(&self, ending: Ending) {
-        self.endings[ending as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn counts(&self) -> CallCounts {
@@ -156,7 +157,7 @@ impl Recorder {
     }
 }
 
-fn add(ring: &Mutex<Ring>, ended: &Ended<'_>) {
+fn add(ring: &Mutex<Ring>, ended: &CallEnded<'_>) {
     let now = SystemTime::now();
     ring.lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -169,33 +170,26 @@ fn calls(ring: &Mutex<Ring>) -> Vec<RecordedCall> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::status::record::Timings;
+    use http::StatusCode;
 
-    fn ended(ending: Ending, status: u16, total: Duration) -> Ended<'static> {
-        let timings = Timings {
-            total,
-            ..Timings::default()
-        };
-        Ended {
-            target: "w:h",
-            route: None,
-            method: None,
-            status,
-            ending,
-            timings,
-            message: None,
-        }
-    }
+    use super::*;
+    use crate::Error;
+    use crate::ended::tests::{answered, call, ended, failed};
+    use crate::error::Kind;
 
     #[test]
     fn a_slow_call_and_a_failed_one_come_into_their_rings_and_all_are_counted() {
         let recorder = Recorder::new(Duration::from_secs(1));
-        let now = Instant::now();
-        recorder.record(&ended(Ending::Ok, 200, Duration::from_secs(1)), now);
-        recorder.record(&ended(Ending::Ok, 201, Duration::from_millis(1001)), now);
-        recorder.record(&ended(Ending::Exception, 500, Duration::ZERO), now);
-        recorder.count(Ending::Abandoned);
+        let (call, error) = (call(), Error::new(Kind::Exception, ""));
+        let left = CallResult::Left { is_unused: true };
+        for (result, millis) in [
+            (answered(StatusCode::OK), 1000),
+            (answered(StatusCode::CREATED), 1001),
+            (failed(&error), 0),
+            (left, 1001),
+        ] {
+            recorder.record(&ended(&call, result, Duration::from_millis(millis)));
+        }
         assert_eq!(
             recorder.counts(),
             CallCounts {

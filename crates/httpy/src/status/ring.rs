@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::record::{Ended, Ending, Timings};
 use super::seconds;
+use crate::ended::{CallEnded, Ending, Times};
 
 /// Number of calls kept.
 const PLACES: usize = 50;
@@ -84,7 +84,7 @@ impl Ring {
         }
     }
 
-    pub(super) fn add(&mut self, ended: &Ended<'_>, now: SystemTime) {
+    pub(super) fn add(&mut self, ended: &CallEnded<'_>, now: SystemTime) {
         let same = if self.merges {
             self.places.iter_mut().find(|place| place.is_like(ended))
         } else {
@@ -92,7 +92,7 @@ impl Ring {
         };
         if let Some(place) = same {
             (place.time, place.times) = (now, place.times + 1);
-            place.set_timings(ended.timings);
+            place.set_times(ended.times);
         } else if self.places.len() < PLACES {
             let mut place = RecordedCall::empty(now);
             place.set(ended, now);
@@ -129,38 +129,41 @@ impl RecordedCall {
         }
     }
 
-    fn set(&mut self, ended: &Ended<'_>, now: SystemTime) {
-        (self.time, self.times, self.status, self.ending) = (now, 1, ended.status, ended.ending);
+    fn set(&mut self, ended: &CallEnded<'_>, now: SystemTime) {
+        (self.time, self.times) = (now, 1);
+        (self.status, self.ending) = (ended.status().unwrap_or_default(), ended.ending());
         replace(&mut self.target, shortened(ended.target));
-        replace_option(&mut self.route, ended.route.map(shortened));
-        replace_option(
-            &mut self.method,
-            ended.method.map(|method| shortened(method.as_str())),
-        );
-        replace_option(&mut self.message, ended.message.map(shortened));
-        self.set_timings(ended.timings);
+        replace_option(&mut self.route, ended.route().map(shortened));
+        replace_option(&mut self.method, Some(method(ended)));
+        replace_option(&mut self.message, message(ended));
+        self.set_times(ended.times);
     }
 
-    fn set_timings(&mut self, timings: Timings) {
-        let Timings {
-            queue,
-            attach,
-            convert,
-            run,
-            total,
-        } = timings;
-        (self.queue, self.attach, self.convert, self.run, self.total) =
-            (queue, attach, convert, run, total);
+    fn set_times(&mut self, times: Option<Times>) {
+        let (parts, total) =
+            times.map_or_else(Default::default, |times| (times.parts, times.total));
+        (self.queue, self.attach, self.total) = (parts.queue, parts.attach, total);
+        self.convert = parts.convert.unwrap_or_default();
+        self.run = parts.run.unwrap_or_default();
     }
 
-    fn is_like(&self, ended: &Ended<'_>) -> bool {
-        self.ending == ended.ending
-            && self.status == ended.status
-            && self.message.as_deref() == ended.message.map(shortened)
-            && self.route.as_deref() == ended.route.map(shortened)
-            && self.method.as_deref() == ended.method.map(|method| shortened(method.as_str()))
+    fn is_like(&self, ended: &CallEnded<'_>) -> bool {
+        self.ending == ended.ending()
+            && Some(self.status) == ended.status()
+            && self.message.as_deref() == message(ended)
+            && self.route.as_deref() == ended.route().map(shortened)
+            && self.method.as_deref() == Some(method(ended))
             && self.target == shortened(ended.target)
     }
+}
+
+fn method<'a>(ended: &CallEnded<'a>) -> &'a str {
+    shortened(ended.call.method.as_str())
+}
+
+/// What went wrong.
+fn message<'a>(ended: &CallEnded<'a>) -> Option<&'a str> {
+    ended.error().map(|error| shortened(error.message()))
 }
 
 /// The first line, cut to [`LONGEST_TEXT`] bytes.
@@ -187,23 +190,14 @@ fn replace_option(place: &mut Option<String>, text: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
-
     use super::*;
+    use crate::Error;
+    use crate::ended::tests::{call, ended, failed};
+    use crate::error::Kind;
 
-    fn ended(message: &str, total: Duration) -> Ended<'_> {
-        Ended {
-            target: "worker:handle",
-            route: Some("/a/{id}"),
-            method: Some(&Method::GET),
-            status: 500,
-            ending: Ending::Exception,
-            timings: Timings {
-                total,
-                ..Timings::default()
-            },
-            message: Some(message),
-        }
+    fn add(ring: &mut Ring, message: &str, total: Duration, now: SystemTime) {
+        let (call, error) = (call(), Error::new(Kind::Exception, message));
+        ring.add(&ended(&call, failed(&error), total), now);
     }
 
     fn at(seconds: u64) -> SystemTime {
@@ -215,7 +209,7 @@ mod tests {
         let mut ring = Ring::new(false);
         let messages: Vec<String> = (0..PLACES + 3).map(|number| number.to_string()).collect();
         for (second, message) in (0..).zip(&messages) {
-            ring.add(&ended(message, Duration::ZERO), at(second));
+            add(&mut ring, message, Duration::ZERO, at(second));
         }
         let kept: Vec<_> = ring
             .calls()
@@ -229,9 +223,9 @@ mod tests {
     #[test]
     fn equal_failures_share_a_place_so_that_a_flood_leaves_the_others() {
         let mut ring = Ring::new(true);
-        ring.add(&ended("rare", Duration::ZERO), at(0));
+        add(&mut ring, "rare", Duration::ZERO, at(0));
         for second in 1..=1000 {
-            ring.add(&ended("often", Duration::from_secs(second)), at(second));
+            add(&mut ring, "often", Duration::from_secs(second), at(second));
         }
         let calls = ring.calls();
         assert_eq!(calls.len(), 2);
@@ -251,8 +245,8 @@ mod tests {
         let mut ring = Ring::new(true);
         let long = "é".repeat(LONGEST_TEXT);
         for text in [long.as_str(), "one\ntwo"] {
-            ring.add(&ended(text, Duration::ZERO), at(0));
-            ring.add(&ended(text, Duration::ZERO), at(0));
+            add(&mut ring, text, Duration::ZERO, at(0));
+            add(&mut ring, text, Duration::ZERO, at(0));
         }
         let calls = ring.calls();
         assert_eq!(calls.len(), 2);

@@ -7,7 +7,7 @@ use http::request::Parts;
 use httpy_core::Fields;
 
 use super::accept;
-use super::peek::{Peek, Start};
+use super::body_start::BodyStart;
 use crate::route;
 
 /// Maximum number of fields shown of each kind, and of bytes shown of each field.
@@ -22,7 +22,7 @@ pub(crate) struct Asked {
     pub(super) version: String,
     pub(super) route: Option<String>,
     pub(super) groups: [Group; 3],
-    start: Start,
+    start: BodyStart,
     wants_html: bool,
 }
 
@@ -59,14 +59,14 @@ impl Asked {
                 Group::new("query", query.iter(), query.len()),
                 Group::new("headers", headers, head.headers.len()),
             ],
-            start: Start::default(),
+            start: BodyStart::default(),
             wants_html: accept::wants_html(&head.headers),
         }
     }
 
-    /// `body`, looked at for `asked` where there is one.
-    pub(crate) fn watch<B>(asked: Option<&Self>, body: B) -> Peek<B> {
-        Peek::new(body, asked.map(|asked| asked.start.clone()))
+    /// Where the bytes of the body are to be noted.
+    pub(crate) fn body_start(&self) -> BodyStart {
+        self.start.clone()
     }
 
     pub(super) fn wants_html(&self) -> bool {
@@ -75,21 +75,21 @@ impl Asked {
 
     /// The size of the body and its first bytes. `None` if nothing of it was read.
     pub(super) fn body(&self) -> Option<(String, String)> {
-        let passed = self.start.lock();
-        if passed.bytes == 0 {
+        let read = self.start.lock();
+        if read.bytes == 0 {
             return None;
         }
-        let title = match passed.first.len() as u64 {
-            all if all == passed.bytes => format!("body, {all} bytes"),
-            first => format!("body, the first {first} of {} bytes", passed.bytes),
+        let title = match read.first.len() as u64 {
+            all if all == read.bytes => format!("body, {all} bytes"),
+            first => format!("body, the first {first} of {} bytes", read.bytes),
         };
         // A character may have been cut in two at the end.
-        let text = match str::from_utf8(&passed.first) {
+        let text = match str::from_utf8(&read.first) {
             Ok(text) => text.to_owned(),
             Err(error) if error.error_len().is_none() => {
-                String::from_utf8_lossy(&passed.first).into_owned()
+                String::from_utf8_lossy(&read.first).into_owned()
             }
-            Err(_) => dump(&passed.first),
+            Err(_) => dump(&read.first),
         };
         Some((title, text))
     }

@@ -1,12 +1,12 @@
 //! The answer to a failed call of an app in debug: a page for browsers, text for all others, about the failure and the
-//! request that it befell. What was asked is kept in `asked` and `peek` while the call runs; everything on the page that came
+//! request that it befell. What was asked is kept in `asked` and `body_start` while the call runs; everything on the page that came
 //! from outside goes through `escape`.
 
 mod accept;
 mod asked;
+mod body_start;
 mod escape;
 mod html;
-mod peek;
 mod text;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use http::header::{
 use http::{HeaderMap, Response};
 
 pub(crate) use self::asked::Asked;
-pub(crate) use self::peek::Peek;
+pub(crate) use self::body_start::BodyStart;
 use crate::{Error, ResponseBody, default_response};
 
 /// The page, or the text, for `error`.

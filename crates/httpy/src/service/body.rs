@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::BoxError;
 
 use crate::Error;
+use crate::debug_page::BodyStart;
 use crate::error::Kind;
 
 /// Frames below this size are copied.
@@ -59,6 +60,7 @@ pin_project! {
         limit: usize,
         budget: Budget,
         held: Option<OwnedSemaphorePermit>,
+        start: Option<BodyStart>,
     }
 }
 
@@ -70,7 +72,12 @@ where
     /// # Errors
     ///
     /// If the body declares a size above the limit; nothing of it is read then.
-    pub(super) fn new(body: B, limit: usize, budget: Budget) -> Result<Self, Error> {
+    pub(super) fn new(
+        body: B,
+        limit: usize,
+        budget: Budget,
+        start: Option<BodyStart>,
+    ) -> Result<Self, Error> {
         if body.size_hint().lower() > limit as u64 {
             return Err(too_large(limit));
         }
@@ -81,6 +88,7 @@ where
             limit,
             budget,
             held: None,
+            start,
         })
     }
 
@@ -105,6 +113,9 @@ where
             };
             if data.is_empty() {
                 continue;
+            }
+            if let Some(start) = this.start {
+                start.note(&data);
             }
             let so_far = this.first.len().max(this.rest.len());
             if data.len() > *this.limit - so_far {
@@ -180,7 +191,7 @@ mod tests {
         limit: usize,
         budget: &Budget,
     ) -> Result<Bytes, Error> {
-        let mut collect = std::pin::pin!(Collect::new(body, limit, budget.clone())?);
+        let mut collect = std::pin::pin!(Collect::new(body, limit, budget.clone(), None)?);
         std::future::poll_fn(|context| collect.as_mut().poll(context))
             .await
             .map(|(body, _)| body)

@@ -28,7 +28,7 @@ use super::timer::Timer;
 use super::upload::Pump;
 use super::{PyService, ResponseBody, slot, slow};
 use crate::Error;
-use crate::debug_page::{Asked, Peek};
+use crate::debug_page::{Asked, BodyStart};
 use crate::ended::CallResult;
 use crate::error::Kind;
 
@@ -52,14 +52,14 @@ pin_project! {
     #[must_use = "a call is given up when its future is dropped"]
     pub struct ResponseFuture<B> {
         #[pin]
-        call: CallFuture<Peek<B>>,
+        call: CallFuture<B>,
         // For the page about a failure, in debug.
         asked: Option<Box<Asked>>,
     }
 }
 
 impl<B> ResponseFuture<B> {
-    pub(super) fn new(call: CallFuture<Peek<B>>, asked: Option<Box<Asked>>) -> Self {
+    pub(super) fn new(call: CallFuture<B>, asked: Option<Box<Asked>>) -> Self {
         Self { call, asked }
     }
 }
@@ -126,13 +126,15 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    /// The call of `request` with the slot that `service` was ready with, or with why it was ready without one.
+    /// The call of `request` with the slot that `service` was ready with, or with why it was ready without one. Its body's
+    /// bytes are noted in `start`.
     pub(super) fn new(
         service: PyService,
         slot: Result<Option<OwnedSemaphorePermit>, Error>,
         request: Request<B>,
+        start: Option<BodyStart>,
     ) -> Self {
-        let (mut pump, mut observed) = (None, Observed::new(&service.inner, &request));
+        let (mut pump, mut observed) = (None, Observed::new(&service.inner, &request, start));
         let span = observed.span.clone();
         // What the host finds out about the request belongs to the call as well.
         let entered = span.enter();

@@ -16,6 +16,7 @@ use tracing::field::Empty;
 
 use super::service::Inner;
 use crate::Error;
+use crate::debug_page::BodyStart;
 use crate::ended::{CallEnded, CallResult, Ending, Times};
 use crate::log;
 use crate::metric::Series;
@@ -34,11 +35,17 @@ pub(super) enum Come<'a> {
 pub(super) struct Observed {
     pub(super) span: Span,
     series: Option<Arc<Series>>,
+    /// For the page about a failure, in debug.
+    pub(super) body_start: Option<BodyStart>,
 }
 
 impl Observed {
     /// Begins the span of a request, as a child of the one that this thread is in.
-    pub(super) fn new<B>(service: &Inner, request: &Request<B>) -> Self {
+    pub(super) fn new<B>(
+        service: &Inner,
+        request: &Request<B>,
+        body_start: Option<BodyStart>,
+    ) -> Self {
         let span = tracing::debug_span!(
             target: "httpy::call",
             "python.call",
@@ -54,7 +61,11 @@ impl Observed {
             "httpy.conversion" = Empty,
             "httpy.run" = Empty,
         );
-        Self { span, series: None }
+        Self {
+            span,
+            series: None,
+            body_start,
+        }
     }
 
     /// The route of the call is known, if it has one.

@@ -220,7 +220,7 @@ impl PyService {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        CallFuture::new(self.clone(), Ok(None), request)
+        CallFuture::new(self.clone(), Ok(None), request, None)
     }
 }
 
@@ -257,14 +257,16 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<B> {
         let slot = self.readiness.take();
+        if !self.inner.engine.failure_response.is_debug() {
+            let call = CallFuture::new(self.clone(), slot, request, None);
+            return ResponseFuture::new(call, None);
+        }
         let (mut head, body) = request.into_parts();
-        let is_debug = self.inner.engine.failure_response.is_debug();
-        let asked = is_debug.then(|| {
-            let found = prepare::route(&self.inner, &mut head).ok();
-            Box::new(Asked::new(&head, found))
-        });
-        let request = Request::from_parts(head, Asked::watch(asked.as_deref(), body));
-        ResponseFuture::new(CallFuture::new(self.clone(), slot, request), asked)
+        let found = prepare::route(&self.inner, &mut head).ok();
+        let asked = Box::new(Asked::new(&head, found));
+        let request = Request::from_parts(head, body);
+        let call = CallFuture::new(self.clone(), slot, request, Some(asked.body_start()));
+        ResponseFuture::new(call, Some(asked))
     }
 }
 

@@ -112,7 +112,7 @@ where
         };
         observed.prepared(service, &call);
         if service.reads_stream {
-            let (work, reader) = match Pump::new(service, body) {
+            let (work, reader) = match Pump::new(service, body, observed.body_start.take()) {
                 Ok(new) => new,
                 Err(error) => return Self::refused(error, call),
             };
@@ -122,7 +122,8 @@ where
         if body.is_end_stream() {
             return Self::push(service, observed, call, slot, Upload::default(), None);
         }
-        match Collect::new(body, service.limits.body, service.engine.budget.clone()) {
+        let (limit, budget) = (service.limits.body, service.engine.budget.clone());
+        match Collect::new(body, limit, budget, observed.body_start.take()) {
             Ok(body) => Self::Reading {
                 body,
                 call: Some(Box::new(call)),

@@ -21,6 +21,7 @@ use tower::BoxError;
 use super::body::{broken, compact, too_large};
 use super::service::Inner;
 use crate::Error;
+use crate::debug_page::BodyStart;
 use crate::error::Kind;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -40,6 +41,7 @@ impl Pump {
     pub(super) fn new<B>(
         service: &Inner,
         body: B,
+        start: Option<BodyStart>,
     ) -> Result<(Option<Self>, Reader<UploadFault>), Error>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -54,7 +56,7 @@ impl Pump {
             writer.end();
             return Ok((None, reader));
         }
-        let work: Work = Box::pin(run(body, writer, limit, between));
+        let work: Work = Box::pin(run(body, writer, limit, between, start));
         Ok((
             Some(Self {
                 work: Mutex::new(Some(work)),
@@ -75,8 +77,13 @@ impl Pump {
     }
 }
 
-async fn run<B>(body: B, mut writer: Writer<UploadFault>, limit: usize, between: Duration)
-where
+async fn run<B>(
+    body: B,
+    mut writer: Writer<UploadFault>,
+    limit: usize,
+    between: Duration,
+    start: Option<BodyStart>,
+) where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
@@ -96,6 +103,9 @@ where
                 break Error::new(Kind::BodyTimeout, text);
             }
         };
+        if let Some(start) = &start {
+            start.note(&data);
+        }
         let Some(rest) = left.checked_sub(data.len()) else {
             break too_large(limit);
         };

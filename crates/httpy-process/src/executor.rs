@@ -169,9 +169,6 @@ impl Execute for Processes {
         self.wait(|reply| Deed::LoadShutdown(target.to_owned(), reply))
     }
 
-    /// Nothing: [`ProcessOptions::debug`] says so from the start on.
-    fn show_source(&self) {}
-
     fn push(&self, job: Job) -> Result<(), Box<Job>> {
         self.hub.push(job)
     }

@@ -87,6 +87,12 @@ impl Embedded {
         })
     }
 
+    /// From now on the exceptions of all handlers have their frames with source lines, those of other apps too; see
+    /// [`Exception::chain`](httpy_core::Exception::chain).
+    pub fn show_source(&self) {
+        self.runtime().show_source();
+    }
+
     fn runtime(&self) -> &Arc<Runtime> {
         &self.membership.runtime
     }
@@ -131,10 +137,6 @@ impl Execute for Embedded {
             .load_shutdown(target.to_owned(), self.paths.clone())?;
         *self.shutdown.lock().unwrap_or_else(PoisonError::into_inner) = Some(function);
         Ok(())
-    }
-
-    fn show_source(&self) {
-        self.runtime().show_source();
     }
 
     fn push(&self, job: Job) -> Result<(), Box<Job>> {

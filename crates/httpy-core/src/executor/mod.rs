@@ -72,11 +72,6 @@ pub trait Execute: fmt::Debug + Send + Sync {
     /// Each [`LoadErrorKind`] says when.
     fn load_shutdown(&self, target: &str) -> Result<(), LoadError>;
 
-    /// From now on the exceptions of all handlers have their frames with source lines; see [`Exception::chain`].
-    ///
-    /// [`Exception::chain`]: crate::Exception::chain
-    fn show_source(&self);
-
     /// Puts a job to those that run it. Never blocks.
     ///
     /// # Errors

@@ -299,7 +299,6 @@ impl PyEngineBuilder {
         }
         let debug = engine.debug;
         if debug {
-            executor.show_source();
             tracing::warn!(
                 target: "httpy",
                 "debug is on: every client sees exceptions with source lines; not for servers that others can reach"

@@ -183,11 +183,13 @@ pub(crate) fn start(
             if let Some(dir) = working_dir {
                 go_to(dir)?;
             }
-            let started =
-                httpy_python::Embedded::start(&interpreter, pool, variables, paths, listener);
-            Ok(Arc::new(
-                started.map_err(|error| Error::not_started(&error))?,
-            ))
+            let embedded =
+                httpy_python::Embedded::start(&interpreter, pool, variables, paths, listener)
+                    .map_err(|error| Error::not_started(&error))?;
+            if config.debug {
+                embedded.show_source();
+            }
+            Ok(Arc::new(embedded))
         }
         #[cfg(feature = "processes")]
         Executor::Processes(processes) => {

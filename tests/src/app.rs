@@ -93,6 +93,7 @@ impl Builder {
         body_limit: usize => service.body_limit = Some(body_limit);
         body_timeout: Duration => service.body_timeout = Some(body_timeout);
         chunk_timeout: Duration => service.chunk_timeout = Some(chunk_timeout);
+        abandon_after: Duration => service.abandon_after = Some(abandon_after);
     }
 
     /// The options of an app with the handler `target`.

@@ -8,6 +8,7 @@
 
 mod answer;
 mod call;
+mod clocks;
 mod content;
 mod contract;
 mod exception;
@@ -28,6 +29,7 @@ mod wake;
 
 pub use answer::{Answer, Kept, Late, Outbox, Question};
 pub use call::{Call, Details, Subject};
+pub use clocks::{Clock, Clocks, Limit};
 pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, UploadFault};
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body, check_status};
 pub use exception::{Exception, Frame, Link, Relation};

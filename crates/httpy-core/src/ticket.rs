@@ -10,14 +10,20 @@
 //! An interruption is asked for by the enforcer, and begins on the worker's own thread, where that can be cut: so it never
 //! meets another call than the one that it was asked for.
 //!
-//! A call whose reply is streamed runs on after its head was answered: then its deadline is over, and each chunk has its
-//! own time ([`Ticket::begin_chunks`]).
+//! A call has one time limit at a time, see [`Clocks`]:
+//!
+//! | a call that runs | [`due`](Ticket::due) |
+//! |---|---|
+//! | its head is not answered | at its deadline |
+//! | its body is streamed | `chunk_timeout` after the last chunk; never where the body sends heartbeats |
+//! | the client of a streamed body has left | `abandon_after` later, whatever is sent until then |
+//! | a debugger waits in it | never |
 //!
 //! The stage, the seat of the worker, and how many shields are open stand in one atomic word. The normal path costs two
 //! changes of that word, one to take the call and one to finish.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -25,7 +31,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::answer::{self, Answer, Place, Question};
 use crate::timing::Stamps;
 use crate::under_way::{Counted, UnderWay};
-use crate::{Call, Freight, Seat, Step, Timings};
+use crate::{Call, Clock, Clocks, Freight, Limit, Seat, Step, Timings};
 
 /// One call and its stage.
 ///
@@ -38,11 +44,9 @@ pub struct Ticket {
     pub call: Call,
     /// When the call's clock was started: as it was put into the queue.
     pub pushed: Instant,
-    /// When the call's time is up, unless its head is answered by then.
-    pub deadline: Instant,
-    /// How long Python may take for a chunk of a streamed body, and a client to make room for one.
-    pub chunk_timeout: Duration,
-    /// See [`due`](Self::due). Taken once per chunk, and hardly ever contended.
+    /// The call's time limits.
+    pub clocks: Clocks,
+    /// See [`due`](Self::due). Taken once per chunk, and hardly ever contended. [`GONE`] and `stopped` change under it.
     due: Mutex<Option<Instant>>,
     /// Never contended: the stage says who may take it.
     freight: Mutex<Option<Freight>>,
@@ -115,20 +119,13 @@ const fn runs(word: u64) -> bool {
 
 impl Ticket {
     /// A ticket of a call that waits.
-    pub fn new(
-        call: Call,
-        pushed: Instant,
-        deadline: Instant,
-        chunk_timeout: Duration,
-        freight: Freight,
-    ) -> Self {
+    pub fn new(call: Call, pushed: Instant, clocks: Clocks, freight: Freight) -> Self {
         Self {
             word: AtomicU64::new(WAITING),
             call,
             pushed,
-            deadline,
-            chunk_timeout,
-            due: Mutex::new(Some(deadline)),
+            clocks,
+            due: Mutex::new(Some(clocks.deadline)),
             freight: Mutex::new(Some(freight)),
             stamps: Stamps::default(),
             counted: OnceLock::new(),
@@ -143,11 +140,10 @@ impl Ticket {
     pub fn issue(
         call: Call,
         pushed: Instant,
-        deadline: Instant,
-        chunk_timeout: Duration,
+        clocks: Clocks,
         freight: Freight,
     ) -> (Arc<Self>, Answer, Question) {
-        let ticket = Arc::new(Self::new(call, pushed, deadline, chunk_timeout, freight));
+        let ticket = Arc::new(Self::new(call, pushed, clocks, freight));
         let (answer, question) = answer::ends(&ticket);
         (ticket, answer, question)
     }
@@ -233,7 +229,8 @@ impl Ticket {
     pub fn stop_clock(&self) -> bool {
         let stops = self.debug.load(Ordering::Relaxed);
         if stops {
-            self.set_due(None);
+            let mut due = self.lock_due();
+            *due = None;
             self.stopped.store(true, Ordering::Release);
         }
         stops
@@ -314,18 +311,42 @@ impl Ticket {
         runs(word).then(|| seat(word))
     }
 
-    /// How long the call may take until its head is answered; then, how long it may take for a chunk.
-    pub fn limit(&self) -> Duration {
-        if self.is_streaming() {
-            self.chunk_timeout
+    /// How long the call may take until its head is answered; then, how long it may take for a chunk, or for its end if nobody
+    /// wants any more.
+    pub fn limit(&self) -> Limit {
+        let (word, clocks) = (self.load(), self.clocks);
+        let (clock, time) = if word & STREAMING == 0 {
+            let time = clocks.deadline.saturating_duration_since(self.pushed);
+            (Clock::Head, time)
+        } else if word & GONE == 0 {
+            (Clock::Chunk, clocks.chunk_timeout)
         } else {
-            self.deadline.saturating_duration_since(self.pushed)
+            (Clock::Abandoned, clocks.abandon_after)
+        };
+        Limit { clock, time }
+    }
+
+    /// The worker's side: the head is about to be answered, at `now`. From now on it is the chunks that have a time limit, the
+    /// first one if it is `limited`.
+    pub fn begin_chunks(&self, limited: bool, now: Instant) {
+        let mut due = self.lock_due();
+        let before = self.word.fetch_or(STREAMING, Ordering::AcqRel);
+        if !self.is_stopped() {
+            *due = if before & GONE == 0 {
+                limited.then(|| now + self.clocks.chunk_timeout)
+            } else {
+                Some(now + self.clocks.abandon_after)
+            };
         }
     }
 
-    /// The worker's side: the head is about to be answered. From now on it is the chunks that have a time limit.
-    pub fn begin_chunks(&self) {
-        self.word.fetch_or(STREAMING, Ordering::AcqRel);
+    /// The worker's side: since `now` Python has its time for one more chunk, if that is `limited`. Where nobody wants any
+    /// more, it has what is left of its time.
+    pub fn begin_chunk(&self, limited: bool, now: Instant) {
+        let mut due = self.lock_due();
+        if !self.is_gone() && !self.is_stopped() {
+            *due = limited.then(|| now + self.clocks.chunk_timeout);
+        }
     }
 
     /// Whether the head is answered, so that only chunks of the body are still to come.
@@ -333,19 +354,25 @@ impl Ticket {
         self.load() & STREAMING != 0
     }
 
-    /// When the handler is late: at its deadline; after the head, at the limit of the next chunk. `None` if it has no limit.
+    /// When the handler is late, see the table above. `None` if it has no limit.
     pub fn due(&self) -> Option<Instant> {
-        *self.due.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.lock_due()
     }
 
-    /// Moves [`due`](Self::due).
-    pub fn set_due(&self, due: Option<Instant>) {
-        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
+    /// The caller's side: by its clock, the call's time is up.
+    pub fn set_late(&self, now: Instant) {
+        *self.lock_due() = Some(now);
     }
 
-    /// The caller's side: it has left, and waits neither for the reply of a call that runs nor for the rest of it.
-    pub fn set_gone(&self) {
-        self.change(|word| runs(word).then_some(word | GONE));
+    /// The caller's side: it has left at `now`, and waits neither for the reply of a call that runs nor for the rest of it. A
+    /// call that is late already stays late.
+    pub fn set_gone(&self, now: Instant) {
+        let mut due = self.lock_due();
+        let before = self.change(|word| runs(word).then_some(word | GONE));
+        let streams = before.is_some_and(|word| word & (STREAMING | GONE) == STREAMING);
+        if streams && !self.is_stopped() && due.is_none_or(|due| due > now) {
+            *due = Some(now + self.clocks.abandon_after);
+        }
     }
 
     /// Whether the caller of a call that was taken has left.
@@ -420,6 +447,10 @@ impl Ticket {
             (runs(word) && word & SHIELDS != 0).then(|| word_after - SHIELD)
         });
         before.is_some_and(strikes)
+    }
+
+    fn lock_due(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn load(&self) -> u64 {

@@ -122,7 +122,7 @@ impl Call {
         now: Instant,
         waker: Waker,
     ) -> Option<(Answer, Outcome)> {
-        self.ticket.begin_chunks();
+        self.ticket.begin_chunks(heartbeat.is_none(), now);
         let (writer, reader) = stream(STREAM_BYTES);
         let sending = Sending {
             writer,
@@ -132,7 +132,6 @@ impl Call {
             full_since: None,
         };
         let before = mem::replace(&mut self.progress, Progress::Streaming(Box::new(sending)));
-        self.begin_chunk(now);
         let Progress::Open(answer) = before else {
             return None;
         };
@@ -143,8 +142,7 @@ impl Call {
     /// From now on Python has its time for one more chunk, or as long as it likes.
     pub(crate) fn begin_chunk(&self, now: Instant) {
         if let Progress::Streaming(sending) = &self.progress {
-            self.ticket
-                .set_due(sending.limited.then(|| now + self.ticket.chunk_timeout));
+            self.ticket.begin_chunk(sending.limited, now);
         }
     }
 

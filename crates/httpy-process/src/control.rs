@@ -519,7 +519,6 @@ fn with_stack(notice: Notice, text: Option<String>) -> Notice {
                 target: call.target,
                 subject: call.subject,
                 limit: call.limit,
-                streaming: call.streaming,
             },
         },
         Notice::Cancelled { call, .. } => Notice::Cancelled { call, stack: text },

@@ -37,12 +37,10 @@ impl Dispatch {
             .map_or_else(String::new, |handler| handler.target.clone());
         let Some(place) = self.find(ticket) else {
             if answered {
-                let (limit, streaming) = (ticket.limit(), ticket.is_streaming());
                 self.say(Notice::Late {
                     target: name,
                     subject: ticket.call.subject(),
-                    limit,
-                    streaming,
+                    limit: ticket.limit(),
                 });
             }
             return;

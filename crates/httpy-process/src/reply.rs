@@ -266,7 +266,7 @@ pub(crate) fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &
         interrupted,
         ..
     } = call;
-    let (limit, subject) = (ticket.chunk_timeout, ticket.call.subject());
+    let (limit, subject) = (ticket.clocks.chunk_timeout, ticket.call.subject());
     ticket.finish();
     drop((ticket, permits));
     let fault = match fault {

@@ -185,7 +185,6 @@ impl Worker {
             target: name(call.target.index),
             subject: call.ticket.call.subject(),
             limit: call.ticket.limit(),
-            streaming: call.ticket.is_streaming(),
             elapsed: now.saturating_duration_since(call.ticket.pushed),
         });
         let name = format!("the event loop of {}", self.name);

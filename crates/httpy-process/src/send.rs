@@ -246,9 +246,9 @@ fn write(
         handler: call.target.index,
         call: &ticket.call,
         body,
-        left: ticket.deadline.saturating_duration_since(now),
+        left: ticket.clocks.deadline.saturating_duration_since(now),
         wants_timings: ticket.are_timings_wanted(),
-        chunk_timeout: ticket.chunk_timeout,
+        chunk_timeout: ticket.clocks.chunk_timeout,
     };
     batch
         .add(|writer| job.write(writer))

@@ -8,7 +8,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Lane, Notice, Overdue, Subject, Ticket};
+use httpy_core::{Lane, Limit, Notice, Overdue, Subject, Ticket};
 
 use crate::hub::Place;
 
@@ -24,8 +24,7 @@ pub(crate) struct Watched {
     pub(crate) ticket: Weak<Ticket>,
     pub(crate) target: String,
     subject: Subject,
-    limit: Duration,
-    streaming: bool,
+    limit: Limit,
     /// Its client was answered with 504, which is to be seen in the log.
     answered: bool,
     /// When it is overdue.
@@ -76,17 +75,8 @@ impl Watched {
         answered: bool,
         now: Instant,
     ) -> Self {
-        // A body that may take as long as it likes for a chunk may have said so again while its client left: now it has as
-        // long as any other.
-        let due = ticket.due().filter(|_| !answered);
-        let from = due.unwrap_or_else(|| {
-            now + if answered {
-                Duration::ZERO
-            } else {
-                ticket.chunk_timeout
-            }
-        });
-        let (limit, streaming) = (ticket.limit(), ticket.is_streaming());
+        let from = ticket.due().filter(|_| !answered).unwrap_or(now);
+        let limit = ticket.limit();
         // An `async def` handler is cancelled at once.
         let next = if place.lane == Lane::EventLoop {
             now
@@ -101,7 +91,6 @@ impl Watched {
             target,
             subject,
             limit,
-            streaming,
             answered,
             from,
             next,
@@ -116,14 +105,12 @@ impl Watched {
             target,
             subject,
             limit,
-            streaming,
             ..
         } = self;
         (self.answered && self.struck.is_none()).then_some(Notice::Late {
             target,
             subject,
             limit,
-            streaming,
         })
     }
 
@@ -139,7 +126,6 @@ impl Watched {
             target: self.target.clone(),
             subject: self.subject.clone(),
             limit: self.limit,
-            streaming: self.streaming,
             elapsed: now.saturating_duration_since(ticket.pushed),
         };
         let first = self.struck.is_none();

@@ -131,13 +131,12 @@ fn of(subject: &Subject, outcomes: impl Iterator<Item = Outcome>) -> Vec<Late> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::sync::Arc;
+mod tests {
     use std::task::{Context, Poll, Waker};
     use std::time::{Duration, Instant};
 
     use http::{Method, StatusCode, Uri};
-    use httpy_core::{BodyKind, Broken, Call, Fields, Freight, Question, Ticket};
+    use httpy_core::{BodyKind, Broken, Call, Clocks, Fields, Freight, Question, Ticket};
 
     use super::*;
 
@@ -163,20 +162,16 @@ pub(crate) mod tests {
         })
     }
 
-    fn issue(chunk_timeout: Duration) -> (Arc<Ticket>, httpy_core::Answer, Question) {
-        let call = Call::new(Method::GET, Uri::from_static("/"));
-        let now = Instant::now();
-        Ticket::issue(call, now, now, chunk_timeout, Freight::default())
-    }
-
-    /// The ticket of a call that waits.
-    pub(crate) fn ticket(chunk_timeout: Duration) -> Arc<Ticket> {
-        issue(chunk_timeout).0
-    }
-
     /// Both ends of a call's answer.
     fn both() -> (Answer, Question) {
-        let (_, answer, question) = issue(Duration::ZERO);
+        let call = Call::new(Method::GET, Uri::from_static("/"));
+        let now = Instant::now();
+        let clocks = Clocks {
+            deadline: now,
+            chunk_timeout: Duration::ZERO,
+            abandon_after: Duration::ZERO,
+        };
+        let (_, answer, question) = Ticket::issue(call, now, clocks, Freight::default());
         (Answer::Open(answer), question)
     }
 

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Call, Freight, Outcome, TargetId, Ticket, Upload, Wants};
+use httpy_core::{Call, Clocks, Freight, Outcome, TargetId, Ticket, Upload, Wants};
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, Ended};
@@ -42,16 +42,15 @@ impl Attached {
     pub fn new(runtime: Arc<Runtime>, target: TargetId, call: Call) -> Option<Self> {
         let target = runtime.shared.targets.get(target)?;
         let now = Instant::now();
+        let clocks = Clocks {
+            deadline: now,
+            chunk_timeout: Duration::ZERO,
+            abandon_after: Duration::ZERO,
+        };
         Some(Self {
             runtime,
             target,
-            ticket: Arc::new(Ticket::new(
-                call,
-                now,
-                now,
-                Duration::ZERO,
-                Freight::default(),
-            )),
+            ticket: Arc::new(Ticket::new(call, now, clocks, Freight::default())),
         })
     }
 

@@ -290,7 +290,7 @@ pub(crate) fn span(token: &Bound<'_, PyAny>) -> PyResult<Option<NonZeroU64>> {
 
 fn describe_token<'py>(token: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
     with_ticket(token, |ticket| {
-        described(&ticket.call.details, ticket.deadline)
+        described(&ticket.call.details, ticket.clocks.deadline)
     })?
     .into_pyobject(token.py())
 }

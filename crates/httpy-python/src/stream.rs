@@ -78,24 +78,17 @@ impl Sending<'_, '_> {
         let heartbeat = shared.streams.heartbeat(body)?;
         let limited = heartbeat.is_none();
         let allowed = allows_body(&ticket.call.method, returned.status);
-        ticket.begin_chunks();
-        self.begin_chunk(limited);
+        ticket.begin_chunks(limited, Instant::now());
         let fault = match answer.begin(returned, heartbeat) {
             Some(writer) if allowed => self.iterate(writer, limited).err(),
             _ => None,
         };
-        self.begin_chunk(true);
+        ticket.begin_chunk(true, Instant::now());
         let closing = self
             .alone(close(body))
             .err()
             .map(|error| shared.describe.raised(py, target.label.bind(py), &error));
         Ok(Streamed { fault, closing })
-    }
-
-    /// From now on Python has its time for one more chunk, or as long as it likes.
-    fn begin_chunk(&self, limited: bool) {
-        self.ticket
-            .set_due(limited.then(|| Instant::now() + self.ticket.chunk_timeout));
     }
 
     /// Sends chunks until there is none, or nobody wants any more.
@@ -120,7 +113,7 @@ impl Sending<'_, '_> {
                 Err(Gone) => break,
                 Ok(false) => {
                     drop(item);
-                    let until = Instant::now() + self.ticket.chunk_timeout;
+                    let until = Instant::now() + self.ticket.clocks.chunk_timeout;
                     match py
                         .detach(|| park::wait(Some(until), |context| writer.poll_ready(context)))
                     {
@@ -135,7 +128,7 @@ impl Sending<'_, '_> {
                 }
                 Ok(true) => {}
             }
-            self.begin_chunk(limited);
+            self.ticket.begin_chunk(limited, Instant::now());
         }
         Ok(())
     }

@@ -162,7 +162,7 @@ impl Worker<'_> {
             let notice = Notice::Stalled {
                 target: self.crew.name(target),
                 subject: ticket.call.subject(),
-                limit: ticket.limit(),
+                limit: ticket.clocks.chunk_timeout,
             };
             py.detach(|| self.crew.notify(&notice));
         }

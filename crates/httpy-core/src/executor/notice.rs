@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::ProcessNotice;
-use crate::{Exception, Lane, Subject, Timings};
+use crate::{Exception, Lane, Limit, Subject, Timings};
 
 /// One line of the log; `Display` is its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +26,7 @@ pub enum Notice {
         /// Its request.
         subject: Subject,
         /// How long the call was allowed to take.
-        limit: Duration,
-        /// Its head was answered.
-        streaming: bool,
+        limit: Limit,
     },
     /// A client took nothing of a streamed response for too long: it breaks off.
     Stalled {
@@ -143,10 +141,8 @@ pub struct Overdue {
     pub target: String,
     /// Its request.
     pub subject: Subject,
-    /// How long the call was allowed to take; for one chunk of its body where it is `streaming`.
-    pub limit: Duration,
-    /// Its head was answered.
-    pub streaming: bool,
+    /// How long the call was allowed to take.
+    pub limit: Limit,
     /// How long ago it was put into the queue.
     pub elapsed: Duration,
 }
@@ -214,12 +210,7 @@ impl fmt::Display for Notice {
                 stack,
                 shielded,
             } => {
-                let late = if call.streaming {
-                    "did not yield a chunk"
-                } else {
-                    "did not answer"
-                };
-                write!(f, "{} {late} within {:?}", call.target, call.limit)?;
+                write!(f, "{} {}", call.target, call.limit)?;
                 let what = if *shielded {
                     "it is interrupted when it leaves its shield"
                 } else {
@@ -236,10 +227,7 @@ impl fmt::Display for Notice {
                     elapsed,
                     ..
                 } = call;
-                write!(
-                    f,
-                    "{target} did not answer within {limit:?}; it is cancelled, after {elapsed:.1?}"
-                )?;
+                write!(f, "{target} {limit}; it is cancelled, after {elapsed:.1?}")?;
                 route(f, &call.subject)?;
                 stack
                     .as_ref()
@@ -310,20 +298,7 @@ impl fmt::Display for Notice {
                     exception.traceback().trim_end()
                 )
             }
-            Self::Late {
-                target,
-                limit,
-                streaming: false,
-                ..
-            } => write!(f, "{target} did not answer within {limit:?}"),
-            Self::Late {
-                target,
-                limit,
-                streaming: true,
-                ..
-            } => {
-                write!(f, "{target} did not yield a chunk within {limit:?}")
-            }
+            Self::Late { target, limit, .. } => write!(f, "{target} {limit}"),
             Self::Slow { call, stack } => {
                 let Slow {
                     target,
@@ -439,6 +414,7 @@ mod tests {
     use http::{Method, Uri};
 
     use super::*;
+    use crate::Clock;
 
     fn call() -> Overdue {
         Overdue {
@@ -448,8 +424,10 @@ mod tests {
                 route: Some("/slow/{id}".to_owned()),
                 uri: Uri::from_static("/slow/7"),
             },
-            limit: Duration::from_secs(1),
-            streaming: false,
+            limit: Limit {
+                clock: Clock::Head,
+                time: Duration::from_secs(1),
+            },
             elapsed: Duration::from_millis(6040),
         }
     }

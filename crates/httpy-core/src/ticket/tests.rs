@@ -10,6 +10,8 @@ use super::*;
 use crate::Upload;
 
 const SEAT: Seat = Seat(70_000);
+const CHUNK: Duration = Duration::from_secs(2);
+const ABANDONED: Duration = Duration::from_secs(50);
 
 pub(crate) fn waiting() -> Ticket {
     let call = Call::new(Method::GET, Uri::from_static("/"));
@@ -18,13 +20,12 @@ pub(crate) fn waiting() -> Ticket {
         body: Upload::Whole(Bytes::from_static(b"body")),
         ..Freight::default()
     };
-    Ticket::new(
-        call,
-        now,
-        now + Duration::from_secs(3),
-        Duration::from_secs(2),
-        freight,
-    )
+    let clocks = Clocks {
+        deadline: now + Duration::from_secs(3),
+        chunk_timeout: CHUNK,
+        abandon_after: ABANDONED,
+    };
+    Ticket::new(call, now, clocks, freight)
 }
 
 fn running() -> Ticket {
@@ -59,7 +60,8 @@ fn a_taken_call_cannot_be_withdrawn_and_tells_its_seat_while_it_runs() {
     assert_eq!(ticket.finish(), Finish::Free);
     assert!(ticket.is_taken() && ticket.is_done());
     assert_eq!(ticket.seat(), None);
-    assert_eq!(ticket.limit(), Duration::from_secs(3));
+    let limit = ticket.limit();
+    assert_eq!(limit.to_string(), "did not answer within 3s");
 }
 
 #[test]
@@ -101,7 +103,7 @@ fn a_call_that_was_put_back_waits_with_its_freight_and_is_taken_or_withdrawn_onc
 #[test]
 fn a_call_whose_client_has_gone_or_that_has_ended_is_not_put_back() {
     let (gone, ended) = (running(), running());
-    gone.set_gone();
+    gone.set_gone(gone.pushed);
     assert_eq!(ended.finish(), Finish::Free);
     for ticket in [&gone, &ended] {
         let freight = ticket.unload();
@@ -121,7 +123,7 @@ fn whoever_comes_first_a_call_that_is_put_back_and_left_keeps_no_freight() {
                 start.wait();
                 let withdrawn = ticket.withdraw();
                 if !withdrawn {
-                    ticket.set_gone();
+                    ticket.set_gone(ticket.pushed);
                 }
                 withdrawn
             });
@@ -179,21 +181,66 @@ fn an_interrupted_call_can_be_interrupted_again_and_lost() {
 #[test]
 fn a_head_that_is_answered_leaves_each_chunk_its_own_time() {
     let ticket = running();
-    assert_eq!(ticket.due(), Some(ticket.deadline));
-    ticket.begin_chunks();
+    let deadline = ticket.clocks.deadline;
+    assert_eq!(ticket.due(), Some(deadline));
+    ticket.begin_chunks(true, deadline);
     assert!(ticket.is_streaming());
-    assert_eq!(ticket.limit(), Duration::from_secs(2));
-    ticket.set_due(None);
+    assert_eq!(
+        ticket.limit().to_string(),
+        "did not yield a chunk within 2s"
+    );
+    assert_eq!(ticket.due(), Some(deadline + CHUNK));
+    ticket.begin_chunk(false, deadline);
     assert_eq!(ticket.due(), None);
+    ticket.begin_chunk(true, deadline + CHUNK);
+    assert_eq!(ticket.due(), Some(deadline + CHUNK * 2));
     assert_eq!((ticket.seat(), ticket.finish()), (Some(SEAT), Finish::Free));
+}
+
+#[test]
+fn a_body_whose_client_has_left_has_one_time_to_end_whatever_it_sends() {
+    for limited in [true, false] {
+        let ticket = running();
+        let now = ticket.clocks.deadline;
+        ticket.begin_chunks(limited, now);
+        ticket.set_gone(now);
+        assert_eq!(ticket.due(), Some(now + ABANDONED));
+        ticket.begin_chunk(limited, now + CHUNK);
+        ticket.set_gone(now + CHUNK);
+        assert_eq!(ticket.due(), Some(now + ABANDONED));
+        assert_eq!(
+            ticket.limit().to_string(),
+            "did not end within 50s after its client left"
+        );
+    }
+}
+
+#[test]
+fn a_client_that_leaves_before_the_head_leaves_the_body_its_time_from_there_on() {
+    let ticket = running();
+    let deadline = ticket.clocks.deadline;
+    ticket.set_gone(ticket.pushed);
+    assert_eq!(ticket.due(), Some(deadline), "the head is still to come");
+    ticket.begin_chunks(false, deadline);
+    assert_eq!(ticket.due(), Some(deadline + ABANDONED));
+}
+
+#[test]
+fn a_chunk_that_is_late_when_the_client_leaves_stays_late() {
+    let ticket = running();
+    let now = ticket.clocks.deadline;
+    ticket.begin_chunks(true, now);
+    ticket.set_gone(now + CHUNK);
+    assert_eq!(ticket.due(), Some(now + CHUNK));
 }
 
 #[test]
 fn only_a_call_that_runs_hears_that_its_client_has_gone() {
     let ticket = waiting();
-    ticket.set_gone();
+    let now = ticket.pushed;
+    ticket.set_gone(now);
     assert!(!ticket.is_gone() && ticket.take(SEAT));
-    ticket.set_gone();
+    ticket.set_gone(now);
     assert!(ticket.is_gone());
     assert_eq!((ticket.seat(), ticket.finish()), (Some(SEAT), Finish::Free));
 }
@@ -272,6 +319,8 @@ fn a_debugger_stops_the_clock_only_where_it_is_allowed_to() {
     debugged.allow_debugger();
     assert!(!ticket.stop_clock() && !ticket.is_stopped());
     assert!(debugged.stop_clock() && debugged.is_stopped());
+    debugged.begin_chunks(true, debugged.pushed);
+    debugged.set_gone(debugged.pushed);
     assert_eq!(debugged.due(), None);
     for ticket in [&ticket, &debugged] {
         ticket.interrupt();

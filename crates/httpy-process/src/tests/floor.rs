@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Uri};
 use httpy_core::{
-    Call, Content, Freight, Job, Lane, Late, Listener, LoadError, Loaded, Notice, Outcome, Permits,
-    Question, TargetId, Ticket, Upload, Wants,
+    Call, Clocks, Content, Freight, Job, Lane, Late, Listener, LoadError, Loaded, Notice, Outcome,
+    Permits, Question, TargetId, Ticket, Upload, Wants,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -172,7 +172,7 @@ impl Floor {
 
     pub(super) fn enforce(&self, question: &Question, target: TargetId, answered: bool) {
         let ticket = Arc::clone(question.ticket());
-        ticket.set_gone();
+        ticket.set_gone(Instant::now());
         self.hub.ask(Deed::Enforce {
             target,
             ticket,
@@ -253,7 +253,12 @@ impl Asked {
             body: self.body,
             permits: Permits::default(),
         };
-        let (ticket, answer, question) = Ticket::issue(call, now, now + MINUTE, MINUTE, freight);
+        let clocks = Clocks {
+            deadline: now + MINUTE,
+            chunk_timeout: MINUTE,
+            abandon_after: MINUTE,
+        };
+        let (ticket, answer, question) = Ticket::issue(call, now, clocks, freight);
         if self.timings {
             ticket.want_timings();
         }

@@ -219,7 +219,7 @@ async fn a_client_that_leaves_closes_the_iterator_of_its_reply() {
     let endless = floor.load("app:endless").await.unwrap().id;
     let question = floor.push(Asked::target(endless).body(path.to_str().unwrap().to_owned()));
     let outcome = outcome(&question).await.unwrap();
-    question.ticket().set_gone();
+    question.ticket().set_gone(std::time::Instant::now());
     drop(outcome);
     floor.enforce(&question, endless, false);
     added.tally.reaches(1).await;

@@ -22,7 +22,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Notice, Overdue, Subject, TargetId, Ticket};
+use httpy_core::{Limit, Notice, Overdue, Subject, TargetId, Ticket};
 
 pub(crate) use self::threads::Threads;
 use crate::pool::Crew;
@@ -131,25 +131,13 @@ impl Enforcer {
         ticket: &Arc<Ticket>,
         answered: bool,
     ) -> (bool, Option<Ended>) {
-        // A body that may take as long as it likes for a chunk may have said so again while its client left: now it has as
-        // long as any other.
         let due = ticket.due().filter(|_| !answered);
-        let from = due.unwrap_or_else(|| {
-            Instant::now()
-                + if answered {
-                    Duration::ZERO
-                } else {
-                    ticket.chunk_timeout
-                }
-        });
+        let from = due.unwrap_or_else(Instant::now);
         let watched = Watched {
             ticket: Arc::downgrade(ticket),
             target,
             subject: ticket.call.subject(),
-            limit: Limit {
-                time: ticket.limit(),
-                streaming: ticket.is_streaming(),
-            },
+            limit: ticket.limit(),
             answered,
             from,
             next: from,
@@ -197,22 +185,12 @@ pub(crate) struct Ended {
     limit: Limit,
 }
 
-/// How long a call was allowed to take.
-#[derive(Clone, Copy)]
-struct Limit {
-    time: Duration,
-    /// For one chunk, as its head was answered.
-    streaming: bool,
-}
-
 impl Ended {
     pub(crate) fn notice(self, target: String) -> Notice {
-        let Limit { time, streaming } = self.limit;
         Notice::Late {
             target,
             subject: self.subject,
-            limit: time,
-            streaming,
+            limit: self.limit,
         }
     }
 }
@@ -255,41 +233,6 @@ pub(crate) fn overdue(crew: &Crew, target: TargetId, ticket: &Ticket) -> Overdue
         target: crew.name(target),
         subject: ticket.call.subject(),
         limit: ticket.limit(),
-        streaming: ticket.is_streaming(),
         elapsed: ticket.pushed.elapsed(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::answer::tests::ticket;
-
-    #[test]
-    fn a_body_without_a_limit_whose_client_has_left_has_as_long_as_any_other_chunk() {
-        let (ticket, enforcer) = (
-            ticket(Duration::from_secs(60)),
-            Enforcer::new(1, Duration::ZERO),
-        );
-        let target = TargetId {
-            index: 0,
-            lane: httpy_core::Lane::Worker,
-        };
-        assert!(ticket.take(httpy_core::Seat(0)));
-        ticket.begin_chunks();
-        ticket.set_due(None);
-        let begin = Instant::now();
-        assert!(enforcer.watch(target, &ticket, false).0);
-        let from = |enforcer: &Enforcer| {
-            enforcer.lock().watched[0]
-                .as_ref()
-                .map(|watched| watched.from)
-        };
-        assert!(from(&enforcer).is_some_and(|from| from >= begin + ticket.chunk_timeout));
-        assert!(enforcer.watch(target, &ticket, true).0);
-        assert!(
-            from(&enforcer).is_some_and(|from| from < begin + ticket.chunk_timeout),
-            "its client has its answer"
-        );
     }
 }

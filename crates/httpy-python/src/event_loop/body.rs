@@ -42,7 +42,7 @@ impl Sending {
 
     /// From now on Python has its time for one more chunk, or as long as it likes.
     pub(super) fn begin_chunk(&self, ticket: &Ticket) {
-        ticket.set_due(self.limited.then(|| Instant::now() + ticket.chunk_timeout));
+        ticket.begin_chunk(self.limited, Instant::now());
     }
 }
 
@@ -88,7 +88,7 @@ impl Driver {
         drop(self.unforked(py, Ok(py.None().into_bound(py))));
         if arguments.is_empty() {
             // It has as long to close as it had for a chunk.
-            ticket.set_due(Some(Instant::now() + ticket.chunk_timeout));
+            ticket.begin_chunk(true, Instant::now());
             return Ok(truth(py, false));
         }
         let chunks = self.with_sending(number, ticket, |_, sending| {

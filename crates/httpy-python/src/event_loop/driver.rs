@@ -117,7 +117,9 @@ impl Driver {
 
     /// Whether a job whose first step has not begun was to be answered by `before`.
     pub(super) fn is_overdue(&self, before: Instant) -> bool {
-        self.ready().iter().any(|job| job.ticket.deadline <= before)
+        self.ready()
+            .iter()
+            .any(|job| job.ticket.clocks.deadline <= before)
     }
 
     fn next(&self) -> Option<Admitted> {
@@ -258,7 +260,6 @@ impl Driver {
                     target: self.crew.name(*target),
                     subject: ticket.call.subject(),
                     limit: ticket.limit(),
-                    streaming: ticket.is_streaming(),
                 },
                 Some(task) => Notice::Cancelled {
                     call: enforcer::overdue(&self.crew, *target, ticket),

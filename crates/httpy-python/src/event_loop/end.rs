@@ -4,6 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use httpy_core::{Exception, Fault, Finish, Notice, Outcome, Returned, Step, Ticket, allows_body};
 use pyo3::exceptions::PyRuntimeError;
@@ -143,17 +144,19 @@ impl Driver {
         let sending = Sending::new(heartbeat.is_none(), self.turn());
         let allowed = allows_body(&ticket.call.method, returned.status);
         let write = self.writer(py, number, ticket)?;
-        ticket.begin_chunks();
-        sending.begin_chunk(ticket);
+        ticket.begin_chunks(heartbeat.is_none(), Instant::now());
         let begun = self.event_loop.calls().get(number).is_some_and(|call| {
             call.sending = Some(sending);
             call.answer.begin(returned, heartbeat).is_some()
         });
         let around = self.event_loop.calls().start(number);
         let next = (|| {
-            let send =
-                self.asyncio
-                    .send(body, write.as_any(), allowed && begun, ticket.chunk_timeout)?;
+            let send = self.asyncio.send(
+                body,
+                write.as_any(),
+                allowed && begun,
+                ticket.clocks.chunk_timeout,
+            )?;
             let name = PyString::new(py, "httpy body");
             let task = self.asyncio.start(&send, name.as_any(), &context);
             let task = self.unforked(py, task)?;
@@ -296,7 +299,7 @@ impl Driver {
             self.crew.notify_later(Notice::Stalled {
                 target: self.crew.name(target),
                 subject: own.call.subject(),
-                limit: own.limit(),
+                limit: own.clocks.chunk_timeout,
             });
         }
         // Both before the end of the answer: a client that has its answer finds the bytes of its body, and its service's

@@ -189,8 +189,8 @@ impl Inbox {
     /// Whether a job that waits here was to be answered by `before`.
     pub(super) fn is_overdue(&self, before: Instant) -> bool {
         let state = self.lock();
-        let admitted = state.jobs.iter().map(|job| job.ticket.deadline);
-        let waiting = state.waiting.iter().map(|job| job.ticket.deadline);
+        let admitted = state.jobs.iter().map(|job| job.ticket.clocks.deadline);
+        let waiting = state.waiting.iter().map(|job| job.ticket.clocks.deadline);
         admitted.chain(waiting).any(|deadline| deadline <= before)
     }
 

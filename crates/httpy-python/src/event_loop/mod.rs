@@ -167,7 +167,7 @@ impl AsyncLane {
         };
         if answered {
             // By the caller's clock its time is up.
-            ticket.set_due(Some(Instant::now()));
+            ticket.set_late(Instant::now());
         }
         event_loop.inbox.cancel(Cancel {
             target,

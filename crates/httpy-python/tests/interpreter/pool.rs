@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, Uri};
 use httpy_core::{
-    Call, Freight, Health, Job, Listener, Notice, Outcome, Question, TargetId, Ticket,
+    Call, Clocks, Freight, Health, Job, Listener, Notice, Outcome, Question, TargetId, Ticket,
 };
 use httpy_python::interpreter::Options;
 use httpy_python::{Pool, PoolOptions, Runtime};
@@ -96,8 +96,12 @@ impl Running {
     fn push(&self, path: &'static str) -> (Arc<Ticket>, Question) {
         let call = Call::new(Method::GET, Uri::from_static(path));
         let now = Instant::now();
-        let (ticket, answer, question) =
-            Ticket::issue(call, now, now, Duration::from_secs(30), Freight::default());
+        let clocks = Clocks {
+            deadline: now,
+            chunk_timeout: Duration::from_secs(30),
+            abandon_after: Duration::from_secs(30),
+        };
+        let (ticket, answer, question) = Ticket::issue(call, now, clocks, Freight::default());
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let job = Job {
             target: self.target,

@@ -42,6 +42,9 @@ pub struct ServiceOptions {
     /// Maximum time between two chunks of a streamed response. Defaults to 30 s.
     #[serde(with = "read::optional_duration")]
     pub chunk_timeout: Option<Duration>,
+    /// Maximum time for which a streamed response goes on once its client has left. Defaults to 30 s.
+    #[serde(with = "read::optional_duration")]
+    pub abandon_after: Option<Duration>,
     /// Maximum number of calls that wait or run. Defaults to none.
     #[serde(deserialize_with = "read::optional_number")]
     pub limit: Option<usize>,
@@ -110,6 +113,7 @@ pub(crate) struct Limits {
     pub(crate) body: usize,
     pub(crate) body_timeout: Duration,
     pub(crate) chunk_timeout: Duration,
+    pub(crate) abandon_after: Duration,
 }
 
 impl ServiceOptions {
@@ -126,6 +130,7 @@ impl ServiceOptions {
             body_limit: self.body_limit.or(others.body_limit),
             body_timeout: self.body_timeout.or(others.body_timeout),
             chunk_timeout: self.chunk_timeout.or(others.chunk_timeout),
+            abandon_after: self.abandon_after.or(others.abandon_after),
             limit: self.limit.or(others.limit),
             concurrency: self.concurrency.or(others.concurrency),
         }
@@ -140,6 +145,7 @@ impl ServiceOptions {
             body: self.body_limit.unwrap_or(2 * MIB),
             body_timeout: or_default(self.body_timeout),
             chunk_timeout: or_default(self.chunk_timeout),
+            abandon_after: or_default(self.abandon_after),
         }
     }
 
@@ -153,6 +159,11 @@ impl ServiceOptions {
                 "chunk_timeout",
                 self.chunk_timeout,
                 "would abort every stream",
+            ),
+            (
+                "abandon_after",
+                self.abandon_after,
+                "would interrupt every stream whose client leaves",
             ),
         ];
         let times = times.into_iter().filter_map(|(option, time, zero)| {

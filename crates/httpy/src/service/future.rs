@@ -296,7 +296,7 @@ where
                 ready!(timer.poll(&engine.gate, context, first))?;
                 let now = Instant::now();
                 // At its deadline there is more to be told.
-                let late = now >= Instant::from_std(ticket.deadline);
+                let late = now >= Instant::from_std(ticket.clocks.deadline);
                 if !*is_slow && !late && slow::is_slow(&service.inner, ticket, now) {
                     *is_slow = true;
                     slow::tell(&service.inner, ticket, now);
@@ -311,7 +311,7 @@ where
                     let text = format!("{target} was not called: {why} within {max_wait:?}");
                     return Poll::Ready(Err(Error::new(Kind::Overloaded, text)));
                 }
-                let deadline = Instant::from_std(ticket.deadline);
+                let deadline = Instant::from_std(ticket.clocks.deadline);
                 // A debugger that waits in the handler has stopped its clock.
                 let is_stopped = ticket.is_stopped();
                 if now >= deadline && !is_stopped {

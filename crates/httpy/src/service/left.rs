@@ -1,5 +1,7 @@
 //! `Left`: where a call was when its future gave it up, which is done here.
 
+use std::time::Instant;
+
 use httpy_core::{Late, Question};
 
 use super::PyService;
@@ -32,7 +34,7 @@ impl Left {
         if ticket.withdraw() {
             return Self::Waiting;
         }
-        ticket.set_gone();
+        ticket.set_gone(Instant::now());
         if answered {
             ticket.give_up_waiting();
         }

@@ -13,7 +13,7 @@ pub(super) fn next_look(service: &Inner, ticket: &Ticket, is_told: bool, now: In
     let pushed = Instant::from_std(ticket.pushed);
     let slow = (!is_told).then(|| pushed + service.engine.slow_call);
     let given_up = Some(pushed + service.limits.max_wait).filter(|given_up| *given_up > now);
-    let deadline = Instant::from_std(ticket.deadline);
+    let deadline = Instant::from_std(ticket.clocks.deadline);
     [slow, given_up]
         .into_iter()
         .flatten()

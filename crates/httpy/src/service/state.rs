@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Request;
 use http_body::Body;
-use httpy_core::{Call, Freight, Job, Permits, Question, Ticket, Upload};
+use httpy_core::{Call, Clocks, Freight, Job, Permits, Question, Ticket, Upload};
 use pin_project_lite::pin_project;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -156,7 +156,12 @@ where
         };
         // Tokio's clock, which is the one of the timer.
         let pushed = Instant::now().into_std();
-        let deadline = pushed + service.limits.deadline;
+        let limits = &service.limits;
+        let clocks = Clocks {
+            deadline: pushed + limits.deadline,
+            chunk_timeout: limits.chunk_timeout,
+            abandon_after: limits.abandon_after,
+        };
         let (concurrency, waits) = match service.concurrency.as_ref().map(Concurrency::take) {
             None => (None, None),
             Some(Ok(permit)) => (Some(permit), None),
@@ -170,9 +175,7 @@ where
                 concurrency,
             },
         };
-        let chunk_timeout = service.limits.chunk_timeout;
-        let (ticket, answer, question) =
-            Ticket::issue(call, pushed, deadline, chunk_timeout, freight);
+        let (ticket, answer, question) = Ticket::issue(call, pushed, clocks, freight);
         ticket.count_among(&service.engine.under_way);
         observed.pushes(service, &ticket);
         if service.engine.debug {

@@ -16,7 +16,7 @@ use crate::error::Kind;
 use crate::{Error, log};
 
 /// A call whose head is answered, while its body may still come. Dropped before the call has ended, it tells the handler that
-/// its client has gone, and leaves it as long as a chunk may take to come back.
+/// its client has gone, and gives it `abandon_after` to end.
 #[derive(Debug)]
 pub(super) struct Open {
     service: Arc<Inner>,
@@ -60,11 +60,10 @@ impl Drop for Open {
         if ticket.is_done() {
             return;
         }
-        ticket.set_gone();
+        ticket.set_gone(Instant::now().into_std());
         if *interrupted {
             return;
         }
-        ticket.set_due(Some(std::time::Instant::now() + ticket.chunk_timeout));
         service.engine.executor.enforce(service.id, ticket, false);
     }
 }
@@ -189,7 +188,10 @@ impl Streamed {
                 continue;
             }
             if self.open.interrupt() {
-                let (target, limit) = (&self.open.service.target, self.open.ticket.chunk_timeout);
+                let (target, limit) = (
+                    &self.open.service.target,
+                    self.open.ticket.clocks.chunk_timeout,
+                );
                 let text = format!("{target} did not yield a chunk within {limit:?}");
                 return Poll::Ready(Err(Error::new(Kind::Deadline, text)));
             }
@@ -200,8 +202,9 @@ impl Streamed {
     /// Ready when no chunk came for as long as may be.
     fn poll_wait(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let (open, heartbeat) = (&self.open, self.heartbeat.as_ref());
-        let until =
-            || Instant::now() + heartbeat.map_or(open.ticket.chunk_timeout, |beat| beat.every);
+        let until = || {
+            Instant::now() + heartbeat.map_or(open.ticket.clocks.chunk_timeout, |beat| beat.every)
+        };
         self.timer.poll(&open.service.engine.gate, context, until)
     }
 
@@ -238,7 +241,7 @@ impl Streamed {
             Fault::Upload(fault) => upload::error(fault),
             Fault::Interrupted => Error::new(Kind::Deadline, format!("{target} was interrupted")),
             Fault::Stalled => {
-                let limit = self.open.ticket.chunk_timeout;
+                let limit = self.open.ticket.clocks.chunk_timeout;
                 Error::new(
                     Kind::Stalled,
                     format!("the client of {target} has read nothing for {limit:?}"),

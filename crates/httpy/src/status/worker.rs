@@ -156,7 +156,7 @@ impl From<&Work> for CurrentCall {
                 .map(|route| shortened(route).to_owned()),
             path: shortened(&String::from_utf8_lossy(call.path())).to_owned(),
             elapsed: ticket.pushed.elapsed(),
-            limit: ticket.limit(),
+            limit: ticket.limit().time,
             streaming: ticket.is_streaming(),
             gone: ticket.is_gone(),
         }

@@ -1,9 +1,10 @@
 //! `Rounds`: whether a worker's event loop comes round, as far as that is to be seen from here.
 //!
 //! Where calls are under way on a loop and none of them has ended for a while, it is asked to come round, which it answers when
-//! it does. One that has not done so for `loop_blocked_after` is blocked: then its worker is asked what keeps it, and that
-//! is told, once. Nothing is asked of a loop that answers calls all the time, or that has none.
+//! it does. One that has not done so for `loop_blocked_after` is blocked: then its worker is asked what keeps it, again and
+//! again, as that may change before it comes round; the first answer is told. Nothing is asked of a loop that answers calls all the time, or that has none.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use httpy_core::frame::Question;
@@ -37,10 +38,12 @@ pub(crate) struct Rounds {
 #[derive(Debug)]
 struct Asked {
     at: Instant,
-    /// When the worker is to be asked what keeps it; none where it was.
+    /// When the worker is to be asked what keeps it; none until it has answered.
     next: Option<Instant>,
     /// The call that keeps it, where it has said so.
     by: Option<u64>,
+    /// What keeps it was told.
+    told: bool,
 }
 
 impl Rounds {
@@ -85,6 +88,7 @@ impl Rounds {
             at: now,
             next: Some(now + self.blocked_after),
             by: None,
+            told: false,
         });
         is_new
     }
@@ -108,7 +112,9 @@ impl Rounds {
             asked.next = Some(now + left);
             return None;
         }
-        Some(found)
+        asked.next = Some(now + LEAST);
+        let told = mem::replace(&mut asked.told, true);
+        (!told).then_some(found)
     }
 
     /// For how long it was asked to come round and has not.
@@ -230,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_a_loop_is_asked_and_told_once() {
+    fn what_keeps_a_loop_is_asked_again_and_again_and_told_once() {
         let start = Instant::now();
         let mut rounds = Rounds::new(BLOCKED_AFTER, start);
         let asked = start + PAUSE;
@@ -252,10 +258,23 @@ mod tests {
             (rounds.blocked_for(late), rounds.blocked_by()),
             (Some(BLOCKED_AFTER), Some(7))
         );
+        // A call that has ended may have left a task behind that keeps it now.
+        let again = late + LEAST;
         assert!(matches!(
-            rounds.look(start, late + BLOCKED_AFTER),
-            (None, None)
+            rounds.look(start, late),
+            (None, Some(next)) if next == again
         ));
+        assert!(matches!(
+            rounds.look(start, again),
+            (Some(Question::Blocked), None)
+        ));
+        let by_none = Blocked {
+            by: None,
+            ..found(BLOCKED_AFTER + LEAST)
+        };
+        assert_eq!(rounds.kept(Some(by_none), again), None);
+        assert_eq!(rounds.blocked_by(), None);
+        assert_eq!(rounds.for_call(8, PAUSE, again), OfLoop::Stuck);
         rounds.come(late);
         assert_eq!(
             (rounds.blocked_for(late), rounds.blocked_by()),

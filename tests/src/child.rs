@@ -28,11 +28,8 @@ use tokio::sync::watch;
 
 use crate::app::NEVER;
 use crate::client::{self, Connection, Received, request};
-use crate::config::AppConfig;
+use crate::config::{AppConfig, LIMIT};
 use crate::executor;
-
-/// A grace period that no test comes to the end of.
-pub const LIMIT: Duration = Duration::from_secs(3600);
 
 /// What the server program is told, as JSON in its first argument.
 #[derive(Clone, Debug, Serialize, Deserialize)]

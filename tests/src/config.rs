@@ -2,6 +2,7 @@
 //! own.
 
 use std::ops::{Deref, DerefMut, RangeInclusive};
+use std::time::Duration;
 
 use httpy::{
     Config, EngineConfig, Error, Executor, PyEngine, PyEngineBuilder, PyRoutes, PyService,
@@ -10,6 +11,9 @@ use httpy::{ServiceOptions, Threads};
 use serde::{Deserialize, Serialize};
 
 use crate::executor;
+
+/// A time that no test comes to the end of.
+pub const LIMIT: Duration = Duration::from_secs(3600);
 
 /// The options of one app. What it does not have itself are those of its engine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,14 +44,23 @@ impl DerefMut for AppConfig {
 }
 
 impl AppConfig {
-    /// The default options, over the executor of the day.
+    /// The default options, over the executor of the day, but with time limits that a busy machine does not miss.
     pub fn new(target: String) -> Self {
         let mut engine = EngineConfig::default();
         engine.executor = executor::chosen();
+        let mut service = ServiceOptions::default();
+        for time in [
+            &mut service.deadline,
+            &mut service.body_timeout,
+            &mut service.chunk_timeout,
+            &mut service.abandon_after,
+        ] {
+            *time = Some(LIMIT);
+        }
         Self {
             target,
             init: None,
-            service: ServiceOptions::default(),
+            service,
             engine,
         }
     }

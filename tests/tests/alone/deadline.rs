@@ -107,9 +107,7 @@ struct Turn {
 impl Turn {
     async fn begin(options: impl FnOnce(Builder) -> Builder) -> Self {
         let alone = turn::take().await;
-        let app = App::with(SOURCE, |builder| {
-            options(builder.at_once(1).deadline(Duration::from_secs(3600)))
-        });
+        let app = App::with(SOURCE, |builder| options(builder.at_once(1)));
         Self {
             app,
             gate: Gate::new().await,

@@ -3,8 +3,6 @@
 //!
 //! The deadline rings when the test says so, by pausing tokio's clock.
 
-use std::time::Duration;
-
 use httpy_tests::app::{App, ask, get};
 use httpy_tests::executor::Options;
 use httpy_tests::gate::{Gate, Held};
@@ -123,9 +121,7 @@ impl Turn {
     async fn begin(source: &str, at_once: usize) -> Self {
         let alone = turn::take().await;
         let source = format!("{}{SOURCE}{source}", Gate::SOURCE);
-        let app = App::with(&source, |builder| {
-            builder.at_once(at_once).deadline(Duration::from_secs(3600))
-        });
+        let app = App::with(&source, |builder| builder.at_once(at_once));
         Self {
             app,
             gate: Gate::new().await,

@@ -49,7 +49,7 @@ async fn in_debug_a_debugger_has_no_deadline() {
     if executor::lacks(OfThreads::Debugger) {
         return;
     }
-    let app = App::with(REMOTE, |builder| builder.debug(true).deadline(HOUR));
+    let app = App::with(REMOTE, |builder| builder.debug(true));
     for handler in ["handle", "coroutine"] {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let path = format!("/{}", listener.local_addr().unwrap().port());
@@ -64,7 +64,7 @@ async fn in_debug_a_debugger_has_no_deadline() {
 
 #[tokio::test]
 async fn elsewhere_it_has_the_deadline_of_its_call() {
-    let app = App::with(REMOTE, |builder| builder.deadline(HOUR));
+    let app = App::new(REMOTE);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let path = format!("/{}", listener.local_addr().unwrap().port());
     let call = tokio::spawn(ask(app.service(), get(&path)));

@@ -3,8 +3,9 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use httpy_tests::child::{Child, Ended, LIMIT, Server};
+use httpy_tests::child::{Child, Ended, Server};
 use httpy_tests::client::{Connection, request};
+use httpy_tests::config::LIMIT;
 use httpy_tests::executor::{self, OfThreads};
 use httpy_tests::gate::Gate;
 

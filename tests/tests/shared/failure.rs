@@ -453,7 +453,9 @@ async fn chunks_that_are_none_are_answered_with_400() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_takes_too_long_is_answered_with_408() {
-    let app = App::new(LENGTH);
+    let app = App::with(LENGTH, |builder| {
+        builder.body_timeout(std::time::Duration::from_secs(30))
+    });
     // Bytes that come now and then do not help: the clock is one for the whole body.
     let dribble = stream::repeat(()).then(|()| async {
         tokio::task::yield_now().await;

@@ -74,7 +74,10 @@ impl Feed {
 }
 
 fn app() -> App {
-    App::new(&format!("{}{SOURCE}", Gate::SOURCE))
+    App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
+        let limit = std::time::Duration::from_secs(30);
+        builder.deadline(limit).chunk_timeout(limit)
+    })
 }
 
 #[tokio::test]

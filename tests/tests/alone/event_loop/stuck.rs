@@ -14,7 +14,8 @@ lock, kept = threading.Lock(), []
 def compute():
     while True:
         pass
-async def behind():
+async def behind(port):
+    block_at_gate(port)
     lock.acquire()
 async def body(port):
     yield 'head'
@@ -28,7 +29,7 @@ async def handle(method, path, params, query, headers, body):
     elif path == '/behind':
         await pass_gate(query['gate'][0])
         lock.acquire()
-        kept.append(asyncio.ensure_future(behind()))
+        kept.append(asyncio.ensure_future(behind(query['gate'][0])))
         await asyncio.sleep(3600)
     elif path == '/wait':
         await pass_gate(query['gate'][0])
@@ -47,10 +48,11 @@ async fn begin() -> Turn {
     .await
 }
 
-/// Runs with a deadline that does not pass.
+/// Runs with time limits that do not pass before those of the other calls.
 fn patient(turn: &Turn, path: &str) -> JoinHandle<httpy_tests::app::Answer> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
     let service = turn.app.service();
-    let service = service.with_deadline(Duration::from_secs(24 * 3600));
+    let service = service.with_deadline(DAY).with_chunk_timeout(DAY);
     tokio::spawn(ask(service, get(&turn.gated(path))))
 }
 
@@ -88,6 +90,8 @@ async fn a_loop_that_no_call_keeps_for_good_is_replaced_for_an_overdue_one() {
     let streamed = patient(&turn, "/stream");
     let _held = turn.gate.arrival().await;
     drop(held);
+    // The task that it leaves behind has come to where the loop stays.
+    drop(turn.gate.arrival().await);
     expire(stuck).await;
     assert_eq!(turn.ask("/").await, "ok");
     assert!(streamed.await.is_err(), "the body breaks off");

@@ -1,7 +1,5 @@
 //! `Turn`: an app of a pool of its own, and a gate for its async handlers.
 
-use std::time::Duration;
-
 use httpy_tests::app::Builder;
 use httpy_tests::app::{Answer, App, ask, get};
 use httpy_tests::executor::Options;
@@ -40,7 +38,7 @@ impl Turn {
     pub(crate) async fn with(source: &str, options: impl FnOnce(Builder) -> Builder) -> Self {
         let alone = turn::take().await;
         let app = App::with(&format!("{SOURCE}{source}"), |builder| {
-            options(builder.at_once(4).deadline(Duration::from_secs(3600)))
+            options(builder.at_once(4))
         });
         Self {
             app,

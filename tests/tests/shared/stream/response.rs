@@ -108,7 +108,7 @@ def handle(method, path, params, query, headers, body):
         try:
             for row in database.execute('select n from t'):
                 yield f'{row[0]} {variable.get()} {threading.get_ident() == thread} '
-            yield f'{httpy_rs.request().target} {0 < httpy_rs.remaining() <= 30} {httpy_rs.client_gone()}'
+            yield f'{httpy_rs.request().target} {3000 < httpy_rs.remaining() <= 3600} {httpy_rs.client_gone()}'
         finally:
             seen.append(str(threading.get_ident() == thread))
             database.close()

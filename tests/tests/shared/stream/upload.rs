@@ -189,7 +189,7 @@ async fn an_echo_answers_while_the_body_still_comes() {
 #[tokio::test]
 async fn a_body_that_does_not_come_to_its_end_is_the_clients_doing() {
     let turn = Turn::with(SOURCE, |builder| {
-        builder.body_limit(10).deadline(Duration::from_secs(3600))
+        builder.body_limit(10).body_timeout(Duration::from_secs(30))
     })
     .await;
     let parts =

@@ -54,48 +54,29 @@ impl Wake {
 
 #[cfg(target_os = "linux")]
 fn ends() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
-    use std::os::fd::FromRawFd;
+    use rustix::event::{EventfdFlags, eventfd};
 
-    // SAFETY: 1. The call takes numbers only, and gives a new descriptor or -1.
-    let descriptor = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-    if descriptor < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: 1. The descriptor was just made, and is nobody else's.
-    Ok((unsafe { OwnedFd::from_raw_fd(descriptor) }, None))
+    let both = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    Ok((both, None))
 }
 
 #[cfg(not(target_os = "linux"))]
 fn ends() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
     let (read, write) = io::pipe()?;
-    for end in [read.as_raw_fd(), write.as_raw_fd()] {
-        // SAFETY: 1. The descriptor is open. 2. Both calls take numbers only.
-        let changed = unsafe {
-            libc::fcntl(
-                end,
-                libc::F_SETFL,
-                libc::fcntl(end, libc::F_GETFL) | libc::O_NONBLOCK,
-            )
-        };
-        if changed < 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
+    rustix::io::ioctl_fionbio(&read, true)?;
+    rustix::io::ioctl_fionbio(&write, true)?;
     Ok((read.into(), Some(write.into())))
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
     use super::*;
 
     fn is_readable(wake: &Wake) -> bool {
-        let mut asked = libc::pollfd {
-            fd: wake.descriptor(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: 1. The pointer is to one `pollfd`, as the count says.
-        unsafe { libc::poll(&raw mut asked, 1, 0) == 1 }
+        let mut asked = [PollFd::new(&wake.read, PollFlags::IN)];
+        poll(&mut asked, Some(&Timespec::default())) == Ok(1)
     }
 
     #[test]

@@ -35,10 +35,12 @@ mod linux {
     use std::ffi::c_int;
     use std::fs::File;
     use std::io::{self, Read, Seek};
-    use std::os::fd::{AsRawFd, FromRawFd};
+    use std::os::fd::AsRawFd;
     use std::sync::{Mutex, PoisonError};
     use std::thread;
     use std::time::Duration;
+
+    use rustix::fs::{MemfdFlags, memfd_create};
 
     use super::{Embed, Python, ThreadId};
     use crate::interpreter::signal;
@@ -104,13 +106,9 @@ mod linux {
     }
 
     fn memory_file() -> io::Result<File> {
-        // SAFETY: 1. The name is a C string. 2. The call gives a new descriptor, or -1.
-        let descriptor = unsafe { libc::memfd_create(c"httpy-stack".as_ptr(), libc::MFD_CLOEXEC) };
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: The descriptor was just made, and is nobody else's.
-        Ok(unsafe { File::from_raw_fd(descriptor) })
+        memfd_create("httpy-stack", MemfdFlags::CLOEXEC)
+            .map(File::from)
+            .map_err(Into::into)
     }
 
     /// Faulthandler writes the innermost frame first, tracebacks have it last.

@@ -11,7 +11,7 @@ use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
 use httpy_core::frame::{
-    FRAME_LIMIT, Kind, Loaded, Notification, Payload, Value, Writer, cut, job_ids, missing, routes, stacks,
+    FRAME_LIMIT, Kind, Loaded, Notification, Payload, Value, Writer, cut, missing, routes, stacks,
 };
 use libfuzzer_sys::fuzz_target;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -68,7 +68,7 @@ fn on_control_socket(payload: &Payload) {
     for notification in notifications {
         match notification {
             Ok(Notification::Ok { value, .. }) => {
-                drop(black_box((Loaded::read(&value), routes(&value), stacks(&value), job_ids(&value))));
+                drop(black_box((Loaded::read(&value), routes(&value), stacks(&value))));
             }
             Ok(other) => drop(black_box(other)),
             Err(error) => assert!(error.to_string().len() < 400, "{error}"),

@@ -142,19 +142,29 @@ def test_what_is_known_to_be_slow_keeps_nothing_behind_it_until_it_is_quick(star
     assert [worker.get()[0] for _ in range(2)] == [9, 10]
 
 
-def test_when_all_threads_are_inside_handlers_what_waits_can_be_recalled(start: Start) -> None:
+def test_each_job_has_a_thread_of_its_own_where_all_are_in_handlers(start: Start) -> None:
+    worker = start(WAITING, "waiting", threads=3).ready()
+    for numbers in ((1, 2, 3), (4, 5, 6)):
+        worker.run(*[worker.job(0, True) for _ in numbers])
+        assert worker.logged() == "begun"
+        for _ in numbers[1:]:
+            worker.tell(("relieve",))
+            assert worker.logged() == "begun"
+        # No thread is left.
+        worker.tell(("relieve",))
+        for number in reversed(numbers):
+            worker.tell(("upload", "sync", number, None))
+            assert worker.get() == (number, "r", (200, b"", {}))
+
+
+def test_kept_replies_are_sent_as_the_lead_is_relieved(start: Start) -> None:
     worker = start(PLAIN + WAITING, "handler", "waiting", threads=1).ready()
-    worker.run(worker.job(0, "one"), worker.job(1, True), worker.job(0, "three"), worker.job(0, "four"))
+    worker.run(worker.job(0, "one"), worker.job(1, True))
     assert worker.logged() == "begun"
-    # What waits for others is sent, though nobody can take over.
     worker.tell(("relieve",))
     assert worker.get() == (1, "r", (200, "one", {}))
-    worker.call(0, "five")
-    assert worker.ask("recall") == [3, 4, 5]
-    assert worker.begun() == (2, 0)
     worker.tell(("upload", "sync", 2, None))
     assert worker.get() == (2, "r", (200, b"", {}))
-    assert worker.result(0, "six") == (200, "six", {})
 
 
 def test_what_was_cancelled_before_it_began_does_not_run(start: Start) -> None:

@@ -40,8 +40,6 @@ pub(crate) enum Ask {
     Round,
     /// What keeps its event loop.
     Blocked,
-    /// For the jobs that have not begun.
-    Recall,
     /// To end.
     ShutDown,
 }

@@ -5,9 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use httpy_core::frame::{
-    Command, Loaded as Given, Notification, Question, Value, job_ids, routes, stacks,
-};
+use httpy_core::frame::{Command, Loaded as Given, Notification, Question, Value, routes, stacks};
 use httpy_core::{
     Lane, LoadError, LoadErrorKind, Loaded, LoopMember, Member, Notice, Roster, Slow, Standing,
     TargetId, Wants, Work, log,
@@ -228,7 +226,6 @@ impl Dispatch {
             } => {
                 let ask = worker.asks.remove(&seq).ok_or_else(|| unasked(seq))?;
                 self.failed(
-                    seat,
                     ask,
                     LoadError {
                         kind: LoadErrorKind::named(&kind),
@@ -344,7 +341,6 @@ impl Dispatch {
                 }
                 Ok(())
             }
-            Ask::Recall => worker.recalled(&job_ids(value)?, &mut self.after),
             Ask::ShutDown => {
                 let (report, tasks) = exit_report(value)?;
                 self.board.report(report);
@@ -394,17 +390,12 @@ impl Dispatch {
         }
     }
 
-    fn failed(&mut self, seat: usize, ask: Ask, error: LoadError) -> Result<(), Reason> {
+    fn failed(&mut self, ask: Ask, error: LoadError) -> Result<(), Reason> {
         if let Ask::Load { target, .. } = &ask {
             // Jobs for it would never be taken here.
             return Err(broken(format!(
                 "that {target}, which others have loaded, cannot be loaded: {error}"
             )));
-        }
-        if matches!(ask, Ask::Recall)
-            && let Some(worker) = &mut self.workers[seat]
-        {
-            return worker.recalled(&[], &mut self.after);
         }
         self.unanswered_because(ask, error);
         Ok(())

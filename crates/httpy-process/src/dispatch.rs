@@ -270,7 +270,7 @@ impl Dispatch {
             while let Some(next) = waiting.front() {
                 let target = next.target;
                 let rooms = self.workers.iter_mut().flatten();
-                let rooms = rooms.filter_map(|worker| Some((worker.room(target, now)?, worker)));
+                let rooms = rooms.filter_map(|worker| Some((worker.room(target)?, worker)));
                 let Some((_, worker)) = rooms.min_by_key(|(calls, _)| *calls) else {
                     break;
                 };

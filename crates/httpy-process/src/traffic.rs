@@ -6,16 +6,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use httpy_core::{Lane, Ticket};
 
 use crate::call::Call;
 use crate::channel::Channel;
-
-/// A lane that has answered within this time is quick.
-pub(crate) const QUICK: Duration = Duration::from_millis(1);
 
 /// The socket of one lane, and what was sent there.
 #[derive(Debug)]
@@ -24,7 +21,7 @@ pub(crate) struct Traffic {
     /// The worker has not closed it.
     pub(crate) is_open: bool,
     /// The number of the last call.
-    last: u64,
+    pub(crate) last: u64,
     pub(crate) calls: HashMap<u64, Call, Numbers>,
     /// Bodies that go ahead of their jobs, by turns.
     pub(crate) ahead: VecDeque<(u64, Bytes)>,
@@ -82,11 +79,6 @@ impl Traffic {
     pub(crate) fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
-    }
-
-    /// Whether nothing is under way, or the last answer came just now.
-    pub(crate) fn is_quick(&self, now: Instant) -> bool {
-        self.calls.is_empty() || now.saturating_duration_since(self.answered) < QUICK
     }
 
     /// The number of the call of this ticket.

@@ -6,26 +6,26 @@ use std::fs::File;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use httpy_core::frame::{Command, LogRecord, Question};
+use httpy_core::frame::{Command, LogRecord};
 use httpy_core::{Lane, Seat, Stack, StackOf, TargetId};
 use tokio::sync::oneshot;
 
-use crate::after::After;
 use crate::ask::Ask;
-use crate::call::{Body, Progress};
+use crate::call::Body;
 use crate::channel::Channel;
 use crate::handover::{Ended, Reason, Started, Tally, WorkerId};
 use crate::hub::Hub;
 use crate::options::Limits;
 use crate::reply::{broken, unknown};
 use crate::round::Rounds;
-use crate::traffic::{Numbers, QUICK, Traffic, index};
+use crate::traffic::{Numbers, Traffic, index};
 
-/// So many jobs are sent ahead of what a quick worker has answered.
-const WINDOW: usize = 32;
+/// Time without a reply after which a worker sends what it has kept back, and another thread reads the lane of plain
+/// handlers.
+const RELIEVE_AFTER: Duration = Duration::from_millis(1);
 
 /// Whether a worker gets jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +57,10 @@ pub(crate) struct Worker {
     pub(crate) asks: HashMap<u64, Ask, Numbers>,
     /// The number of the last question.
     pub(crate) last_ask: u64,
-    /// When it was last told to let another thread lead.
+    /// When it was last told that no reply has come for a while.
     relieved: Instant,
-    recalling: bool,
+    /// The number of the last job of plain handlers, if all had begun by then.
+    relieved_with: u64,
     /// A call of it had a span, in which its log records belong.
     pub(crate) has_spans: bool,
     pub(crate) tally: Arc<Tally>,
@@ -115,7 +116,7 @@ impl Worker {
             asks: HashMap::default(),
             last_ask: 0,
             relieved: now,
-            recalling: false,
+            relieved_with: 0,
             has_spans: false,
             tally,
             ended,
@@ -127,17 +128,14 @@ impl Worker {
         }
     }
 
-    /// How many calls are under way on the lane, where one more may be sent there; none where not.
-    pub(crate) fn room(&self, target: TargetId, now: Instant) -> Option<usize> {
-        let lane = target.lane;
-        let traffic = &self.lanes[index(lane)];
-        let most = match lane {
+    /// The number of calls under way on the lane of `target`. None if no more may be sent there.
+    pub(crate) fn room(&self, target: TargetId) -> Option<usize> {
+        let most = match target.lane {
             Lane::EventLoop => self.in_flight,
-            Lane::Worker if traffic.is_quick(now) => WINDOW.max(self.threads),
-            // One for each thread: whatever is sent ahead of those may wait for long.
+            // One for each thread, so that none waits for another one to end.
             Lane::Worker => self.threads,
         };
-        let calls = traffic.calls.len();
+        let calls = self.lanes[index(target.lane)].calls.len();
         (calls < most && self.handlers > target.index && self.life == Life::Serves).then_some(calls)
     }
 
@@ -222,47 +220,26 @@ impl Worker {
             .map_or(u64::MAX, |()| u64::from_le_bytes(bytes))
     }
 
-    /// Looks whether plain handlers keep jobs from beginning: another thread takes over then, or, where every thread is in a
-    /// handler, the jobs come back. When to look again; none where nothing waits.
+    /// Tells the worker when no reply has come for a while: jobs, or replies that are kept back to be sent with others, may
+    /// wait for a handler to end. Returns when to look again; None if nothing can wait.
     pub(crate) fn look(&mut self, now: Instant) -> Option<Instant> {
         let traffic = &self.lanes[index(Lane::Worker)];
-        if traffic.calls.len() < 2 || self.recalling {
+        if traffic.calls.len() < 2 {
             return None;
         }
-        let due = traffic.answered.max(self.relieved) + QUICK;
+        let due = traffic.answered.max(self.relieved) + RELIEVE_AFTER;
         if due > now {
             return Some(due);
         }
-        let begun = traffic.begun(self.mark(Lane::Worker));
-        if begun >= traffic.calls.len() {
-            return None;
-        }
-        if begun < self.threads {
-            self.relieved = now;
-            self.command(&Command::Relieve);
-            return Some(now + QUICK);
-        }
-        self.recalling = true;
-        self.ask(Ask::Recall, Question::Recall);
-        None
-    }
-
-    /// These jobs have come back.
-    ///
-    /// # Errors
-    ///
-    /// A number of which there is no call that could not have begun.
-    pub(crate) fn recalled(&mut self, ids: &[u64], after: &mut After) -> Result<(), Reason> {
-        self.recalling = false;
-        let traffic = &mut self.lanes[index(Lane::Worker)];
-        for id in ids {
-            match traffic.calls.remove(id) {
-                Some(call) if matches!(call.progress, Progress::Open(_)) => {
-                    after.back.extend(call.put_back());
-                }
-                _ => return Err(unknown(*id)),
+        if traffic.begun(self.mark(Lane::Worker)) == traffic.calls.len() {
+            // Once: what was kept back is sent then.
+            if self.relieved_with == traffic.last {
+                return None;
             }
+            self.relieved_with = traffic.last;
         }
-        Ok(())
+        self.relieved = now;
+        self.command(&Command::Relieve);
+        Some(now + RELIEVE_AFTER)
     }
 }

@@ -115,15 +115,6 @@ class SyncLane:
                     lead.watched = lead.guard.call, monotonic()
                 self._appoint()
 
-    def recall(self) -> list[int]:
-        """The numbers of the jobs that have not begun, and now never will, here."""
-        with self._lock:
-            self._fetch()
-            calls, self._jobs = self._jobs, deque()
-            for call in calls:
-                self._inlet.end(call.number)
-        return [call.number for call in calls]
-
     def cancel(self, number: int) -> None:
         """Nobody waits for this call any more."""
         with self._lock:

@@ -51,7 +51,6 @@ class Worker:
             "stacks": lambda: sync.stacks() + event_loop.stacks(),
             "figures": self._figures,
             "blocked": event_loop.blocked,
-            "recall": sync.recall,
         }
         """What is answered."""
         self.tells: dict[str, Callable[..., Any]] = {

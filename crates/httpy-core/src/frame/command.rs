@@ -24,7 +24,7 @@ pub enum Command<'a> {
     },
     /// Import the module of this handler: another worker loads it first, and this one next.
     Prepare(&'a str),
-    /// Another thread takes over the sync lane.
+    /// No reply of the sync lane has come for a while: send what is kept back, and let another thread lead.
     Relieve,
     /// Finish what has begun, take nothing more, and exit.
     Stop,
@@ -53,8 +53,6 @@ pub enum Question<'a> {
     Round,
     /// What keeps the event loop from coming round.
     Blocked,
-    /// Give back the jobs of the sync lane that have not begun: see [`job_ids`](super::job_ids()).
-    Recall,
 }
 
 /// A message about a job.
@@ -129,7 +127,6 @@ impl Question<'_> {
             Self::Figures => ("figures", 2),
             Self::Round => ("round", 2),
             Self::Blocked => ("blocked", 2),
-            Self::Recall => ("recall", 2),
         };
         head(writer, word, items);
         writer.count(seq);
@@ -141,12 +138,7 @@ impl Question<'_> {
                 writer.float(rest.as_secs_f64());
                 writer.float(shielded.as_secs_f64());
             }
-            Self::Examine
-            | Self::Stacks
-            | Self::Figures
-            | Self::Round
-            | Self::Blocked
-            | Self::Recall => {}
+            Self::Examine | Self::Stacks | Self::Figures | Self::Round | Self::Blocked => {}
         }
     }
 }

@@ -38,7 +38,7 @@ pub use error::FrameError;
 pub use fault::{exception, upload_fault};
 pub use job::{JobBody, JobMessage, write_part};
 pub use message::{Ending, Head, Kind, Message, Messages, Read, Reply, Times};
-pub use notification::{Facts, Loaded, LogRecord, Notification, job_ids, routes, stacks};
+pub use notification::{Facts, Loaded, LogRecord, Notification, routes, stacks};
 pub use part::Parts;
 pub use plain::Plain;
 pub use text::Text;

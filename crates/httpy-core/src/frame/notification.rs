@@ -288,20 +288,6 @@ pub fn stacks(answer: &Value<'_>) -> Result<Vec<(Lane, u64, String)>, FrameError
     Ok(stacks)
 }
 
-/// The answer to [`Question::Recall`](super::Question::Recall): the jobs that have not begun.
-///
-/// # Errors
-///
-/// When `answer` is something else.
-pub fn job_ids(answer: &Value<'_>) -> Result<Vec<u64>, FrameError> {
-    let mut given = Parts::list(answer, "ids of jobs")?;
-    let mut ids = Vec::new();
-    while given.left() > 0 {
-        ids.push(given.count("the id of a job")?);
-    }
-    Ok(ids)
-}
-
 /// A lane and the number of a job on it, or twice `None`.
 fn job(parts: &mut Parts<'_>) -> Result<Option<(Lane, u64)>, FrameError> {
     let at = parts.at();

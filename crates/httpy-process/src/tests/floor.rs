@@ -73,7 +73,7 @@ pub(crate) fn options() -> ProcessOptions {
         variables: Vec::new(),
         working_dir: None,
         processes: 1,
-        threads: 2,
+        threads: 4,
         in_flight: 100,
         uvloop: false,
         switch_interval: Duration::from_millis(5),

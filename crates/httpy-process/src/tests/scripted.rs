@@ -122,31 +122,37 @@ async fn what_had_begun_when_a_worker_dies_is_answered_and_the_rest_goes_to_othe
 }
 
 #[tokio::test]
-async fn jobs_behind_a_handler_that_takes_long_get_another_thread_and_come_back_when_there_is_none()
-{
+async fn a_worker_has_at_most_one_job_for_each_of_its_threads() {
     let mut floor = Floor::new();
     let (mut one, _) = worker(&mut floor).await;
-    let questions: Vec<_> = (0..3).map(|_| floor.push(Asked::of(0))).collect();
+    let questions: Vec<_> = (0..5).map(|_| floor.push(Asked::of(0))).collect();
+    for id in 1..=4 {
+        assert_eq!(one.sync.job().await, id);
+    }
     one.begin(1);
     assert_eq!(one.control.next().await, "(\"relieve\")");
-    one.begin(2);
-    // There are two threads.
-    assert_eq!(one.control.next().await, "(\"recall\", 1)");
+    // There are four threads: the fifth job is for another worker.
     let (mut two, _) = worker(&mut floor).await;
-    one.control
-        .send(1, |writer| {
-            writer.tuple(3);
-            writer.str("ok");
-            writer.count(1);
-            writer.list(1);
-            writer.count(3);
-        })
-        .await;
     assert_eq!(two.sync.job().await, 1);
     two.sync.answer(1, "two").await;
     assert_eq!(
-        reply(outcome(&questions[2]).await.unwrap()).unwrap().1,
+        reply(outcome(&questions[4]).await.unwrap()).unwrap().1,
         "two"
+    );
+}
+
+#[tokio::test]
+async fn a_worker_sends_what_it_keeps_back_also_when_all_jobs_have_begun() {
+    let mut floor = Floor::new();
+    let (mut fake, _) = worker(&mut floor).await;
+    let questions = [floor.push(Asked::of(0)), floor.push(Asked::of(0))];
+    assert_eq!((fake.sync.job().await, fake.sync.job().await), (1, 2));
+    fake.begin(2);
+    assert_eq!(fake.control.next().await, "(\"relieve\")");
+    fake.sync.answer(1, "kept back").await;
+    assert_eq!(
+        reply(outcome(&questions[0]).await.unwrap()).unwrap().1,
+        "kept back"
     );
 }
 

@@ -156,7 +156,6 @@ fn every_command_has_its_word_and_what_belongs_to_it() {
         (ask(Question::Examine), tuple!["examine", 9]),
         (ask(Question::Stacks), tuple!["stacks", 9]),
         (ask(Question::Figures), tuple!["figures", 9]),
-        (ask(Question::Recall), tuple!["recall", 9]),
         (order(Order::Cancel), tuple!["cancel", "async", 5]),
         (order(Order::Interrupt), tuple!["interrupt", "async", 5]),
         (

@@ -1,9 +1,7 @@
 //! What a worker says on its control socket.
 
 use super::{Py, dict, list, payload, tuple};
-use crate::frame::{
-    Facts, FrameError, Loaded, LogRecord, Notification, Value, job_ids, routes, stacks,
-};
+use crate::frame::{Facts, FrameError, Loaded, LogRecord, Notification, Value, routes, stacks};
 use crate::log::Record;
 use crate::{Exception, Lane, Wants};
 
@@ -306,10 +304,5 @@ fn answers_are_read_as_what_was_asked() {
     assert_eq!(
         answer(&list![tuple!["async", 3, "app.py:1"]], stacks),
         Ok(expected)
-    );
-    assert_eq!(answer(&list![1, 2], job_ids), Ok(vec![1, 2]));
-    assert_eq!(
-        answer(&().into(), job_ids),
-        Err("found None at byte 0: expected ids of jobs".to_owned())
     );
 }

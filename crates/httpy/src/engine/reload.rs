@@ -1,8 +1,8 @@
 //! `reload()`: loads the code again while it serves, and what becomes of its routes then.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use httpy_core::{InitRoutes, LoadError};
 use tokio::sync::oneshot;
 
@@ -30,24 +30,7 @@ struct State {
 }
 
 /// Routes that are matched here instead of by a router, and that a reload may change.
-pub(crate) struct Swap(RwLock<Arc<Routes>>);
-
-impl Swap {
-    /// The routes as they are now.
-    pub(crate) fn load(&self) -> Arc<Routes> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn store(&self, routes: Routes) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
-    }
-}
-
-impl fmt::Debug for Swap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.load().fmt(f)
-    }
-}
+pub(crate) type Swap = ArcSwap<Routes>;
 
 impl LiveRoutes {
     pub(super) fn new(map: RouteMap) -> Self {
@@ -79,7 +62,7 @@ impl LiveRoutes {
         if let Some(matched) = &state.matched {
             return Ok(Arc::clone(matched));
         }
-        let matched = Arc::new(Swap(RwLock::new(Arc::new(Routes::read(&state.map)?))));
+        let matched = Arc::new(Swap::from_pointee(Routes::read(&state.map)?));
         state.matched = Some(Arc::clone(&matched));
         Ok(matched)
     }
@@ -102,7 +85,7 @@ impl LiveRoutes {
     fn take_over(&self, map: RouteMap, routes: Routes) {
         let mut state = self.lock();
         if let Some(matched) = &state.matched {
-            matched.store(routes);
+            matched.store(Arc::new(routes));
         }
         state.map = map;
     }

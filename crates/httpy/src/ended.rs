@@ -6,8 +6,8 @@ use http::StatusCode;
 use httpy_core::{Call, Timings, Warning};
 use serde::Serialize;
 
+use crate::Error;
 use crate::error::Kind;
-use crate::{Error, failure};
 
 /// The end of a call: it is answered, whole or by its head, or its client has left.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ impl<'a> CallEnded<'a> {
     pub(crate) fn status(&self) -> Option<u16> {
         match self.result {
             CallResult::Answered { status, .. } => Some(status.as_u16()),
-            CallResult::Failed { error, .. } => Some(failure::status(error.kind()).0.as_u16()),
+            CallResult::Failed { error, .. } => Some(error.kind().status().0.as_u16()),
             CallResult::Left { .. } => None,
         }
     }

@@ -54,7 +54,7 @@ where
 /// The contract's response for a failed call: a status and one short line of text. With `debug` the line is followed by
 /// what the log says: the message and Python's traceback.
 pub fn default_response(error: &Error, debug: bool) -> Response<ResponseBody> {
-    let (status, text) = status(error.kind());
+    let (status, text) = error.kind().status();
     let mut body = format!("{text}\n");
     if debug {
         body = format!("{body}\n{error:?}\n");
@@ -77,38 +77,6 @@ pub fn default_response(error: &Error, debug: bool) -> Response<ResponseBody> {
         _ => {}
     }
     response
-}
-
-/// The short line that clients see of `error`.
-pub(crate) fn short(error: &Error) -> &'static str {
-    status(error.kind()).1
-}
-
-pub(crate) fn status(kind: &Kind) -> (StatusCode, &'static str) {
-    match kind {
-        Kind::BodyBroken => (StatusCode::BAD_REQUEST, "the request's body broke off"),
-        Kind::NotFound => (StatusCode::NOT_FOUND, "not found"),
-        Kind::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
-        Kind::BodyTimeout => (
-            StatusCode::REQUEST_TIMEOUT,
-            "the request's body took too long",
-        ),
-        Kind::BodyTooLarge => (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the request's body is too large",
-        ),
-        Kind::WorkerDied => (StatusCode::BAD_GATEWAY, "the worker died"),
-        Kind::Overloaded => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "overloaded, try again later",
-        ),
-        Kind::ShuttingDown => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "shutting down, try again later",
-        ),
-        Kind::Deadline => (StatusCode::GATEWAY_TIMEOUT, "the handler took too long"),
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal server error"),
-    }
 }
 
 /// The choice of an engine.

@@ -129,11 +129,13 @@ mod error;
 mod executor;
 mod failure;
 pub mod guide;
+mod judge;
 mod log;
 mod metric;
 mod route;
 mod service;
 mod status;
+mod status_page;
 
 pub use config::{Advanced, Config, EngineConfig, OnFull, ServiceConfig, ServiceOptions};
 pub use ended::Ending;
@@ -153,5 +155,6 @@ pub use service::{CallFuture, Origin, PyService, ResponseBody, ResponseFuture};
 pub use service::{FromProxy, TrustedProxies};
 pub use status::{
     CallCounts, CurrentCall, EventLoop, History, LoopCall, Percentiles, Recent, RecordedCall,
-    StatusFuture, StatusPage, Worker, WorkerState,
+    Worker, WorkerState,
 };
+pub use status_page::{StatusFuture, StatusPage};

@@ -14,6 +14,7 @@ use httpy_core::{Exception, ExitReport, Late, Notice, ProcessNotice, Subject, Wa
 use crate::Error;
 use crate::ended::{CallEnded, CallResult};
 use crate::error::Kind;
+use crate::judge::judge;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Maximum number of places remembered. Beyond that the table is cleared, and a line may come early.
@@ -175,7 +176,7 @@ fn warnings(target: &str, subject: &Subject, warnings: &[Warning]) {
 /// Logs an outcome whose caller has gone. Never runs attached.
 pub(crate) fn late(target: &str, late: Late) {
     let Late { subject, outcome } = late;
-    match crate::service::judge(target, &subject.method, outcome) {
+    match judge(target, &subject.method, outcome) {
         Ok(reply) => warnings(target, &subject, &reply.warnings),
         Err(error) => failure(target, Some(&subject), &error),
     }

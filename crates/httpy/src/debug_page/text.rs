@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::CONTRACT;
 use super::asked::Asked;
 use super::escape::Plain;
-use crate::{Error, failure};
+use crate::Error;
 
 pub(super) fn page(error: &Error, asked: Option<&Asked>) -> String {
     let mut page = String::new();
@@ -18,7 +18,7 @@ fn write(page: &mut String, error: &Error, asked: Option<&Asked>) -> fmt::Result
     writeln!(
         page,
         "{}\n\n{}",
-        failure::short(error),
+        error.kind().status().1,
         Plain(&format!("{error:?}"))
     )?;
     if error.is_contract() {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::Error;
+use crate::error::Kind;
+
 /// All bad entries of a route map. Displays one line per problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RouteError {
@@ -26,3 +29,9 @@ impl fmt::Display for RouteError {
 }
 
 impl std::error::Error for RouteError {}
+
+impl From<RouteError> for Error {
+    fn from(error: RouteError) -> Self {
+        Self::new(Kind::Routes, error.to_string())
+    }
+}

@@ -23,7 +23,6 @@ pub use behind::Pass;
 #[cfg(feature = "axum")]
 pub(crate) use behind::Unrouted;
 pub(crate) use check::Routes;
-pub(crate) use error::RouteError;
 pub use map::RouteMap;
 pub(crate) use matcher::Match;
 #[cfg(feature = "axum")]

@@ -20,7 +20,6 @@ use tower::BoxError;
 
 use super::left::Left;
 use super::observed::{Come, Observed};
-use super::response::judge;
 use super::service::Inner;
 use super::state::{Held, State, StateProject};
 use super::stream::{Open, Streamed};
@@ -31,6 +30,7 @@ use crate::Error;
 use crate::debug_page::{Asked, BodyStart};
 use crate::ended::CallResult;
 use crate::error::Kind;
+use crate::judge::judge;
 
 pin_project! {
     /// The future of [`PyService`] as a [`Service`](tower::Service). It always ends with a response.

@@ -34,7 +34,6 @@ pub(crate) use prepare::{Extra, TraceContext};
 #[cfg(feature = "axum")]
 pub use proxy::{FromProxy, TrustedProxies};
 pub use response::ResponseBody;
-pub(crate) use response::judge;
 pub use service::PyService;
 pub(crate) use slot::Slots;
 

@@ -1,17 +1,13 @@
-//! From an `Outcome` to a reply; `ResponseBody`.
+//! `ResponseBody`: the body of a response from Python, whole or in chunks.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Method;
 use http_body::{Body, Frame, SizeHint};
-use httpy_core::{Outcome, Reply};
 use tower::BoxError;
 
 use super::stream::Streamed;
-use super::upload;
-use crate::Error;
 
 /// The body of a response from Python: whole, or in chunks if the handler returned an iterator.
 ///
@@ -111,23 +107,5 @@ impl Body for ResponseBody {
             Outgoing::Whole(whole) => SizeHint::with_exact(whole.len() as u64),
             Outgoing::Stream(streamed) => streamed.size_hint(),
         }
-    }
-}
-
-/// Judges what became of a call of `target`.
-///
-/// # Errors
-///
-/// Everything but a reply that keeps the contract.
-pub(crate) fn judge(target: &str, method: &Method, outcome: Outcome) -> Result<Reply, Error> {
-    match outcome {
-        Outcome::Returned(returned) => returned
-            .check(method)
-            .map_err(|failure| Error::contract(target, &failure)),
-        Outcome::Contract(failure) => Err(Error::contract(target, &failure)),
-        Outcome::Raised(exception) => Err(Error::raised(target, exception)),
-        Outcome::Upload(fault) => Err(upload::error(fault)),
-        Outcome::Panicked(text) => Err(Error::panicked(target, &text)),
-        Outcome::Crashed(text) => Err(Error::worker_died(target, &text)),
     }
 }

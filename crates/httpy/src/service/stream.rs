@@ -11,7 +11,7 @@ use tracing::Span;
 
 use super::service::Inner;
 use super::timer::Timer;
-use super::upload::{self, Pump};
+use super::upload::Pump;
 use crate::error::Kind;
 use crate::{Error, log};
 
@@ -238,7 +238,7 @@ impl Streamed {
             Fault::Contract(failure) => Error::contract(target, &failure),
             Fault::Panicked(text) => Error::panicked(target, &text),
             Fault::Crashed(text) => Error::worker_died(target, &text),
-            Fault::Upload(fault) => upload::error(fault),
+            Fault::Upload(fault) => Error::upload(fault),
             Fault::Interrupted => Error::new(Kind::Deadline, format!("{target} was interrupted")),
             Fault::Stalled => {
                 let limit = self.open.ticket.clocks.chunk_timeout;

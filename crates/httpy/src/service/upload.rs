@@ -117,6 +117,7 @@ async fn run<B>(
     writer.fail(fault(&error));
 }
 
+/// [`Error::upload`] is its inverse.
 fn fault(error: &Error) -> UploadFault {
     let status = match error.kind() {
         Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -127,16 +128,6 @@ fn fault(error: &Error) -> UploadFault {
         status: status.as_u16(),
         text: error.to_string(),
     }
-}
-
-/// The error of a call whose handler has no other answer to `fault`.
-pub(super) fn error(fault: UploadFault) -> Error {
-    let kind = match StatusCode::from_u16(fault.status) {
-        Ok(StatusCode::PAYLOAD_TOO_LARGE) => Kind::BodyTooLarge,
-        Ok(StatusCode::REQUEST_TIMEOUT) => Kind::BodyTimeout,
-        _ => Kind::BodyBroken,
-    };
-    Error::new(kind, fault.text)
 }
 
 impl fmt::Debug for Pump {

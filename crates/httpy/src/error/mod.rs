@@ -1,12 +1,14 @@
 //! `Error`: everything that can go wrong, at the start and per call, as one opaque value.
 
+mod kind;
+
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderValue;
-use httpy_core::{ContractFailure, Exception, LoadError, LoadErrorKind, Rule, StartError};
+use http::StatusCode;
+use httpy_core::{ContractFailure, Exception, LoadError, LoadErrorKind, StartError, UploadFault};
 
-use crate::route::RouteError;
+pub(crate) use self::kind::Kind;
 
 /// An error of the start or of one call.
 ///
@@ -44,33 +46,6 @@ struct Inner {
 enum Source {
     Exception(Exception),
     Other(Box<dyn std::error::Error + Send + Sync>),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    Config,
-    Venv,
-    Interpreter,
-    Differs,
-    ShutDown,
-    Load(LoadErrorKind),
-    Routes,
-    Reload,
-    Exception,
-    Contract(Rule),
-    Internal,
-    WorkerDied,
-    Extra,
-    BodyTooLarge,
-    BodyBroken,
-    BodyTimeout,
-    Overloaded,
-    ShuttingDown,
-    Deadline,
-    Stalled,
-    NotFound,
-    /// With the value of `Allow`.
-    MethodNotAllowed(HeaderValue),
 }
 
 impl Error {
@@ -140,6 +115,16 @@ impl Error {
 
     pub(crate) fn worker_died(target: &str, text: &str) -> Self {
         Self::new(Kind::WorkerDied, format!("{target} did not answer: {text}"))
+    }
+
+    /// What a handler that read its body as a stream left unanswered.
+    pub(crate) fn upload(fault: UploadFault) -> Self {
+        let kind = match StatusCode::from_u16(fault.status) {
+            Ok(StatusCode::PAYLOAD_TOO_LARGE) => Kind::BodyTooLarge,
+            Ok(StatusCode::REQUEST_TIMEOUT) => Kind::BodyTimeout,
+            _ => Kind::BodyBroken,
+        };
+        Self::new(kind, fault.text)
     }
 
     /// Routes of Python that conflict with the host's, each with axum's message; or axum's message about all of them, if each
@@ -378,12 +363,6 @@ impl std::error::Error for Error {
             Source::Exception(exception) => Some(exception),
             Source::Other(source) => Some(source.as_ref()),
         }
-    }
-}
-
-impl From<RouteError> for Error {
-    fn from(error: RouteError) -> Self {
-        Self::new(Kind::Routes, error.to_string())
     }
 }
 

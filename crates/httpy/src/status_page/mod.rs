@@ -17,16 +17,16 @@ use tower::Service;
 use crate::{PyEngine, ResponseBody, Snapshot};
 
 const HTML: &str = concat!(
-    include_str!("page/head.html"),
+    include_str!("head.html"),
     "<style>",
-    include_str!("page/page.css"),
+    include_str!("page.css"),
     "</style>\n",
-    include_str!("page/body.html"),
+    include_str!("body.html"),
     "<script>",
-    include_str!("page/chart.js"),
-    include_str!("page/where.js"),
-    include_str!("page/loop.js"),
-    include_str!("page/page.js"),
+    include_str!("chart.js"),
+    include_str!("where.js"),
+    include_str!("loop.js"),
+    include_str!("page.js"),
     "</script>\n",
 );
 

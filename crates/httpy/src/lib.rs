@@ -126,7 +126,6 @@ mod debug_page;
 mod ended;
 mod engine;
 mod error;
-mod executor;
 mod failure;
 pub mod guide;
 mod judge;
@@ -137,22 +136,22 @@ mod service;
 mod status;
 mod status_page;
 
-pub use config::{Advanced, Config, EngineConfig, OnFull, ServiceConfig, ServiceOptions};
+pub use config::{
+    Advanced, Config, EngineConfig, Executor, OnFull, Processes, ServiceConfig, ServiceOptions,
+    Threads, Workers,
+};
 pub use ended::Ending;
 pub use engine::{
     Diagnosis, InterpreterFacts, NotReady, PackageCopy, PathEntry, PathOrigin, Probe, PyEngine,
     PyEngineBuilder, PyRoutes, Snapshot, Stacks, Versions, WorkerHealth, shutdown_signal,
 };
 pub use error::Error;
-pub use executor::{Executor, Processes, Threads, Workers};
 pub use failure::{FailureResponse, default_response};
 pub use httpy_core::{Exception, Frame, Link, Relation};
-#[cfg(feature = "axum")]
-pub use route::Pass;
 pub use route::RouteMap;
 pub use service::{CallFuture, Origin, PyService, ResponseBody, ResponseFuture};
 #[cfg(feature = "axum")]
-pub use service::{FromProxy, TrustedProxies};
+pub use service::{FromProxy, Pass, TrustedProxies};
 pub use status::{
     CallCounts, CurrentCall, EventLoop, History, LoopCall, Percentiles, Recent, RecordedCall,
     Worker, WorkerState,

@@ -1,6 +1,7 @@
 //! `Config`: all options of an engine and its services as data.
 
 mod engine;
+mod executor;
 pub(crate) mod read;
 mod service;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::engine::{Advanced, EngineConfig, OnFull};
+pub use self::executor::{Executor, Processes, Threads, Workers};
 pub(crate) use self::service::Limits;
 pub use self::service::{ServiceConfig, ServiceOptions};
 use crate::Error;

@@ -13,17 +13,18 @@ use serde::Serialize;
 #[cfg(feature = "processes")]
 use super::file_watch::FileWatch;
 use super::gate::Gate;
+use super::gauge::Gauges;
 #[cfg(feature = "processes")]
 use super::source::Sources;
+use super::start::start;
 use super::surroundings::Surroundings;
 use super::{Inner, PyEngine, Shared};
 use crate::failure::Choice;
-use crate::metric::{self, Gauges};
+use crate::metric;
 use crate::service::{Budget, Extra, Slots, TraceContext};
 use crate::status::Recorder;
 use crate::{
-    Advanced, Config, EngineConfig, Error, Executor, FailureResponse, OnFull, ServiceOptions,
-    executor, log,
+    Advanced, Config, EngineConfig, Error, Executor, FailureResponse, OnFull, ServiceOptions, log,
 };
 
 /// The options of an engine. Made by [`PyEngine::builder`], or from a [`Config`].
@@ -288,7 +289,7 @@ impl PyEngineBuilder {
             let loaded = Sources::read(&folders);
             (folders, loaded)
         });
-        let executor = executor::start(engine, surroundings, listener)?;
+        let executor = start(engine, surroundings, listener)?;
         for warning in executor.facts().warnings {
             tracing::warn!(target: "httpy", "{warning}");
         }

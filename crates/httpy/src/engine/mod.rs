@@ -6,6 +6,7 @@ mod doctor;
 #[cfg(feature = "processes")]
 mod file_watch;
 mod gate;
+mod gauge;
 mod not_ready;
 mod probe;
 mod reload;
@@ -16,6 +17,7 @@ mod shutdown;
 mod snapshot;
 #[cfg(feature = "processes")]
 mod source;
+mod start;
 mod surroundings;
 
 use std::collections::BTreeMap;
@@ -36,11 +38,10 @@ pub(crate) use self::gate::Gate;
 pub use self::not_ready::NotReady;
 pub use self::probe::Probe;
 use self::reload::LiveRoutes;
-pub(crate) use self::reload::Swap;
 pub use self::routes::PyRoutes;
 pub use self::shutdown::shutdown_signal;
 pub use self::snapshot::{Snapshot, Stacks, Versions, WorkerHealth};
-pub(crate) use self::surroundings::Surroundings;
+use self::surroundings::Surroundings;
 use crate::error::Kind;
 use crate::failure::Choice;
 use crate::service::{Budget, Extra, Slots, TraceContext};

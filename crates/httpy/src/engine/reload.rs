@@ -2,13 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
 use httpy_core::{InitRoutes, LoadError};
 use tokio::sync::oneshot;
 
 use super::PyEngine;
 use crate::error::Kind;
-use crate::route::Routes;
+use crate::route::{Routes, Swap};
 use crate::{Error, RouteMap};
 
 /// The routes of an init function, whose code may be loaded again.
@@ -28,9 +27,6 @@ struct State {
     /// Some of them are routes of a router that does not change any more.
     fixed: bool,
 }
-
-/// Routes that are matched here instead of by a router, and that a reload may change.
-pub(crate) type Swap = ArcSwap<Routes>;
 
 impl LiveRoutes {
     pub(super) fn new(map: RouteMap) -> Self {

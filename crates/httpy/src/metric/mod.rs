@@ -1,16 +1,15 @@
 //! The figures of calls, workers and Python for the host's recorder of the `metrics` facade; `docs/metrics.md` has the table.
+//! Those that are looked at every few seconds are set by `engine/gauge.rs`.
 //!
 //! Everything is registered with the recorder that is there when an engine is built, and nothing is done where there is none.
 //! The recorder's code runs on the HTTP side: in the task of a call, or on the thread `httpy-metrics`, never attached.
 
-mod gauge;
 mod series;
 
 use std::cell::Cell;
 
 use metrics::{IntoF64, Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 
-pub(crate) use self::gauge::Gauges;
 pub(crate) use self::series::{Series, TargetSeries};
 
 /// Whether the host has installed a recorder. Describes all figures to it.
@@ -30,12 +29,12 @@ const ATTACH_WAIT: &str = "httpy_attach_wait_seconds";
 const CONVERSION: &str = "httpy_conversion_seconds";
 const RUN: &str = "httpy_run_seconds";
 const CALL: &str = "httpy_call_seconds";
-const QUEUE_LENGTH: &str = "httpy_queue_length";
-const WORKERS: &str = "httpy_workers";
-const LOOP_CALLS: &str = "httpy_event_loop_calls";
-const LOOP_LAG: &str = "httpy_event_loop_lag_seconds";
-const BLOCKS: &str = "httpy_python_allocated_blocks";
-const GC_PAUSE: &str = "httpy_python_gc_pause_seconds";
+pub(crate) const QUEUE_LENGTH: &str = "httpy_queue_length";
+pub(crate) const WORKERS: &str = "httpy_workers";
+pub(crate) const LOOP_CALLS: &str = "httpy_event_loop_calls";
+pub(crate) const LOOP_LAG: &str = "httpy_event_loop_lag_seconds";
+pub(crate) const BLOCKS: &str = "httpy_python_allocated_blocks";
+pub(crate) const GC_PAUSE: &str = "httpy_python_gc_pause_seconds";
 
 fn describe() {
     describe_counter!(CALLS, Unit::Count, "Calls that ended, by outcome.");

@@ -2,10 +2,9 @@
 //!
 //! [`RouteMap`] is what Python said, [`Routes`] is what it means, checked in full. [`mount`] turns it into an axum
 //! router, `Routes::find` matches without one. [`captures`], [`query`] and [`decode_path`] read the raw target of a
-//! request. Nothing but `behind` knows what answers a request: the service is a type parameter.
+//! request. What answers a request is not known here: the service is
+//! a type parameter.
 
-#[cfg(feature = "axum")]
-mod behind;
 mod check;
 mod error;
 mod literal;
@@ -18,10 +17,6 @@ mod param;
 mod pattern;
 mod query;
 
-#[cfg(feature = "axum")]
-pub use behind::Pass;
-#[cfg(feature = "axum")]
-pub(crate) use behind::Unrouted;
 pub(crate) use check::Routes;
 pub use map::RouteMap;
 pub(crate) use matcher::Match;
@@ -29,3 +24,6 @@ pub(crate) use matcher::Match;
 pub(crate) use mount::mount;
 pub(crate) use param::{captures, decode_path};
 pub(crate) use query::query;
+
+/// Routes that are matched here instead of by a router, and that a reload may change.
+pub(crate) type Swap = arc_swap::ArcSwap<Routes>;

@@ -1,5 +1,7 @@
 //! `PyService` and what a request goes through in it: prepared, its body read or carried along, answered whole or in chunks.
 
+#[cfg(feature = "axum")]
+mod behind;
 mod body;
 mod clock;
 #[cfg(feature = "axum")]
@@ -26,6 +28,8 @@ mod stream;
 mod timer;
 mod upload;
 
+#[cfg(feature = "axum")]
+pub use behind::Pass;
 pub(crate) use body::Budget;
 pub(crate) use clock::Clocks;
 pub use future::{CallFuture, ResponseFuture};

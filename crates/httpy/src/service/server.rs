@@ -10,7 +10,9 @@ use httpy_core::Fields;
 use axum::extract::{ConnectInfo, MatchedPath, NestedPath, OriginalUri};
 
 #[cfg(feature = "axum")]
-use crate::route::{Unrouted, captures};
+use super::behind::Unrouted;
+#[cfg(feature = "axum")]
+use crate::route::captures;
 
 /// The target as the client sent it, where a prefix may have been taken off since.
 #[cfg(feature = "axum")]

@@ -18,8 +18,9 @@ use super::{CallFuture, ResponseBody, ResponseFuture, prepare};
 use crate::ServiceOptions;
 use crate::config::Limits;
 use crate::debug_page::Asked;
-use crate::engine::{Shared, Swap};
+use crate::engine::Shared;
 use crate::metric::TargetSeries;
+use crate::route::Swap;
 
 /// A Python handler as a [`tower::Service`], to be mounted wherever a service fits: [`Router::route_service`], a tower stack,
 /// hyper itself.

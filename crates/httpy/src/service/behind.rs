@@ -15,7 +15,7 @@ use http::{Request, StatusCode, Uri};
 use tower::util::ServiceExt;
 use tower::{Layer, Service};
 
-use crate::PyService;
+use super::PyService;
 
 /// What a native handler returns to leave its request to the Python service [behind](PyService::behind) it: one id of
 /// many, one request of a hundred.

@@ -122,11 +122,9 @@
 #[doc(hidden)]
 pub mod bench;
 mod config;
-mod debug_page;
 mod ended;
 mod engine;
 mod error;
-mod failure;
 pub mod guide;
 mod judge;
 mod log;
@@ -146,10 +144,11 @@ pub use engine::{
     PyEngineBuilder, PyRoutes, Snapshot, Stacks, Versions, WorkerHealth, shutdown_signal,
 };
 pub use error::Error;
-pub use failure::{FailureResponse, default_response};
 pub use httpy_core::{Exception, Frame, Link, Relation};
 pub use route::RouteMap;
-pub use service::{CallFuture, Origin, PyService, ResponseBody, ResponseFuture};
+pub use service::{
+    CallFuture, FailureResponse, Origin, PyService, ResponseBody, ResponseFuture, default_response,
+};
 #[cfg(feature = "axum")]
 pub use service::{FromProxy, Pass, TrustedProxies};
 pub use status::{

@@ -12,16 +12,14 @@ use serde::Serialize;
 
 #[cfg(feature = "processes")]
 use super::file_watch::FileWatch;
-use super::gate::Gate;
 use super::gauge::Gauges;
 #[cfg(feature = "processes")]
 use super::source::Sources;
 use super::start::start;
 use super::surroundings::Surroundings;
-use super::{Inner, PyEngine, Shared};
-use crate::failure::Choice;
+use super::{Inner, PyEngine};
 use crate::metric;
-use crate::service::{Budget, Extra, Slots, TraceContext};
+use crate::service::{Budget, Choice, Extra, Gate, Shared, Slots, TraceContext};
 use crate::status::Recorder;
 use crate::{
     Advanced, Config, EngineConfig, Error, Executor, FailureResponse, OnFull, ServiceOptions, log,

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use httpy_core::{Figures, LoopMember, Roster};
 use metrics::{Gauge, gauge, histogram};
 
-use super::Shared;
 use crate::metric::{BLOCKS, GC_PAUSE, LOOP_CALLS, LOOP_LAG, QUEUE_LENGTH, WORKERS};
+use crate::service::Shared;
 use crate::status::WorkerState;
 
 /// Seldom enough to cost nothing, and more often than exporters are scraped.

@@ -5,7 +5,6 @@ mod builder;
 mod doctor;
 #[cfg(feature = "processes")]
 mod file_watch;
-mod gate;
 mod gauge;
 mod not_ready;
 mod probe;
@@ -22,19 +21,14 @@ mod surroundings;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
-use httpy_core::{Execute, Ticket, UnderWay};
 use tokio::sync::watch;
-use tracing::Span;
 
 pub use self::builder::PyEngineBuilder;
 pub use self::doctor::{Diagnosis, InterpreterFacts, PackageCopy, PathEntry, PathOrigin};
 #[cfg(feature = "processes")]
 use self::file_watch::FileWatch;
-pub(crate) use self::gate::Gate;
 pub use self::not_ready::NotReady;
 pub use self::probe::Probe;
 use self::reload::LiveRoutes;
@@ -43,10 +37,8 @@ pub use self::shutdown::shutdown_signal;
 pub use self::snapshot::{Snapshot, Stacks, Versions, WorkerHealth};
 use self::surroundings::Surroundings;
 use crate::error::Kind;
-use crate::failure::Choice;
-use crate::service::{Budget, Extra, Slots, TraceContext};
-use crate::status::Recorder;
-use crate::{Config, Error, PyService, RouteMap, ServiceOptions};
+use crate::service::Shared;
+use crate::{Config, Error, PyService, RouteMap};
 
 /// A Python interpreter with its workers, their queue and its folders. Handlers run on it.
 ///
@@ -102,47 +94,6 @@ struct Loaded {
     live: Vec<(String, Arc<LiveRoutes>)>,
     /// The services that the configuration names.
     named: BTreeMap<String, PyService>,
-}
-
-/// What an engine and its services share.
-pub(crate) struct Shared {
-    pub(crate) name: String,
-    pub(crate) executor: Arc<dyn Execute>,
-    pub(crate) gate: Gate,
-    /// The places of the queue.
-    pub(crate) slots: Slots,
-    pub(crate) budget: Budget,
-    pub(crate) under_way: Arc<UnderWay>,
-    /// Options of services that do not say otherwise.
-    pub(crate) defaults: ServiceOptions,
-    /// The longest deadline of its services, in milliseconds.
-    pub(crate) longest_deadline: AtomicU64,
-    pub(crate) slow_call: Duration,
-    pub(crate) drain: Duration,
-    pub(crate) extras: Vec<Extra>,
-    pub(crate) trace_context: Option<TraceContext>,
-    pub(crate) failure_response: Choice,
-    /// A handler in which a debugger waits has no deadline.
-    pub(crate) debug: bool,
-    pub(crate) recorder: Recorder,
-    /// The host had a recorder of metrics when this was built.
-    pub(crate) metrics: bool,
-}
-
-impl Shared {
-    /// A service has this deadline.
-    pub(crate) fn note_deadline(&self, deadline: Duration) {
-        let milliseconds = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-        self.longest_deadline
-            .fetch_max(milliseconds, Ordering::Relaxed);
-    }
-
-    /// Releases the span of a call when the records that Python code has logged in it are written.
-    pub(crate) fn release(&self, span: &Span, ticket: &Ticket) {
-        if !span.is_disabled() && ticket.has_logged() {
-            self.executor.keep(Box::new(span.clone()));
-        }
-    }
 }
 
 impl PyEngine {

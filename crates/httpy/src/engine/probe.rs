@@ -12,8 +12,9 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderVal
 use http::{Method, Request, Response, StatusCode};
 use tower::Service;
 
-use super::{NotReady, PyEngine, Shared};
+use super::{NotReady, PyEngine};
 use crate::ResponseBody;
+use crate::service::Shared;
 
 /// A health check of an engine, as a [`tower::Service`] for `GET` and `HEAD`.
 ///

@@ -7,7 +7,8 @@ use httpy_core::{Facts, Health, Roster, Stack};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::{NotReady, PyEngine, Shared};
+use super::{NotReady, PyEngine};
+use crate::service::Shared;
 use crate::status::{CallCounts, EventLoop, History, Recent, RecordedCall, Worker, seconds};
 
 /// Maximum time to wait for stacks; a reader has the rest of the snapshot meanwhile.

@@ -10,8 +10,8 @@ use pin_project_lite::pin_project;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::BoxError;
 
+use super::debug_page::BodyStart;
 use crate::Error;
-use crate::debug_page::BodyStart;
 use crate::error::Kind;
 
 /// Frames below this size are copied.

@@ -18,6 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tower::BoxError;
 
+use super::debug_page::{Asked, BodyStart};
 use super::left::Left;
 use super::observed::{Come, Observed};
 use super::service::Inner;
@@ -27,7 +28,6 @@ use super::timer::Timer;
 use super::upload::Pump;
 use super::{PyService, ResponseBody, slot, slow};
 use crate::Error;
-use crate::debug_page::{Asked, BodyStart};
 use crate::ended::CallResult;
 use crate::error::Kind;
 use crate::judge::judge;

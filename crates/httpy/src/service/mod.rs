@@ -4,9 +4,12 @@
 mod behind;
 mod body;
 mod clock;
+mod debug_page;
+mod failure;
 #[cfg(feature = "axum")]
 mod forwarded;
 mod future;
+mod gate;
 mod left;
 mod limit;
 mod observed;
@@ -21,6 +24,7 @@ mod server;
     reason = "the file of `PyService` is called as in every tower crate"
 )]
 mod service;
+mod shared;
 mod slot;
 mod slow;
 mod state;
@@ -31,14 +35,17 @@ mod upload;
 #[cfg(feature = "axum")]
 pub use behind::Pass;
 pub(crate) use body::Budget;
-pub(crate) use clock::Clocks;
+pub(crate) use failure::Choice;
+pub use failure::{FailureResponse, default_response};
 pub use future::{CallFuture, ResponseFuture};
+pub(crate) use gate::Gate;
 pub use origin::Origin;
 pub(crate) use prepare::{Extra, TraceContext};
 #[cfg(feature = "axum")]
 pub use proxy::{FromProxy, TrustedProxies};
 pub use response::ResponseBody;
 pub use service::PyService;
+pub(crate) use shared::Shared;
 pub(crate) use slot::Slots;
 
 /// The call for a request's head; see `prepare`.

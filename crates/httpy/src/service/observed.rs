@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use tracing::Span;
 use tracing::field::Empty;
 
+use super::debug_page::BodyStart;
 use super::service::Inner;
 use crate::Error;
-use crate::debug_page::BodyStart;
 use crate::ended::{CallEnded, CallResult, Ending, Times};
 use crate::log;
 use crate::metric::Series;

@@ -12,13 +12,13 @@ use http_body::Body;
 use httpy_core::{Loaded, TargetId};
 use tower::{BoxError, Service};
 
+use super::debug_page::Asked;
 use super::limit::{Concurrency, Limit};
+use super::shared::Shared;
 use super::slot::Readiness;
 use super::{CallFuture, ResponseBody, ResponseFuture, prepare};
 use crate::ServiceOptions;
 use crate::config::Limits;
-use crate::debug_page::Asked;
-use crate::engine::Shared;
 use crate::metric::TargetSeries;
 use crate::route::Swap;
 

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use super::clock::Registered;
+use super::gate::Gate;
 use crate::Error;
-use crate::engine::Gate;
 
 /// A time to wait for. Set when there is something to wait for, and not before.
 #[derive(Debug, Default)]

@@ -19,9 +19,9 @@ use tokio::time::timeout;
 use tower::BoxError;
 
 use super::body::{broken, compact, too_large};
+use super::debug_page::BodyStart;
 use super::service::Inner;
 use crate::Error;
-use crate::debug_page::BodyStart;
 use crate::error::Kind;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;

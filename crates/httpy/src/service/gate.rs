@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::service::Clocks;
+use super::clock::Clocks;
 
 const OPEN: u8 = 0;
 /// Every call is served, but the engine is not ready for more of them.
@@ -52,7 +52,7 @@ impl Gate {
     }
 
     /// Resolves when the grace period has ended, at once when it has already.
-    pub(super) async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         // A shutdown rings as well, and the grace period may end after it.
         self.reaches(ENDED, &self.ended).await;
     }
@@ -71,29 +71,29 @@ impl Gate {
     }
 
     /// What is left of the grace period; zero where none has begun.
-    pub(super) fn grace_left(&self) -> Duration {
+    pub(crate) fn grace_left(&self) -> Duration {
         self.grace_ends.get().map_or(Duration::ZERO, |ends| {
             ends.saturating_duration_since(Instant::now())
         })
     }
 
     /// The engine is not ready from now on, and has until `grace_ends` for its calls.
-    pub(super) fn drain(&self, grace_ends: Instant) {
+    pub(crate) fn drain(&self, grace_ends: Instant) {
         // Fails where a signal has come before: that one's grace period holds.
         let _ = self.grace_ends.set(grace_ends);
         self.state.fetch_max(DRAINING, Ordering::AcqRel);
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.state.fetch_max(CLOSED, Ordering::AcqRel);
         self.closed.notify_waiters();
     }
 
-    pub(super) fn force(&self) {
+    pub(crate) fn force(&self) {
         self.ring(FORCED);
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.ring(ENDED);
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
-use crate::debug_page::{self, Asked};
+use super::debug_page::{self, Asked};
 use crate::error::Kind;
 use crate::{Error, ResponseBody};
 

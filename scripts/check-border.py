@@ -12,6 +12,8 @@ PYTHON_SIDE = "crates/httpy-python"
 HTTP_NAMES = r"\b(axum|axum_core|tower|tower_http|hyper|hyper_util)\b"
 STATICS = "PyO3's statics belong to one interpreter; keep it in a value that is passed by reference"
 
+ONE_WAY = "the engine imports services, and they what is below them: never the other way"
+
 # (folder or glob, pattern, reason)
 BANNED = [
     (f"{PYTHON_SIDE}/src", r"\bintern!", STATICS),
@@ -22,6 +24,11 @@ BANNED = [
     (f"{PYTHON_SIDE}/src", HTTP_NAMES, "the Python side never names the HTTP side"),
     ("crates/httpy-core/src", HTTP_NAMES + r"|\bpyo3\w*", "the border names neither side"),
     ("crates/httpy/src", r"\bpyo3\w*", "the HTTP side never names PyO3"),
+    ("crates/httpy/src/service", r"\bcrate::(\{[^}]*)?\b(engine|status_page|PyEngine|PyRoutes|Snapshot)\b", ONE_WAY),
+    *(
+        (f"crates/httpy/src/{folder}", r"\bcrate::(\{[^}]*)?\b(engine|service|status_page|Py\w+|ResponseBody)\b", ONE_WAY)
+        for folder in ("config", "error", "metric", "route", "status")
+    ),
     ("tests", r"\bsleep(_until)?\(", "a test waits for an event, it never sleeps"),
     ("crates/*/tests", r"\bsleep(_until)?\(", "a test waits for an event, it never sleeps"),
     ("benches", r"\bunsafe\b", f"unsafe stands in {PYTHON_SIDE} only"),

@@ -21,6 +21,13 @@ pub enum Outcome {
     Crashed(String),
 }
 
+impl Outcome {
+    /// Whether the call ended by being cancelled.
+    pub fn is_cancellation(&self) -> bool {
+        matches!(self, Self::Raised(exception) if exception.type_name() == "asyncio.exceptions.CancelledError")
+    }
+}
+
 /// A handler's three items as plain data. [`Returned::check`] makes a [`Reply`] of it.
 #[derive(Debug)]
 pub struct Returned {

@@ -249,7 +249,7 @@ pub(crate) fn end(call: Call, outcome: Outcome, after: &mut After) {
     // limit, given back; and the response future frees what its thread allocated.
     drop((ticket, permits));
     let silent = interrupted && !matches!(outcome, Outcome::Panicked(_))
-        || cancelled && is_cancellation(&outcome);
+        || cancelled && outcome.is_cancellation();
     if let Progress::Open(answer) = progress {
         after.answer(target, answer, outcome, silent);
     }
@@ -280,7 +280,8 @@ pub(crate) fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &
         fault => fault,
     };
     let outcome = fault.as_ref().and_then(Fault::outcome);
-    let is_over = interrupted || cancelled && outcome.as_ref().is_some_and(is_cancellation);
+    let is_over =
+        interrupted || cancelled && outcome.as_ref().is_some_and(Outcome::is_cancellation);
     if let Progress::Streaming(sending) = progress {
         let crashed = matches!(fault, Some(Fault::Crashed(_)));
         sending.end(fault.map(|fault| {
@@ -302,11 +303,6 @@ pub(crate) fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &
                 }),
         );
     }
-}
-
-/// Whether a call ended by being cancelled.
-fn is_cancellation(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Raised(exception) if exception.type_name() == "asyncio.exceptions.CancelledError")
 }
 
 #[cold]

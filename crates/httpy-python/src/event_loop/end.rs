@@ -306,7 +306,7 @@ impl Driver {
         // limit, given back.
         drop((own, permits));
         let interrupted = cancelled.is_some_and(|cancelled| cancelled.answered);
-        let silent = |outcome: &Outcome| cancelled.is_some() && is_cancellation(outcome);
+        let silent = |outcome: &Outcome| cancelled.is_some() && outcome.is_cancellation();
         for late in answer.end(unless_cancelled(ended, cancelled), interrupted) {
             if !silent(&late.outcome) {
                 self.crew.report_late(target, late);
@@ -330,7 +330,7 @@ fn unless_cancelled(ended: Ended, cancelled: Option<Cancelled>) -> Ended {
         }) if cancelled.is_some()
             && fault
                 .outcome()
-                .is_some_and(|outcome| is_cancellation(&outcome)) =>
+                .is_some_and(|outcome| outcome.is_cancellation()) =>
         {
             Ended::Streamed(Streamed {
                 fault: Some(Fault::Interrupted),
@@ -339,11 +339,6 @@ fn unless_cancelled(ended: Ended, cancelled: Option<Cancelled>) -> Ended {
         }
         ended => ended,
     }
-}
-
-/// Whether a call ended by being cancelled.
-fn is_cancellation(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Raised(exception) if exception.type_name() == "asyncio.exceptions.CancelledError")
 }
 
 pub(super) fn panicked(payload: &(dyn std::any::Any + Send)) -> Ended {

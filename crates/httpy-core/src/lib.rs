@@ -34,9 +34,9 @@ pub use content::{Chunks, Content, Fault, Heartbeat, STREAM_BYTES, Upload, Uploa
 pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body, check_status};
 pub use exception::{Exception, Frame, Link, Relation};
 pub use executor::{
-    Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, InitRoutes, Listener,
-    LoadError, LoadErrorKind, Loaded, LoopMember, Member, Notice, Overdue, ProcessNotice, Roster,
-    Running, Slow, Stack, StackOf, StartError, Wants, Work,
+    Abandoned, Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, InitRoutes,
+    Listener, LoadError, LoadErrorKind, Loaded, LoopMember, Member, Notice, Overdue, ProcessNotice,
+    Roster, Running, Slow, Stack, StackOf, StartError, Wants, Work,
 };
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};

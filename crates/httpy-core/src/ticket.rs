@@ -1,4 +1,4 @@
-//! `Ticket`: one call and how far it is, shared by the response future, the worker that runs it and the enforcer.
+//! `Ticket`: one call and how far it is, shared by the response future, the worker that runs it and the watchdog.
 //!
 //! | stage | who begins it | what may come next |
 //! |---|---|---|
@@ -7,7 +7,7 @@
 //! | running | the worker that takes it | done; waiting again where it was only sent ahead |
 //! | done | the worker, when no Python code of the job runs any more | |
 //!
-//! An interruption is asked for by the enforcer, and begins on the worker's own thread, where that can be cut: so it never
+//! An interruption is asked for by the watchdog, and begins on the worker's own thread, where that can be cut: so it never
 //! meets another call than the one that it was asked for.
 //!
 //! A call has one time limit at a time, see [`Clocks`]:
@@ -73,7 +73,7 @@ pub enum Finish {
     },
 }
 
-/// What the enforcer finds when it asks for the interruption of a call.
+/// What the watchdog finds when it asks for the interruption of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
     /// The call is to be interrupted where it can be cut.
@@ -391,7 +391,7 @@ impl Ticket {
         }
     }
 
-    /// The enforcer's side: from now on the call is to be interrupted.
+    /// The watchdog's side: from now on the call is to be interrupted.
     pub fn interrupt(&self) -> Interruption {
         match self.change(|word| runs(word).then_some(word | DUE | INTERRUPTED)) {
             Some(word) if word & SHIELDS == 0 => Interruption::Asked,
@@ -420,7 +420,7 @@ impl Ticket {
         (runs(word) && word & DUE != 0).then_some(false)
     }
 
-    /// The enforcer's side: from now on the worker counts as lost. False when the call has ended.
+    /// The watchdog's side: from now on the worker counts as lost. False when the call has ended.
     pub fn lose(&self) -> bool {
         self.give_up_waiting();
         self.change(|word| runs(word).then_some(word | LOST))

@@ -297,7 +297,7 @@ impl Dispatch {
             .flat_map(|worker| [worker.look(now), worker.look_round(now)])
             .flatten();
         let next = looks
-            .chain(self.watched.iter().map(|watched| watched.next))
+            .chain(self.watched.iter().map(|watched| watched.call.next))
             .min();
         // What `look` has told the workers.
         self.write(context, now);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use httpy_core::frame::Question;
-use httpy_core::{Lane, Notice, TargetId, Ticket};
+use httpy_core::{Abandoned, Lane, Notice, TargetId, Ticket};
 
 use crate::ask::Ask;
 use crate::dispatch::Dispatch;
@@ -35,13 +35,10 @@ impl Dispatch {
             .handlers
             .get(target.index)
             .map_or_else(String::new, |handler| handler.target.clone());
+        let call = Abandoned::new(name, ticket, answered);
         let Some(place) = self.find(ticket) else {
-            if answered {
-                self.say(Notice::Late {
-                    target: name,
-                    subject: ticket.call.subject(),
-                    limit: ticket.limit(),
-                });
+            if let Some(notice) = call.over() {
+                self.say(notice);
             }
             return;
         };
@@ -51,7 +48,7 @@ impl Dispatch {
         {
             worker.cancel(place.lane, place.id);
         }
-        let watched = Watched::new(place, ticket, name, answered, now);
+        let watched = Watched::new(place, call, now);
         match self.watched.iter_mut().find(|before| before.place == place) {
             Some(before) => *before = watched,
             None => self.watched.push(watched),
@@ -72,7 +69,7 @@ impl Dispatch {
                 .worker(worker)
                 .filter(|worker| worker.lanes[index(lane)].calls.contains_key(&id));
             let Some(worker) = still else {
-                if let Some(notice) = watched.over() {
+                if let Some(notice) = watched.call.over() {
                     self.say(notice);
                 }
                 continue;

@@ -187,12 +187,7 @@ impl Worker {
             stack,
         } = self.rounds.kept(found, now)?;
         let call = by.and_then(|id| self.lanes[index(Lane::EventLoop)].calls.get(&id));
-        let call = call.map(|call| Overdue {
-            target: name(call.target.index),
-            subject: call.ticket.call.subject(),
-            limit: call.ticket.limit(),
-            elapsed: now.saturating_duration_since(call.ticket.pushed),
-        });
+        let call = call.map(|call| Overdue::of(name(call.target.index), &call.ticket));
         let name = format!("the event loop of {}", self.name);
         Some(Notice::Blocked {
             name,

@@ -1,39 +1,24 @@
-//! `Watched`: a call that runs on though nobody waits for it any more, and when something is done about it.
+//! `Watched`: a call that runs on in a worker process though nothing waits for it, and what is done about it.
 //!
-//! A plain handler is interrupted at its deadline, and again every second; an `async def` one is cancelled at once, and
-//! interrupted where it is past its deadline and keeps its event loop, so that it cannot be cancelled. A plain one that has
-//! not come back `lost_after` after its deadline never will: its worker is killed. So it is where the event loop of such a
-//! call does not come round.
+//! A plain handler is interrupted at its deadline, and again every second. An `async def` one is cancelled at once, and
+//! interrupted if it is past its deadline and blocks its event loop, so that it cannot be cancelled. The worker is killed if a
+//! plain one has not returned `lost_after` its deadline, or the event loop of such a call does not respond.
 
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Lane, Limit, Notice, Overdue, Subject, Ticket};
+use httpy_core::{Abandoned, Lane, Notice};
 
 use crate::hub::Place;
 
-/// A call that is interrupted and goes on is interrupted again after so long.
-const AGAIN: Duration = Duration::from_secs(1);
 /// An event loop whose call is overdue gets so long to come round by itself.
 pub(crate) const GRACE: Duration = Duration::from_millis(20);
 
-/// A call that nobody waits for.
+/// A call that nothing waits for, and where it is.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) place: Place,
-    pub(crate) ticket: Weak<Ticket>,
-    pub(crate) target: String,
-    subject: Subject,
-    limit: Limit,
-    /// Its client was answered with 504, which is to be seen in the log.
-    answered: bool,
-    /// When it is overdue.
-    from: Instant,
-    /// When something is done next.
-    pub(crate) next: Instant,
-    /// When something was done first.
-    struck: Option<Instant>,
-    /// It was told that it goes on.
+    pub(crate) call: Abandoned,
+    /// It was logged that it goes on.
     told: bool,
 }
 
@@ -68,74 +53,34 @@ pub(crate) enum OfLoop {
 }
 
 impl Watched {
-    pub(crate) fn new(
-        place: Place,
-        ticket: &Arc<Ticket>,
-        target: String,
-        answered: bool,
-        now: Instant,
-    ) -> Self {
-        let from = ticket.due().filter(|_| !answered).unwrap_or(now);
-        let limit = ticket.limit();
+    pub(crate) fn new(place: Place, mut call: Abandoned, now: Instant) -> Self {
         // An `async def` handler is cancelled at once.
-        let next = if place.lane == Lane::EventLoop {
-            now
-        } else {
-            from
-        };
-        let subject = ticket.call.subject();
-        let ticket = Arc::downgrade(ticket);
-        Self {
-            place,
-            ticket,
-            target,
-            subject,
-            limit,
-            answered,
-            from,
-            next,
-            struck: None,
-            told: false,
+        if place.lane == Lane::EventLoop {
+            call.next = now;
         }
-    }
-
-    /// What the log has still to hear when the call is over.
-    pub(crate) fn over(self) -> Option<Notice> {
-        let Self {
-            target,
-            subject,
-            limit,
-            ..
-        } = self;
-        (self.answered && self.struck.is_none()).then_some(Notice::Late {
-            target,
-            subject,
-            limit,
-        })
+        let told = false;
+        Self { place, call, told }
     }
 
     /// What is to be done now, while the call runs; how its event loop is, where it is on one.
     pub(crate) fn strike(&mut self, now: Instant, lost_after: Duration, of_loop: OfLoop) -> Strike {
-        if self.next > now {
+        if self.call.next > now {
             return Strike::Nothing;
         }
-        let Some(ticket) = self.ticket.upgrade() else {
+        let Some(ticket) = self.call.ticket() else {
             return Strike::Nothing;
         };
-        let overdue = Overdue {
-            target: self.target.clone(),
-            subject: self.subject.clone(),
-            limit: self.limit,
-            elapsed: now.saturating_duration_since(ticket.pushed),
-        };
-        let first = self.struck.is_none();
-        let struck = *self.struck.get_or_insert(now);
-        let lost = (struck + lost_after.min(AGAIN)).max(self.from + lost_after);
-        self.next = now + AGAIN;
+        let overdue = self.call.overdue(&ticket);
+        let first = self.call.struck.is_none();
+        let struck = *self.call.struck.get_or_insert(now);
+        let lost = self.call.lost_at(struck, lost_after);
+        let answered = self.call.answered;
+        let next = &mut self.call.next;
+        *next = now + Abandoned::AGAIN;
         match self.place.lane {
             Lane::Worker if now >= lost && !first => Strike::Kill,
             Lane::Worker => {
-                self.next = self.next.min(lost);
+                *next = lost.min(*next);
                 let stack = String::new();
                 Strike::Interrupt(first.then_some(Notice::Overdue {
                     call: overdue,
@@ -143,8 +88,8 @@ impl Watched {
                     shielded: false,
                 }))
             }
-            Lane::EventLoop if first && self.answered && of_loop != OfLoop::Other => {
-                self.next = self.next.min(lost);
+            Lane::EventLoop if first && answered && of_loop != OfLoop::Other => {
+                *next = lost.min(*next);
                 let stack = String::new();
                 Strike::Free(Some(Notice::Overdue {
                     call: overdue,
@@ -153,18 +98,18 @@ impl Watched {
                 }))
             }
             Lane::EventLoop if first => {
-                self.next = if self.answered {
+                *next = if answered {
                     (now + GRACE).min(lost)
                 } else {
                     lost
                 };
-                Strike::Cancel(self.answered.then_some(Notice::Cancelled {
+                Strike::Cancel(answered.then_some(Notice::Cancelled {
                     call: overdue,
                     stack: None,
                 }))
             }
             Lane::EventLoop if now < lost => {
-                self.next = self.next.min(lost);
+                *next = lost.min(*next);
                 Strike::Unblock
             }
             Lane::EventLoop if of_loop == OfLoop::Stuck => Strike::Kill,

@@ -1,7 +1,7 @@
 //! The Python end of a deadline: how a worker's thread comes to interrupt itself (`httpy_rs._interrupt`), what a stuck thread
 //! is doing, and the functions behind `httpy_rs.shield()` and `httpy_rs.remaining()`.
 //!
-//! Who is interrupted and when is the enforcer's business; whether a call is still to be interrupted is known by its
+//! Which call is interrupted and when is the watchdog's business; whether a call is still to be interrupted is known by its
 //! [`Ticket`].
 
 use std::cell::Cell;

@@ -14,7 +14,6 @@ mod deadline;
 mod desk;
 mod doctor;
 mod embedded;
-mod enforcer;
 mod event_loop;
 mod exception;
 mod exit;
@@ -34,6 +33,7 @@ mod stream;
 mod trace;
 mod turn;
 mod upload;
+mod watchdog;
 mod worker;
 
 pub use embedded::Embedded;

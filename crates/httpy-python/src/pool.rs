@@ -14,11 +14,10 @@ use httpy_core::{
 use pyo3::prelude::*;
 
 use crate::desk::Desks;
-use crate::enforcer::{Ended, Enforcer, Threads};
 use crate::event_loop::AsyncLane;
 use crate::interpreter::Interpreter;
 use crate::runtime::Shared;
-use crate::stack::Stacks;
+use crate::watchdog::Watchdog;
 use crate::worker;
 
 /// A worker that was idle for so long ends, down to the minimum.
@@ -57,11 +56,9 @@ pub(crate) struct Crew {
     pub(crate) outbox: Outbox,
     pub(crate) interpreter: Arc<Interpreter>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) enforcer: Enforcer,
-    pub(crate) threads: Threads,
+    pub(crate) watchdog: Watchdog,
     pub(crate) async_lane: AsyncLane,
     pub(crate) desks: Desks,
-    pub(crate) stacks: Stacks,
     options: PoolOptions,
     listener: Listener,
 }
@@ -88,29 +85,24 @@ impl Pool {
             spare: options.replacements,
         };
         let queue = Queue::new(seats, RETIRE_AFTER, exclusive);
-        let (enforcer, threads) = (
-            Enforcer::new(seats.all(), options.lost_after),
-            Threads::new(seats.all()),
-        );
-        let (desks, stacks) = (Desks::new(seats.all()), Stacks::default());
+        let watchdog = Watchdog::new(seats.all(), options.lost_after);
+        let desks = Desks::new(seats.all());
         let (outbox, async_lane) = (Outbox::default(), AsyncLane::default());
         let crew = Crew {
             queue,
             outbox,
             interpreter,
             shared,
-            enforcer,
-            threads,
+            watchdog,
             async_lane,
             desks,
-            stacks,
             options,
             listener,
         };
         let pool = Self {
             crew: Arc::new(crew),
         };
-        Enforcer::start(&pool.crew, options.stack_size)?;
+        Watchdog::start(&pool.crew)?;
         for seat in pool.crew.queue.first_seats() {
             Crew::start(&pool.crew, seat)?;
         }
@@ -124,7 +116,9 @@ impl Pool {
     /// The job, when the pool is closed.
     pub fn push(&self, job: Job) -> Result<(), Box<Job>> {
         if job.target.lane == Lane::EventLoop {
-            return self.crew.async_lane.push(job).map_err(Box::new);
+            self.crew.async_lane.push(job).map_err(Box::new)?;
+            self.crew.watchdog.watch_loop();
+            return Ok(());
         }
         if let Some(seat) = self.crew.queue.push(job).map_err(Box::new)? {
             Crew::start_or_log(&self.crew, seat);
@@ -137,11 +131,16 @@ impl Pool {
     /// blocks.
     pub fn enforce(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
         if target.lane == Lane::EventLoop {
-            return self.crew.async_lane.cancel(target, ticket, answered);
+            let runs = self.crew.async_lane.cancel(target, ticket, answered);
+            if runs && answered {
+                self.crew.watchdog.wake_for_loop();
+            }
+            return runs;
         }
-        let (watched, ended) = self.crew.enforcer.watch(target, ticket, answered);
-        if let Some(ended) = ended {
-            self.crew.notify_ended(ended);
+        let name = self.crew.name(target);
+        let (watched, ended) = self.crew.watchdog.watch(name, ticket, answered);
+        if let Some(notice) = ended {
+            self.crew.notify(&notice);
         }
         watched
     }
@@ -149,13 +148,13 @@ impl Pool {
     /// How the workers are. Never waits for the interpreter.
     pub fn health(&self) -> Health {
         let Crew {
-            enforcer, options, ..
+            watchdog, options, ..
         } = &*self.crew;
         Health {
             workers_max: options.max,
             lost: self.crew.lost(),
             replacements: options.replacements,
-            held_for: enforcer.held_for(),
+            held_for: watchdog.held_for(),
         }
     }
 
@@ -209,7 +208,7 @@ impl Pool {
     /// Takes no job from now on. The workers and the event loop end, in the background.
     pub(crate) fn close(&self) {
         self.crew.queue.close();
-        self.crew.enforcer.close();
+        self.crew.watchdog.close();
         self.crew.async_lane.close(None);
     }
 }
@@ -251,7 +250,7 @@ impl Crew {
             .name(worker::name(seat))
             .stack_size(crew.options.stack_size)
             .spawn(move || {
-                seated.crew.threads.enter(seated.seat);
+                seated.crew.desks.enter(seated.seat);
                 worker::run(&seated.crew, seated.seat);
             });
         started.map(drop)
@@ -313,16 +312,17 @@ impl Crew {
 
     /// Says something to the operator. Must be called detached: it runs the host's code.
     pub(crate) fn notify(&self, notice: &Notice) {
-        // A subscriber that panics must not end the enforcer's threads; it is also what could have told of it.
+        // A subscriber that panics must not end the watchdog's threads; it is also what could have told of it.
         drop(catch_unwind(AssertUnwindSafe(|| {
             (self.listener.notice)(notice);
         })));
     }
 
-    /// Says that a call was answered with 504. Must be called detached.
-    pub(crate) fn notify_ended(&self, ended: Ended) {
-        let target = self.name(ended.target);
-        self.notify(&ended.notice(target));
+    /// Says each of `notices`, as [`notify`](Self::notify) does.
+    pub(crate) fn notify_all(&self, notices: &[Notice]) {
+        for notice in notices {
+            self.notify(notice);
+        }
     }
 }
 
@@ -334,7 +334,7 @@ struct Seated {
 
 impl Drop for Seated {
     fn drop(&mut self) {
-        self.crew.threads.leave(self.seat);
+        self.crew.desks.leave(self.seat);
         self.crew.queue.vacate(self.seat);
         if thread::panicking()
             && let Some(seat) = self.crew.queue.call_again()

@@ -1,16 +1,14 @@
-//! `Stacks`: reads what handlers are doing, for those who cannot wait for the interpreter themselves: of all workers and
-//! event loops at once, or of one call that takes long, on a worker or an event loop. Nobody is interrupted.
+//! What handlers are doing: of all workers and the event loop at once, or of one call that takes long. No call is
+//! interrupted by it.
 //!
-//! A thread of its own does the waiting. There is one at most, started when somebody asks and gone when all are answered, so
-//! that however often it is asked while the interpreter is held, nothing piles up but the senders; and of these those
-//! whose receivers have given up are dropped with each question.
+//! The watchdog's [inspector](crate::watchdog) reads the stacks, as whoever asks cannot wait for the interpreter. However often
+//! stacks are asked for while the interpreter is held, only the senders are kept, and of these those whose receivers have
+//! given up are dropped with each request.
 
-use std::io;
+use std::collections::VecDeque;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
 
 use httpy_core::{Lane, Notice, Slow, Stack, StackOf, TargetId, Ticket};
 use pyo3::prelude::*;
@@ -18,105 +16,84 @@ use tokio::sync::oneshot;
 
 use crate::attach::attach;
 use crate::pool::{Crew, Pool};
+use crate::watchdog::serve_clock;
 
-/// So many may wait for an answer; one more gets none.
+/// Maximum number of requests of each kind that wait for an answer; one more gets none.
 const MOST_WAITING: usize = 64;
-/// Of so many workers the stack is read at most: each takes a moment with the interpreter.
+/// Maximum number of workers whose stacks are read: each takes a moment with the interpreter.
 const MOST_STACKS: usize = 64;
-const STACK_SIZE: usize = 1024 * 1024;
-/// How often it looks whether the interpreter can be had.
-const LOOK: Duration = Duration::from_millis(20);
 
-/// Who waits for stacks.
+/// Requests for stacks.
 #[derive(Debug, Default)]
-pub(crate) struct Stacks(Mutex<State>);
+pub(crate) struct Requests {
+    all: Vec<oneshot::Sender<Vec<Stack>>>,
+    slow: VecDeque<SlowCall>,
+}
 
-#[derive(Debug, Default)]
-struct State {
-    waiting: Vec<oneshot::Sender<Vec<Stack>>>,
-    /// Calls that take long, with what is to be said of them.
-    slow: Vec<(TargetId, Arc<Ticket>, Slow)>,
-    /// There is a thread that will answer whoever waits.
-    reading: bool,
+/// A call that takes long, and what is to be logged of it.
+type SlowCall = Box<(TargetId, Arc<Ticket>, Slow)>;
+
+/// One request, or all of a kind that one reading answers.
+pub(crate) enum Request {
+    All(Vec<oneshot::Sender<Vec<Stack>>>),
+    Slow(SlowCall),
 }
 
 impl Pool {
-    /// The stacks of all calls that are in handlers, of those on event loops the oldest, as soon as the interpreter is
-    /// available, which may be never: wait with a limit. Closed without an answer if there is no thread for it, or too many
-    /// requests wait. Never blocks.
+    /// The stacks of all calls that are in handlers, of those on the event loop the oldest, as soon as the interpreter is
+    /// available, which may be never: wait with a limit. Closed without an answer if too many requests wait, or the pool has
+    /// ended. Never blocks.
     pub fn stacks(&self) -> oneshot::Receiver<Vec<Stack>> {
         let (sender, receiver) = oneshot::channel();
-        if self.crew.stacks.ask(sender) && start(&self.crew).is_err() {
-            self.crew.stacks.give_up();
-        }
+        self.crew
+            .watchdog
+            .request_stacks(|requests| requests.ask(sender));
         receiver
     }
 
     /// Reports a slow call with its stack, as soon as the interpreter is available. At most 64 reports are pending. Never
     /// blocks.
     pub fn tell_slow(&self, target: TargetId, ticket: &Arc<Ticket>, slow: Slow) {
-        if self.crew.stacks.ask_slow(target, ticket, slow) && start(&self.crew).is_err() {
-            self.crew.stacks.give_up();
+        let call = Box::new((target, Arc::clone(ticket), slow));
+        self.crew
+            .watchdog
+            .request_stacks(|requests| requests.ask_slow(call));
+    }
+}
+
+impl Request {
+    /// Answers it. Without a stack if reading panics: the thread goes on.
+    pub(crate) fn answer(self, crew: &Crew) {
+        match self {
+            Self::All(senders) => {
+                let read = AssertUnwindSafe(|| attach(|py| read(py, crew)));
+                let (notices, stacks) = catch_unwind(read).unwrap_or_default();
+                crew.notify_all(&notices);
+                for sender in senders {
+                    // Fails if the receiver has given up.
+                    drop(sender.send(stacks.clone()));
+                }
+            }
+            Self::Slow(slow) => {
+                let (target, ticket, call) = *slow;
+                let read = AssertUnwindSafe(|| attach(|py| read_one(py, crew, target, &ticket)));
+                let stack = catch_unwind(read).unwrap_or_default();
+                crew.notify(&Notice::Slow { call, stack });
+            }
         }
     }
 }
 
-/// # Errors
-///
-/// When the operating system gives no thread.
-fn start(crew: &Arc<Crew>) -> io::Result<()> {
-    let crew = Arc::clone(crew);
-    let builder = thread::Builder::new()
-        .name("httpy-stacks".to_owned())
-        .stack_size(STACK_SIZE);
-    builder.spawn(move || run(&crew)).map(drop)
-}
-
-/// Reads until nobody waits any more.
-fn run(crew: &Crew) {
-    while crew.stacks.is_asked() {
-        wait_for_turn(crew);
-        for (target, ticket, call) in crew.stacks.slow() {
-            let stack = catch_unwind(AssertUnwindSafe(|| {
-                attach(|py| read_one(py, crew, target, &ticket))
-            }));
-            crew.notify(&Notice::Slow {
-                call,
-                stack: stack.unwrap_or_default(),
-            });
-        }
-        if !crew.stacks.is_waited_for() {
-            continue;
-        }
-        // Without any where it panics: whoever asks next is to find a thread that is there or none.
-        let stacks =
-            catch_unwind(AssertUnwindSafe(|| attach(|py| read(py, crew)))).unwrap_or_default();
-        for sender in crew.stacks.waiting() {
-            // Fails where nobody waits any more.
-            drop(sender.send(stacks.clone()));
-        }
-    }
-}
-
-/// Waits while a worker stands in line for the interpreter in vain: CPython wakes all who do once per switch interval, and one
-/// that does is enough to notice when it can be had.
-fn wait_for_turn(crew: &Crew) {
-    while let Some(taken) = crew.queue.awaited() {
-        thread::sleep(LOOK);
-        if crew.queue.awaited() != Some(taken) {
-            return;
-        }
-    }
-}
-
-fn read(py: Python<'_>, crew: &Crew) -> Vec<Stack> {
+/// All stacks, and what is to be logged of what the clock has asked for meanwhile.
+fn read(py: Python<'_>, crew: &Crew) -> (Vec<Notice>, Vec<Stack>) {
     let deadline = &crew.shared.deadline;
+    let mut notices = serve_clock(py, crew);
     let calls = crew.desks.all().into_iter().take(MOST_STACKS);
     let captured: Vec<_> = calls
         .filter_map(|(seat, ticket)| {
-            let thread = crew.threads.with(seat, |thread| thread)?;
+            let thread = crew.desks.thread(seat)?;
             let frames = deadline.capture(py, thread);
-            // Asked afterwards: they are this call's only where the worker is still in it.
+            // Asked afterwards: they are this call's only if the worker is still in it.
             let still = crew
                 .desks
                 .look(seat)
@@ -125,20 +102,20 @@ fn read(py: Python<'_>, crew: &Crew) -> Vec<Stack> {
         })
         .chain(crew.async_lane.stacks(py))
         .collect();
-    captured
-        .into_iter()
-        .map(|(of, frames)| Stack {
-            of,
-            text: deadline.show(py, frames),
-        })
-        .collect()
+    let shown = captured.into_iter().map(|(of, frames)| {
+        let text = deadline.show(py, frames);
+        notices.extend(serve_clock(py, crew));
+        Stack { of, text }
+    });
+    let stacks = shown.collect();
+    (notices, stacks)
 }
 
 /// What one call is doing, if it still runs.
 fn read_one(py: Python<'_>, crew: &Crew, target: TargetId, ticket: &Arc<Ticket>) -> Option<String> {
     let deadline = &crew.shared.deadline;
     let frames = match target.lane {
-        Lane::Worker => deadline.capture(py, crew.threads.with(ticket.seat()?, |thread| thread)?),
+        Lane::Worker => deadline.capture(py, crew.desks.thread(ticket.seat()?)?),
         Lane::EventLoop => crew.async_lane.frames(py, ticket)?,
     };
     // Asked afterwards, as above.
@@ -146,52 +123,26 @@ fn read_one(py: Python<'_>, crew: &Crew, target: TargetId, ticket: &Arc<Ticket>)
     Some(deadline.show(py, frames))
 }
 
-impl Stacks {
-    /// True when a thread has to be started.
-    fn ask_slow(&self, target: TargetId, ticket: &Arc<Ticket>, slow: Slow) -> bool {
-        let mut state = self.lock();
-        if state.slow.len() >= MOST_WAITING {
-            return false;
+impl Requests {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.slow.is_empty()
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Request> {
+        let slow = self.slow.pop_front().map(Request::Slow);
+        slow.or_else(|| (!self.all.is_empty()).then(|| Request::All(mem::take(&mut self.all))))
+    }
+
+    fn ask_slow(&mut self, call: SlowCall) {
+        if self.slow.len() < MOST_WAITING {
+            self.slow.push_back(call);
         }
-        state.slow.push((target, Arc::clone(ticket), slow));
-        !mem::replace(&mut state.reading, true)
     }
 
-    /// True when a thread has to be started.
-    fn ask(&self, sender: oneshot::Sender<Vec<Stack>>) -> bool {
-        let mut state = self.lock();
-        state.waiting.retain(|waiting| !waiting.is_closed());
-        if state.waiting.len() < MOST_WAITING {
-            state.waiting.push(sender);
+    pub(crate) fn ask(&mut self, sender: oneshot::Sender<Vec<Stack>>) {
+        self.all.retain(|sender| !sender.is_closed());
+        if self.all.len() < MOST_WAITING {
+            self.all.push(sender);
         }
-        !mem::replace(&mut state.reading, true)
-    }
-
-    /// False, once, when nobody waits: the thread ends.
-    fn is_asked(&self) -> bool {
-        let mut state = self.lock();
-        state.reading = !state.waiting.is_empty() || !state.slow.is_empty();
-        state.reading
-    }
-
-    fn slow(&self) -> Vec<(TargetId, Arc<Ticket>, Slow)> {
-        mem::take(&mut self.lock().slow)
-    }
-
-    fn is_waited_for(&self) -> bool {
-        !self.lock().waiting.is_empty()
-    }
-
-    fn waiting(&self) -> Vec<oneshot::Sender<Vec<Stack>>> {
-        mem::take(&mut self.lock().waiting)
-    }
-
-    /// There is no thread.
-    fn give_up(&self) {
-        *self.lock() = State::default();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

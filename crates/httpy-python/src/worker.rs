@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use httpy_core::{
-    Fault, Finish, Freight, InLine, Job, Kept, Notice, Outcome, Seat, Step, Take, TargetId, Ticket,
-    Upload, Wait, Wants,
+    Fault, Finish, Freight, InLine, Job, Kept, Notice, Outcome, Overdue, Seat, Step, Take,
+    TargetId, Ticket, Upload, Wait, Wants,
 };
 use pyo3::prelude::*;
 
@@ -15,7 +15,6 @@ use crate::answer::{Answer, Ended, Streamed};
 use crate::attach::attach;
 use crate::convert::{self, Found};
 use crate::deadline;
-use crate::enforcer;
 use crate::fork;
 use crate::hook::Hooks;
 use crate::interpreter::{Interpreter, panic_message};
@@ -203,7 +202,7 @@ impl Worker<'_> {
 
     /// Says that this worker, which counted as lost, is back. Runs detached: it may log, which is the host's code.
     fn come_back(&self, target: TargetId, ticket: &Ticket, seat: Seat) {
-        let call = enforcer::overdue(self.crew, target, ticket);
+        let call = Overdue::of(self.crew.name(target), ticket);
         self.crew.notify(&Notice::Returned {
             worker: seat.number(),
             call,

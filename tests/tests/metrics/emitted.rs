@@ -96,8 +96,7 @@ impl Ringer {
                 "httpy-worker",
                 "httpy-loop",
                 "httpy-main",
-                "httpy-interrupter",
-                "httpy-stacks",
+                "httpy-inspector",
             ]
             .iter()
             .any(|attached| name.starts_with(attached))

@@ -3,6 +3,7 @@
 //! There is one executor per app. What stands behind it, threads of this process or processes of their own, is not seen
 //! from here, and neither is what its apps share.
 
+mod abandoned;
 mod exit;
 mod figure;
 mod health;
@@ -18,6 +19,7 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::oneshot;
 
+pub use self::abandoned::Abandoned;
 pub use self::exit::{ExitLimits, ExitReport};
 pub use self::figure::Figures;
 pub use self::health::Health;

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Freight, Notice, Outcome, Seat, Step, TargetId, Ticket, Upload, Wants};
+use httpy_core::{Freight, Notice, Outcome, Overdue, Seat, Step, TargetId, Ticket, Upload, Wants};
 use pyo3::prelude::*;
 
 use super::EventLoop;
@@ -24,7 +24,6 @@ use super::upload::Receiving;
 use crate::answer::{Answer, Ended};
 use crate::context::Context;
 use crate::convert;
-use crate::enforcer;
 use crate::hook::Hooks;
 use crate::load::Target;
 use crate::pool::Crew;
@@ -262,7 +261,7 @@ impl Driver {
                     limit: ticket.limit(),
                 },
                 Some(task) => Notice::Cancelled {
-                    call: enforcer::overdue(&self.crew, *target, ticket),
+                    call: Overdue::of(self.crew.name(*target), ticket),
                     stack: self.stack(py, task.as_ref()),
                 },
             });

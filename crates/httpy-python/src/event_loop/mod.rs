@@ -22,8 +22,9 @@ mod wake;
 mod watch;
 
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use httpy_core::{Job, TargetId, Ticket};
@@ -32,13 +33,17 @@ use pyo3::prelude::*;
 use self::call::Calls;
 use self::driver::Driver;
 use self::inbox::{Cancel, Inbox};
-use self::watch::{Rung, Watch};
+use self::watch::Rung;
+pub(crate) use self::watch::Watch;
 use crate::deadline::ThreadId;
 use crate::figure::Lag;
 use crate::pool::Crew;
 
 /// The name of the loop's thread, for the system and for Python.
 const NAME: &str = "httpy-loop";
+
+/// Why a loop could not be started, if its thread has not said it.
+const PANICKED: &str = "its thread panicked as it started";
 
 /// Time for the tasks of a loop to end, unless the end has its own limit.
 const END: Duration = Duration::from_secs(5);
@@ -52,12 +57,15 @@ pub(crate) struct AsyncLane {
     starting: Mutex<()>,
     /// Loops that do not return from a call, replaced or not.
     lost: AtomicUsize,
-    watch: Watch,
+    closed: AtomicBool,
 }
+
+/// What arrives when a loop runs, or why it cannot.
+type Begun = Receiver<Result<(), String>>;
 
 /// One event loop, as other threads see it.
 #[derive(Debug)]
-struct EventLoop {
+pub(crate) struct EventLoop {
     inbox: Inbox,
     calls: Mutex<Calls>,
     /// Jobs that were pushed and have not ended.
@@ -65,7 +73,7 @@ struct EventLoop {
     /// How often it has looked into its inbox.
     rounds: AtomicU64,
     lag: Lag,
-    /// When the watch last rang it; none while no call is under way.
+    /// When the watchdog's clock last woke it. `None` while no call is under way.
     rung: Mutex<Option<Rung>>,
     life: Mutex<Life>,
     ended: Condvar,
@@ -78,7 +86,7 @@ struct Life {
     /// When its tasks have to have ended.
     ends: Option<Instant>,
     ended: bool,
-    /// It does not come back, and another one has its place.
+    /// It does not return from a call, and another one has replaced it.
     lost: bool,
 }
 
@@ -97,13 +105,8 @@ impl AsyncLane {
         if self.running.get().is_some() {
             return Ok(());
         }
-        let words = |error: io::Error| error.to_string();
-        let event_loop = Arc::new(EventLoop::new(crew.options().in_flight).map_err(words)?);
-        EventLoop::start(&event_loop, crew)?;
-        if let Err(error) = Watch::start(crew) {
-            event_loop.inbox.close();
-            return Err(words(error));
-        }
+        let (event_loop, begun) = EventLoop::start(crew)?;
+        begun.recv().unwrap_or_else(|_| Err(PANICKED.to_owned()))?;
         // It is empty: the lock is held.
         drop(self.running.set(Mutex::new(event_loop)));
         Ok(())
@@ -121,10 +124,7 @@ impl AsyncLane {
                 return Err(job);
             };
             match event_loop.push(job) {
-                Ok(()) => {
-                    self.watch.begin();
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 // It was replaced meanwhile.
                 Err(back) if event_loop.life().lost => job = back,
                 Err(back) => return Err(back),
@@ -160,7 +160,7 @@ impl AsyncLane {
         Some(task.map_or(Ok(of_thread), |task| driver.asyncio.frames(task.bind(py))))
     }
 
-    /// Has a call cancelled that nobody waits for any more. False when it does not run any more. Never blocks.
+    /// Cancels a call that nothing waits for. False if it does not run any more. Never blocks.
     pub(crate) fn cancel(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
         let Some((_, event_loop)) = ticket.seat().zip(self.current()) else {
             return false;
@@ -174,7 +174,6 @@ impl AsyncLane {
             ticket: Arc::clone(ticket),
             answered,
         });
-        self.watch.hurry(answered);
         true
     }
 
@@ -194,8 +193,8 @@ impl AsyncLane {
 
     /// Ends the loop in the background: it takes nothing new, and cancels tasks that are left. They have until `ends`.
     pub(crate) fn close(&self, ends: Option<Instant>) {
-        // First: a loop that is started as a replacement meanwhile sees it.
-        self.watch.close();
+        // First: what replaces the loop meanwhile sees it.
+        self.closed.store(true, Ordering::SeqCst);
         if let Some(event_loop) = self.current() {
             event_loop.life().ends = ends;
             event_loop.inbox.close();
@@ -226,6 +225,10 @@ impl AsyncLane {
     fn count_lost(&self, change: isize) {
         self.lost
             .fetch_add(change.cast_unsigned(), Ordering::SeqCst);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
     fn current(&self) -> Option<Arc<EventLoop>> {
@@ -271,19 +274,23 @@ impl EventLoop {
         })
     }
 
-    /// Starts its thread, and waits until it runs.
-    fn start(event_loop: &Arc<Self>, crew: &Arc<Crew>) -> Result<(), String> {
+    /// A new one, whose thread starts, and what arrives when it runs or cannot. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// When there is no thread or no file descriptor for it.
+    fn start(crew: &Arc<Crew>) -> Result<(Arc<Self>, Begun), String> {
+        let words = |error: io::Error| error.to_string();
+        let event_loop = Arc::new(Self::new(crew.options().in_flight).map_err(words)?);
         let (sender, receiver) = mpsc::sync_channel(1);
-        let (event_loop, crew) = (Arc::clone(event_loop), Arc::clone(crew));
+        let (also, crew) = (Arc::clone(&event_loop), Arc::clone(crew));
         let builder = std::thread::Builder::new()
             .name(NAME.to_owned())
             .stack_size(crew.options().stack_size);
         builder
-            .spawn(move || thread::run(&crew, &event_loop, &sender))
-            .map_err(|error| error.to_string())?;
-        receiver
-            .recv()
-            .unwrap_or_else(|_| Err("its thread panicked as it started".to_owned()))
+            .spawn(move || thread::run(&crew, &also, &sender))
+            .map_err(words)?;
+        Ok((event_loop, receiver))
     }
 
     /// Its thread runs, and is this one.

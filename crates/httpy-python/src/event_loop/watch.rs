@@ -1,258 +1,159 @@
-//! `Watch`: the thread `httpy-loop-watch`, which knows when the event loop does not come round, and when a call goes on that
-//! was cancelled. It sleeps while no call is under way.
+//! `Watch`: whether the event loop responds, as the watchdog's clock sees it; and what its inspector does if it does not.
 //!
-//! A loop comes round when it looks into its inbox, and it is rung to do so a few times while the threshold passes. One that
-//! has not done so is blocked: by the call that is its current one, if any is. That is told once, with the stack of the
-//! loop's thread; and when that call's deadline has passed and nobody waits for it, its thread is interrupted, as a worker's
-//! is: it interrupts itself, if it is still in the call that blocks it.
+//! A loop responds when it looks into its inbox, and it is woken to do so a few times within the threshold. One that does not
+//! is blocked: by the call that is its current one, if there is one. That is logged once, with the stack of the loop's thread.
+//! When that call's deadline has passed and nothing waits for it, the loop's thread is interrupted, as a worker's is: it
+//! interrupts itself, if it is still in the call that blocks it.
 
-use std::io;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Interruption, Notice, TargetId, Ticket};
+use httpy_core::{Abandoned, Interruption, Notice, Overdue, TargetId, Ticket};
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
 use super::driver::Driver;
+use super::replace::{Keeper, Starting, lost_at};
 use super::{EventLoop, NAME};
-use crate::attach::attach;
-use crate::enforcer;
 use crate::pool::Crew;
 
-/// A loop whose current call may be overdue gets so long to come round by itself.
+/// Time in which a loop whose current call may be overdue can still respond by itself.
 const GRACE: Duration = Duration::from_millis(20);
-/// A call that was interrupted and goes on is interrupted again after so long.
-const AGAIN: Duration = Duration::from_secs(1);
-/// The loop is not woken more often than this, nor less often.
-const RING_AFTER: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
+/// The least and the longest time between two wake-ups of the loop.
+const WAKE_AFTER: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
 
-/// The bell of the thread.
+/// What the clock knows of the loops of a pool. Only its thread uses it, and it never attaches.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
-    state: Mutex<State>,
-    bell: Condvar,
-    /// It looks, or was rung.
-    is_awake: AtomicBool,
+pub(crate) struct Watch {
+    /// Whether the loop counts as lost, which was logged, and is not replaced.
+    pub(super) lost: bool,
+    /// A loop that is to replace the lost one.
+    pub(super) starting: Option<Starting>,
+    /// Loops that were replaced and have not ended, and when each is looked at.
+    replaced: Vec<(Arc<EventLoop>, Instant)>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// A client was answered with 504: perhaps by a call that blocks its loop.
-    hurry: bool,
-    closed: bool,
-}
-
-/// That a loop was rung.
-#[derive(Clone, Debug)]
+/// That a loop was woken, and what is known of it while it does not respond.
+#[derive(Debug)]
 pub(super) struct Rung {
-    /// How often it had come round by then.
-    pub(super) rounds: u64,
-    pub(super) at: Instant,
-    /// The call that has kept it since, where somebody could look.
-    pub(super) keeps: Option<(TargetId, Weak<Ticket>)>,
-}
-
-/// What is known of the loop.
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    /// That it is blocked was told.
+    /// How often it had responded by then.
+    rounds: u64,
+    at: Instant,
+    /// When the inspector is to look at it, if a call on it is overdue.
+    next: Instant,
+    /// Whether it was logged that it is blocked.
     told: bool,
-    /// When its current call is to be looked at.
-    next: Option<Instant>,
-    /// That it is lost and not replaced was told.
-    lost: bool,
+    /// The call that blocks it, if the inspector has found it.
+    pub(super) keeps: Option<(TargetId, Weak<Ticket>)>,
+    /// What blocks it, if the inspector has found that it is lost.
+    keeper: Option<Keeper>,
 }
 
-impl Known {
-    fn set_lost(&mut self, crew: &Crew, lost: bool) {
+impl Watch {
+    /// Looks at the loops: when to look again. `None` until a call is pushed to the loop. It was `woken` by a call that was
+    /// pushed or answered with 504, or its time has come.
+    pub(crate) fn look(&mut self, crew: &Arc<Crew>, woken: bool) -> Option<Instant> {
+        let event_loop = crew.async_lane.current()?;
+        if crew.async_lane.is_closed() {
+            self.give_up_start();
+            return None;
+        }
+        let (now, mut next) = (Instant::now(), None);
+        if event_loop.load.load(Ordering::SeqCst) > 0 {
+            next = Some(self.look_at(crew, &event_loop, woken, now));
+        } else {
+            self.responds(crew);
+            *event_loop.rung() = None;
+        }
+        self.replaced.retain_mut(|(event_loop, next)| {
+            if *next <= now {
+                // The call in it may return from C code and go on to compute.
+                *next = now + Abandoned::AGAIN;
+                crew.watchdog.examine(event_loop);
+            }
+            event_loop.driver().is_some()
+        });
+        let until = self.replaced.iter().map(|(_, next)| *next);
+        let until = until.chain(next).min();
+        let has_calls = || {
+            let event_loop = crew.async_lane.current();
+            event_loop.is_some_and(|event_loop| event_loop.load.load(Ordering::SeqCst) > 0)
+        };
+        if until.is_none() && !crew.watchdog.unwatch_loop(has_calls) {
+            return Some(now);
+        }
+        until
+    }
+
+    /// Looks at the loop that takes calls, while it has some: when to look again.
+    fn look_at(
+        &mut self,
+        crew: &Arc<Crew>,
+        event_loop: &Arc<EventLoop>,
+        woken: bool,
+        now: Instant,
+    ) -> Instant {
+        let threshold = crew.options().loop_blocked_after;
+        let pause = (threshold / 4).clamp(WAKE_AFTER[0], WAKE_AFTER[1]);
+        let swallowed = tell_swallowed(crew, event_loop, now);
+        let mut next = swallowed.map_or(now + pause, |next| next.min(now + pause));
+        let rounds = event_loop.rounds.load(Ordering::Relaxed);
+        let Some(since) = event_loop.silent_since() else {
+            self.responds(crew);
+            *event_loop.rung() = Some(Rung {
+                rounds,
+                at: now,
+                next: now + GRACE,
+                told: false,
+                keeps: None,
+                keeper: None,
+            });
+            event_loop.inbox.call();
+            return if woken { next.min(now + GRACE) } else { next };
+        };
+        let mut keeper = None;
+        let mut tells = false;
+        if let Some(rung) = event_loop.rung().as_mut() {
+            keeper = rung.keeper.take();
+            tells = !rung.told && now.saturating_duration_since(since) >= threshold;
+            if woken {
+                rung.next = rung.next.min(now + GRACE);
+            }
+            if rung.next > now {
+                next = next.min(rung.next);
+            }
+        }
+        if self.go_on_replacing(crew, event_loop) {
+            self.replaced
+                .push((Arc::clone(event_loop), now + Abandoned::AGAIN));
+            return now;
+        }
+        if let Some(keeper) = keeper.filter(|_| self.starting.is_none()) {
+            self.replace(crew, keeper);
+        }
+        if tells || event_loop.is_due(now) {
+            crew.watchdog.examine(event_loop);
+        }
+        next
+    }
+
+    /// The loop responds, or has no calls.
+    fn responds(&mut self, crew: &Crew) {
+        self.give_up_start();
+        self.set_lost(crew, false);
+    }
+
+    pub(super) fn set_lost(&mut self, crew: &Crew, lost: bool) {
         let before = mem::replace(&mut self.lost, lost);
         crew.async_lane
             .count_lost(isize::from(lost) - isize::from(before));
     }
 }
 
-impl Watch {
-    /// # Errors
-    ///
-    /// When the operating system gives no thread.
-    pub(super) fn start(crew: &Arc<Crew>) -> io::Result<()> {
-        let also = Arc::clone(crew);
-        let builder = thread::Builder::new()
-            .name("httpy-loop-watch".to_owned())
-            .stack_size(crew.options().stack_size);
-        builder.spawn(move || run(&also)).map(drop)
-    }
-
-    /// A call was pushed: it is counted already.
-    pub(super) fn begin(&self) {
-        // After the count, as the thread says that it sleeps before it looks at the count.
-        if !self.is_awake.load(Ordering::SeqCst) {
-            self.ring(|_| ());
-        }
-    }
-
-    /// A call is cancelled, `overdue` or not.
-    pub(super) fn hurry(&self, overdue: bool) {
-        if overdue {
-            self.ring(|state| state.hurry = true);
-        }
-    }
-
-    pub(super) fn close(&self) {
-        self.ring(|state| state.closed = true);
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
-    fn ring(&self, why: impl FnOnce(&mut State)) {
-        why(&mut self.lock());
-        self.is_awake.store(true, Ordering::SeqCst);
-        self.bell.notify_one();
-    }
-
-    /// Sleeps until `until`, or until it is rung for a reason: true for a call that may be overdue. None when it is to end.
-    fn wait(&self, until: Option<Instant>) -> Option<bool> {
-        let mut state = self.lock();
-        while !state.closed && !state.hurry {
-            let Some(until) = until else {
-                if self.is_awake.load(Ordering::SeqCst) {
-                    break;
-                }
-                state = self
-                    .bell
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            state = self
-                .bell
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        (!state.closed).then(|| mem::take(&mut state.hurry))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn run(crew: &Arc<Crew>) {
-    let watch = &crew.async_lane.watch;
-    let threshold = crew.options().loop_blocked_after;
-    let pause = (threshold / 4).clamp(RING_AFTER[0], RING_AFTER[1]);
-    let mut known = Known::default();
-    let mut replaced = Vec::new();
-    let mut until = None;
-    while let Some(hurry) = watch.wait(until) {
-        let Some(event_loop) = crew.async_lane.current() else {
-            continue;
-        };
-        let now = Instant::now();
-        let mut next = None;
-        if event_loop.load.load(Ordering::SeqCst) == 0 {
-            known.set_lost(crew, false);
-            known = Known::default();
-            *event_loop.rung() = None;
-        } else {
-            if hurry {
-                known.next = Some(known.next.map_or(now + GRACE, |next| next.min(now + GRACE)));
-            }
-            look(crew, &event_loop, &mut known, threshold, now);
-            let mut notices = Vec::new();
-            let lost = event_loop.replace_lost(crew, known.lost, &mut notices);
-            known.set_lost(crew, lost);
-            // Only now, so that readiness is as the log says.
-            for notice in &notices {
-                crew.notify(notice);
-            }
-            if event_loop.life().lost {
-                replaced.push((Arc::clone(&event_loop), now + AGAIN));
-            }
-            let swallowed = tell_swallowed(crew, &event_loop, now);
-            next = [Some(now + pause), known.next, swallowed]
-                .into_iter()
-                .flatten()
-                .min();
-        }
-        replaced.retain_mut(|(event_loop, next)| interrupt_replaced(crew, event_loop, next));
-        until = replaced.iter().map(|(_, next)| *next).chain(next).min();
-        if until.is_none() {
-            // It says that it sleeps before it counts: between the two nothing is missed.
-            watch.is_awake.store(false, Ordering::SeqCst);
-            let has_calls = |it: Arc<EventLoop>| it.load.load(Ordering::SeqCst) > 0;
-            if crew.async_lane.current().is_some_and(has_calls) {
-                watch.is_awake.store(true, Ordering::SeqCst);
-            }
-        }
-    }
-}
-
-fn look(
-    crew: &Crew,
-    event_loop: &Arc<EventLoop>,
-    known: &mut Known,
-    threshold: Duration,
-    now: Instant,
-) {
-    let rounds = event_loop.rounds.load(Ordering::Relaxed);
-    let Some(since) = event_loop.silent_since() else {
-        let next = known.next.filter(|next| *next > now);
-        (known.told, known.next) = (false, next);
-        *event_loop.rung() = Some(Rung {
-            rounds,
-            at: now,
-            keeps: None,
-        });
-        event_loop.inbox.call();
-        return;
-    };
-    let blocked_for = now.saturating_duration_since(since);
-    let tells = !known.told && blocked_for >= threshold;
-    let strikes = known.next.is_some_and(|next| next <= now) && blocked_for >= GRACE;
-    if !tells && !strikes {
-        if known.next.is_some_and(|next| next <= now) {
-            known.next = Some(since + GRACE);
-        }
-        return;
-    }
-    // Attached only now, and perhaps for long: whoever holds the interpreter may be the one.
-    let (next, notices) =
-        attach(|py| examine(py, crew, event_loop, rounds, tells.then_some(since)));
-    known.told |= tells;
-    known.next = next;
-    for notice in &notices {
-        crew.notify(notice);
-    }
-}
-
-/// Interrupts the call that keeps a loop that was replaced: it may come back and compute. False when its thread has ended.
-fn interrupt_replaced(crew: &Crew, event_loop: &EventLoop, next: &mut Instant) -> bool {
-    let now = Instant::now();
-    if *next <= now {
-        *next = now + AGAIN;
-        let rounds = event_loop.rounds.load(Ordering::Relaxed);
-        let (_, notices) = attach(|py| examine(py, crew, event_loop, rounds, None));
-        for notice in &notices {
-            crew.notify(notice);
-        }
-    }
-    event_loop.driver().is_some()
-}
-
 impl EventLoop {
-    /// When it was rung that has not come round since.
+    /// When it was woken, if it has not responded since.
     pub(super) fn silent_since(&self) -> Option<Instant> {
         let rounds = self.rounds.load(Ordering::Relaxed);
         self.rung()
@@ -261,88 +162,98 @@ impl EventLoop {
             .map(|rung| rung.at)
     }
 
-    /// Notes which call keeps it in this round.
-    fn keeps(&self, rounds: u64, target: TargetId, ticket: &Arc<Ticket>) {
+    /// Whether the inspector is to look at it because of a call that is overdue.
+    fn is_due(&self, now: Instant) -> bool {
+        let may = self.rung().as_ref().is_some_and(|rung| rung.next <= now);
+        may && self.is_overdue(now)
+    }
+
+    /// Changes what is known of it, unless it has responded since.
+    fn note(&self, rounds: u64, change: impl FnOnce(&mut Rung)) {
         if let Some(rung) = self.rung().as_mut().filter(|rung| rung.rounds == rounds) {
-            rung.keeps = Some((target, Arc::downgrade(ticket)));
+            change(rung);
         }
     }
-}
 
-/// Looks at what a blocked loop does: when to look again, and what is to be said. That it has been blocked since `tells`,
-/// or nothing of that.
-fn examine(
-    py: Python<'_>,
-    crew: &Crew,
-    event_loop: &EventLoop,
-    rounds: u64,
-    tells: Option<Instant>,
-) -> (Option<Instant>, Vec<Notice>) {
-    let mut notices = Vec::new();
-    let Some((thread, driver)) = event_loop.driver() else {
-        return (None, notices);
-    };
-    // App code can break `asyncio`, and with it all that could be said.
-    let Ok((task, frames)) = driver.asyncio.current(py, thread.0) else {
-        return (None, notices);
-    };
-    if event_loop.rounds.load(Ordering::Relaxed) != rounds {
-        return (None, notices);
-    }
-    let now = Instant::now();
-    let (mut next, mut call, mut interrupted, mut current) = (None, None, None, None);
-    {
-        let mut calls = event_loop.calls();
-        if let Some((number, its)) = calls.current((!task.is_none()).then_some(&task)) {
-            let (target, ticket) = (its.target, Arc::clone(&its.ticket));
-            let due = ticket.due();
-            let overdue = due.is_some_and(|due| due <= now) && its.answer.is_closed();
-            next = if overdue {
-                Some(now + AGAIN)
-            } else {
-                due.map(|due| due.max(now + GRACE))
-            };
-            if overdue && ticket.interrupt() != Interruption::Over {
-                interrupted = calls.interrupt(number);
+    /// The inspector's side: finds out what blocks it, and interrupts that call if it is overdue. Returns what is to be
+    /// logged.
+    pub(crate) fn examine(&self, py: Python<'_>, crew: &Crew) -> Vec<Notice> {
+        let rounds = self.rounds.load(Ordering::Relaxed);
+        let Some((since, (thread, driver))) = self.silent_since().zip(self.driver()) else {
+            return Vec::new();
+        };
+        let (options, now) = (crew.options(), Instant::now());
+        let blocked_for = now.saturating_duration_since(since);
+        let mut tells = false;
+        self.note(rounds, |rung| {
+            tells = !rung.told && blocked_for >= options.loop_blocked_after;
+            rung.told |= tells;
+            rung.next = now + Abandoned::AGAIN;
+            rung.keeps = None;
+        });
+        // Fails if app code has broken `asyncio`, and with it all that could be logged.
+        let Ok((task, frames)) = driver.asyncio.current(py, thread.0) else {
+            return Vec::new();
+        };
+        let (mut call, mut interrupted) = (None, None);
+        {
+            let mut calls = self.calls();
+            // Otherwise that is not what has blocked it.
+            if self.rounds.load(Ordering::Relaxed) != rounds {
+                return Vec::new();
             }
-            call = Some(enforcer::overdue(crew, target, &ticket));
-            event_loop.keeps(rounds, target, &ticket);
-            current = Some(ticket);
-        }
-    }
-    // Not below the lock, as Python code runs.
-    if let (Some(_), Some(ticket)) = (interrupted, &current)
-        && let Ok(strikes) = strikes(py, &driver, ticket)
-    {
-        crew.shared
-            .deadline
-            .interrupt_where(py, thread, ticket, &strikes);
-    }
-    // With the source lines, which takes a while: after the interruption.
-    let stack = || crew.shared.deadline.show(py, Ok(frames));
-    match (interrupted, call) {
-        // Its deadline was told of where it was interrupted before; this says no more.
-        (Some(true), Some(call)) => notices.push(Notice::Overdue {
-            call,
-            stack: stack(),
-            shielded: false,
-        }),
-        (_, call) => {
-            if let Some(since) = tells {
-                let blocked_for = now.saturating_duration_since(since);
-                notices.push(Notice::Blocked {
-                    name: NAME.to_owned(),
-                    blocked_for,
-                    call,
-                    stack: stack(),
+            if let Some((number, its)) = calls.current((!task.is_none()).then_some(&task)) {
+                let (target, ticket) = (its.target, Arc::clone(&its.ticket));
+                let due = ticket.due();
+                let is_overdue = due.is_some_and(|due| due <= now) && its.answer.is_closed();
+                self.note(rounds, |rung| {
+                    rung.keeps = Some((target, Arc::downgrade(&ticket)));
+                    if let Some(due) = due {
+                        let lost = lost_at(options.lost_after, since, due);
+                        rung.next = match is_overdue {
+                            false => due.max(now + GRACE),
+                            true if lost > now => lost.min(now + Abandoned::AGAIN),
+                            true => now + Abandoned::AGAIN,
+                        };
+                    }
                 });
+                if is_overdue && ticket.interrupt() != Interruption::Over {
+                    let first = calls.interrupt(number);
+                    interrupted = first.map(|first| (first, Arc::clone(&ticket)));
+                }
+                call = Some(Overdue::of(crew.name(target), &ticket));
             }
         }
+        // Not below the lock, as Python code runs.
+        if let Some((_, ticket)) = &interrupted
+            && let Ok(strikes) = strikes(py, &driver, ticket)
+        {
+            let deadline = &crew.shared.deadline;
+            deadline.interrupt_where(py, thread, ticket, &strikes);
+        }
+        let keeper = self.keeper(py, crew);
+        self.note(rounds, |rung| rung.keeper = keeper);
+        // With the source lines, which takes a while: after the interruption.
+        let stack = || crew.shared.deadline.show(py, Ok(frames));
+        match (interrupted, call) {
+            // The log has its deadline, and where it was interrupted; this says no more.
+            (Some((true, _)), Some(call)) => vec![Notice::Overdue {
+                call,
+                stack: stack(),
+                shielded: false,
+            }],
+            (_, call) if tells => vec![Notice::Blocked {
+                name: NAME.to_owned(),
+                blocked_for,
+                call,
+                stack: stack(),
+            }],
+            _ => Vec::new(),
+        }
     }
-    (next, notices)
 }
 
-/// Asks on the loop's thread whether the call of `ticket` keeps it, and is interrupted just here.
+/// A function for the loop's thread: whether the call of `ticket` blocks it, and is interrupted just here.
 fn strikes<'py>(
     py: Python<'py>,
     driver: &Arc<Driver>,
@@ -358,7 +269,7 @@ fn strikes<'py>(
             let (Some(driver), Some(ticket)) = (driver.upgrade(), ticket.upgrade()) else {
                 return Ok(None);
             };
-            // App code can break `asyncio`, and would be raised that here.
+            // App code can break `asyncio`, and its error would be raised here.
             let task = driver
                 .asyncio
                 .current_task(arguments.py())
@@ -372,13 +283,13 @@ fn strikes<'py>(
     )
 }
 
-/// Tells of calls that go on though they were cancelled; when there may be others.
+/// Logs calls that go on although they were cancelled. Returns when there may be others.
 fn tell_swallowed(crew: &Crew, event_loop: &EventLoop, now: Instant) -> Option<Instant> {
     let lost_after = crew.options().lost_after;
     let (swallowed, next) = event_loop.calls().swallowed(now.checked_sub(lost_after)?);
     for (target, ticket) in swallowed {
         crew.notify(&Notice::Uncancelled {
-            call: enforcer::overdue(crew, target, &ticket),
+            call: Overdue::of(crew.name(target), &ticket),
         });
     }
     next.map(|next| next + lost_after)

@@ -11,7 +11,7 @@ use crate::log;
 pub(super) enum Left {
     /// In the queue: it never runs.
     Waiting,
-    /// In its handler: its worker is freed at the deadline. When its client is answered with 504, the enforcer has that
+    /// In its handler: its worker is freed at the deadline. When its client is answered with 504, the executor has that
     /// logged, with the handler's stack.
     Running,
     /// Nowhere: it has ended.

@@ -23,7 +23,7 @@ pub(super) struct Open {
     ticket: Arc<Ticket>,
     /// Kept for what Python logs until the body's end.
     span: Span,
-    /// The enforcer knows of it.
+    /// The executor was told to free its worker.
     interrupted: bool,
 }
 

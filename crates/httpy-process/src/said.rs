@@ -99,3 +99,50 @@ pub(crate) fn text(value: &Value<'_>) -> Result<String, FrameError> {
         other => Err(FrameError::value(other, 0, "text")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value as Json;
+
+    use super::*;
+
+    /// The first answer of this name in the vectors that the worker's own code makes, too.
+    fn vector(name: &str) -> Vec<u8> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/wire.json");
+        let all: Vec<Json> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let found = all
+            .iter()
+            .find(|vector| vector["on"] == "answer" && vector["name"] == name);
+        let hex = found.unwrap()["hex"].as_str().unwrap();
+        (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn answers_are_read_as_the_vectors_say() {
+        let seconds = Duration::from_secs_f64;
+        let bytes = vector("figures");
+        let (found, lag) = figures(&Value::read(&bytes).unwrap()).unwrap();
+        assert_eq!(found.allocated_blocks, 1000);
+        assert_eq!(found.gc_pauses, [(2, seconds(0.25))]);
+        assert_eq!(lag, Some(seconds(0.5)));
+
+        let bytes = vector("blocked");
+        let found = blocked(&Value::read(&bytes).unwrap()).unwrap();
+        let expected = Blocked {
+            silent_for: seconds(1.5),
+            by: Some(5),
+            stack: "app.py:3".to_owned(),
+        };
+        assert_eq!(found, Some(expected));
+
+        let bytes = vector("ended");
+        let (report, tasks) = exit_report(&Value::read(&bytes).unwrap()).unwrap();
+        assert_eq!(report.shutdown.unwrap().type_name(), "app.Broken");
+        assert_eq!(report.threads, ["thread"]);
+        assert_eq!(report.errors, ["Traceback ..."]);
+        assert_eq!(tasks, ["task"]);
+    }
+}

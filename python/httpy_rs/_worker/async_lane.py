@@ -20,17 +20,17 @@ from httpy_rs._exception import attempt
 from httpy_rs._own import monotonic
 from httpy_rs._request import _current
 from httpy_rs._threading import Hooks
-from httpy_rs._worker import mark
+from httpy_rs._worker import mark, wire
 from httpy_rs._worker.async_stream import AsyncSending
-from httpy_rs._worker.call import ASYNC, Call
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import READ_SIZE, Message
 from httpy_rs._worker.inlet import Inlet
 from httpy_rs._worker.reply import Answer, answer, cut
-from httpy_rs._worker.stream import INTERRUPTED, Fault, fill, raised, raised_closing
+from httpy_rs._worker.stream import fill, raised, raised_closing
 from httpy_rs._worker.target import Target
 from httpy_rs._worker.task import Starter
 from httpy_rs._worker.upload import Receiving
+from httpy_rs._worker.wire import ASYNC, Call
 
 
 class Running:
@@ -46,7 +46,7 @@ class Running:
         self.is_cancelled = False
         self.sending: AsyncSending | None = None
         # When it came how far, where that is wanted.
-        self.times: list[float] | None = [] if call.job[8][8] else None
+        self.times: list[float] | None = [] if call.is_timed else None
 
     def stamp(self) -> None:
         """It has come one step further."""
@@ -110,7 +110,7 @@ class AsyncLane:
         for call in [call for call in self._jobs if call.number == number]:
             self._jobs.remove(call)
             self._inlet.end(number)
-            self.outlet.send((number, "x"))
+            self.outlet.send(wire.about(number, wire.NOT_RUN))
         running = self.running.get(number)
         if running is not None:
             running.is_cancelled = running.call.gone = True
@@ -173,7 +173,7 @@ class AsyncLane:
             # What was loaded since the last one.
             self._start_of_calls = self._connection.start
             attempt(self._hooks.follow, None)
-        running = Running(call, self._connection.targets[call.job[1]], self._start_of_calls.copy())
+        running = Running(call, self._connection.targets[call.handler], self._start_of_calls.copy())
         self.running[call.number] = running
         around, self._starting = self._starting, running
         try:
@@ -184,12 +184,11 @@ class AsyncLane:
             self._starting = around
 
     def _first_step(self, running: Running) -> None:
-        call, target = running.call, running.target
-        _, _, method, path, params, query, headers, body, _ = call.job
+        call, target, body = running.call, running.target, running.call.body
         if type(body) is not target.body_type:
             body = self._body(call, target)
         running.stamp()
-        result = running.context.run(_enter, call, target.function, method, path, params, query, headers, body)
+        result = running.context.run(_enter, call, target.function, body)
         self._connection.unforked(None)
         if type(result) is tuple or not hasattr(result, "__await__"):
             self._returned(running, result)
@@ -231,7 +230,8 @@ class AsyncLane:
         if running.sending is None:
             self._returned(running, result)
         else:
-            self._end(running, (running.call.number, "end", *self._sent(running, *result)))
+            said = wire.end(*self._sent(running, *result))
+            self._end(running, wire.about(running.call.number, said))
 
     def _returned(self, running: Running, result: Any) -> None:
         running.stamp()
@@ -240,8 +240,8 @@ class AsyncLane:
         times = running.times or []
         if reply.stream is None:
             for part in cut(reply.ahead):
-                self.outlet.put((call.number, part))
-            self._end(running, (call.number, *reply.said, *times))
+                self.outlet.put(wire.part(call.number, part))
+            self._end(running, wire.about(call.number, reply.said, times))
         else:
             self._begin_body(running, reply, times)
 
@@ -250,8 +250,8 @@ class AsyncLane:
         sending = AsyncSending(self._connection, self.outlet, call, self._loop, self._turn)
         running.sending = sending
         sending.begin(reply.heartbeat is None)
-        sending.say(*reply.said, *times)
-        is_allowed, limit = reply.allows_body(call.job[2]), call.job[8][9]
+        sending.say(reply.said, times)
+        is_allowed, limit = reply.allows_body(call.method), call.chunk_timeout
         around, self._starting = self._starting, running
         try:
             self._go_on(running, send(reply.stream, sending.write_item, is_allowed, limit), "httpy body")
@@ -260,13 +260,13 @@ class AsyncLane:
 
     def _sent(
         self, running: Running, stalled: bool, error: BaseException | None, closing: BaseException | None
-    ) -> tuple[Fault, Any]:
+    ) -> tuple[wire.Said | None, wire.Described | None]:
         """How the sending of a body has ended."""
         connection, sending = self._connection, running.sending
-        fault: Fault = None if sending is None else sending.fault
+        fault = None if sending is None else sending.fault
         if fault is None and (stalled or (running.is_cancelled and isinstance(error, asyncio.CancelledError))):
             # What was cancelled broke off for no other reason.
-            fault = INTERRUPTED
+            fault = wire.INTERRUPTED
         elif fault is None and error is not None:
             fault = running.context.run(raised, connection, running.call, error)
         if closing is None:
@@ -278,7 +278,9 @@ class AsyncLane:
         said = running.context.run(raised, self._connection, running.call, error)
         number, times = running.call.number, running.times or []
         fill(times, running.call)
-        self._end(running, (number, *said, *times) if running.sending is None else (number, "end", said, None))
+        if running.sending is not None:
+            said, times = wire.end(said, None), []
+        self._end(running, wire.about(number, said, times))
 
     def _end(self, running: Running, message: Message) -> None:
         call = running.call
@@ -296,12 +298,12 @@ class AsyncLane:
         """The body of a request that did not come with its job as the handler wants it."""
         receiving = call.receiving
         if target.wants != "stream":
-            return receiving.decoded(target.wants) if receiving is not None else call.job[7]
+            return receiving.decoded(target.wants) if receiving is not None else call.body
         if receiving is None:
-            receiving = call.receiving = Receiving.whole([call.job[7]])
+            receiving = call.receiving = Receiving.whole([call.body])
         return receiving.async_body(call, self._connection.give_back, self._loop)
 
 
-def _enter(call: Call, function: Callable[..., Any], *arguments: Any) -> Any:
+def _enter(call: Call, function: Callable[..., Any], body: Any) -> Any:
     _current.set(call)
-    return function(*arguments)
+    return function(call.method, call.path, call.params, call.query, call.headers, body)

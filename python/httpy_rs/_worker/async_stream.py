@@ -10,11 +10,12 @@ from typing import Any
 
 from httpy_rs._contract import ContractFailure
 from httpy_rs._own import monotonic
-from httpy_rs._worker.call import Call
+from httpy_rs._worker import wire
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.outlet import Outlet
 from httpy_rs._worker.reply import chunk, cut
-from httpy_rs._worker.stream import Fault, Sending, begin_chunk
+from httpy_rs._worker.stream import Sending, begin_chunk
+from httpy_rs._worker.wire import Call
 
 
 class AsyncSending(Sending):
@@ -24,12 +25,12 @@ class AsyncSending(Sending):
         self, connection: Connection, outlet: Outlet, call: Call, event_loop: asyncio.AbstractEventLoop, turn: float
     ) -> None:
         super().__init__(outlet, call)
-        self.fault: Fault = None
+        self.fault: wire.Said | None = None
         """Why it stops, where the body does not know by itself."""
         self._connection = connection
-        self._target = connection.targets[call.job[1]].name
+        self._target = connection.targets[call.handler].name
         self._loop = event_loop
-        self._limit = call.job[8][9]
+        self._limit = call.chunk_timeout
         self._chunk_limit: float | None = self._limit
         self._number = 0
         self._pieces: deque[bytes] = deque()
@@ -51,11 +52,12 @@ class AsyncSending(Sending):
             # It has as long to close as it had for a chunk.
             begin_chunk(self._call, self._limit)
             return False
+        (item,) = items
         self._number += 1
         try:
-            self._pieces.extend(cut(chunk(self._target, items[0], self._number)))
+            self._pieces.extend(cut(chunk(self._target, item, self._number)))
         except ContractFailure as failure:
-            self.fault = ("c", failure.what)
+            self.fault = wire.bad_chunk(failure.what)
             return False
         begin_chunk(self._call, self._chunk_limit)
         self._pump()

@@ -5,20 +5,18 @@ way out of the process.
 from __future__ import annotations
 
 import _socket
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import NoReturn
 
 from httpy_rs._context import Start
 from httpy_rs._exception import describe
 from httpy_rs._own import leave, say
+from httpy_rs._worker import wire
 from httpy_rs._worker.fork import Fork
 from httpy_rs._worker.frame import FRAME_LIMIT, Broken, Message
 from httpy_rs._worker.mark import Mark
 from httpy_rs._worker.outlet import Outlet
 from httpy_rs._worker.target import Targets
-
-# Type name, message, traceback, place, and the chain of what led to it.
-Described = tuple[str, str, str, str, Sequence[Any]]
 
 
 class Connection:
@@ -42,7 +40,7 @@ class Connection:
         """Something was loaded, on the calling thread."""
         self.start = Start()
 
-    def exception(self, error: BaseException) -> Described:
+    def exception(self, error: BaseException) -> wire.Described:
         """`error` as the parent reads it."""
         if not self._debug:
             return (*describe(error), ())
@@ -52,9 +50,9 @@ class Connection:
 
     def give_back(self, lane: str, number: int, size: int) -> None:
         """So many bytes of a streamed request were read."""
-        self.tell("read", lane, number, size)
+        self.tell(wire.read(lane, number, size))
 
-    def tell(self, *message: Any) -> None:
+    def tell(self, message: Message) -> None:
         """Sends a message on the control socket, from any thread; nothing in a forked process."""
         if not self.fork.is_child:
             self.control.send(message)
@@ -94,11 +92,11 @@ _TOO_LARGE = f"larger than what a worker can send, which is {FRAME_LIMIT} bytes"
 
 def _reply_in_place_of(message: Message) -> Message | None:
     """Of a reply whose head does not fit into a frame."""
-    return message[0], "e", ("httpy_rs.ContractFailure", f"a reply whose head is {_TOO_LARGE}", "", "", ())
+    exception = ("httpy_rs.ContractFailure", f"a reply whose head is {_TOO_LARGE}", "", "", ())
+    return wire.about(wire.number_of(message), wire.raised(exception))
 
 
 def _answer_in_place_of(message: Message) -> Message | None:
     """Of an answer that does not fit into a frame; what was not asked for is left out."""
-    if message[0] not in ("ok", "error"):
-        return None
-    return "error", message[1], "internal", f"an answer that is {_TOO_LARGE}", None
+    number = wire.answered(message)
+    return None if number is None else wire.error(number, "internal", f"an answer that is {_TOO_LARGE}", None)

@@ -13,6 +13,7 @@ from typing import Any
 from httpy_rs._exception import describe, user_frames
 from httpy_rs._load import LoadError
 from httpy_rs._own import say
+from httpy_rs._worker import wire
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import READ_SIZE, Broken, Decoder, Message
 from httpy_rs._worker.worker import LEAST, Worker
@@ -41,7 +42,8 @@ class Control:
             except BaseException as error:
                 if not _is_of_a_signal(error):
                     raise
-                say(describe(error)[2])
+                _, _, traceback, _ = describe(error)
+                say(traceback)
 
     def answered(self, number: int, work: Callable[..., Any], *arguments: Any) -> bool:
         """Does it, and tells where that failed; whether it did not."""
@@ -54,13 +56,14 @@ class Control:
         return True
 
     def _take(self, message: Message) -> None:
-        name, rest = (message[0], message[1:]) if message else ("", ())
+        name, arguments = wire.command(message)
         tell, ask = self._worker.tells.get(name), self._worker.asks.get(name)
         try:
             if tell is not None:
-                tell(*rest)
-            elif ask is not None and rest and type(rest[0]) is int:
-                self._answer(rest[0], ask, *rest[1:])
+                tell(*arguments)
+            elif ask is not None:
+                number, arguments = wire.question(arguments)
+                self._answer(number, ask, *arguments)
             else:
                 raise Broken("a message that it does not know")
         except (Broken, TypeError, ValueError) as error:
@@ -74,7 +77,7 @@ class Control:
         except BaseException as error:
             self._tell_error(number, error)
         else:
-            self._answers.append(("ok", number, value))
+            self._answers.append(wire.ok(number, value))
             if self._worker.is_done:
                 self._flush()
                 self._connection.control.settle(LEAST)
@@ -85,11 +88,12 @@ class Control:
         if isinstance(error, LoadError):
             cause = error.__cause__
             exception = None if cause is None else connection.exception(cause)
-            self._answers.append(("error", number, error.kind, error.message, exception))
+            self._answers.append(wire.error(number, error.kind, error.message, exception))
         else:
             name, text, _, _ = describe(error)
             summary = f"{name}: {text}" if text else name
-            self._answers.append(("error", number, "internal", f"it raised {summary}", connection.exception(error)))
+            exception = connection.exception(error)
+            self._answers.append(wire.error(number, "internal", f"it raised {summary}", exception))
 
     def _flush(self) -> None:
         answers, self._answers = self._answers, []

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from httpy_rs._exception import attempt
 from httpy_rs._own import Lock, monotonic, start_thread
 from httpy_rs._threading import enter
-from httpy_rs._worker.call import ASYNC
+from httpy_rs._worker import wire
 from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.frame import Message
 from httpy_rs._worker.interruption import Guard
+from httpy_rs._worker.wire import ASYNC
 
 if TYPE_CHECKING:
     import asyncio
@@ -148,7 +150,7 @@ class EventLoop:
         # A little more than it takes for itself.
         return (self._left, []) if self._ended.acquire(timeout=limit + 1.0) else ([], ["httpy-loop"])
 
-    def stacks(self) -> list[tuple[str, int, str]]:
+    def stacks(self) -> list[Message]:
         """Where each call is; and, under the number `LOOP`, the thread of a loop that was asked to come round and has
         not done so.
         """
@@ -162,21 +164,21 @@ class EventLoop:
         for running in list(self.lane.running.values()):
             call, task = running.call, running.task
             frames = of_thread if call is current or task is None else task_frames(task)
-            stacks.append((call.lane, call.number, show(frames)))
+            stacks.append(wire.stack(call.lane, call.number, show(frames)))
         if self._asked is not None:
-            stacks.append((ASYNC, LOOP, show(of_thread)))
+            stacks.append(wire.stack(ASYNC, LOOP, show(of_thread)))
         return stacks
 
     def come_round(self, number: int) -> None:
         """Has the loop answer the question of this number as soon as it comes round."""
         if self._loop is None:
-            self._connection.tell("ok", number, None)
+            self._connection.tell(wire.ok(number, None))
             return
         if self._asked is None:
             self._asked = monotonic()
         self._loop.call_soon_threadsafe(self._came_round, number)
 
-    def blocked(self) -> tuple[float, int | None, str] | None:
+    def blocked(self) -> Message | None:
         """For how many seconds the loop has not come round though it was asked to; the number of the call that keeps
         it, if a call does; and where its thread is. `None` where it has come round.
         """
@@ -192,7 +194,7 @@ class EventLoop:
         # It came round meanwhile: none of that has kept it.
         if self._asked is not asked:
             return None
-        return silent, None if call is None else call.number, show(frames)
+        return wire.blocked(silent, None if call is None else call.number, show(frames))
 
     def figures(self) -> tuple[int, float]:
         """How many calls are under way, and how many seconds the loop took to come round when it was last asked to."""
@@ -212,7 +214,7 @@ class EventLoop:
         if self._asked is not None:
             self._lag, self._asked = monotonic() - self._asked, None
         if number is not None:
-            self._connection.tell("ok", number, None)
+            self._connection.tell(wire.ok(number, None))
 
     def _interrupt(self, number: int) -> None:
         lane = self.lane

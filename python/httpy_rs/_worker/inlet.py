@@ -4,9 +4,9 @@ ones kept until their call reads them. Used under the lock of the lane, or on th
 
 from __future__ import annotations
 
-from httpy_rs._worker.call import Call
-from httpy_rs._worker.frame import PART, Broken, Decoder
+from httpy_rs._worker.frame import Decoder
 from httpy_rs._worker.upload import Receiving
+from httpy_rs._worker.wire import AHEAD, PART_SIZE, STREAMED, Call, part_of
 
 
 class Inlet:
@@ -24,11 +24,12 @@ class Inlet:
         """The jobs that are complete now. Raises `Broken`."""
         calls = []
         for message in self._decoder.feed(data):
-            if len(message) == 2:
-                self._add_part(*message)
+            if len(message) == PART_SIZE:
+                number, data = part_of(message)
+                self._parts.setdefault(number, []).append(data)
                 continue
             call = Call(self._lane, message, now)
-            if message[7] is None:
+            if call.body is AHEAD:
                 call.receiving = Receiving.whole(self._parts.pop(call.number, []))
             calls.append(call)
         return calls
@@ -37,7 +38,7 @@ class Inlet:
         """The call begins, and its upload is its own now."""
         if call.number > self.latest:
             self.latest = call.number
-        if call.job[7] is True:
+        if call.body is STREAMED:
             call.receiving = self._upload(call.number)
 
     def end(self, number: int) -> None:
@@ -54,8 +55,3 @@ class Inlet:
         if found is None:
             found = self._uploads[number] = Receiving()
         return found
-
-    def _add_part(self, number: object, part: object) -> None:
-        if type(number) is not int or type(part) is not bytes or len(part) > PART:
-            raise Broken("a part of a body that is none")
-        self._parts.setdefault(number, []).append(part)

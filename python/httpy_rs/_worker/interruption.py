@@ -12,7 +12,7 @@ from httpy_rs import _deadline, _interrupt
 from httpy_rs._deadline import DeadlineExceeded
 from httpy_rs._own import get_ident
 from httpy_rs._worker import trace
-from httpy_rs._worker.call import Call
+from httpy_rs._worker.wire import Call
 
 
 class Guard:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from httpy_rs._logging import Sink, install
-from httpy_rs._worker.call import Call
+from httpy_rs._worker import wire
 from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.wire import Call
 
 
 def connect(connection: Connection, level: int) -> Callable[[int], None]:
@@ -23,10 +24,20 @@ def connect(connection: Connection, level: int) -> Callable[[int], None]:
         stack: str | None,
         call: Call | None,
     ) -> bool:
-        of = (None, None) if call is None else (call.lane, call.number)
         # Exactly these types, whatever the app has made of them.
-        texts = _exact(level_name), _exact(logger), _exact(message), extra, exception, _exact(stack), _exact(place)
-        connection.tell("log", *of, int.__int__(number), *texts)
+        said = wire.log(
+            lane=None if call is None else call.lane,
+            number=None if call is None else call.number,
+            level=int.__int__(number),
+            level_name=_exact(level_name),
+            logger=_exact(logger),
+            text=_exact(message),
+            extra=extra,
+            exception=exception,
+            stack=_exact(stack),
+            place=_exact(place),
+        )
+        connection.tell(said)
         return True
 
     def line(name: str, text: str, call: Call | None) -> bool:

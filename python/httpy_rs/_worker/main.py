@@ -12,7 +12,7 @@ from typing import Any
 
 from httpy_rs import _debugger, _embed
 from httpy_rs._version import __version__
-from httpy_rs._worker import call, interruption
+from httpy_rs._worker import call, interruption, wire
 from httpy_rs._worker.bytecode import keep_fresh
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.control import Control
@@ -54,7 +54,7 @@ def main(control: _socket.socket, settings: dict[str, Any], make_way: Callable[[
     serving = Control(connection, control, worker)
     try:
         if serving.answered(0, worker.load_all, settings["handlers"]):
-            connection.control.send(("ready",))
+            connection.control.send(wire.READY)
         lane.start()
         serving.serve()
     except BaseException as error:
@@ -70,7 +70,7 @@ def _say_hello(control: _socket.socket, connection: Connection) -> list[_socket.
     sync, asynchronous, lifeline = (theirs.fileno() for _, theirs in pairs)
     descriptors = Struct("4i").pack(sync, asynchronous, connection.mark.descriptor, lifeline)
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)
-    control.sendmsg([frame([("hello", PROTOCOL, _facts())])], [rights])
+    control.sendmsg([frame([wire.hello(PROTOCOL, _facts())])], [rights])
     for _, theirs in pairs:
         theirs.close()
     connection.mark.close_file()

@@ -13,6 +13,7 @@ from httpy_rs._chunk import close
 from httpy_rs._contract import WITHOUT_BODY, ContractFailure, ReadReply, body_stream, is_plain_iterator, read_chunk
 from httpy_rs._events import Events
 from httpy_rs._exception import unraisable
+from httpy_rs._worker import wire
 from httpy_rs._worker.frame import PART
 
 # Text with this number of characters has at most `PART` bytes.
@@ -24,7 +25,7 @@ class Answer:
 
     __slots__ = ("_status", "ahead", "heartbeat", "said", "stream")
 
-    def __init__(self, said: tuple[Any, ...], ahead: bytes = b"") -> None:
+    def __init__(self, said: wire.Said, ahead: bytes = b"") -> None:
         self.said = said
         self.ahead = ahead
         self.stream: Any = None
@@ -37,7 +38,7 @@ class Answer:
         heartbeat = stream.heartbeat if issubclass(type(stream), Events) else None
         if heartbeat is not None:
             heartbeat = float(heartbeat)
-        made = cls(("s", (status, headers, heartbeat)))
+        made = cls(wire.head(status, headers, heartbeat))
         made.stream, made.heartbeat, made._status = stream, heartbeat, status
         return made
 
@@ -87,18 +88,18 @@ def _is_plain_head(status: Any, headers: Any) -> bool:
 def answer(target: str, result: Any, *, is_async: bool) -> Answer:
     """What is sent for `result`. Raises what code of the app raises that has to be asked."""
     if is_plain(result):
-        return Answer(("r", result))
+        return Answer(wire.reply(result))
     try:
         read = ReadReply(target, result, is_async)
     except ContractFailure as failure:
         _close_refused(result)
-        return Answer(("f", (failure.rule, failure.what[:_SHORT])))
+        return Answer(wire.refused(failure.rule, failure.what[:_SHORT]))
     headers: dict[str, list[str]] = {}
     for name, value in read.lines:
         headers.setdefault(name, []).append(value)
     if read.stream is not None:
         return Answer.streamed(read.status, headers, read.stream)
-    return Answer(("p", (read.status, "t" if read.is_text else "b", headers)), read.body)
+    return Answer(wire.rest(read.status, read.is_text, headers), read.body)
 
 
 def chunk(target: str, item: Any, number: int) -> bytes:

@@ -10,7 +10,7 @@ from httpy_rs._exception import attempt
 from httpy_rs._own import Lock, monotonic, start_thread
 from httpy_rs._request import _current
 from httpy_rs._threading import Hooks, enter
-from httpy_rs._worker.call import Call
+from httpy_rs._worker import wire
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import Message
 from httpy_rs._worker.interruption import Guard
@@ -18,6 +18,7 @@ from httpy_rs._worker.reply import answer, cut, is_plain
 from httpy_rs._worker.stream import Sending, fill, raised, send
 from httpy_rs._worker.target import Target
 from httpy_rs._worker.upload import Receiving
+from httpy_rs._worker.wire import Call, returned
 
 if TYPE_CHECKING:
     from httpy_rs._worker.sync_lane import SyncLane
@@ -92,20 +93,19 @@ class Seat:
             message = _interrupted(call)
         self.guard.end()
         for part in cut(ahead):
-            self._lane.outlet.put((call.number, part))
+            self._lane.outlet.put(wire.part(call.number, part))
         return message
 
     def _called(self, call: Call, times: list[float]) -> tuple[Message, bytes]:
         """Its message, and what goes ahead of that. Where that is wanted, `times` gets when it has come how far."""
-        number, index, method, path, params, query, headers, body, details = call.job
-        target = self._targets[index]
-        context, received, is_timed = self._start.copy(), call.received, details[8]
+        target, body = self._targets[call.handler], call.body
+        context, received, is_timed = self._start.copy(), call.received, call.is_timed
         if type(body) is not target.body_type:
             body = self._body(call, target)
         if is_timed:
             times.append(monotonic() - received)
         try:
-            result = context.run(_enter, call, target.function, method, path, params, query, headers, body)
+            result = context.run(_enter, call, target.function, body)
         except BaseException as error:
             self._connection.unforked(error)
             return context.run(self._failed, call, error, times), b""
@@ -116,8 +116,8 @@ class Seat:
         if not is_plain(result):
             return context.run(self._converted, call, target, result, times)
         if is_timed:
-            return (number, "r", result, *times, monotonic() - received), b""
-        return (number, "r", result), b""
+            times.append(monotonic() - received)
+        return returned(call.number, result, times), b""
 
     def _converted(self, call: Call, target: Target, result: Any, times: list[float]) -> tuple[Message, bytes]:
         """What is sent for a result that cannot be sent as it is; all, where its body is an iterator."""
@@ -128,13 +128,13 @@ class Seat:
         if times:
             times.append(monotonic() - call.received)
         if reply.stream is None:
-            return (call.number, *reply.said, *times), reply.ahead
+            return wire.about(call.number, reply.said, times), reply.ahead
         sending = call.sending = Sending(self._lane.outlet, call)
         return send(self._connection, sending, call, reply, times), b""
 
     def _body(self, call: Call, target: Target) -> Any:
         """The body of a request that did not come with its job as the handler wants it."""
-        body, receiving = call.job[7], call.receiving
+        body, receiving = call.body, call.receiving
         if target.wants == "stream":
             if receiving is None:
                 receiving = call.receiving = Receiving.whole([body])
@@ -144,13 +144,14 @@ class Seat:
     def _failed(self, call: Call, error: BaseException, times: list[float]) -> Message:
         said = raised(self._connection, call, error)
         fill(times, call)
-        return (call.number, *said, *times)
+        return wire.about(call.number, said, times)
 
 
 def _interrupted(call: Call) -> Message:
-    return call.number, "e", ("httpy_rs.DeadlineExceeded", "the call's deadline has passed", "", "", ())
+    exception = ("httpy_rs.DeadlineExceeded", "the call's deadline has passed", "", "", ())
+    return wire.about(call.number, wire.raised(exception))
 
 
-def _enter(call: Call, function: Callable[..., Any], *arguments: Any) -> Any:
+def _enter(call: Call, function: Callable[..., Any], body: Any) -> Any:
     _current.set(call)
-    return function(*arguments)
+    return function(call.method, call.path, call.params, call.query, call.headers, body)

@@ -6,7 +6,7 @@ There are no locks that the control thread waits for: the handler's thread may b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,17 +14,14 @@ from httpy_rs._chunk import close
 from httpy_rs._contract import ContractFailure
 from httpy_rs._own import Lock, monotonic
 from httpy_rs._report import report
-from httpy_rs._worker.call import Call
-from httpy_rs._worker.connection import Connection, Described
+from httpy_rs._worker import wire
+from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import Message
 from httpy_rs._worker.outlet import Outlet
 from httpy_rs._worker.reply import Answer, chunk, cut
+from httpy_rs._worker.wire import Call
 
 WINDOW = 256 * 1024  # bytes that may be on their way
-
-# Why a body broke off, as messages tell it.
-Fault = tuple[Any, ...] | None
-INTERRUPTED = ("interrupted",)
 
 
 class Stalled(Exception):
@@ -58,14 +55,14 @@ class Sending:
         """So many bytes may be sent."""
         return WINDOW - (self._sent - self._taken)
 
-    def say(self, *said: Any) -> None:
-        """Sends a message of the call's."""
-        self._outlet.send((self._call.number, *said))
+    def say(self, said: wire.Said, times: Sequence[float]) -> None:
+        """Sends a message about the call."""
+        self._outlet.send(wire.about(self._call.number, said, times))
 
     def put(self, piece: bytes) -> None:
         """Sends a piece for which there is room."""
         self._sent += len(piece)
-        self.say(piece)
+        self._outlet.send(wire.part(self._call.number, piece))
 
     def write(self, data: bytes, limit: float) -> bool:
         """Sends a chunk, and waits until there is room for more; false when nobody wants any more. Raises `Stalled`."""
@@ -91,13 +88,13 @@ class Sending:
 
 def send(connection: Connection, sending: Sending, call: Call, reply: Answer, times: list[float]) -> Message:
     """Sends the head of a reply, the chunks of its body, and closes that: the message that ends the reply."""
-    method, limit = call.job[2], call.job[8][9]
+    limit = call.chunk_timeout
     chunk_limit = limit if reply.heartbeat is None else None
-    fault: Fault = None
+    fault: wire.Said | None = None
     closing = None
     begin_chunk(call, chunk_limit)
-    sending.say(*reply.said, *times)
-    if reply.allows_body(method) and not call.gone:
+    sending.say(reply.said, times)
+    if reply.allows_body(call.method) and not call.gone:
         fault = _iterate(connection, sending, call, reply.stream, chunk_limit)
     begin_chunk(call, limit)
     try:
@@ -106,13 +103,15 @@ def send(connection: Connection, sending: Sending, call: Call, reply: Answer, ti
     except BaseException as error:
         connection.unforked(error)
         closing = raised_closing(connection, call, error)
-    return call.number, "end", fault, closing
+    return wire.about(call.number, wire.end(fault, closing))
 
 
-def _iterate(connection: Connection, sending: Sending, call: Call, body: Any, chunk_limit: float | None) -> Fault:
+def _iterate(
+    connection: Connection, sending: Sending, call: Call, body: Any, chunk_limit: float | None
+) -> wire.Said | None:
     """Sends chunks until there is none, or nobody wants any more; why it broke off."""
-    limit, number = call.job[8][9], 0
-    target = connection.targets[call.job[1]].name
+    limit, number = call.chunk_timeout, 0
+    target = connection.targets[call.handler].name
     try:
         while True:
             number += 1
@@ -126,29 +125,29 @@ def _iterate(connection: Connection, sending: Sending, call: Call, body: Any, ch
                 return None
             begin_chunk(call, chunk_limit)
     except Stalled:
-        return INTERRUPTED
+        return wire.INTERRUPTED
     except ContractFailure as failure:
-        return "c", failure.what
+        return wire.bad_chunk(failure.what)
     except BaseException as error:
         connection.unforked(error)
         return raised(connection, call, error)
 
 
-def raised(connection: Connection, call: Call, error: BaseException) -> tuple[Any, ...]:
+def raised(connection: Connection, call: Call, error: BaseException) -> wire.Said:
     """What is said of a call that has raised: what happened to the client's upload, where `error` says just that.
 
     In the context of the call, as code of the app may hear of it, too.
     """
     fault = None if call.receiving is None else call.receiving.fault_behind(error)
     if fault is not None:
-        return "u", fault
-    report(connection.targets[call.job[1]].name, error)
-    return "e", connection.exception(error)
+        return wire.broke_off(*fault)
+    report(connection.targets[call.handler].name, error)
+    return wire.raised(connection.exception(error))
 
 
-def raised_closing(connection: Connection, call: Call, error: BaseException) -> Described:
+def raised_closing(connection: Connection, call: Call, error: BaseException) -> wire.Described:
     """What is said of a body whose `close()` has raised; likewise."""
-    report(connection.targets[call.job[1]].name, error)
+    report(connection.targets[call.handler].name, error)
     return connection.exception(error)
 
 

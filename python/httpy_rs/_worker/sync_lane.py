@@ -13,12 +13,12 @@ import _socket
 from collections import deque
 
 from httpy_rs._own import Lock, monotonic
-from httpy_rs._worker import mark
-from httpy_rs._worker.call import SYNC, Call
+from httpy_rs._worker import mark, wire
 from httpy_rs._worker.connection import Connection
-from httpy_rs._worker.frame import READ_SIZE
+from httpy_rs._worker.frame import READ_SIZE, Message
 from httpy_rs._worker.inlet import Inlet
 from httpy_rs._worker.seat import Seat
+from httpy_rs._worker.wire import SYNC, Call
 
 # A handler that runs for so many seconds is slow. Where others compute, a quick one may take a few switch intervals.
 SLOW = 0.005
@@ -124,7 +124,7 @@ class SyncLane:
                 self._jobs.remove(call)
                 self._inlet.end(number)
         if waiting:
-            self.outlet.send((number, "x"))
+            self.outlet.send(wire.about(number, wire.NOT_RUN))
             return
         running = self.running(number)
         if running is not None:
@@ -150,12 +150,12 @@ class SyncLane:
         """Those that are in no call."""
         return [seat.guard.thread for seat in self.seats if seat.guard.call is None]
 
-    def stacks(self) -> list[tuple[str, int, str]]:
+    def stacks(self) -> list[Message]:
         """Where each call is."""
         from httpy_rs._stack import capture, of_app, show
 
         found = [(seat.guard.call, capture(seat.guard.thread)) for seat in self.seats]
-        return [(SYNC, call.number, show(of_app(frames))) for call, frames in found if call is not None]
+        return [wire.stack(SYNC, call.number, show(of_app(frames))) for call, frames in found if call is not None]
 
     def running(self, number: int) -> Call | None:
         """The call of this number, while it runs."""
@@ -227,4 +227,4 @@ class SyncLane:
 
 
 def _place(call: Call) -> Place:
-    return call.job[1], call.job[8][1]
+    return call.handler, call.route

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from httpy_rs._body import AsyncBody, Body, BodyError
 from httpy_rs._own import Lock, get_ident, getpid, monotonic
-from httpy_rs._worker.call import Call
 from httpy_rs._worker.frame import PART, Broken
+from httpy_rs._worker.wire import Call
 
 if TYPE_CHECKING:
     import asyncio

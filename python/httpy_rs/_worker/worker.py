@@ -9,11 +9,12 @@ from httpy_rs import _end
 from httpy_rs._exception import attempt, describe
 from httpy_rs._load import LoadError, load_attribute, load_init, load_shutdown, run_init
 from httpy_rs._own import monotonic, say, sleep
-from httpy_rs._worker.call import ASYNC, SYNC
+from httpy_rs._worker import wire
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.event_loop import EventLoop
-from httpy_rs._worker.frame import Broken
+from httpy_rs._worker.frame import Broken, Message
 from httpy_rs._worker.sync_lane import SyncLane
+from httpy_rs._worker.wire import ASYNC, SYNC
 
 # What was asked to stop waits so many seconds for threads of the app's.
 STOP_LIMIT = 10.0
@@ -95,16 +96,17 @@ class Worker:
                 _, errors = _end.shut_down(STOP_LIMIT, self._idle_threads())
                 say("".join(errors))
             except BaseException as error:  # the app has broken what that needs
-                say(describe(error)[2])
+                _, _, traceback, _ = describe(error)
+                say(traceback)
             self._connection.control.settle(LEAST)
         self._connection.end()
 
-    def _load(self, name: str) -> tuple[int, str, bool]:
+    def _load(self, name: str) -> Message:
         targets = self._connection.targets
         index = targets.load(name, self._paths)
         self._connection.note_start()
         self._start_for(index)
-        return index, targets[index].wants, targets[index].is_async
+        return wire.loaded(index, targets[index].wants, targets[index].is_async)
 
     def _prepare(self, name: str) -> None:
         """Imports the module of a handler that is about to be loaded. What is wrong with it is told by who loads it."""
@@ -124,7 +126,7 @@ class Worker:
     def _load_shutdown(self, name: str) -> None:
         self._shutdowns.append(load_shutdown(name, self._paths))
 
-    def _shut_down(self, limit: float, shielded: float = 0.0) -> tuple[list[Any], list[str], list[str], list[str]]:
+    def _shut_down(self, limit: float, shielded: float = 0.0) -> Message:
         """What shutdown functions raised, the names of tasks and of threads that went on, and tracebacks of all else.
 
         First, what handlers have shielded has `shielded` seconds. The process ends when that is told.
@@ -146,7 +148,7 @@ class Worker:
         threads, errors = _end.shut_down(limit, self._idle_threads())
         self._flush()
         self.is_done = True
-        return failures, tasks, of_loop + threads, errors
+        return wire.ended(failures, tasks, of_loop + threads, errors)
 
     def _idle_threads(self) -> set[int]:
         return {*self._sync.idle_threads(), *self._event_loop.ended_threads()}
@@ -157,10 +159,10 @@ class Worker:
         # Whether an extension module needs no GIL is written where only C code can read it.
         return examine(self._paths, lambda module: None)
 
-    def _figures(self) -> tuple[int, list[tuple[int, float]], int, float]:
+    def _figures(self) -> Message:
         from httpy_rs._figures import take
 
-        return (*take(), *self._event_loop.figures())
+        return wire.figures(*take(), *self._event_loop.figures())
 
     def _relieve(self) -> None:
         self._event_loop.flush()

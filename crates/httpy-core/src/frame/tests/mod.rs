@@ -7,6 +7,7 @@ mod notification;
 mod result;
 mod value;
 mod vector;
+mod wire;
 
 use bytes::Bytes;
 

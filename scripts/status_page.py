@@ -121,16 +121,16 @@ def loops(page):
         data.stacks = "read";
         const oldest = [{call}, stack: "in feed, line 3"}}];
         data.workers.loops = [
-            {{name: "httpy-loop-1", calls: 4, waiting: 3, lag: 2, blocked_for: 12, blocked_by: {call}}}, stack: "in block", oldest}},
-            {{name: "httpy-loop-2", calls: 2, waiting: 0, lag: 0.002, blocked_for: null, blocked_by: null, stack: null, oldest}},
-            {{name: "httpy-loop-3", calls: 0, waiting: 0, lag: null, blocked_for: null, blocked_by: null, stack: null, oldest: []}},
+            {{name: "httpy-process-1", calls: 4, waiting: 3, lag: 2, blocked_for: 12, blocked_by: {call}}}, stack: "in block", oldest}},
+            {{name: "httpy-process-2", calls: 2, waiting: 0, lag: 0.002, blocked_for: null, blocked_by: null, stack: null, oldest}},
+            {{name: "httpy-process-3", calls: 0, waiting: 0, lag: null, blocked_for: null, blocked_by: null, stack: null, oldest: []}},
         ]
         """,
     )
-    wait_for_text(page, "problems", "httpy-loop-1 has been blocked for 12 s by GET /feed; 3 calls wait for it.")
-    wait_for_text(page, "loop-rows", "httpy-loop-1blockedGET /feed4 calls · 3 wait for it12 s so far")
-    wait_for_text(page, "loop-rows", "httpy-loop-2serves2 callsthe oldest GET /feed, for 15 s2 ms")
-    wait_for_text(page, "loop-rows", "httpy-loop-3idle0 calls")
+    wait_for_text(page, "problems", "httpy-process-1 has been blocked for 12 s by GET /feed; 3 calls wait for it.")
+    wait_for_text(page, "loop-rows", "httpy-process-1blockedGET /feed4 calls · 3 wait for it12 s so far")
+    wait_for_text(page, "loop-rows", "httpy-process-2serves2 callsthe oldest GET /feed, for 15 s2 ms")
+    wait_for_text(page, "loop-rows", "httpy-process-3idle0 calls")
     page.run("document.querySelectorAll('#loop-rows button').forEach((button) => button.click())")
     for text in ("Its thread:\nin block", "GET /feed, for 15 s:\nin feed, line 3", "It has no calls."):
         wait_for_text(page, "loop-rows", text)

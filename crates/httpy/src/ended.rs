@@ -37,7 +37,7 @@ pub(crate) enum CallResult<'a> {
         status: StatusCode,
         warnings: &'a [Warning],
     },
-    /// The response for an error; `is_logged` if the enforcer logs it, with the handler's stack.
+    /// The response for an error; `is_logged` if the executor logs it, with the handler's stack.
     Failed { error: &'a Error, is_logged: bool },
     /// Nothing: it had left, before the handler ran if `is_unused`.
     Left { is_unused: bool },

@@ -114,7 +114,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Logs why a call failed, unless the enforcer does, or what was left out of its reply.
+/// Logs why a call failed, unless the executor does, or what was left out of its reply.
 pub(crate) fn ended(ended: &CallEnded<'_>) {
     match ended.result {
         CallResult::Answered { warnings: [], .. }

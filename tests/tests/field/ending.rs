@@ -376,7 +376,7 @@ async fn ctrl_c_does_not_wait_for_a_drain() {
 }
 
 #[tokio::test]
-async fn after_a_shutdown_another_app_has_event_loops_and_workers_of_its_own() {
+async fn after_a_shutdown_another_app_has_its_own_event_loop_and_workers() {
     for handler in ["def", "async def"] {
         let source = format!(
             "{handler} handle(method, path, params, query, headers, body):\n    return 200, 'ok', {{}}\n"

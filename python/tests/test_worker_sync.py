@@ -17,17 +17,6 @@ WAITING = """
         return 200, body.read(), {}
 """
 
-LENGTHS = """
-    import threading
-    from httpy_rs._worker import sync_lane
-    sync_lane.SLOW = 0.0
-    def handler(*six):
-        return 200, threading.current_thread().name, {}
-    def quick_from_now_on(*six):
-        sync_lane.SLOW = float("inf")
-        return 200, None, {}
-"""
-
 
 def test_jobs_of_one_frame_are_answered_in_order(start: Start) -> None:
     worker = start(PLAIN, "handler").ready()
@@ -113,33 +102,31 @@ def test_another_thread_leads_while_one_is_inside_a_handler(start: Start) -> Non
         assert worker.get() == (number, "r", (200, b"", {}))
 
 
-def test_what_is_known_to_be_slow_keeps_nothing_behind_it_until_it_is_quick(start: Start) -> None:
-    worker = start(WAITING + LENGTHS, "handler", "waiting", "quick_from_now_on", threads=2).ready()
-    worker.call(1, True)
-    assert worker.logged() == "begun"
-    worker.tell(("relieve",), ("upload", "sync", 1, None))
+def test_a_thread_that_ends_its_handler_leads_while_the_lead_is_in_one(start: Start) -> None:
+    worker = start(PLAIN + WAITING, "handler", "waiting", threads=2).ready()
+    for _ in range(2):
+        worker.call(1, True)
+        assert worker.logged() == "begun"
+        worker.tell(("relieve",))
+    worker.call(0, "three")
+    worker.tell(("upload", "sync", 1, None))
     assert worker.get() == (1, "r", (200, b"", {}))
-    lead = worker.result(0)[1]
-    # Nobody says that the lead is to be relieved.
-    worker.run(worker.job(1, True), worker.job(0))
-    assert worker.logged() == "begun"
-    assert worker.get() == (4, "r", (200, lead, {}))
-    # Another one, for which there is no thread; nor is one for what is behind it.
-    worker.run(worker.job(1, True), worker.job(0))
-    assert worker.logged() == "begun"
-    worker.tell(("upload", "sync", 5, None))
-    assert [worker.get()[0] for _ in range(2)] == [5, 6]
-    worker.tell(("upload", "sync", 3, None))
-    assert worker.get()[0] == 3
-    assert worker.result(2) == (200, None, {})
+    assert worker.get() == (3, "r", (200, "three", {}))
+    worker.tell(("upload", "sync", 2, None))
+    assert worker.get() == (2, "r", (200, b"", {}))
+
+
+def test_after_a_thread_took_over_the_next_one_does_without_being_told(start: Start) -> None:
+    worker = start(PLAIN + WAITING, "handler", "waiting", threads=3).ready()
     worker.call(1, True)
     assert worker.logged() == "begun"
-    worker.tell(("upload", "sync", 8, None))
-    assert worker.get()[0] == 8
-    worker.run(worker.job(1, True), worker.job(0))
-    assert worker.logged() == "begun"
-    worker.tell(("upload", "sync", 9, None))
-    assert [worker.get()[0] for _ in range(2)] == [9, 10]
+    worker.tell(("relieve",))
+    assert worker.result(0, "two") == (200, "two", {})
+    worker.run(worker.job(1, True), worker.job(0, "four"))
+    assert worker.get() == (4, "r", (200, "four", {}))
+    for number in (1, 3):
+        worker.tell(("upload", "sync", number, None))
+        assert worker.get() == (number, "r", (200, b"", {}))
 
 
 def test_each_job_has_a_thread_of_its_own_where_all_are_in_handlers(start: Start) -> None:

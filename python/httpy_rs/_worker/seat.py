@@ -39,11 +39,7 @@ class Seat:
         self._hooks = Hooks()
         # It has taken a job, and has not come back. Under the lock of the lane.
         self.is_busy = False
-        # A call that the lead has given to it, until that has ended. Likewise, as the next one.
-        self.given: Call | None = None
-        # A call of which is to be known whether it is slow, and from when on.
-        self.watched: tuple[Call, float] | None = None
-        # Released by who makes it lead, or gives it a call.
+        # Released by who calls it.
         self.bell = Lock()
         self.bell.acquire()
 
@@ -59,13 +55,11 @@ class Seat:
         try:
             while True:
                 self.bell.acquire()
-                call = self.given or lane.take(self)
+                call = lane.take(self)
                 while call is not None:
                     if self._start is not self._connection.start:
                         self._begin_anew()
                     message = self._answer(call)
-                    if self.watched is not None:
-                        lane.judge(self, call)
                     outlet.put(message)
                     if call.receiving is not None:
                         lane.forget(call)

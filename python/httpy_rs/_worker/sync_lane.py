@@ -1,10 +1,10 @@
 """`SyncLane`: the jobs of plain handlers, and which thread runs them.
 
 One thread leads: it reads the lane, runs jobs one after the other, and writes the replies, so that a quick handler
-costs no change of threads. While the lead is inside a handler and jobs wait, the parent says so, and another thread
-becomes lead (`relieve`). A handler that goes on for long after that is known to be slow on its route: while it is, the
-lead gives its jobs to other threads, so that nothing behind them is held up. Jobs begin in the order in which they
-came, each noted in the mark as it is taken.
+costs no change of threads. Another thread that gets the interpreter while the lead is in a handler leads from then on:
+the handler is blocked, or computes for long. A thread is called for that when no reply has come for a while
+(`relieve`); for some time after a thread took over, also for each job that has others behind it. Jobs begin in the
+order in which they came, each noted in the mark as it is taken.
 """
 
 from __future__ import annotations
@@ -20,11 +20,8 @@ from httpy_rs._worker.inlet import Inlet
 from httpy_rs._worker.seat import Seat
 from httpy_rs._worker.wire import SYNC, Call
 
-# A handler that runs for so many seconds is slow. Where others compute, a quick one may take a few switch intervals.
-SLOW = 0.005
-
-# A handler by its number, and its route.
-Place = tuple[object, object]
+# The number of jobs for which a thread is called after another one took over.
+ALERT = 64
 
 
 class SyncLane:
@@ -43,35 +40,36 @@ class SyncLane:
         self._lock = Lock()
         self._lead: Seat | None = None
         self._idle: list[Seat] = []
-        self._slow: set[Place] = set()
-        # Others have begun since one of those.
-        self._is_mixed = False
+        # It was called, and has not got the interpreter yet.
+        self._called: Seat | None = None
+        self._alert = 0
         # The lead waits for the socket, which is nobody else's meanwhile.
         self._reading = False
 
     def start(self) -> None:
         """The first thread leads from now on."""
         with self._lock:
-            self._appoint()
+            self._call()
 
     # For the threads.
 
     def take(self, seat: Seat) -> Call | None:
-        """The next job, which begins now; none when `seat` does not lead any more, or there will be none."""
+        """The next job, which begins now; none when another thread leads, or there will be none."""
         while True:
             with self._lock:
                 seat.is_busy = False
-                if self._connection.stopping or self._lead not in (seat, None):
+                if self._connection.stopping or not self._leads(seat):
                     self._idle.append(seat)
                     break
-                self._lead = seat  # also where all threads were in handlers
-                while self._jobs:
+                if self._jobs:
                     call = self._jobs.popleft()
                     self._inlet.begin(call)
                     mark.begin(self._memory, SYNC, self._inlet.latest)
-                    if not self._slow or not self._gives(call):
-                        seat.is_busy = True
-                        return call
+                    seat.is_busy = True
+                    if self._alert and self._jobs:
+                        self._alert -= 1
+                        self._call()
+                    return call
                 self._reading = True
             self.outlet.flush()
             self._read()
@@ -84,13 +82,6 @@ class SyncLane:
         call.receiving.close()
         with self._lock:
             self._inlet.end(call.number)
-
-    def judge(self, seat: Seat, call: Call) -> None:
-        """Notes whether this call, which has ended, was slow, if that is the one to be looked at."""
-        with self._lock:
-            watched, seat.watched, seat.given = seat.watched, None, None
-            if watched is not None and watched[0] is call:
-                (self._slow.add if monotonic() - watched[1] >= SLOW else self._slow.discard)(_place(call))
 
     def _read(self) -> None:
         data = self._socket.recv(READ_SIZE)
@@ -105,15 +96,10 @@ class SyncLane:
     # For the control socket.
 
     def relieve(self) -> None:
-        """Another thread leads, if the one that does is inside a handler."""
+        """No reply has come for a while: sends what is kept back; another thread leads if the lead is in a handler."""
         self.outlet.flush()
         with self._lock:
-            lead = self._lead
-            if lead is not None and lead.is_busy:
-                self._lead = None
-                if lead.guard.call is not None:
-                    lead.watched = lead.guard.call, monotonic()
-                self._appoint()
+            self._call()
 
     def cancel(self, number: int) -> None:
         """Nobody waits for this call any more."""
@@ -160,9 +146,9 @@ class SyncLane:
     def running(self, number: int) -> Call | None:
         """The call of this number, while it runs."""
         for seat in self.seats:
-            for call in (seat.guard.call, seat.given):
-                if call is not None and call.number == number:
-                    return call
+            call = seat.guard.call
+            if call is not None and call.number == number:
+                return call
         return None
 
     def interrupt(self, number: int) -> None:
@@ -194,37 +180,31 @@ class SyncLane:
                 self._connection.end()
             self._jobs.extend(self._inlet.feed(data, monotonic()))
 
-    def _appoint(self) -> None:
-        """A thread that idles, or a new one, leads from now on; nobody, where there is none."""
-        self._lead = self._free()
-        if self._lead is not None:
-            self._lead.bell.release()
-
-    def _gives(self, call: Call) -> bool:
-        """Has a thread that idles, or a new one, run this call, if it is known to be slow. False where there is no such
-        thread, and where all calls are slow: they are better off one after the other.
-        """
-        if _place(call) not in self._slow:
-            self._is_mixed = True
-            return False
-        seat = self._free() if self._is_mixed else None
-        self._is_mixed = False
-        if seat is None:
-            return False
-        seat.is_busy, seat.given, seat.watched = True, call, (call, monotonic())
-        seat.bell.release()
+    def _leads(self, seat: Seat) -> bool:
+        """Whether this thread, which has the interpreter, leads from now on."""
+        if self._called is seat:
+            self._called = None
+        lead = self._lead
+        if lead is seat:
+            return True
+        if lead is not None:
+            if lead.guard.call is None:
+                return False
+            self._alert = ALERT
+        self._lead = seat
         return True
 
-    def _free(self) -> Seat | None:
+    def _call(self) -> None:
+        """Has a thread that idles, or a new one, wait for the interpreter, unless one does or all are in handlers."""
+        if self._called is not None:
+            return
         if self._idle:
-            return self._idle.pop()
-        if len(self.seats) == self._threads:
-            return None
-        seat = Seat(self, self._connection, len(self.seats) + 1)
-        self.seats.append(seat)
-        seat.start()
-        return seat
-
-
-def _place(call: Call) -> Place:
-    return call.handler, call.route
+            seat = self._idle.pop()
+        elif len(self.seats) < self._threads:
+            seat = Seat(self, self._connection, len(self.seats) + 1)
+            self.seats.append(seat)
+            seat.start()
+        else:
+            return
+        self._called = seat
+        seat.bell.release()

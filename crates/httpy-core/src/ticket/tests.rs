@@ -216,6 +216,24 @@ fn a_body_whose_client_has_left_has_one_time_to_end_whatever_it_sends() {
 }
 
 #[test]
+fn a_chunk_that_comes_as_the_client_leaves_gives_the_body_no_more_time() {
+    for limited in [true, false].repeat(1_000) {
+        let (ticket, start) = (running(), Barrier::new(2));
+        let now = ticket.clocks.deadline;
+        ticket.begin_chunks(limited, now);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                ticket.set_gone(now);
+            });
+            start.wait();
+            ticket.begin_chunk(limited, now + CHUNK);
+        });
+        assert_eq!(ticket.due(), Some(now + ABANDONED));
+    }
+}
+
+#[test]
 fn a_client_that_leaves_before_the_head_leaves_the_body_its_time_from_there_on() {
     let ticket = running();
     let deadline = ticket.clocks.deadline;

@@ -71,6 +71,36 @@ async fn is_pending<F: Future + Unpin>(call: &mut F) -> bool {
 }
 
 #[tokio::test]
+async fn while_the_only_worker_starts_again_the_engine_is_unready_and_alive() {
+    let gate = Gate::new().await;
+    let source = format!(
+        "{}{SOURCE}
+import pathlib
+started = pathlib.Path(__file__ + '.started')
+if started.exists():
+    pass_gate({})
+started.touch()
+",
+        Gate::SOURCE,
+        gate.port
+    );
+    let app = App::with(&source, |builder| {
+        builder.executor(processes(1)).replacements(0)
+    });
+    let (ready, alive) = (app.python.readiness(), app.python.liveness());
+    let before = pid(&app).await;
+    kill(&before);
+    let held = gate.arrival().await;
+    let answer = ask(ready.clone(), get("/")).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.text().contains("they are starting"), "{answer:?}");
+    assert_eq!(ask(alive, get("/")).await.status, 200);
+    drop(held);
+    assert_ne!(pid(&app).await, before);
+    assert_eq!(ask(ready, get("/")).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_worker_that_dies_costs_the_call_that_it_was_in_and_nothing_else() {
     for (path, how) in [
         ("/segfault", "was killed by SIGSEGV"),

@@ -3,7 +3,7 @@
 //! | stage | who begins it | what may come next |
 //! |---|---|---|
 //! | waiting | the response future | running, withdrawn |
-//! | withdrawn | the response future: nobody waits for the call any more, it never runs | |
+//! | withdrawn | the response future: its client has left or was refused, it never runs | |
 //! | running | the worker that takes it | done; waiting again where it was only sent ahead |
 //! | done | the worker, when no Python code of the job runs any more | |
 //!
@@ -98,7 +98,7 @@ const INTERRUPTED: u64 = 1 << 3;
 const LOST: u64 = 1 << 4;
 /// The head is answered, the body is on its way.
 const STREAMING: u64 = 1 << 5;
-/// Nobody waits for the answer any more, or for the rest of it.
+/// The client has left, and takes neither the answer nor the rest of it.
 const GONE: u64 = 1 << 6;
 /// Open shields, in the bits from here up to the seat. One that would not fit any more is not counted.
 const SHIELD: u64 = 1 << 8;
@@ -311,8 +311,7 @@ impl Ticket {
         runs(word).then(|| seat(word))
     }
 
-    /// How long the call may take until its head is answered; then, how long it may take for a chunk, or for its end if nobody
-    /// wants any more.
+    /// Time limit of the call: until its head is answered; then for a chunk, or for its end if its client has left.
     pub fn limit(&self) -> Limit {
         let (word, clocks) = (self.load(), self.clocks);
         let (clock, time) = if word & STREAMING == 0 {
@@ -340,8 +339,8 @@ impl Ticket {
         }
     }
 
-    /// The worker's side: since `now` Python has its time for one more chunk, if that is `limited`. Where nobody wants any
-    /// more, it has what is left of its time.
+    /// The worker's side: since `now` Python has its time for one more chunk, if that is `limited`. If the client
+    /// has left, the limit stays where it is.
     pub fn begin_chunk(&self, limited: bool, now: Instant) {
         let mut due = self.lock_due();
         if !self.is_gone() && !self.is_stopped() {

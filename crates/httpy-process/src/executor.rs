@@ -196,6 +196,7 @@ impl Execute for Processes {
                 workers_max: 0,
                 lost: replacements,
                 replacements,
+                starting: false,
                 held_for: None,
             };
         };
@@ -206,17 +207,12 @@ impl Execute for Processes {
             replacements,
             ..
         } = standing;
-        // Without any worker nothing should come here, however few have died.
-        // And no more of them than would say that nobody can come back: others always do.
-        let lost = if ready == 0 {
-            replacements.max(1)
-        } else {
-            deaths.min(replacements)
-        };
         Health {
             workers_max: wanted,
-            lost,
+            // No more than would say that none can come back: others always do.
+            lost: deaths.min(replacements),
             replacements,
+            starting: ready == 0,
             held_for: None,
         }
     }

@@ -1,8 +1,9 @@
 //! `Rounds`: whether a worker's event loop comes round, as far as that is to be seen from here.
 //!
-//! Where calls are under way on a loop and none of them has ended for a while, it is asked to come round, which it answers when
-//! it does. One that has not done so for `loop_blocked_after` is blocked: then its worker is asked what keeps it, again and
-//! again, as that may change before it comes round; the first answer is told. Nothing is asked of a loop that answers calls all the time, or that has none.
+//! While calls run on a loop and none of them has ended for a while, the loop is pinged, and answers when it gets to it. A loop
+//! that has not answered for `loop_blocked_after` is blocked: its worker is asked what blocks it, and the first answer is
+//! logged. It is asked again every second, as that may change before the loop answers. A loop that replies all the time, or
+//! that has no calls, is not pinged.
 
 use std::mem;
 use std::time::{Duration, Instant};

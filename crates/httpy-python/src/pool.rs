@@ -154,6 +154,7 @@ impl Pool {
             workers_max: options.max,
             lost: self.crew.lost(),
             replacements: options.replacements,
+            starting: false,
             held_for: watchdog.held_for(),
         }
     }

@@ -11,6 +11,8 @@ pub struct Health {
     pub lost: usize,
     /// Maximum number of them that are replaced.
     pub replacements: usize,
+    /// No worker runs: they are starting, or are started again.
+    pub starting: bool,
     /// How long the interpreter has been held while an overdue call is to be interrupted. A few milliseconds are normal.
     pub held_for: Option<Duration>,
 }

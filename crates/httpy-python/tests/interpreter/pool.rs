@@ -136,6 +136,7 @@ fn a_lost_worker_is_counted_until_it_comes_back() {
             workers_max: 1,
             lost: 0,
             replacements: 1,
+            starting: false,
             held_for: None,
         };
         assert_eq!(running.pool.health(), health);

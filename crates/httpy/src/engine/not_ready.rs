@@ -34,6 +34,8 @@ const HELD_FOR_GOOD: Duration = Duration::from_secs(60);
 pub enum NotReady {
     /// The engine is shutting down.
     ShuttingDown,
+    /// No worker process is ready: they are starting, or are started again after they have died.
+    Starting,
     /// As many workers are lost as are replaced at the same time.
     ReplacementsSpent {
         /// Maximum number of lost workers that are replaced at the same time.
@@ -56,7 +58,9 @@ impl NotReady {
     /// Why no requests should be sent to an engine.
     pub(super) fn of(is_stopping: bool, health: &Health) -> Vec<Self> {
         let stops = is_stopping.then_some(Self::ShuttingDown);
-        let reasons = [stops, Self::spent(health), Self::held(HELD, health)];
+        let starting = health.starting.then_some(Self::Starting);
+        let (spent, held) = (Self::spent(health), Self::held(HELD, health));
+        let reasons = [stops, starting, spent, held];
         reasons.into_iter().flatten().collect()
     }
 
@@ -90,6 +94,7 @@ impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ShuttingDown => f.write_str("shutting down"),
+            Self::Starting => f.write_str("no worker process is ready: they are starting"),
             Self::ReplacementsSpent { replacements } => write!(
                 f,
                 "{replacements} of {replacements} replacements for lost workers are spent"
@@ -114,6 +119,7 @@ mod tests {
         workers_max: 4,
         lost: 0,
         replacements: 16,
+        starting: false,
         held_for: None,
     };
     const DEADLINE: Duration = Duration::from_secs(30);
@@ -175,18 +181,33 @@ mod tests {
     }
 
     #[test]
+    fn without_a_worker_it_is_not_ready_and_alive() {
+        let health = Health {
+            starting: true,
+            ..HEALTHY
+        };
+        assert_eq!(NotReady::of(false, &health), [NotReady::Starting]);
+        assert_eq!(NotReady::for_good(DEADLINE, &health), []);
+    }
+
+    #[test]
     fn all_reasons_are_given() {
         let health = Health {
             lost: 16,
+            starting: true,
             ..held(2)
         };
-        assert_eq!(NotReady::of(true, &health).len(), 3);
+        assert_eq!(NotReady::of(true, &health).len(), 4);
     }
 
     #[test]
     fn each_reason_is_one_line_of_text() {
         let texts = [
             (NotReady::ShuttingDown, "shutting down"),
+            (
+                NotReady::Starting,
+                "no worker process is ready: they are starting",
+            ),
             (
                 NotReady::ReplacementsSpent { replacements: 16 },
                 "16 of 16 replacements for lost workers are spent",

@@ -242,6 +242,7 @@ impl WorkerHealth {
             workers_max,
             lost,
             replacements,
+            starting: _, // one of the reasons in `not_ready`
             held_for,
         } = *health;
         let each = roster

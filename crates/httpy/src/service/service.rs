@@ -210,9 +210,9 @@ impl PyService {
         self.set(|options| options.chunk_timeout = Some(timeout))
     }
 
-    /// Maximum time for which a streamed response goes on once its client has left: from then on no chunk is wanted, the iterator
-    /// is closed at its next one, and a handler that does not end is interrupted as by its deadline. This is what frees the
-    /// worker of a stream that nobody reads, and [`chunk_timeout`](Self::with_chunk_timeout) holds no longer. Defaults to 30 s.
+    /// Maximum time for which the handler of a streamed response runs after its client has left. Its iterator is closed at the
+    /// next chunk; if it yields none within this time, it is interrupted as by its deadline, which frees the worker.
+    /// [`chunk_timeout`](Self::with_chunk_timeout) does not apply any more. A year at most. Defaults to 30 s.
     #[must_use = "the limit is that of the service which is returned"]
     pub fn with_abandon_after(self, time: Duration) -> Self {
         self.set(|options| options.abandon_after = Some(time))

@@ -33,7 +33,7 @@ const HTML: &str = concat!(
 /// Nothing is loaded but the page's own data, and nothing runs but its own script, which is known by its hash.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; ",
-    "script-src 'sha256-llY8Wvp4f6i/eugqBgm0e340o2ECrtaiWGg+cpGVBAQ='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
+    "script-src 'sha256-5koU+3pTcBjFNVvYeE7IX8iuqnUo31LAq7tESO5edFU='; style-src 'sha256-uGLU5KalbggRsJSPwIVIoXfqCQSQcdoGsLjrBnfU2Mo='",
 );
 
 /// A page that shows what an engine does, and the same as JSON: a [`tower::Service`] for `GET` and `HEAD`.
@@ -256,6 +256,7 @@ mod tests {
         let held_for = Duration::ZERO;
         for reason in [
             NotReady::ShuttingDown,
+            NotReady::Starting,
             NotReady::ReplacementsSpent { replacements: 1 },
             NotReady::WorkersLost { replacements: 1 },
             NotReady::InterpreterHeld { held_for },

@@ -97,6 +97,7 @@ const NOTABLE = 50_000;
 // The words for each reason why the engine is not ready.
 const NOT_READY = {
   shutting_down: () => "The engine is shutting down: new calls are answered with 503.",
+  starting: () => "No worker process is ready: they are starting.",
   replacements_spent: ({ replacements }) => `All ${plural(replacements, "replacement for a lost worker is", "replacements for lost workers are")} spent.`,
   workers_lost: () => "All workers and their replacements are lost: only a restart helps.",
   interpreter_held: ({ held_for }) => `Python code has held the interpreter for ${span(held_for)}: no handler runs until it detaches.`,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.conftest import Start
 
 LOGGING = """
@@ -33,6 +35,34 @@ def test_records_belong_to_their_call_and_come_before_its_reply(start: Start) ->
     assert exception.endswith("KeyError: 'key'\n")
     worker.call(1, lane="async")
     assert worker.control.get()[1:4] == ("async", 1, 30)
+
+
+@pytest.mark.parametrize("lane", ["sync", "async"])
+@pytest.mark.parametrize("path", ["/whole", "/stream"])
+def test_a_record_that_another_thread_has_to_send_comes_before_the_reply(start: Start, lane: str, path: str) -> None:
+    source = """
+        import gc, logging, threading
+        from httpy_rs._worker.connection import Connection
+        def chunks():
+            yield "a"
+        async def also(method, path, params, query, headers, body):
+            return handler(method, path, params, query, headers, body)
+        def handler(method, path, params, query, headers, body):
+            # As another thread does that is about to leave a flush.
+            outlet, = [found.control for found in gc.get_objects() if type(found) is Connection]
+            assert outlet._sending.acquire(False)
+            def leave():
+                outlet._sending.release()
+                outlet.flush()
+            threading.Timer(0.2, leave).start()
+            logging.warning("mine")
+            return 200, chunks() if path == "/stream" else None, {}
+    """
+    worker = start(source, "handler", "also").ready()
+    worker.call(int(lane == "async"), lane=lane, path=path)
+    worker.get(lane)
+    worker.control.socket.setblocking(False)
+    assert worker.logged() == "mine"
 
 
 def test_a_record_that_is_odd_is_sent_all_the_same(start: Start) -> None:

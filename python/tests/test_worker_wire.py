@@ -58,7 +58,7 @@ def named(message: tuple[Any, ...]) -> dict[str, Any]:
     if len(message) == wire.PART_SIZE:
         return dict(zip(["number", "data"], wire.part_of(message), strict=True))
     call = Call("sync", message, 0.0)
-    state = {"due", "gone", "lane", "received", "receiving", "sending"}
+    state = {"due", "gone", "has_logged", "lane", "received", "receiving", "sending"}
     return {name: getattr(call, name) for name in Call.__slots__ if name not in state}
 
 

@@ -250,6 +250,7 @@ class AsyncLane:
         sending = AsyncSending(self._connection, self.outlet, call, self._loop, self._turn)
         running.sending = sending
         sending.begin(reply.heartbeat is None)
+        self._connection.settle_log(call)
         sending.say(reply.said, times)
         is_allowed, limit = reply.allows_body(call.method), call.chunk_timeout
         around, self._starting = self._starting, running
@@ -289,6 +290,7 @@ class AsyncLane:
         if call.receiving is not None:
             call.receiving.close()
             self._inlet.end(call.number)
+        self._connection.settle_log(call)
         self.outlet.put(message)
         self._begin_soon()
         if self._connection.stopping:

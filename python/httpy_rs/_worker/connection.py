@@ -17,6 +17,9 @@ from httpy_rs._worker.frame import FRAME_LIMIT, Broken, Message
 from httpy_rs._worker.mark import Mark
 from httpy_rs._worker.outlet import Outlet
 from httpy_rs._worker.target import Targets
+from httpy_rs._worker.wire import Call
+
+LIMIT = 10.0  # seconds for a flush of another thread: it takes longer only if the parent reads nothing
 
 
 class Connection:
@@ -56,6 +59,12 @@ class Connection:
         """Sends a message on the control socket, from any thread; nothing in a forked process."""
         if not self.fork.is_child:
             self.control.send(message)
+
+    def settle_log(self, call: Call) -> None:
+        """Sends what a call has logged, before its reply: it may have been left to a flush of another thread."""
+        if call.has_logged:
+            call.has_logged = False
+            self.control.settle(LIMIT)
 
     def unforked(self, error: BaseException | None) -> None:
         """Ends the process, where it is one that the handler has forked, which has raised `error` or returned."""

@@ -38,6 +38,8 @@ def connect(connection: Connection, level: int) -> Callable[[int], None]:
             place=_exact(place),
         )
         connection.tell(said)
+        if call is not None:
+            call.has_logged = True
         return True
 
     def line(name: str, text: str, call: Call | None) -> bool:

@@ -60,6 +60,7 @@ class Seat:
                     if self._start is not self._connection.start:
                         self._begin_anew()
                     message = self._answer(call)
+                    self._connection.settle_log(call)
                     outlet.put(message)
                     if call.receiving is not None:
                         lane.forget(call)

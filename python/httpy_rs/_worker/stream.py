@@ -93,6 +93,7 @@ def send(connection: Connection, sending: Sending, call: Call, reply: Answer, ti
     fault: wire.Said | None = None
     closing = None
     begin_chunk(call, chunk_limit)
+    connection.settle_log(call)
     sending.say(reply.said, times)
     if reply.allows_body(call.method) and not call.gone:
         fault = _iterate(connection, sending, call, reply.stream, chunk_limit)

@@ -38,6 +38,7 @@ class Call:
         "extras",
         "gone",
         "handler",
+        "has_logged",
         "headers",
         "is_timed",
         "lane",
@@ -112,6 +113,8 @@ class Call:
         self.received = received
         # No client waits for its answer any more.
         self.gone = False
+        # Something was logged for it, which is sent before its reply.
+        self.has_logged = False
         # When it, or its next chunk, is to be there; `None` for no limit.
         self.due: float | None = received + self.seconds
         # The streams of its request and of its reply, if it has them.

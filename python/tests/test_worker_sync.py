@@ -17,6 +17,20 @@ WAITING = """
         return 200, body.read(), {}
 """
 
+LEAVING = """
+    import logging
+    import threading
+    class Stuck:
+        def __del__(self):
+            lock = threading.Lock()
+            lock.acquire()
+            logging.warning("stuck")
+            lock.acquire()
+    def leaving(method, path, params, query, headers, body):
+        headers["kept"] = Stuck()
+        return 200, None, {}
+"""
+
 
 def test_jobs_of_one_frame_are_answered_in_order(start: Start) -> None:
     worker = start(PLAIN, "handler").ready()
@@ -100,6 +114,15 @@ def test_another_thread_leads_while_one_is_inside_a_handler(start: Start) -> Non
         assert worker.logged() == "begun"
         worker.tell(("relieve",), ("upload", "sync", number, None))
         assert worker.get() == (number, "r", (200, b"", {}))
+
+
+def test_another_thread_leads_while_one_is_in_a_destructor_between_two_calls(start: Start) -> None:
+    worker = start(PLAIN + LEAVING, "handler", "leaving", threads=2).ready()
+    worker.run(worker.job(1), worker.job(0, "two"), worker.job(0, "three"))
+    assert worker.logged() == "stuck"
+    worker.tell(("relieve",))
+    assert worker.get() == (1, "r", (200, None, {}))
+    assert worker.get() == (3, "r", (200, "three", {}))
 
 
 def test_a_thread_that_ends_its_handler_leads_while_the_lead_is_in_one(start: Start) -> None:

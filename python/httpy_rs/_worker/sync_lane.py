@@ -99,6 +99,10 @@ class SyncLane:
         """No reply has come for a while: sends what is kept back; another thread leads if the lead is in a handler."""
         self.outlet.flush()
         with self._lock:
+            lead = self._lead
+            if lead is not None and lead.is_busy and lead.guard.call is None:
+                # It has ended a call and not come back: a destructor runs on it, which may block.
+                self._lead = None
             self._call()
 
     def cancel(self, number: int) -> None:

@@ -25,7 +25,7 @@ pub struct Chunks {
     /// Where the chunks come out.
     pub reader: Reader<Fault>,
     /// What is sent when no chunk comes. Without one, Python may not take longer than the ticket's
-    /// [`chunk_timeout`](crate::Ticket::chunk_timeout) for a chunk; with one, it may.
+    /// [`chunk_timeout`](crate::Clocks::chunk_timeout) for a chunk; with one, it may.
     pub heartbeat: Option<Heartbeat>,
 }
 

@@ -11,7 +11,8 @@ use super::stream::Streamed;
 
 /// The body of a response from Python: whole, or in chunks if the handler returned an iterator.
 ///
-/// A body in chunks has a length only if the handler set `Content-Length`. It fails with an [`Error`] in the [`BoxError`] if:
+/// A body in chunks has a length only if the handler set `Content-Length`. It fails with an [`Error`](crate::Error) in the
+/// [`BoxError`] if:
 ///
 /// - the iterator raises, yields something else than a chunk, or takes longer than
 ///   [`chunk_timeout`](crate::PyService::with_chunk_timeout);

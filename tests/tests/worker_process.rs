@@ -328,11 +328,9 @@ fn a_python_that_cannot_be_started_is_named() {
 async fn a_worker_that_never_comes_back_is_killed_and_its_neighbours_wait_for_the_next_one() {
     let (app, gate) = (
         App::with(&format!("{}{SOURCE}", Gate::SOURCE), |builder| {
-            let builder = builder
-                .executor(processes(1).threads(1))
-                .lost_after(Duration::ZERO);
             builder
-                .deadline(Duration::from_secs(3600))
+                .executor(processes(1).threads(1))
+                .lost_after(Duration::ZERO)
                 .replacements(1000)
         }),
         Gate::new().await,

@@ -9,7 +9,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use httpy_core::frame::Question;
-use httpy_core::{Lane, Notice, Overdue};
+use httpy_core::{Abandoned, Lane, Notice, Overdue};
 
 use crate::ask::Ask;
 use crate::said::Blocked;
@@ -113,7 +113,8 @@ impl Rounds {
             asked.next = Some(now + left);
             return None;
         }
-        asked.next = Some(now + LEAST);
+        // As often as something is done about a call that is overdue, which depends on the answer.
+        asked.next = Some(now + Abandoned::AGAIN);
         let told = mem::replace(&mut asked.told, true);
         (!told).then_some(found)
     }
@@ -255,7 +256,7 @@ mod tests {
             (Some(BLOCKED_AFTER), Some(7))
         );
         // A call that has ended may have left a task behind that keeps it now.
-        let again = late + LEAST;
+        let again = late + Abandoned::AGAIN;
         assert!(matches!(
             rounds.look(start, late),
             (None, Some(next)) if next == again
@@ -266,7 +267,7 @@ mod tests {
         ));
         let by_none = Blocked {
             by: None,
-            ..found(BLOCKED_AFTER + LEAST)
+            ..found(BLOCKED_AFTER + Abandoned::AGAIN)
         };
         assert_eq!(rounds.kept(Some(by_none), again), None);
         assert_eq!(rounds.blocked_by(), None);

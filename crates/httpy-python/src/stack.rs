@@ -1,9 +1,8 @@
 //! What handlers are doing: of all workers and the event loop at once, or of one call that takes long. No call is
 //! interrupted by it.
 //!
-//! The watchdog's [inspector](crate::watchdog) reads the stacks, as whoever asks cannot wait for the interpreter. However often
-//! stacks are asked for while the interpreter is held, only the senders are kept, and of these those whose receivers have
-//! given up are dropped with each request.
+//! The watchdog's [inspector](crate::watchdog) reads the stacks, as those that ask cannot wait for the interpreter. While the
+//! interpreter is held, a request keeps no more than its sender, and drops the senders whose receivers have given up.
 
 use std::collections::VecDeque;
 use std::mem;

@@ -31,6 +31,12 @@ def describe(exc: BaseException) -> tuple[str, str, str, str]:
     return type_name, message, text, place
 
 
+def summary(exc: BaseException) -> str:
+    """Type name and message in one text."""
+    type_name, message, _, _ = describe(exc)
+    return f"{type_name}: {message}" if message else type_name
+
+
 def type_name_of(kind: type) -> str:
     """`ValueError` for what is built in, otherwise with its module: `app.errors.NotAllowed`."""
     # Read past the metaclass, which may answer anything.

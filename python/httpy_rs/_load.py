@@ -13,15 +13,18 @@ from collections.abc import Callable, Sequence
 from importlib.machinery import PathFinder
 from typing import Any
 
-from httpy_rs._exception import attempt, clean, describe, user_frames
+from httpy_rs._exception import attempt, clean, summary, user_frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from httpy_rs._interface.asgi import App
     from httpy_rs._signature import Signature
 
 __tracebackhide__ = True  # pytest leaves the frames of this file out
 
 ARGUMENTS = "(method, path, params, query, headers, body)"
+_ASGI_APP = "an ASGI app, which takes (scope, receive, send)"
+_ANY_NUMBER = 100  # of arguments: more than any function has parameters
 
 
 class LoadError(Exception):
@@ -75,6 +78,34 @@ def check_handler(target: str, handler: object) -> str:
     return signature.body_kind(6)
 
 
+def load_asgi(target: str, paths: Sequence[str]) -> App:
+    """The ASGI app that `target` names, or that the factory which it names returns (`"module:attribute()"`).
+
+    Raises `LoadError`: the kinds of `load_attribute`, and `not_callable`, `generator_handler`, `signature`; `import`
+    if the factory raises.
+    """
+    from httpy_rs._interface.asgi import App  # imports asyncio
+    from httpy_rs._signature import Signature
+
+    app = _load_app(target, paths)
+    if not callable(app):
+        raise LoadError("not_callable", f"{target} is of type {_type_name(app)}: expected {_ASGI_APP}")
+    signature = Signature(app)
+    # All of a factory's parameters may be optional; those of a wrapper take any number.
+    if signature.accepts(3) and (not signature.accepts(0) or signature.accepts(_ANY_NUMBER)):
+        return App(target, app)
+    if signature.accepts(1) and not signature.accepts(0):  # as in ASGI 2
+        return App(target, lambda scope, receive, send: app(scope)(receive, send))
+    hint = ""
+    if signature.accepts(0) and not target.endswith("()"):
+        hint = f'; if it is a factory, the target is "{target}()"'
+    elif signature.accepts(2):
+        hint = ": is it a WSGI app?"
+    elif signature.accepts(6):
+        hint = ": is it a handler?"
+    raise LoadError("signature", f"{target} takes {signature}: expected {_ASGI_APP}{hint}")
+
+
 def check_plain(target: str, function: object, kind: str) -> bool:
     """Whether an init or shutdown function is async.
 
@@ -112,13 +143,27 @@ def run_init(target: str, init: Callable[[], Any]) -> list[tuple[str, list[str]]
     try:
         result = init()
     except BaseException as exception:
-        raise LoadError("init_exception", f"{target} raised {_summary(exception)}") from exception
+        raise LoadError("init_exception", f"{target} raised {summary(exception)}") from exception
     return _routes(target, result)
 
 
 def _load_plain(target: str, paths: Sequence[str], kind: str) -> tuple[Callable[[], Any], bool]:
     function = load_attribute(target, paths)
     return function, check_plain(target, function, kind)
+
+
+def _load_app(target: str, paths: Sequence[str]) -> Any:
+    """What `target` names; if it ends with `()`, what that returns."""
+    if not target.endswith("()"):
+        return load_attribute(target, paths)
+    name = target[:-2]
+    factory = load_attribute(name, paths)
+    if check_plain(name, factory, "signature"):
+        raise LoadError("signature", f"{name} is async: expected a plain function that returns the app")
+    try:
+        return factory()
+    except BaseException as exception:
+        raise LoadError("import", f"{target} raised {summary(exception)}") from exception
 
 
 def _parse(target: str) -> tuple[str, str]:
@@ -144,10 +189,10 @@ def _import(name: str) -> Any:
                 f"{_remedy(exception, install=False)}",
             ) from exception
         raise LoadError(
-            "import", f'importing "{name}" raised {_summary(exception)}{_remedy(exception, install=True)}'
+            "import", f'importing "{name}" raised {summary(exception)}{_remedy(exception, install=True)}'
         ) from exception
     except BaseException as exception:
-        raise LoadError("import", f'importing "{name}" raised {_summary(exception)}') from exception
+        raise LoadError("import", f'importing "{name}" raised {summary(exception)}') from exception
 
 
 def _remedy(exception: ModuleNotFoundError, *, install: bool) -> str:
@@ -218,7 +263,7 @@ def _attribute(owner: object, name: str, place: str, target: str) -> Any:
         hint = f"; near names: {', '.join(near)}" if near else ""
         raise LoadError("attribute_not_found", f'{place} has no attribute "{name}"{hint}') from exception
     except BaseException as exception:  # a `__getattr__` of the module, a property
-        raise LoadError("import", f"reading {target} raised {_summary(exception)}") from exception
+        raise LoadError("import", f"reading {target} raised {summary(exception)}") from exception
 
 
 # Flags of code, as `inspect` has them.
@@ -293,11 +338,6 @@ def _routes(target: str, result: Any) -> list[tuple[str, list[str]]]:
                 raise wrong(f"{text!r} (entry {number}): expected text that encodes as UTF-8")
         routes.append((route, list(methods)))
     return routes
-
-
-def _summary(exception: BaseException) -> str:
-    type_name, message, _, _ = describe(exception)
-    return f"{type_name}: {message}" if message else type_name
 
 
 def _type_name(value: object) -> str:

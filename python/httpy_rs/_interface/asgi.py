@@ -1,0 +1,198 @@
+"""`App`: an ASGI app as the server calls it, once for each request.
+
+All of it happens on the thread of the event loop that runs the app's lifespan. The order of messages is kept here. How
+a scope is made, what HTTP allows in a reply, how it is sent, and time limits are up to the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from httpy_rs._body import BodyError
+from httpy_rs._interface.exchange import ClientGone, Exchange
+from httpy_rs._interface.lifespan import Lifespan
+from httpy_rs._interface.message import Head, ProtocolError, body_of, head_of, kind_of, quote
+
+_START, _BODY = "http.response.start", "http.response.body"
+# How far a reply is: no message has come; its head waits for the first body message; its head was sent; all of its
+# `Content-Length` was sent; the last message has come.
+_NEW, _HELD, _OPEN, _WHOLE, _LAST = range(5)
+_NO_HEAD = Head(0, [], None)
+
+
+class App:
+    """One ASGI app."""
+
+    def __init__(self, target: str, app: Callable[..., Awaitable[object]]) -> None:
+        self._app = app
+        self.lifespan = Lifespan(target, app)
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Runs one request. Raises what the app raises, and `ProtocolError` if it returns without a complete reply.
+
+        If the client has left, or the rest of the request's body does not arrive, it may return without a reply.
+        """
+        exchange.scope["state"] = self.lifespan.state.copy()
+        call = _Call(exchange)
+        result = await self._app(exchange.scope, call.receive, call.send)
+        call.check_returned(result)
+
+    async def startup(self) -> None:
+        """Waits for the start of the app. Raises `LifespanError` if the app reports that it has failed."""
+        await self.lifespan.startup()
+
+    async def shutdown(self) -> None:
+        """Waits for the end of the app. Raises `LifespanError` if it has failed."""
+        await self.lifespan.shutdown()
+
+
+class _Call:
+    """What an app receives and sends for one request."""
+
+    __slots__ = (
+        "_chunk",
+        "_complete",
+        "_exchange",
+        "_has_begun",
+        "_head",
+        "_is_gone",
+        "_is_head",
+        "_is_read",
+        "_sent",
+        "_stage",
+    )
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        # The app may change its scope.
+        self._is_head = exchange.scope["method"] == "HEAD"
+        # How far the request was received, and whether its client is known to have left.
+        self._has_begun = self._is_read = self._is_gone = False
+        self._chunk: asyncio.Future[bytes | None] | None = None
+        # How far the reply was sent.
+        self._stage = _NEW
+        self._head = _NO_HEAD
+        self._sent = 0
+        # Is done when the reply is complete; made by what waits for that.
+        self._complete: asyncio.Future[None] | None = None
+
+    async def receive(self) -> dict[str, Any]:
+        """The app's `receive`."""
+        exchange = self._exchange
+        if not self._has_begun and self._stage < _WHOLE:
+            self._has_begun, self._is_read = True, exchange.is_whole
+            return _request(exchange.body, not exchange.is_whole)
+        while self._stage < _WHOLE and not self._has_left():
+            if self._is_read:
+                await self._wait_until_left()
+                continue
+            # One that a cancelled `receive()` has waited for is the next one's.
+            chunk = self._chunk = self._chunk or exchange.next_chunk()
+            if not chunk.done():
+                chunk.add_done_callback(_note)
+                await self._wait(chunk)
+            if chunk is not self._chunk or not chunk.done():
+                continue
+            self._chunk = None
+            try:
+                body = chunk.result()
+            except BodyError:
+                self._is_gone = True
+                continue
+            self._is_read = body is None
+            return _request(body or b"", body is not None)
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        """The app's `send`."""
+        stage = self._stage
+        # What follows a complete reply is not for the client, which may have left after it.
+        if stage != _WHOLE and self._has_left():
+            raise ClientGone("the client has left")
+        kind = kind_of(message)
+        if stage == _LAST or kind != (_START if stage == _NEW else _BODY):
+            raise _unexpected(kind, stage)
+        if stage == _NEW:
+            self._head = head_of(message)
+            self._stage = _HELD
+            return
+        body, is_last = body_of(message)
+        self._count(len(body), is_last)
+        is_whole = is_last or (self._head.length is not None and self._sent >= self._head.length)
+        if stage == _HELD and is_whole:
+            self._exchange.answer(self._head.status, self._head.headers, body)
+        elif stage != _WHOLE:
+            await self._stream(body, is_whole)
+        if is_whole:
+            self._stage = _LAST if is_last else max(self._stage, _WHOLE)
+            if self._complete is not None and not self._complete.done():
+                self._complete.set_result(None)
+
+    def check_returned(self, result: object) -> None:
+        """Raises `ProtocolError` if the app has returned too early."""
+        if self._stage >= _WHOLE or self._has_left():
+            return
+        done = ("sending a response", "a body after http.response.start", "completing its response")[self._stage]
+        returned = "" if result is None else f" ({type(result).__name__})"
+        raise ProtocolError(f"the app returned{returned} without {done}")
+
+    async def _stream(self, body: bytes, is_whole: bool) -> None:
+        exchange = self._exchange
+        if self._stage == _HELD:
+            exchange.begin(self._head.status, self._head.headers)
+            self._stage = _OPEN
+        if body:
+            taken = exchange.write(body)
+            if taken is not True and (taken is False or not await taken):
+                self._is_gone = True
+                raise ClientGone("the client has left")
+        # While it was awaited, another task may have completed the reply.
+        if is_whole and self._stage == _OPEN:
+            exchange.end()
+
+    def _count(self, size: int, is_last: bool) -> None:
+        sent, length = self._sent + size, self._head.length
+        has_body = not self._is_head and self._head.status not in (204, 304)
+        if length is not None and has_body and (sent > length or (is_last and sent < length)):
+            size = f"{sent} bytes" if is_last else f"{sent} bytes or more"
+            raise ProtocolError(f"the body has {size}: expected {length}, as its Content-Length says")
+        self._sent = sent
+
+    def _has_left(self) -> bool:
+        return self._is_gone or self._exchange.is_gone()
+
+    async def _wait_until_left(self) -> None:
+        left = self._exchange.left()
+        try:
+            await self._wait(left)
+            self._is_gone = self._is_gone or left.done()
+        finally:
+            left.cancel()
+
+    async def _wait(self, future: asyncio.Future[Any]) -> None:
+        """Waits until the future is done or the reply is complete. Does not cancel the future."""
+        if self._complete is None:
+            self._complete = future.get_loop().create_future()
+        await asyncio.wait((future, self._complete), return_when=asyncio.FIRST_COMPLETED)
+
+
+def _note(chunk: asyncio.Future[Any]) -> None:
+    """asyncio logs an exception that is never read: the app may have stopped to wait for this chunk."""
+    if not chunk.cancelled():
+        chunk.exception()
+
+
+def _request(body: bytes, more_body: bool) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more_body}
+
+
+def _unexpected(kind: str, stage: int) -> ProtocolError:
+    if stage == _LAST:
+        return ProtocolError(f"send() got {quote(kind)} after the last message of the response")
+    expected = _START if stage == _NEW else _BODY
+    if kind in (_START, _BODY):
+        return ProtocolError(f"send() got {quote(kind)} out of order: expected {quote(expected)}")
+    hint = ", because scope['extensions'] does not have it" if kind.startswith("http.response.") else ""
+    return ProtocolError(f"send() got {quote(kind)}: expected {quote(expected)}{hint}")

@@ -1,0 +1,93 @@
+"""The parts of ASGI's messages, checked as an app sends them. What HTTP allows in them is judged by the server."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+_QUOTE_LIMIT = 64  # characters of an app's text in an error
+_DIGITS_LIMIT = 18
+
+
+class ProtocolError(RuntimeError):
+    """The app has broken a rule of ASGI; the text has what was found and what was expected.
+
+    Raised in the app by the `send()` that breaks it, or by the call of an app that returns too early.
+    """
+
+
+class Head(NamedTuple):
+    """Status and headers of a reply."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    length: int | None
+    """What the `Content-Length` says."""
+
+
+def kind_of(message: Any) -> str:
+    """The type of a message."""
+    if not isinstance(message, dict):
+        raise ProtocolError(f"send() got a message {_type(message)}: expected a dict")
+    kind = message.get("type")
+    if not isinstance(kind, str):
+        raise ProtocolError(f'send() got a message whose "type" is {_type(kind)}: expected str')
+    return kind
+
+
+def head_of(message: dict[str, Any]) -> Head:
+    """Status and headers of the message that begins a reply."""
+    status = message.get("status")
+    if not isinstance(status, int) or isinstance(status, bool):
+        raise ProtocolError(f"the status is {_type(status)}: expected int")
+    if not 200 <= status <= 999:
+        raise ProtocolError(f"the status is {int(status)}: expected 200 to 999")
+    given = message.get("headers", ())
+    try:
+        pairs = [(name, value) for name, value in given]
+    except (TypeError, ValueError) as exception:
+        raise ProtocolError(f"the headers are {_type(given)}: expected pairs of name and value") from exception
+    headers = []
+    length = None
+    for name, value in pairs:
+        if type(name) is not bytes:
+            name = _bytes(name, "the name of a header")
+        if type(value) is not bytes:
+            value = _bytes(value, f"the value of the header {quote(name)}")
+        name = name.lower()
+        if name == b"content-length":
+            length = _length(value, length)
+        headers.append((name, value))
+    return Head(int(status), headers, length)
+
+
+def body_of(message: dict[str, Any]) -> tuple[bytes, bool]:
+    """The part of the body that a message has, and whether it is the last one."""
+    body = message.get("body", b"")
+    if type(body) is not bytes:
+        body = _bytes(body, "the body")
+    return body, not message.get("more_body", False)
+
+
+def quote(text: str | bytes) -> str:
+    """An app's text for an error: in quotes, cut to a limit."""
+    text = text.decode("latin-1") if isinstance(text, bytes) else text
+    return repr(text if len(text) <= _QUOTE_LIMIT else f"{text[:_QUOTE_LIMIT]}...")
+
+
+def _bytes(value: object, what: str) -> bytes:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise ProtocolError(f"{what} is {_type(value)}: expected bytes")
+
+
+def _length(value: bytes, before: int | None) -> int:
+    if not value.isdigit() or len(value) > _DIGITS_LIMIT:
+        raise ProtocolError(f"the Content-Length is {quote(value)}: expected digits")
+    length = int(value)
+    if before not in (None, length):
+        raise ProtocolError(f"the Content-Length is {before} and {length}: expected one")
+    return length
+
+
+def _type(value: object) -> str:
+    return f"of type {type(value).__name__}"

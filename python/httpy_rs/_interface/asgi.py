@@ -156,8 +156,8 @@ class _Call:
         sent, length = self._sent + size, self._head.length
         has_body = not self._is_head and self._head.status not in (204, 304)
         if length is not None and has_body and (sent > length or (is_last and sent < length)):
-            size = f"{sent} bytes" if is_last else f"{sent} bytes or more"
-            raise ProtocolError(f"the body has {size}: expected {length}, as its Content-Length says")
+            found = f"{sent} bytes" if is_last else f"{sent} bytes or more"
+            raise ProtocolError(f"the body has {found}: expected {length}, as its Content-Length says")
         self._sent = sent
 
     def _has_left(self) -> bool:

@@ -13,13 +13,12 @@ from typing import Any
 from httpy_rs._body import BodyError
 from httpy_rs._interface.exchange import ClientGone, Exchange
 from httpy_rs._interface.lifespan import Lifespan
-from httpy_rs._interface.message import Head, ProtocolError, body_of, head_of, kind_of, quote
+from httpy_rs._interface.message import Headers, ProtocolError, body_of, head_of, kind_of, quote
 
 _START, _BODY = "http.response.start", "http.response.body"
 # How far a reply is: no message has come; its head waits for the first body message; its head was sent; all of its
 # `Content-Length` was sent; the last message has come.
 _NEW, _HELD, _OPEN, _WHOLE, _LAST = range(5)
-_NO_HEAD = Head(0, [], None)
 
 
 class App:
@@ -51,19 +50,6 @@ class App:
 class _Call:
     """What an app receives and sends for one request."""
 
-    __slots__ = (
-        "_chunk",
-        "_complete",
-        "_exchange",
-        "_has_begun",
-        "_head",
-        "_is_gone",
-        "_is_head",
-        "_is_read",
-        "_sent",
-        "_stage",
-    )
-
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         # The app may change its scope.
@@ -71,9 +57,12 @@ class _Call:
         # How far the request was received, and whether its client is known to have left.
         self._has_begun = self._is_read = self._is_gone = False
         self._chunk: asyncio.Future[bytes | None] | None = None
+        self._left: asyncio.Future[None] | None = None
         # How far the reply was sent.
         self._stage = _NEW
-        self._head = _NO_HEAD
+        self._status = 0
+        self._headers: Headers = []
+        self._length: int | None = None
         self._sent = 0
         # Is done when the reply is complete; made by what waits for that.
         self._complete: asyncio.Future[None] | None = None
@@ -86,13 +75,16 @@ class _Call:
             return _request(exchange.body, not exchange.is_whole)
         while self._stage < _WHOLE and not self._has_left():
             if self._is_read:
-                await self._wait_until_left()
+                left = self._left = self._left or exchange.left()
+                await self._wait(left)
+                self._is_gone = self._is_gone or left.done()
                 continue
             # One that a cancelled `receive()` has waited for is the next one's.
-            chunk = self._chunk = self._chunk or exchange.next_chunk()
-            if not chunk.done():
-                chunk.add_done_callback(_note)
-                await self._wait(chunk)
+            if self._chunk is None:
+                self._chunk = exchange.next_chunk()
+                self._chunk.add_done_callback(_note)
+            chunk = self._chunk
+            await self._wait(chunk)
             if chunk is not self._chunk or not chunk.done():
                 continue
             self._chunk = None
@@ -107,22 +99,24 @@ class _Call:
 
     async def send(self, message: Any) -> None:
         """The app's `send`."""
-        stage = self._stage
+        stage, exchange = self._stage, self._exchange
         # What follows a complete reply is not for the client, which may have left after it.
-        if stage != _WHOLE and self._has_left():
+        if (self._is_gone or exchange.is_gone()) and stage != _WHOLE:
             raise ClientGone("the client has left")
         kind = kind_of(message)
-        if stage == _LAST or kind != (_START if stage == _NEW else _BODY):
+        if kind != (_START if stage == _NEW else _BODY) or stage == _LAST:
             raise _unexpected(kind, stage)
         if stage == _NEW:
-            self._head = head_of(message)
+            self._status, self._headers, self._length = head_of(message)
             self._stage = _HELD
             return
         body, is_last = body_of(message)
-        self._count(len(body), is_last)
-        is_whole = is_last or (self._head.length is not None and self._sent >= self._head.length)
+        is_whole = is_last
+        if self._length is not None:
+            self._count(self._length, len(body), is_last)
+            is_whole = is_last or self._sent >= self._length
         if stage == _HELD and is_whole:
-            self._exchange.answer(self._head.status, self._head.headers, body)
+            exchange.answer(self._status, self._headers, body)
         elif stage != _WHOLE:
             await self._stream(body, is_whole)
         if is_whole:
@@ -141,7 +135,7 @@ class _Call:
     async def _stream(self, body: bytes, is_whole: bool) -> None:
         exchange = self._exchange
         if self._stage == _HELD:
-            exchange.begin(self._head.status, self._head.headers)
+            exchange.begin(self._status, self._headers)
             self._stage = _OPEN
         if body:
             taken = exchange.write(body)
@@ -152,10 +146,10 @@ class _Call:
         if is_whole and self._stage == _OPEN:
             exchange.end()
 
-    def _count(self, size: int, is_last: bool) -> None:
-        sent, length = self._sent + size, self._head.length
-        has_body = not self._is_head and self._head.status not in (204, 304)
-        if length is not None and has_body and (sent > length or (is_last and sent < length)):
+    def _count(self, length: int, size: int, is_last: bool) -> None:
+        sent = self._sent + size
+        has_body = not self._is_head and self._status not in (204, 304)
+        if has_body and (sent > length or (is_last and sent < length)):
             found = f"{sent} bytes" if is_last else f"{sent} bytes or more"
             raise ProtocolError(f"the body has {found}: expected {length}, as its Content-Length says")
         self._sent = sent
@@ -163,16 +157,10 @@ class _Call:
     def _has_left(self) -> bool:
         return self._is_gone or self._exchange.is_gone()
 
-    async def _wait_until_left(self) -> None:
-        left = self._exchange.left()
-        try:
-            await self._wait(left)
-            self._is_gone = self._is_gone or left.done()
-        finally:
-            left.cancel()
-
     async def _wait(self, future: asyncio.Future[Any]) -> None:
         """Waits until the future is done or the reply is complete. Does not cancel the future."""
+        if future.done():
+            return
         if self._complete is None:
             self._complete = future.get_loop().create_future()
         await asyncio.wait((future, self._complete), return_when=asyncio.FIRST_COMPLETED)

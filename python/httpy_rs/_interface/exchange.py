@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Exchange(Protocol):
-    """One request and its reply. The app's code may cancel the futures."""
+    """One request and its reply. A cancelled task cancels the future of `write` that it awaits, and no other."""
 
     scope: dict[str, Any]
     """All of it but `state`; not used by the server any more."""
@@ -20,7 +20,7 @@ class Exchange(Protocol):
         """The next chunk, `None` at the end. Not called again before it is done. Fails with `BodyError`."""
 
     def left(self) -> asyncio.Future[None]:
-        """Is done when the client has left. There can be several at a time."""
+        """Is done when the client has left. Called once at most."""
 
     def is_gone(self) -> bool:
         """Whether the client has left."""

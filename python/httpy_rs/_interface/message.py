@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 _QUOTE_LIMIT = 64  # characters of an app's text in an error
 _DIGITS_LIMIT = 18
+
+
+Headers = list[tuple[bytes, bytes]]
 
 
 class ProtocolError(RuntimeError):
@@ -13,15 +16,6 @@ class ProtocolError(RuntimeError):
 
     Raised in the app by the `send()` that breaks it, or by the call of an app that returns too early.
     """
-
-
-class Head(NamedTuple):
-    """Status and headers of a reply."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    length: int | None
-    """What the `Content-Length` says."""
 
 
 def kind_of(message: Any) -> str:
@@ -34,30 +28,29 @@ def kind_of(message: Any) -> str:
     return kind
 
 
-def head_of(message: dict[str, Any]) -> Head:
-    """Status and headers of the message that begins a reply."""
+def head_of(message: dict[str, Any]) -> tuple[int, Headers, int | None]:
+    """Status and headers of the message that begins a reply, and what its `Content-Length` says."""
     status = message.get("status")
-    if not isinstance(status, int) or isinstance(status, bool):
-        raise ProtocolError(f"the status is {_type(status)}: expected int")
+    if type(status) is not int:
+        status = _int(status)
     if not 200 <= status <= 999:
-        raise ProtocolError(f"the status is {int(status)}: expected 200 to 999")
+        raise ProtocolError(f"the status is {status}: expected 200 to 999")
     given = message.get("headers", ())
+    headers: Headers = []
+    length = None
     try:
-        pairs = [(name, value) for name, value in given]
+        for name, value in given:
+            if type(name) is not bytes:
+                name = _bytes(name, "the name of a header")
+            if type(value) is not bytes:
+                value = _bytes(value, f"the value of the header {quote(name)}")
+            name = name.lower()
+            if name == b"content-length":
+                length = _length(value, length)
+            headers.append((name, value))
     except (TypeError, ValueError) as exception:
         raise ProtocolError(f"the headers are {_type(given)}: expected pairs of name and value") from exception
-    headers = []
-    length = None
-    for name, value in pairs:
-        if type(name) is not bytes:
-            name = _bytes(name, "the name of a header")
-        if type(value) is not bytes:
-            value = _bytes(value, f"the value of the header {quote(name)}")
-        name = name.lower()
-        if name == b"content-length":
-            length = _length(value, length)
-        headers.append((name, value))
-    return Head(int(status), headers, length)
+    return status, headers, length
 
 
 def body_of(message: dict[str, Any]) -> tuple[bytes, bool]:
@@ -72,6 +65,12 @@ def quote(text: str | bytes) -> str:
     """An app's text for an error: in quotes, cut to a limit."""
     text = text.decode("latin-1") if isinstance(text, bytes) else text
     return repr(text if len(text) <= _QUOTE_LIMIT else f"{text[:_QUOTE_LIMIT]}...")
+
+
+def _int(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    raise ProtocolError(f"the status is {_type(value)}: expected int")
 
 
 def _bytes(value: object, what: str) -> bytes:

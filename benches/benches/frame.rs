@@ -8,10 +8,10 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use criterion::Criterion;
 use httpy_benches::{Result, request, service};
-use httpy_core::frame::{Batch, JobBody, JobMessage, Kind, Payload, Writer, cut};
+use httpy_core::frame::{Batch, JobBody, JobMessage, Kind, Message, Payload, Writer, cut};
 
 /// As many as a worker answers at once at most.
 const REPLIES: u32 = 16;
@@ -70,13 +70,13 @@ fn reply(writer: &mut Writer<'_>) {
 }
 
 fn read(payload: &Payload) {
-    for message in payload.messages().expect("messages") {
+    for message in payload.messages::<Message<'_>>().expect("messages") {
         let Kind::Reply(reply) = message.expect("a message").kind else {
             continue;
         };
         black_box(
             reply
-                .read(&Bytes::new(), false)
+                .read(payload.as_bytes(), false)
                 .expect("a result")
                 .expect("as the contract has it"),
         );

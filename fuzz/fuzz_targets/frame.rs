@@ -10,8 +10,9 @@ use std::alloc::System;
 use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
+use httpy_core::Lane;
 use httpy_core::frame::{
-    FRAME_LIMIT, Kind, Loaded, Notification, Payload, Value, Writer, cut, missing, routes, stacks,
+    FRAME_LIMIT, Kind, Loaded, Message, Notification, Payload, Value, Writer, cut, missing,
 };
 use libfuzzer_sys::fuzz_target;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -43,18 +44,24 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn on_lane(payload: &Payload) {
-    let Ok(messages) = payload.messages() else { return };
+    let Ok(messages) = payload.messages::<Message<'_>>() else { return };
+    let frame = payload.as_bytes();
     for message in messages {
         match message.map(|message| message.kind) {
             Ok(Kind::Reply(reply)) => {
+                for on_loop in [false, true] {
+                    drop(black_box(reply.read(frame, on_loop)));
+                }
+            }
+            Ok(Kind::Rest(rest)) => {
                 let ahead = Bytes::from_static(b"ahead");
                 for on_loop in [false, true] {
-                    drop(black_box(reply.read(&ahead, on_loop)));
+                    drop(black_box(rest.read(frame, &ahead, on_loop)));
                 }
             }
             Ok(Kind::Head(head)) => {
                 for on_loop in [false, true] {
-                    drop(black_box(head.read(on_loop)));
+                    drop(black_box(head.read(frame, on_loop)));
                 }
             }
             Ok(other) => drop(black_box(other)),
@@ -64,11 +71,13 @@ fn on_lane(payload: &Payload) {
 }
 
 fn on_control_socket(payload: &Payload) {
-    let Ok(notifications) = payload.notifications() else { return };
+    let Ok(notifications) = payload.messages() else { return };
     for notification in notifications {
         match notification {
-            Ok(Notification::Ok { value, .. }) => {
-                drop(black_box((Loaded::read(&value), routes(&value), stacks(&value))));
+            Ok(Notification::Ok { answer, .. }) => {
+                drop(black_box(answer.read::<Loaded>("loaded")));
+                drop(black_box(answer.read::<Vec<(String, Vec<String>)>>("routes")));
+                drop(black_box(answer.read::<Vec<(Lane, u64, String)>>("stacks")));
             }
             Ok(other) => drop(black_box(other)),
             Err(error) => assert!(error.to_string().len() < 400, "{error}"),

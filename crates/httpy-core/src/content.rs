@@ -4,8 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
-use crate::{ContractFailure, Exception, Outcome, Reader, stream};
+use crate::{ContractFailure, Exception, Outcome, Reader, Rule, stream};
 
 /// Maximum number of bytes of a streamed body held between the client and Python, in each direction, plus one chunk.
 pub const STREAM_BYTES: usize = 256 * 1024;
@@ -39,22 +41,33 @@ pub struct Heartbeat {
 }
 
 /// Why a reply's body is aborted. The side that aborts it also logs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub enum Fault {
     /// The iterator raised.
+    #[serde(rename = "e")]
     Raised(Exception),
     /// The iterator yielded something that the contract does not allow.
+    #[serde(rename = "c", deserialize_with = "bad_chunk")]
     Contract(ContractFailure),
     /// Our own code panicked.
+    #[serde(skip)]
     Panicked(String),
     /// The worker process that ran it died; as [`Outcome::Crashed`].
+    #[serde(skip)]
     Crashed(String),
     /// The iterator let pass that the request's body did not come to its end.
+    #[serde(rename = "u")]
     Upload(UploadFault),
     /// The iterator took too long for a chunk, or went on after its client had gone, and was interrupted.
+    #[serde(rename = "interrupted")]
     Interrupted,
     /// The client took nothing for too long.
+    #[serde(skip)]
     Stalled,
+}
+
+fn bad_chunk<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ContractFailure, D::Error> {
+    String::deserialize(deserializer).map(|text| ContractFailure::new(Rule::Chunk, text))
 }
 
 /// More than one of these in a second is no heartbeat; one per year is none.
@@ -125,12 +138,22 @@ impl Default for Upload {
 }
 
 /// Why a request's body that is streamed does not come to its end. `Display` is what the handler is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct UploadFault {
     /// The status with which the client is answered where the handler has no other answer.
+    #[serde(deserialize_with = "status")]
     pub status: u16,
     /// What went wrong, in one sentence.
     pub text: String,
+}
+
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let status = u16::deserialize(deserializer)?;
+    if (400..600).contains(&status) {
+        Ok(status)
+    } else {
+        Err(D::Error::custom("a status from 400 to 599"))
+    }
 }
 
 impl fmt::Display for UploadFault {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Deserialize;
+
 /// A Python exception as text. A clone is one reference count; it holds no Python object.
 ///
 /// ```
@@ -14,12 +16,13 @@ use std::sync::Arc;
 /// assert_eq!(exception.to_string(), "KeyError: 'tea'");
 /// assert_eq!(exception.place(), "shop.py:12");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Text")]
 pub struct Exception {
     text: Arc<Text>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 struct Text {
     type_name: String,
     message: String,
@@ -37,7 +40,7 @@ struct Text {
 /// let cause = Link::new(Relation::Cause, "OSError: no network".to_owned(), Vec::new());
 /// assert_eq!(cause.relation, Relation::Cause);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Link {
     /// How it led to the one before it.
@@ -57,15 +60,17 @@ pub struct Link {
 /// // raise ValueError() from error
 /// assert_ne!(Relation::Cause, Relation::Context);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Relation {
-    /// It is the one that was raised in the end.
-    Raised,
     /// The other one was raised from it.
     Cause,
     /// The other one was raised while it was handled.
     Context,
+    /// It is the one that was raised in the end.
+    #[serde(other)]
+    Raised,
 }
 
 /// A place in Python code.
@@ -78,7 +83,7 @@ pub enum Relation {
 /// let frame = frame.with_source(11, vec!["def price(item):".to_owned(), "    return PRICES[item]".to_owned()]);
 /// assert_eq!((frame.first, frame.line, frame.source.len()), (11, 12, 2));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Frame {
     /// The file's name.
@@ -176,6 +181,13 @@ impl Exception {
     /// File and line of the innermost frame (`worker.py:12`), empty when there is none.
     pub fn place(&self) -> &str {
         &self.text.place
+    }
+}
+
+impl From<Text> for Exception {
+    fn from(text: Text) -> Self {
+        let text = Arc::new(text);
+        Self { text }
     }
 }
 

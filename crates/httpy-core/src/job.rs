@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{Answer, Ticket, Upload};
@@ -16,11 +17,13 @@ pub struct TargetId {
 }
 
 /// What runs a handler. A worker process is sent the jobs of either by a socket of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub enum Lane {
     /// A worker thread, which is in one call at a time.
+    #[serde(rename = "sync")]
     Worker,
     /// An event loop, on which any number of `async def` handlers are under way.
+    #[serde(rename = "async")]
     EventLoop,
 }
 

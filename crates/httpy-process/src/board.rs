@@ -5,6 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use httpy_core::{ExitReport, Facts, frame};
 
+use crate::said::Exited;
+
 /// What the host may read at any time.
 #[derive(Debug, Default)]
 pub(crate) struct Board(Mutex<Known>);
@@ -32,9 +34,10 @@ impl Board {
     }
 
     /// A worker has told how it ends.
-    pub(crate) fn report(&self, told: ExitReport) {
+    pub(crate) fn report(&self, told: Exited) {
         let report = &mut self.lock().report;
-        report.shutdown = report.shutdown.take().or(told.shutdown);
+        let failure = told.failures.into_iter().next();
+        report.shutdown = report.shutdown.take().or(failure);
         report.threads.extend(told.threads);
         report.errors.extend(told.errors);
     }

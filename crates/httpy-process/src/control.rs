@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use httpy_core::frame::{Command, Loaded as Given, Notification, Question, Value, routes, stacks};
+use httpy_core::frame::{Command, Loaded as Given, Notification, Question, Unread};
 use httpy_core::{
     Lane, LoadError, LoadErrorKind, Loaded, LoopMember, Member, Notice, Roster, Slow, Standing,
     TargetId, Wants, Work, log,
@@ -18,7 +18,7 @@ use crate::dispatch::Dispatch;
 use crate::handover::{Handler, Reason};
 use crate::hub::Place;
 use crate::reply::broken;
-use crate::said::{blocked, exit_report, figures, text};
+use crate::said::{Exited, Figures};
 use crate::traffic::index;
 use crate::worker::{Life, Worker};
 
@@ -196,7 +196,7 @@ impl Dispatch {
         while let Some(worker) = &mut self.workers[seat]
             && let Some(payload) = worker.control.next()?
         {
-            for notification in payload.notifications()? {
+            for notification in payload.messages()? {
                 self.notified(seat, notification?)?;
             }
         }
@@ -214,9 +214,9 @@ impl Dispatch {
                 self.lines.log(record.record, span);
                 Ok(())
             }
-            Notification::Ok { seq, value } => {
+            Notification::Ok { seq, answer } => {
                 let ask = worker.asks.remove(&seq).ok_or_else(|| unasked(seq))?;
-                self.answered(seat, ask, &value)
+                self.answered(seat, ask, answer)
             }
             Notification::Error {
                 seq,
@@ -234,19 +234,19 @@ impl Dispatch {
                     },
                 )
             }
-            Notification::Hello(_) | Notification::Ready => {
+            Notification::Hello { .. } | Notification::Ready => {
                 Err(broken("that it has started, once more".to_owned()))
             }
         }
     }
 
-    fn answered(&mut self, seat: usize, ask: Ask, value: &Value<'_>) -> Result<(), Reason> {
+    fn answered(&mut self, seat: usize, ask: Ask, answer: Unread<'_>) -> Result<(), Reason> {
         let Some(worker) = &mut self.workers[seat] else {
             return Ok(());
         };
         match ask {
             Ask::LoadFirst { target, reply } => {
-                let given = Given::read(value)?;
+                let given = answer.read::<Given>("loaded")?;
                 let handler = Handler::new(target, &given);
                 if let Some(known) = self.handlers.get(given.index) {
                     // By another name.
@@ -267,7 +267,7 @@ impl Dispatch {
                 Ok(())
             }
             Ask::Load { target, index } => {
-                let given = Given::read(value)?;
+                let given = answer.read::<Given>("loaded")?;
                 let known = self
                     .handlers
                     .get(index)
@@ -282,7 +282,7 @@ impl Dispatch {
                 Ok(())
             }
             Ask::Init(reply) => {
-                drop(reply.try_send(Ok(routes(value)?)));
+                drop(reply.try_send(Ok(answer.read("routes")?)));
                 Ok(())
             }
             Ask::LoadShutdown { target, reply } => {
@@ -303,25 +303,25 @@ impl Dispatch {
                 Ok(())
             }
             Ask::Examine(reply) => {
-                drop(reply.try_send(Ok(text(value)?)));
+                drop(reply.try_send(Ok(answer.read("facts")?)));
                 Ok(())
             }
             Ask::Stacks(number) => {
-                let stacks = worker.stacks(stacks(value)?);
+                let stacks = worker.stacks(answer.read("stacks")?);
                 self.gatherings.add_stacks(number, stacks);
                 Ok(())
             }
             Ask::Figures(number) => {
-                let (figures, lag) = figures(value)?;
+                let (figures, lag) = answer.read::<Figures>("figures")?.split();
                 worker.rounds.lag = lag.or(worker.rounds.lag);
                 self.gatherings.add_figures(number, Some(figures));
                 Ok(())
             }
             Ask::Stack { lane, id, notice } => {
                 // Also where its call has ended since: an interruption that was sent along has come first then.
-                let found = stacks(value)?
-                    .into_iter()
-                    .find(|(of_lane, of_id, _)| (*of_lane, *of_id) == (lane, id));
+                let stacks: Vec<(Lane, u64, String)> = answer.read("stacks")?;
+                let mut stacks = stacks.into_iter();
+                let found = stacks.find(|(of_lane, of_id, _)| (*of_lane, *of_id) == (lane, id));
                 self.say(with_stack(*notice, found.map(|(_, _, text)| text)));
                 Ok(())
             }
@@ -336,17 +336,18 @@ impl Dispatch {
                         .get(index)
                         .map_or_else(String::new, |handler: &Arc<Handler>| handler.target.clone())
                 };
-                if let Some(notice) = worker.kept(blocked(value)?, name) {
+                if let Some(notice) = worker.kept(answer.read("blocked")?, name) {
                     self.lines.say(notice);
                 }
                 Ok(())
             }
             Ask::ShutDown => {
-                let (report, tasks) = exit_report(value)?;
-                self.board.report(report);
-                if !tasks.is_empty() {
+                let exited: Exited = answer.read("ended")?;
+                if !exited.tasks.is_empty() {
+                    let tasks = exited.tasks.clone();
                     self.say(Notice::Left { tasks });
                 }
+                self.board.report(exited);
                 Ok(())
             }
         }

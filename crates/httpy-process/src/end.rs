@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use httpy_core::frame::Ending;
 use httpy_core::{Fault, Outcome, Running};
 
 use crate::after::After;
@@ -46,14 +45,7 @@ impl Worker {
                 if matches!(call.progress, Progress::Open(_)) {
                     end(call, Outcome::Crashed(text), after);
                 } else {
-                    end_stream(
-                        call,
-                        Ending {
-                            fault: Some(Fault::Crashed(text)),
-                            closing: None,
-                        },
-                        after,
-                    );
+                    end_stream(call, Some(Fault::Crashed(text)), None, after);
                 }
             }
         }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::BytesMut;
 use httpy_core::frame::{
     Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Question, Writer, cut,
-    routes,
 };
 use httpy_core::{Lane, LoadError, LoadErrorKind, log};
 use tokio::net::UnixStream;
@@ -192,7 +191,7 @@ impl Newcomer {
         let answered = async {
             write(&self.control, batch.as_bytes()).await?;
             self.until(log, |said| match said {
-                Notification::Ok { seq: 0, value } => Some(routes(value).map_err(broken)),
+                Notification::Ok { seq: 0, answer } => Some(answer.read("routes").map_err(broken)),
                 _ => None,
             })
             .await
@@ -214,8 +213,8 @@ impl Newcomer {
         loop {
             let frame = next(&self.control, &mut self.rest, &mut Vec::new()).await?;
             let mut found = None;
-            for said in frame.notifications().map_err(broken)? {
-                let said = said.map_err(broken)?;
+            for said in frame.messages().map_err(broken)? {
+                let said: Notification<'_> = said.map_err(broken)?;
                 match said {
                     Notification::Log(record) => log(*record),
                     Notification::Error {
@@ -247,9 +246,9 @@ impl Newcomer {
 async fn greet(control: &UnixStream, rest: &mut BytesMut) -> Result<(Facts, Ends, Life), Problem> {
     let mut descriptors = Vec::new();
     let frame = next(control, rest, &mut descriptors).await?;
-    let mut notifications = frame.notifications().map_err(broken)?;
-    let facts = match (notifications.next(), notifications.next()) {
-        (Some(Ok(Notification::Hello(facts))), None) => facts,
+    let mut notifications = frame.messages().map_err(broken)?;
+    let (protocol, facts) = match (notifications.next(), notifications.next()) {
+        (Some(Ok(Notification::Hello { protocol, facts })), None) => (protocol, facts),
         (Some(Err(error)), _) => return Err(broken(error)),
         _ => {
             return Err(Problem::Other(
@@ -257,8 +256,7 @@ async fn greet(control: &UnixStream, rest: &mut BytesMut) -> Result<(Facts, Ends
             ));
         }
     };
-    if facts.protocol != PROTOCOL {
-        let Facts { protocol, .. } = facts;
+    if protocol != PROTOCOL {
         return Err(Problem::Other(format!(
             "it speaks version {protocol} of the protocol, expected {PROTOCOL}"
         )));
@@ -320,7 +318,7 @@ fn broken(error: FrameError) -> Problem {
 
 fn unasked(said: &Notification<'_>) -> Problem {
     let word = match said {
-        Notification::Hello(_) => "hello",
+        Notification::Hello { .. } => "hello",
         Notification::Ready => "ready",
         Notification::Ok { .. } => "ok",
         Notification::Error { .. } => "error",

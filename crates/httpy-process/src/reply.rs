@@ -6,8 +6,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use httpy_core::frame::{Ending, FrameError, Head, Kind, Message, PART, Times};
-use httpy_core::{Content, Fault, Lane, Late, Outcome, Returned, allows_body};
+use httpy_core::frame::{FrameError, Head, Kind, Message, PART, Payload, Times};
+use httpy_core::{
+    Content, ContractFailure, Exception, Fault, Lane, Late, Outcome, Returned, allows_body,
+};
 
 use crate::after::After;
 use crate::call::{Call, Progress};
@@ -80,7 +82,7 @@ impl Worker {
     fn read_arrived(&mut self, lane: Lane, now: Instant, after: &mut After) -> Result<(), Reason> {
         while let Some(payload) = self.lanes[index(lane)].channel.next()? {
             for message in payload.messages()? {
-                self.message(lane, message?, now, after)?;
+                self.message(lane, &payload, message?, now, after)?;
             }
         }
         Ok(())
@@ -89,6 +91,7 @@ impl Worker {
     fn message(
         &mut self,
         lane: Lane,
+        payload: &Payload,
         message: Message<'_>,
         now: Instant,
         after: &mut After,
@@ -102,11 +105,11 @@ impl Worker {
             call.begin_chunk(now);
             match &mut call.progress {
                 Progress::Streaming(sending) => {
-                    let credit = sending.chunk(bytes, now);
+                    let credit = sending.chunk(payload.share(bytes), now);
                     self.acknowledge(lane, id, credit);
                 }
                 Progress::Open(_) => {
-                    call.ahead.push(bytes);
+                    call.ahead.push(payload.share(bytes));
                     if call.ahead.len() * PART > MOST_BODY {
                         return Err(broken(format!("a body of more than {MOST_BODY} bytes")));
                     }
@@ -116,22 +119,20 @@ impl Worker {
             return Ok(());
         }
         stamp(call, times, now);
-        let on_loop = lane == Lane::EventLoop;
+        let (frame, on_loop) = (payload.as_bytes(), lane == Lane::EventLoop);
         let is_open = matches!(call.progress, Progress::Open(_));
         let outcome = match kind {
-            Kind::Head(head) if is_open => return self.head(lane, id, &head, now, after),
-            Kind::End(ending) if !is_open => {
+            Kind::Head(head) if is_open => return self.head(lane, id, frame, head, now, after),
+            Kind::End { fault, closing } if !is_open => {
                 if let Some(call) = calls.remove(&id) {
-                    end_stream(call, ending, after);
+                    end_stream(call, fault, closing, after);
                 }
                 return Ok(());
             }
-            Kind::Reply(reply) if is_open => {
+            Kind::Reply(reply) if is_open => judged(reply.read(frame, on_loop)?),
+            Kind::Rest(rest) if is_open => {
                 let ahead = joined(mem::take(&mut call.ahead));
-                match reply.read(&ahead, on_loop)? {
-                    Ok(returned) => Outcome::Returned(own(returned)),
-                    Err(failure) => Outcome::Contract(failure),
-                }
+                judged(rest.read(frame, &ahead, on_loop)?)
             }
             Kind::Refused(failure) if is_open => Outcome::Contract(failure),
             Kind::Raised(exception) if is_open => Outcome::Raised(exception),
@@ -159,15 +160,15 @@ impl Worker {
         &mut self,
         lane: Lane,
         id: u64,
-        head: &Head<'_>,
+        frame: &Bytes,
+        head: Head<'_>,
         now: Instant,
         after: &mut After,
     ) -> Result<(), Reason> {
         let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) else {
             return Err(unknown(id));
         };
-        let heartbeat = head.heartbeat().cloned();
-        let wanted = match head.read(lane == Lane::EventLoop)? {
+        let wanted = match head.read(frame, lane == Lane::EventLoop)? {
             Ok(returned) => {
                 let allowed = allows_body(&call.ticket.call.method, returned.status);
                 let waker = self.hub.waker(Place {
@@ -175,7 +176,8 @@ impl Worker {
                     lane,
                     id,
                 });
-                if let Some((answer, outcome)) = call.begin_stream(returned, heartbeat, now, waker)
+                if let Some((answer, outcome)) =
+                    call.begin_stream(returned, head.heartbeat, now, waker)
                 {
                     after.answer(call.target, answer, outcome, true);
                 }
@@ -209,14 +211,19 @@ fn joined(mut parts: Vec<Bytes>) -> Bytes {
     }
 }
 
-/// A reply whose small body does not keep the frame that it came in.
-fn own(mut returned: Returned) -> Returned {
-    if let Content::Whole(whole) = &mut returned.body
-        && whole.len() < SMALL
-    {
-        *whole = Bytes::copy_from_slice(whole);
+/// What a call ends with that was read; a small body does not keep the frame that it came in.
+fn judged(read: Result<Returned, ContractFailure>) -> Outcome {
+    match read {
+        Ok(mut returned) => {
+            if let Content::Whole(whole) = &mut returned.body
+                && whole.len() < SMALL
+            {
+                *whole = Bytes::copy_from_slice(whole);
+            }
+            Outcome::Returned(returned)
+        }
+        Err(failure) => Outcome::Contract(failure),
     }
-    returned
 }
 
 /// Notes when a call came how far, as far as that can be true.
@@ -256,7 +263,12 @@ pub(crate) fn end(call: Call, outcome: Outcome, after: &mut After) {
 }
 
 /// Ends a call whose head was answered.
-pub(crate) fn end_stream(call: Call, Ending { fault, closing }: Ending, after: &mut After) {
+pub(crate) fn end_stream(
+    call: Call,
+    fault: Option<Fault>,
+    closing: Option<Exception>,
+    after: &mut After,
+) {
     let Call {
         target,
         ticket,

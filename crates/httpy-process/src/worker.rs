@@ -188,7 +188,7 @@ impl Worker {
 
     /// The span of the call that a record belongs to, while it is under way; and notes that something was logged for it.
     pub(crate) fn span(&self, record: &LogRecord) -> Option<NonZeroU64> {
-        let (lane, id) = record.job?;
+        let (lane, id) = record.lane.zip(record.id)?;
         let call = self.lanes[index(lane)].calls.get(&id)?;
         call.ticket.note_logged();
         call.ticket.call.details.span

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write as _};
 
+use serde::Deserialize;
+
 /// Only so many bytes of a name are quoted in a message.
 const QUOTED: usize = 64;
 
@@ -10,14 +12,15 @@ const QUOTED: usize = 64;
 ///
 /// Displays as what was returned and what was expected, to be put behind the target:
 /// ``status 99: expected 200 to 999``.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ContractFailure {
     rule: Rule,
     text: String,
 }
 
 /// The rule that was broken, or that set something right: the same for every text about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Rule {
     /// A tuple of three.

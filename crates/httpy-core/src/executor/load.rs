@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 use crate::{Exception, TargetId};
 
 /// A handler that can be called.
@@ -14,7 +16,8 @@ pub struct Loaded {
 }
 
 /// How a handler gets its request's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wants {
     /// As `str`.
     Text,

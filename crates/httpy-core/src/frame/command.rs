@@ -37,7 +37,7 @@ pub enum Command<'a> {
 pub enum Question<'a> {
     /// Load this handler: see [`Loaded`](super::Loaded).
     Load(&'a str),
-    /// Load this init function and run it: see [`routes`](super::routes()).
+    /// Load this init function and run it: each route with its methods is answered, in order.
     Init(&'a str),
     /// Load this shutdown function.
     LoadShutdown(&'a str),
@@ -45,7 +45,7 @@ pub enum Question<'a> {
     ShutDown(ExitLimits),
     /// What the doctor finds.
     Examine,
-    /// Where each job is: see [`stacks`](super::stacks()).
+    /// Where each job is: its lane, its number and its stack are answered.
     Stacks,
     /// How the interpreter and the event loop are.
     Figures,
@@ -86,12 +86,6 @@ impl Lane {
             Self::Worker => "sync",
             Self::EventLoop => "async",
         }
-    }
-
-    pub(super) fn named(word: &str) -> Option<Self> {
-        [Self::Worker, Self::EventLoop]
-            .into_iter()
-            .find(|lane| lane.word() == word)
     }
 }
 

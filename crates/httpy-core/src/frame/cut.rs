@@ -1,8 +1,13 @@
 //! `cut()`: from a stream of bytes to the payloads of its frames.
 
-use bytes::{Buf, Bytes, BytesMut};
+use std::iter;
 
-use super::{FRAME_LIMIT, FrameError, Messages};
+use bytes::{Buf, Bytes, BytesMut};
+use serde::Deserialize;
+
+use super::octet::share;
+use super::value::Cursor;
+use super::{FRAME_LIMIT, FrameError, Items};
 
 const HEAD: usize = 4;
 
@@ -66,13 +71,29 @@ impl Payload {
         &self.0
     }
 
-    /// The messages in it.
+    /// The messages in it, in order. After an error there are no more.
     ///
     /// # Errors
     ///
     /// What is no list of values, or is not all of the payload.
-    pub fn messages(&self) -> Result<Messages<'_>, FrameError> {
-        Messages::new(&self.0)
+    pub fn messages<'a, T: Deserialize<'a>>(
+        &'a self,
+    ) -> Result<impl Iterator<Item = Result<T, FrameError>> + use<'a, T>, FrameError> {
+        let mut cursor = Cursor::new(&self.0);
+        let mut left = cursor.list()?;
+        Ok(iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let message = cursor.message(left == 0).and_then(Items::read);
+            if message.is_err() {
+                left = 0;
+            }
+            Some(message)
+        }))
+    }
+
+    /// Bytes of it that outlive it.
+    pub fn share(&self, bytes: &[u8]) -> Bytes {
+        share(&self.0, bytes)
     }
 }
 
@@ -115,7 +136,7 @@ mod tests {
         for length in [limit + 1, u32::MAX] {
             let error = cut(&mut BytesMut::from(&length.to_le_bytes()[..])).unwrap_err();
             let text = format!(
-                "found a length of {length} bytes at byte 0: expected a frame of 16 MiB at most"
+                "found a length of {length} bytes at byte 0, expected a frame of 16 MiB at most"
             );
             assert_eq!(error.to_string(), text);
         }

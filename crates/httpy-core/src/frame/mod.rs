@@ -2,8 +2,9 @@
 //!
 //! A frame is the length of its payload (32 bits, little endian) and the payload, one value as Python's `marshal` writes it
 //! (format version 2): a list of messages, each of them a tuple. What is written goes straight into bytes ([`Batch`],
-//! [`Writer`]); what is read is looked at where it lies ([`Value`]), and nothing in it is believed before it is checked:
-//! whatever a worker sends, the reader ends with values or with a [`FrameError`], and allocates nothing of its own.
+//! [`Writer`]). What is read is walked over where it lies ([`Value`]) and then read into a struct by serde (`de.rs`), whose
+//! fields are the names in errors. Whatever a worker sends, the reader ends with values or with a [`FrameError`], and
+//! allocates nothing for a length that it has not checked.
 //!
 //! | from the server | to the server |
 //! |---|---|
@@ -16,14 +17,14 @@
 mod batch;
 mod command;
 mod cut;
+mod de;
 mod error;
-mod fault;
 mod job;
 mod message;
 mod notification;
 mod octet;
-mod part;
 mod plain;
+pub mod seconds;
 mod text;
 mod value;
 mod write;
@@ -34,12 +35,11 @@ mod tests;
 pub use batch::{Batch, TooLong};
 pub use command::{Command, Feed, Order, Question};
 pub use cut::{Payload, cut, missing};
+pub use de::Unread;
 pub use error::FrameError;
-pub use fault::{exception, upload_fault};
 pub use job::{JobBody, JobMessage, write_part};
-pub use message::{Ending, Head, Kind, Message, Messages, Read, Reply, Times};
-pub use notification::{Facts, Loaded, LogRecord, Notification, routes, stacks};
-pub use part::Parts;
+pub use message::{Head, Kind, Message, Read, Reply, Rest, Times};
+pub use notification::{Facts, Loaded, LogRecord, Notification};
 pub use plain::Plain;
 pub use text::Text;
 pub use value::{Items, Pairs, Value};

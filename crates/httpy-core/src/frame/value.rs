@@ -132,13 +132,24 @@ impl<'a> Cursor<'a> {
         Self { payload, at: 0 }
     }
 
-    pub(super) fn at(&self) -> usize {
-        self.at
+    /// The next value, which is a message.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or is the last one and is followed by something.
+    pub(super) fn message(&mut self, is_last: bool) -> Result<Items<'a>, FrameError> {
+        let message = Items::one(self.payload, self.at);
+        self.value(DEPTH - 1)?;
+        if is_last {
+            self.end()?;
+        }
+        Ok(message)
     }
 
     /// The head of the list that a payload is: how many items follow.
     pub(super) fn list(&mut self) -> Result<u32, FrameError> {
         match self.token()? {
+            Token::List(0) => self.end().map(|()| 0),
             Token::List(items) => Ok(items),
             _ => Err(FrameError::new("something else", 0, "a list of messages")),
         }
@@ -146,38 +157,30 @@ impl<'a> Cursor<'a> {
 
     /// The next value, in which containers are nested so deep at most.
     pub(super) fn value(&mut self, depth: usize) -> Result<Value<'a>, FrameError> {
-        let token = self.token()?;
-        let inside = depth.saturating_sub(1);
-        let cursor = *self;
-        let (value, open) = match token {
-            Token::Value(value) => return Ok(value),
-            Token::Tuple(left) => (
-                Value::Tuple(Items {
-                    cursor,
-                    left,
-                    depth: inside,
-                }),
-                Open::Items(left),
-            ),
-            Token::List(left) => (
-                Value::List(Items {
-                    cursor,
-                    left,
-                    depth: inside,
-                }),
-                Open::Items(left),
-            ),
-            Token::Dict => (
-                Value::Dict(Pairs {
-                    cursor,
-                    depth: inside,
-                }),
-                Open::Key,
-            ),
-            Token::Null => return Err(self.error("the end of a dict", self.at - 1, "a value")),
-        };
-        self.walk(open, depth)?;
+        let (value, open) = self.begin(depth)?;
+        if let Some(open) = open {
+            self.walk(open, depth)?;
+        }
         Ok(value)
+    }
+
+    /// The next value, of a container only its head.
+    fn begin(&mut self, depth: usize) -> Result<(Value<'a>, Option<Open>), FrameError> {
+        let token = self.token()?;
+        let depth = depth.saturating_sub(1);
+        let cursor = *self;
+        let items = |left| Items {
+            cursor,
+            left,
+            depth,
+        };
+        Ok(match token {
+            Token::Value(value) => (value, None),
+            Token::Tuple(left) => (Value::Tuple(items(left)), Some(Open::Items(left))),
+            Token::List(left) => (Value::List(items(left)), Some(Open::Items(left))),
+            Token::Dict => (Value::Dict(Pairs { cursor, depth }), Some(Open::Key)),
+            Token::Null => return Err(self.error("the end of a dict", self.at - 1, "a value")),
+        })
     }
 
     /// Nothing may follow.
@@ -355,10 +358,63 @@ impl<'a> Cursor<'a> {
     }
 }
 
-impl Items<'_> {
-    /// Where the next item stands in the payload.
-    pub(super) fn at(&self) -> usize {
-        self.cursor.at()
+impl<'a> Items<'a> {
+    /// The next value in the payload, which was walked over before, as the only item.
+    pub(super) fn one(payload: &'a [u8], at: usize) -> Self {
+        Self {
+            cursor: Cursor { payload, at },
+            left: 1,
+            depth: DEPTH,
+        }
+    }
+
+    /// What the items stand in, and where the next one does.
+    pub(super) fn place(&self) -> (&'a [u8], usize) {
+        (self.cursor.payload, self.cursor.at)
+    }
+
+    /// The code of the next item, `0` at the end of a dict. `None` at the end of a tuple or a list.
+    pub(super) fn peek(&self) -> Option<u8> {
+        let code = self.cursor.payload.get(self.cursor.at).copied();
+        code.filter(|_| self.left > 0)
+    }
+
+    /// The next one, not walked over again.
+    pub(super) fn first(mut self) -> Result<Value<'a>, FrameError> {
+        let (value, _) = self.cursor.begin(self.depth)?;
+        Ok(value)
+    }
+
+    /// What is inside of the container that comes next: its items, or the keys and values of a dict up to its end.
+    pub(super) fn enter(self) -> Result<Self, FrameError> {
+        Ok(match self.first()? {
+            Value::Tuple(items) | Value::List(items) => items,
+            Value::Dict(Pairs { cursor, depth }) => Self {
+                cursor,
+                left: u32::MAX,
+                depth,
+            },
+            _ => Self { left: 0, ..self },
+        })
+    }
+
+    /// Goes on behind that container.
+    ///
+    /// # Errors
+    ///
+    /// When `inside` is not at its end.
+    pub(super) fn leave(&mut self, inside: Self) -> Result<(), FrameError> {
+        self.left = self.left.saturating_sub(1);
+        self.cursor = inside.cursor;
+        match inside.peek() {
+            None => Ok(()),
+            Some(b'0') => self.cursor.token().map(drop),
+            Some(_) => Err(FrameError::new(
+                format!("{} more items", inside.left),
+                inside.cursor.at,
+                "the end of a tuple",
+            )),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::num::NonZeroU64;
 
+use serde::Deserialize;
 use tracing::Level;
 use tracing::span::Id;
 
@@ -10,7 +11,7 @@ use tracing::span::Id;
 const INDENT: &str = "\n    ";
 
 /// A record of `logging`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Record {
     /// Python's number for its level.
     pub level: i64,
@@ -20,14 +21,14 @@ pub struct Record {
     pub logger: String,
     /// The message.
     pub message: String,
-    /// File and line.
-    pub place: String,
     /// The fields that were given as `extra`, a JSON object.
     pub extra: Option<String>,
     /// The traceback.
     pub exception: Option<String>,
     /// The stack, where that was asked for.
     pub stack: Option<String>,
+    /// File and line.
+    pub place: String,
 }
 
 /// The level for one of Python's, whose names are marks on an open scale.

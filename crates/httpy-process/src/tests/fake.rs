@@ -55,7 +55,6 @@ pub(super) fn fake(
         mark: mark.try_clone().unwrap(),
     };
     let facts = Facts {
-        protocol: 1,
         pid: 1,
         version: "3.11.7".to_owned(),
         gil: true,

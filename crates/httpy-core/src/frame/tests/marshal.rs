@@ -103,7 +103,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
     vec(character, 0..12).prop_map(|characters| characters.concat())
 }
 
-fn any_value() -> impl Strategy<Value = Py> {
+pub(super) fn any_value() -> impl Strategy<Value = Py> {
     let leaf = prop_oneof![
         Just(Py::None),
         any::<bool>().prop_map(Py::Bool),

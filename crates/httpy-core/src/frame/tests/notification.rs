@@ -1,13 +1,15 @@
 //! What a worker says on its control socket.
 
 use super::{Py, dict, list, payload, tuple};
-use crate::frame::{Facts, FrameError, Loaded, LogRecord, Notification, Value, routes, stacks};
+use serde::de::DeserializeOwned;
+
+use crate::frame::{Facts, Loaded, LogRecord, Notification, Unread};
 use crate::log::Record;
 use crate::{Exception, Lane, Wants};
 
 fn with<R>(message: Py, take: impl FnOnce(Notification<'_>) -> R) -> R {
     let payload = payload(&[message]);
-    let mut notifications = payload.notifications().unwrap();
+    let mut notifications = payload.messages().unwrap();
     let notification = notifications.next().unwrap().unwrap();
     assert!(notifications.next().is_none());
     take(notification)
@@ -15,7 +17,7 @@ fn with<R>(message: Py, take: impl FnOnce(Notification<'_>) -> R) -> R {
 
 fn refused(message: Py) -> String {
     let payload = payload(&[message]);
-    let mut notifications = payload.notifications().unwrap();
+    let mut notifications = payload.messages::<Notification<'_>>().unwrap();
     let error = notifications.next().unwrap().unwrap_err().to_string();
     assert!(notifications.next().is_none());
     error
@@ -40,7 +42,6 @@ fn facts() -> Vec<(Py, Py)> {
 #[test]
 fn the_first_one_says_what_runs_the_worker() {
     let expected = Facts {
-        protocol: 1,
         pid: 12,
         version: "3.11.7".to_owned(),
         gil: true,
@@ -51,7 +52,7 @@ fn the_first_one_says_what_runs_the_worker() {
     with(
         tuple!["hello", 1, Py::Dict(facts())],
         |notification| match notification {
-            Notification::Hello(facts) => assert_eq!(facts, expected),
+            Notification::Hello { protocol: 1, facts } => assert_eq!(facts, expected),
             other => panic!("{other:?}"),
         },
     );
@@ -59,34 +60,26 @@ fn the_first_one_says_what_runs_the_worker() {
 
 #[test]
 fn a_fact_that_is_missing_or_no_fact_is_named() {
-    for (index, words) in [
-        (
-            0,
-            "found no pid at byte 25: expected facts with the process's pid",
-        ),
-        (
-            1,
-            "found None at byte 25: expected facts with Python's version",
-        ),
-        (2, "found None at byte 25: expected facts about the GIL"),
-    ] {
+    let words = |facts| refused(tuple!["hello", 1, Py::Dict(facts)]);
+    for (index, key) in ["pid", "version", "gil"].into_iter().enumerate() {
         let mut facts = facts();
         facts.remove(index);
-        assert_eq!(refused(tuple!["hello", 1, Py::Dict(facts)]), words);
+        let expected = format!("hello.facts: found a dict at byte 25, expected the key {key}");
+        assert_eq!(words(facts), expected);
     }
     let mut odd = facts();
     odd[6].1 = 0.into();
+    let expected = "hello.facts.warning: found 0 at byte 162, expected a string";
+    assert_eq!(words(odd), expected);
+    let mut odd = facts();
+    odd[0].0 = 0.into();
     assert_eq!(
-        refused(tuple!["hello", 1, Py::Dict(odd)]),
-        "found 0 at byte 25: expected a warning, or None"
+        words(odd),
+        "hello.facts: found 0 at byte 26, expected field identifier"
     );
-    let mut zero = facts();
-    zero[0].1 = 0.into();
-    let words = "found no pid at byte 25: expected facts with the process's pid";
-    assert_eq!(refused(tuple!["hello", 1, Py::Dict(zero)]), words);
     assert_eq!(
         refused(tuple!["hello", 1, ()]),
-        "found None at byte 25: expected a dict of facts"
+        "hello.facts.pid: found None at byte 25, expected u32"
     );
 }
 
@@ -95,7 +88,7 @@ fn answers_come_with_their_number() {
     with(
         tuple!["ok", 4, list![1]],
         |notification| match notification {
-            Notification::Ok { seq: 4, value } => assert_eq!(Py::from(value), list![1]),
+            Notification::Ok { seq: 4, answer } => assert_eq!(Py::from(answer.value()), list![1]),
             other => panic!("{other:?}"),
         },
     );
@@ -147,7 +140,8 @@ fn answers_come_with_their_number() {
 #[test]
 fn what_is_logged_may_belong_to_a_job() {
     let record = LogRecord {
-        job: Some((Lane::Worker, 7)),
+        lane: Some(Lane::Worker),
+        id: Some(7),
         record: Record {
             level: 30,
             python_level: None,
@@ -187,7 +181,8 @@ fn what_is_logged_may_belong_to_a_job() {
         stack,
         ..record.record
     };
-    let record = LogRecord { job: None, record };
+    let (lane, id) = (None, None);
+    let record = LogRecord { lane, id, record };
     with(
         tuple![
             "log",
@@ -207,22 +202,9 @@ fn what_is_logged_may_belong_to_a_job() {
             other => panic!("{other:?}"),
         },
     );
-    let words = refused(tuple![
-        "log",
-        (),
-        7,
-        30,
-        (),
-        "app",
-        "hello",
-        (),
-        (),
-        (),
-        "app.py:3"
-    ]);
     assert_eq!(
-        words,
-        "found 7 at byte 19: expected None, as there is no lane"
+        refused(tuple!["log", "sync", 7, "x"]),
+        "log.record.level: found \"x\" at byte 32, expected i64"
     );
 }
 
@@ -240,35 +222,36 @@ fn credit_for_an_upload_names_its_job() {
     });
     assert_eq!(
         refused(tuple!["read", "other", 7, 1]),
-        "found another word at byte 19: expected sync or async"
+        "read.lane: found \"other\" at byte 19, expected one of sync async"
     );
     assert_eq!(
         refused(tuple!["read", (), (), 1]),
-        "found None at byte 10: expected a job"
+        "read.lane: found None at byte 19, expected a word"
     );
     assert_eq!(
         refused(tuple!["read", "sync", 7, -1]),
-        "found -1 at byte 33: expected a number of bytes"
+        "read.bytes: found -1 at byte 33, expected u64"
     );
 }
 
 #[test]
 fn what_is_no_notification_is_refused() {
-    let words = "found \"what\" at byte 10: expected one of hello ready ok error log read";
+    let words = "found \"what\" at byte 10, expected one of hello ready ok error log read";
     assert_eq!(refused(tuple!["what"]), words);
     assert_eq!(
         refused(tuple!["ready", 1]),
-        "found 1 more items at byte 20: expected the end of a tuple"
+        "found 1 more items at byte 20, expected the end of a tuple"
     );
-    assert_eq!(refused(1.into()), "found 1 at byte 5: expected a message");
+    assert_eq!(refused(1.into()), "found 1 at byte 5, expected a word");
 }
 
+type Routes = Vec<(String, Vec<String>)>;
+
 /// What an answer is, and the words for one that is none.
-fn answer<R>(
-    answer: &Py,
-    read: impl FnOnce(&Value<'_>) -> Result<R, FrameError>,
-) -> Result<R, String> {
-    read(&Value::read(&answer.dump()).unwrap()).map_err(|error| error.to_string())
+fn answer<R: DeserializeOwned>(answer: &Py) -> Result<R, String> {
+    let answer = answer.dump();
+    let read = Unread::new(&answer).unwrap().read("answer");
+    read.map_err(|error| error.to_string())
 }
 
 #[test]
@@ -278,31 +261,28 @@ fn answers_are_read_as_what_was_asked() {
         wants: Wants::Bytes,
         lane: Lane::EventLoop,
     };
-    assert_eq!(answer(&tuple![2, "bytes", true], Loaded::read), Ok(loaded));
-    let words = "found another word at byte 10: expected one of text bytes stream";
+    assert_eq!(answer(&tuple![2, "bytes", true]), Ok(loaded));
+    let words = "answer.wants: found \"other\" at byte 10, expected one of text bytes stream";
     assert_eq!(
-        answer(&tuple![2, "other", true], Loaded::read),
+        answer::<Loaded>(&tuple![2, "other", true]),
         Err(words.to_owned())
     );
-    let expected = vec![
+    let expected: Routes = vec![
         ("/a".to_owned(), vec!["GET".to_owned(), "PUT".to_owned()]),
         ("/b".to_owned(), Vec::new()),
     ];
     assert_eq!(
-        answer(
-            &list![tuple!["/a", list!["GET", "PUT"]], tuple!["/b", list![]]],
-            routes
-        ),
+        answer(&list![
+            tuple!["/a", list!["GET", "PUT"]],
+            tuple!["/b", list![]]
+        ]),
         Ok(expected)
     );
-    let words = "found 1 at byte 17: expected a route's methods";
+    let words = "answer.0.1: found 1 at byte 17, expected a sequence";
     assert_eq!(
-        answer(&list![tuple!["/a", 1]], routes),
+        answer::<Routes>(&list![tuple!["/a", 1]]),
         Err(words.to_owned())
     );
-    let expected = vec![(Lane::EventLoop, 3, "app.py:1".to_owned())];
-    assert_eq!(
-        answer(&list![tuple!["async", 3, "app.py:1"]], stacks),
-        Ok(expected)
-    );
+    let expected = vec![(Lane::EventLoop, 3_u64, "app.py:1".to_owned())];
+    assert_eq!(answer(&list![tuple!["async", 3, "app.py:1"]]), Ok(expected));
 }

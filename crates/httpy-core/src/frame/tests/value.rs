@@ -72,74 +72,74 @@ fn what_is_no_value_is_refused_by_what_it_is_and_where() {
     let refused: [(&[u8], &str); 20] = [
         (
             b"",
-            "the end of the frame at byte 0: expected more of a value",
+            "the end of the frame at byte 0, expected more of a value",
         ),
         (
             b"i\0\0\0",
-            "the end of the frame at byte 1: expected more of a value",
+            "the end of the frame at byte 1, expected more of a value",
         ),
         (
             b"g\0\0\0\0\0\0\0",
-            "the end of the frame at byte 1: expected more of a value",
+            "the end of the frame at byte 1, expected more of a value",
         ),
         (
             b"u\x02\0\0\0a",
-            "a length of 2 at byte 5: expected no more than there are bytes left",
+            "a length of 2 at byte 5, expected no more than there are bytes left",
         ),
         (
             b"s\xff\xff\xff\xff",
-            "a length of 4294967295 at byte 5: expected no more than there are bytes left",
+            "a length of 4294967295 at byte 5, expected no more than there are bytes left",
         ),
         (
             b"(\x02\0\0\0N",
-            "2 items at byte 1: expected no more than there are bytes left",
+            "2 items at byte 1, expected no more than there are bytes left",
         ),
         (
             b"[\xff\xff\xff\x7fNNN",
-            "2147483647 items at byte 1: expected no more than there are bytes left",
+            "2147483647 items at byte 1, expected no more than there are bytes left",
         ),
         (
             b"(\x02\0\0\0i\0\0\0\0",
-            "the end of the frame at byte 10: expected more of a value",
+            "the end of the frame at byte 10, expected more of a value",
         ),
         (
             b"{NN",
-            "the end of the frame at byte 3: expected more of a value",
+            "the end of the frame at byte 3, expected more of a value",
         ),
-        (b"{N0", "the end of a dict at byte 2: expected a value"),
+        (b"{N0", "the end of a dict at byte 2, expected a value"),
         (
             b"(\x01\0\0\x000",
-            "the end of a dict at byte 5: expected a value",
+            "the end of a dict at byte 5, expected a value",
         ),
-        (b"0", "the end of a dict at byte 0: expected a value"),
-        (b"NN", "1 bytes at byte 1: expected the end of the frame"),
+        (b"0", "the end of a dict at byte 0, expected a value"),
+        (b"NN", "1 bytes at byte 1, expected the end of the frame"),
         (
             b"l\x01\0\0\0\0\x80",
-            "32768 at byte 0: expected digits of 15 bits",
+            "32768 at byte 0, expected digits of 15 bits",
         ),
         (
             b"l\x02\0\0\0\x01\0\0\0",
-            "a first digit of zero at byte 0: expected an int as Python writes it",
+            "a first digit of zero at byte 0, expected an int as Python writes it",
         ),
         (
             b"l\0\0\0\x80\0\0",
-            "a length of 4294967296 at byte 5: expected no more than there are bytes left",
+            "a length of 4294967296 at byte 5, expected no more than there are bytes left",
         ),
         (
             b"\xe9\0\0\0\0",
-            "code 0xe9 at byte 0: expected no references",
+            "code 0xe9 at byte 0, expected no references",
         ),
         (
             b"(\x01\0\0\0r\0\0\0\0",
-            "a reference at byte 5: expected no references",
+            "a reference at byte 5, expected no references",
         ),
         (
             b"c\0\0\0\0",
-            "code 'c' at byte 0: expected one of N T F i I l g s u t ( [ {",
+            "code 'c' at byte 0, expected one of N T F i I l g s u t ( [ {",
         ),
         (
             b"<\0\0\0\0",
-            "code '<' at byte 0: expected one of N T F i I l g s u t ( [ {",
+            "code '<' at byte 0, expected one of N T F i I l g s u t ( [ {",
         ),
     ];
     for (bytes, words) in refused {
@@ -163,7 +163,7 @@ fn containers_are_nested_sixteen_deep_and_no_deeper() {
                 .unwrap_err()
                 .to_string();
             assert!(
-                error.ends_with(": expected 16 containers in each other at most"),
+                error.ends_with(", expected 16 containers in each other at most"),
                 "{error}"
             );
         }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::Method;
 
 use super::Py;
-use crate::frame::{FrameError, Kind, Messages, Value, cut};
+use crate::frame::{FrameError, Kind, Message, Payload, Value, cut};
 use crate::{Chunks, Content, Reply, Returned, stream};
 
 /// Writes, for each vector, a frame with what the worker would send, and one with the vector itself.
@@ -26,21 +26,21 @@ for vector in vectors:
 "#;
 
 /// What is said of a job, read.
-fn judged(
-    mut messages: Messages<'_>,
-    method: &Method,
-) -> Result<Result<Reply, String>, FrameError> {
+fn judged(payload: &Payload, method: &Method) -> Result<Result<Reply, String>, FrameError> {
+    let frame = payload.as_bytes();
+    let mut messages = payload.messages::<Message<'_>>()?;
     let (Some(ahead), Some(reply), None) = (messages.next(), messages.next(), messages.next())
     else {
         panic!("two messages")
     };
     let ahead = match ahead?.kind {
-        Kind::Part(bytes) => bytes,
+        Kind::Part(bytes) => payload.share(bytes),
         other => panic!("{other:?}"),
     };
     let read = match reply?.kind {
-        Kind::Reply(reply) => reply.read(&ahead, false)?,
-        Kind::Head(head) => head.read(false)?.map(|returned| {
+        Kind::Reply(reply) => reply.read(frame, false)?,
+        Kind::Rest(rest) => rest.read(frame, &ahead, false)?,
+        Kind::Head(head) => head.read(frame, false)?.map(|returned| {
             let chunks = Chunks {
                 reader: stream(1).1,
                 heartbeat: None,
@@ -101,11 +101,7 @@ fn every_vector_has_the_same_outcome_through_a_frame() {
             panic!("{vector:?}")
         };
         let name = String::from_utf8_lossy(name);
-        let found = judged(
-            said.messages().unwrap(),
-            &Method::from_bytes(method).unwrap(),
-        )
-        .unwrap();
+        let found = judged(&said, &Method::from_bytes(method).unwrap()).unwrap();
         match (found, &expected[..]) {
             (Err(failure), [words]) => assert_eq!(Py::from(failure.as_str()), *words, "{name}"),
             (Ok(reply), [status, Py::List(headers), body, warnings]) => {

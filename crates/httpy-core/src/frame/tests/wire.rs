@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use serde_json::{Value as Json, json};
 
 use crate::frame::{
-    Batch, Command, Ending, Feed, JobBody, JobMessage, Kind, Loaded, Message, Notification, Order,
-    Payload, Question, Value, Writer, stacks, write_part,
+    Batch, Command, Feed, JobBody, JobMessage, Kind, Loaded, Message, Notification, Order, Payload,
+    Question, Unread, Value, Writer, write_part,
 };
 use crate::{
     Call, Content, Exception, ExitLimits, Fault, Fields, Headers, Lane, Returned, UploadFault,
@@ -175,7 +175,7 @@ fn write_command(name: &str, parts: &Json, writer: &mut Writer<'_>) {
         _ => None,
     };
     if let Some(order) = order {
-        let lane = Lane::named(text(&parts["lane"])).unwrap();
+        let lane = Lane::of(parts["lane"] == "async");
         let id = number(&parts["number"]);
         return Command::Job { lane, id, order }.write(writer);
     }
@@ -214,25 +214,23 @@ fn what_is_for_the_host_is_read_by_its_names() {
     for (name, expected, bytes) in vectors("host", "lane") {
         let payload = payload(&bytes);
         let message = payload.messages().unwrap().next().unwrap().unwrap();
-        assert_eq!(of_message(&message), expected, "{name}");
+        assert_eq!(of_message(&message, &payload), expected, "{name}");
     }
     for (name, expected, bytes) in vectors("host", "control") {
         let payload = payload(&bytes);
-        let found = payload.notifications().unwrap().next().unwrap().unwrap();
+        let found = payload.messages().unwrap().next().unwrap().unwrap();
         assert_eq!(of_notification(&found, &expected), expected, "{name}");
     }
-    for (name, expected, mut bytes) in vectors("host", "answer") {
+    for (name, expected, bytes) in vectors("host", "answer") {
+        let answer = Unread::new(&bytes).unwrap();
         let found = match name.as_str() {
             "loaded" => {
-                let Loaded { index, wants, lane } =
-                    Loaded::read(&Value::read(&bytes).unwrap()).unwrap();
+                let Loaded { index, wants, lane } = answer.read("loaded").unwrap();
                 json!({ "index": index, "wants": wants.word(), "is_async": lane == Lane::EventLoop })
             }
             "stack" => {
-                bytes.splice(..0, *b"[\x01\0\0\0");
-                let found = stacks(&Value::read(&bytes).unwrap()).unwrap();
-                let (lane, id, stack) = &found[0];
-                json!({ "lane": word(*lane), "number": id, "text": stack })
+                let (lane, id, stack): (Lane, u64, String) = answer.read("stack").unwrap();
+                json!({ "lane": word(lane), "number": id, "text": stack })
             }
             // The others are read in `httpy-process`.
             _ => continue,
@@ -248,18 +246,23 @@ fn word(lane: Lane) -> &'static str {
     }
 }
 
-fn of_message(message: &Message<'_>) -> Json {
+fn of_message(message: &Message<'_>, payload: &Payload) -> Json {
+    let frame = payload.as_bytes();
     let mut found = match &message.kind {
         Kind::Part(bytes) => json!({ "data": given(bytes) }),
-        Kind::Reply(reply) => {
+        Kind::Rest(rest) => {
             let ahead = Bytes::from_static(b"ahead");
-            let returned = reply.read(&ahead, false).unwrap().unwrap();
+            let returned = rest.read(frame, &ahead, false).unwrap().unwrap();
+            assert!(matches!(&returned.body, Content::Whole(body) if *body == ahead));
+            json!({
+                "status": returned.status.as_u16(),
+                "is_text": returned.kind == crate::BodyKind::Text,
+                "headers": headers(&returned),
+            })
+        }
+        Kind::Reply(reply) => {
+            let returned = reply.read(frame, false).unwrap().unwrap();
             match &returned.body {
-                Content::Whole(body) if *body == ahead => json!({
-                    "status": returned.status.as_u16(),
-                    "is_text": returned.kind == crate::BodyKind::Text,
-                    "headers": headers(&returned),
-                }),
                 Content::Whole(body) => {
                     let body = std::str::from_utf8(body).unwrap();
                     let is_absent = returned.kind == crate::BodyKind::Absent;
@@ -275,15 +278,15 @@ fn of_message(message: &Message<'_>) -> Json {
             json!({ "rule": rule, "text": failure.to_string() })
         }
         Kind::Head(head) => {
-            let returned = head.read(false).unwrap().unwrap();
-            let heartbeat = head.heartbeat().map(|it| it.every.as_secs_f64());
+            let returned = head.read(frame, false).unwrap().unwrap();
+            let heartbeat = head.heartbeat.as_ref().map(|it| it.every.as_secs_f64());
             json!({
                 "status": returned.status.as_u16(),
                 "headers": headers(&returned),
                 "heartbeat": heartbeat,
             })
         }
-        Kind::End(Ending { fault, closing }) => {
+        Kind::End { fault, closing } => {
             let fault = fault.as_ref().map(|fault| match fault {
                 Fault::Raised(exception) => {
                     json!({ "raised": { "exception": of_exception(exception) } })
@@ -350,8 +353,8 @@ fn of_exception(exception: &Exception) -> Json {
 
 fn of_notification(notification: &Notification<'_>, expected: &Json) -> Json {
     match notification {
-        Notification::Hello(facts) => json!({
-            "protocol": facts.protocol,
+        Notification::Hello { protocol, facts } => json!({
+            "protocol": protocol,
             "facts": {
                 "pid": facts.pid,
                 "version": facts.version,
@@ -364,8 +367,8 @@ fn of_notification(notification: &Notification<'_>, expected: &Json) -> Json {
             },
         }),
         Notification::Ready => json!({}),
-        Notification::Ok { seq, value } => {
-            assert!(matches!(value, Value::None));
+        Notification::Ok { seq, answer } => {
+            assert!(matches!(answer.value(), Value::None));
             json!({ "number": seq, "value": null })
         }
         Notification::Error {
@@ -380,10 +383,10 @@ fn of_notification(notification: &Notification<'_>, expected: &Json) -> Json {
             "exception": exception.as_ref().map(of_exception),
         }),
         Notification::Log(log) => {
-            let (job, record) = (log.job, &log.record);
+            let record = &log.record;
             json!({
-                "lane": job.map(|(lane, _)| word(lane)),
-                "number": job.map(|(_, id)| id),
+                "lane": log.lane.map(word),
+                "number": log.id,
                 "level": record.level,
                 "level_name": record.python_level,
                 "logger": record.logger,

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use httpy_core::frame::{Command, Loaded as Given, Notification, Question, Unread};
 use httpy_core::{
-    Lane, LoadError, LoadErrorKind, Loaded, LoopMember, Member, Notice, Roster, Slow, Standing,
-    TargetId, Wants, Work, log,
+    Lane, LoadError, Loaded, LoopMember, Member, Notice, Roster, Slow, Standing, TargetId, Wants,
+    Work, log,
 };
 
 use crate::ask::{Ask, gone, internal};
@@ -218,21 +218,9 @@ impl Dispatch {
                 let ask = worker.asks.remove(&seq).ok_or_else(|| unasked(seq))?;
                 self.answered(seat, ask, answer)
             }
-            Notification::Error {
-                seq,
-                kind,
-                message,
-                exception,
-            } => {
+            Notification::Error { seq, error } => {
                 let ask = worker.asks.remove(&seq).ok_or_else(|| unasked(seq))?;
-                self.failed(
-                    ask,
-                    LoadError {
-                        kind: LoadErrorKind::named(&kind),
-                        message,
-                        exception,
-                    },
-                )
+                self.failed(ask, error)
             }
             Notification::Hello { .. } | Notification::Ready => {
                 Err(broken("that it has started, once more".to_owned()))

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use httpy_core::frame::{
     Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Question, Writer, cut,
 };
-use httpy_core::{Lane, LoadError, LoadErrorKind, log};
+use httpy_core::{Lane, LoadError, log};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -217,18 +217,7 @@ impl Newcomer {
                 let said: Notification<'_> = said.map_err(broken)?;
                 match said {
                     Notification::Log(record) => log(*record),
-                    Notification::Error {
-                        kind,
-                        message,
-                        exception,
-                        ..
-                    } => {
-                        return Err(Problem::Load(LoadError {
-                            kind: LoadErrorKind::named(&kind),
-                            message,
-                            exception,
-                        }));
-                    }
+                    Notification::Error { error, .. } => return Err(Problem::Load(error)),
                     said if found.is_none() => match find(&said) {
                         Some(result) => found = Some(result?),
                         None => return Err(unasked(&said)),

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{self, StrDeserializer};
 
 use crate::{Exception, TargetId};
 
@@ -46,7 +48,8 @@ impl Wants {
 }
 
 /// Which way of loading failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LoadErrorKind {
     /// Not of the form `module:attribute`.
@@ -76,33 +79,20 @@ pub enum LoadErrorKind {
     /// The code cannot be loaded anew, for a reason that is not in the code alone.
     Reload,
     /// Anything that is our own mistake or that app code did to the interpreter.
+    #[serde(other)]
     Internal,
 }
 
 impl LoadErrorKind {
     /// The kind that `httpy_rs._load` calls so; [`Internal`](Self::Internal) where there is none of that name.
     pub fn named(name: &str) -> Self {
-        match name {
-            "target" => Self::Target,
-            "module_not_found" => Self::ModuleNotFound,
-            "import" => Self::Import,
-            "attribute_not_found" => Self::AttributeNotFound,
-            "module_conflict" => Self::ModuleConflict,
-            "not_callable" => Self::NotCallable,
-            "signature" => Self::Signature,
-            "generator_handler" => Self::GeneratorHandler,
-            "init_signature" => Self::InitSignature,
-            "init_exception" => Self::InitException,
-            "init_result" => Self::InitResult,
-            "shutdown_signature" => Self::ShutdownSignature,
-            "reload" => Self::Reload,
-            _ => Self::Internal,
-        }
+        let name: StrDeserializer<'_, value::Error> = name.into_deserializer();
+        Self::deserialize(name).unwrap_or(Self::Internal)
     }
 }
 
 /// Why a target could not be loaded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct LoadError {
     /// Which way it was.
     pub kind: LoadErrorKind,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::Unread;
 use crate::log::Record;
-use crate::{Exception, Lane, Wants};
+use crate::{Lane, LoadError, Wants};
 
 /// What a worker reports about itself, or answers.
 #[derive(Debug, Deserialize)]
@@ -31,12 +31,8 @@ pub enum Notification<'a> {
     Error {
         /// Which question.
         seq: u64,
-        /// The way in which it failed, as `httpy_rs._load` names it.
-        kind: String,
-        /// In one sentence.
-        message: String,
-        /// What Python raised, where it did.
-        exception: Option<Exception>,
+        /// Why.
+        error: LoadError,
     },
     /// Something was logged.
     Log(Box<LogRecord>),

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::frame::{Facts, Loaded, LogRecord, Notification, Unread};
 use crate::log::Record;
-use crate::{Exception, Lane, Wants};
+use crate::{Exception, Lane, LoadErrorKind, Wants};
 
 fn with<R>(message: Py, take: impl FnOnce(Notification<'_>) -> R) -> R {
     let payload = payload(&[message]);
@@ -96,40 +96,29 @@ fn answers_come_with_their_number() {
     with(
         tuple!["error", 5, "import", "importing raised", exception],
         |notification| match notification {
-            Notification::Error {
-                seq: 5,
-                kind,
-                message,
-                exception: Some(exception),
-            } => {
-                assert_eq!(
-                    (kind.as_str(), message.as_str()),
-                    ("import", "importing raised")
-                );
+            Notification::Error { seq: 5, error } => {
+                assert_eq!(error.kind, LoadErrorKind::Import);
+                assert_eq!(error.message, "importing raised");
                 let text = |text: &str| text.to_owned();
-                assert_eq!(
-                    exception,
-                    Exception::new(
-                        text("KeyError"),
-                        text("'a'"),
-                        text("Traceback"),
-                        text("a.py:1")
-                    )
+                let expected = Exception::new(
+                    text("KeyError"),
+                    text("'a'"),
+                    text("Traceback"),
+                    text("a.py:1"),
                 );
+                assert_eq!(error.exception, Some(expected));
             }
             other => panic!("{other:?}"),
         },
     );
     with(
-        tuple!["error", 5, "target", "no target", ()],
-        |notification| {
-            assert!(matches!(
-                notification,
-                Notification::Error {
-                    exception: None,
-                    ..
-                }
-            ));
+        tuple!["error", 5, "of a later version", "no target", ()],
+        |notification| match notification {
+            Notification::Error { error, .. } => {
+                assert_eq!(error.kind, LoadErrorKind::Internal);
+                assert_eq!(error.exception, None);
+            }
+            other => panic!("{other:?}"),
         },
     );
     with(tuple!["ready"], |notification| {

@@ -371,16 +371,11 @@ fn of_notification(notification: &Notification<'_>, expected: &Json) -> Json {
             assert!(matches!(answer.value(), Value::None));
             json!({ "number": seq, "value": null })
         }
-        Notification::Error {
-            seq,
-            kind,
-            message,
-            exception,
-        } => json!({
+        Notification::Error { seq, error } => json!({
             "number": seq,
-            "kind": kind,
-            "text": message,
-            "exception": exception.as_ref().map(of_exception),
+            "kind": format!("{:?}", error.kind).to_lowercase(),
+            "text": error.message,
+            "exception": error.exception.as_ref().map(of_exception),
         }),
         Notification::Log(log) => {
             let record = &log.record;

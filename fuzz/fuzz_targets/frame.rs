@@ -10,9 +10,9 @@ use std::alloc::System;
 use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
-use httpy_core::Lane;
+use httpy_core::{Lane, TargetId};
 use httpy_core::frame::{
-    FRAME_LIMIT, Kind, Loaded, Message, Notification, Payload, Value, Writer, cut, missing,
+    FRAME_LIMIT, Kind, Message, Notification, Payload, Value, Writer, cut, missing,
 };
 use libfuzzer_sys::fuzz_target;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -75,7 +75,7 @@ fn on_control_socket(payload: &Payload) {
     for notification in notifications {
         match notification {
             Ok(Notification::Ok { answer, .. }) => {
-                drop(black_box(answer.read::<Loaded>("loaded")));
+                drop(black_box(answer.read::<TargetId>("loaded")));
                 drop(black_box(answer.read::<Vec<(String, Vec<String>)>>("routes")));
                 drop(black_box(answer.read::<Vec<(Lane, u64, String)>>("stacks")));
             }

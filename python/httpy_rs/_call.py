@@ -15,10 +15,10 @@ from httpy_rs import _request
 from httpy_rs._arguments import Pairs, arguments, with_query
 from httpy_rs._chunk import Chunks, aclose, close
 from httpy_rs._contract import CheckedReply, body_stream, check_reply
+from httpy_rs._interface import ASYNC, Interface
 from httpy_rs._load import check_handler, load_handler
 from httpy_rs._pattern import Path
 from httpy_rs._response import Response, ResponseHeaders
-from httpy_rs._signature import is_async
 from httpy_rs._upload import Sent, Upload
 
 __tracebackhide__ = True  # pytest leaves the frames of this file out
@@ -55,12 +55,11 @@ class RequestOptions(TypedDict, total=False):
 
 
 class Handler(NamedTuple):
-    """A checked handler; `target` is its name in messages, `wants` how it gets its body."""
+    """A checked handler; `target` is its name in messages."""
 
     target: str
     function: Callable[..., Any]
-    wants: str
-    is_async: bool
+    interface: Interface
 
     @classmethod
     def load(cls, given: Callable[..., Any] | str) -> Handler:
@@ -68,7 +67,7 @@ class Handler(NamedTuple):
         if isinstance(given, str):
             return cls(given, *load_handler(given, []))
         target = target_of(given)
-        return cls(target, given, check_handler(target, given), is_async(given))
+        return cls(target, given, check_handler(target, given))
 
 
 class Call:
@@ -99,9 +98,9 @@ class Call:
                 raise TypeError("both body= and json= were given: a request has one body")
             body = dumps(json, allow_nan=False)
         self._upload = Upload(body)
-        sent = b"" if handler.wants == "stream" else self._upload.whole()
+        sent = b"" if handler.interface.body == "stream" else self._upload.whole()
         path = with_query(path, query)
-        self._given = arguments(method, path, route, headers, sent, wants_bytes=handler.wants == "bytes")
+        self._given = arguments(method, path, route, headers, sent, wants_bytes=handler.interface.body == "bytes")
         if json is not ...:
             self._given.headers.setdefault("Content-Type", ["application/json"])
         known: dict[str, Any] = loads(dumps(dict(extras or {})))
@@ -155,12 +154,14 @@ class Call:
         return _response(reply, chunks)
 
     def _arguments(self) -> tuple[Any, ...]:
-        if self.handler.wants != "stream":
+        if self.handler.interface.body != "stream":
             return self._given
-        return (*self._given[:5], self._upload.body(is_async=self.handler.is_async))
+        return (*self._given[:5], self._upload.body(is_async=self.handler.interface.lane == ASYNC))
 
     def _checked(self, result: object) -> CheckedReply:
-        return check_reply(self.handler.target, self._given.method, result, is_async=self.handler.is_async)
+        return check_reply(
+            self.handler.target, self._given.method, result, is_async=self.handler.interface.lane == ASYNC
+        )
 
     def _chunks(self, reply: CheckedReply) -> Chunks:
         return Chunks(self.handler.target, reply.length, self._leave_after)

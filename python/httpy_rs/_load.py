@@ -14,6 +14,7 @@ from importlib.machinery import PathFinder
 from typing import Any
 
 from httpy_rs._exception import attempt, clean, summary, user_frames
+from httpy_rs._interface import ASYNC, SYNC, Interface
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,26 +57,27 @@ def load_attribute(target: str, paths: Sequence[str]) -> Any:
     return found
 
 
-def load_handler(target: str, paths: Sequence[str]) -> tuple[Callable[..., Any], str, bool]:
-    """The handler that `target` names, how it wants its body (`text`, `bytes` or `stream`), and whether it is async.
+def load_handler(target: str, paths: Sequence[str]) -> tuple[Callable[..., Any], Interface]:
+    """The handler that `target` names, and its interface.
 
     Raises `LoadError`: the kinds of `load_attribute`, and those of `check_handler`.
     """
     handler = load_attribute(target, paths)
-    return handler, check_handler(target, handler), _is_async(handler)
+    return handler, check_handler(target, handler)
 
 
-def check_handler(target: str, handler: object) -> str:
-    """How `handler` wants its body: `text`, `bytes` or `stream`.
+def check_handler(target: str, handler: object) -> Interface:
+    """The interface of `handler`.
 
     Raises `LoadError` of the kinds `not_callable`, `generator_handler`, `signature`.
     """
-    if _is_simple(handler) and _accepts(handler, 6):
-        return "text"
-    signature = _signature(target, handler)
-    if not signature.accepts(6):
-        raise LoadError("signature", f"{target} takes {signature}: expected six positional arguments {ARGUMENTS}")
-    return signature.body_kind(6)
+    body = "text"
+    if not (_is_simple(handler) and _accepts(handler, 6)):
+        signature = _signature(target, handler)
+        if not signature.accepts(6):
+            raise LoadError("signature", f"{target} takes {signature}: expected six positional arguments {ARGUMENTS}")
+        body = signature.body_mode(6)
+    return Interface("handler", ASYNC if _is_async(handler) else SYNC, body)
 
 
 def load_asgi(target: str, paths: Sequence[str]) -> App:

@@ -41,7 +41,7 @@ class Signature:
         """Whether a call with `count` positional arguments and no others can bind."""
         return self._found is None or _parameter_of_last(self._found, count) is not False
 
-    def body_kind(self, count: int) -> str:
+    def body_mode(self, count: int) -> str:
         """How the last of `count` positional arguments is annotated: `text`, `bytes`, or `stream` for `httpy_rs.Body`.
 
         Where a wrapper (`functools.wraps`) does not say, the function that it wraps does.
@@ -50,9 +50,9 @@ class Signature:
             parameter = found is not None and _parameter_of_last(found, count)
             if not isinstance(parameter, inspect.Parameter):
                 continue
-            kind = _kind(parameter.annotation, self._function)
-            if kind is not None:
-                return kind
+            mode = _mode(parameter.annotation, self._function)
+            if mode is not None:
+                return mode
             # A wrapper's `*arguments: Any` is for all of them and says nothing about this one.
             is_own = parameter.kind is not inspect.Parameter.VAR_POSITIONAL
             if is_own and parameter.annotation is not inspect.Parameter.empty:
@@ -135,7 +135,7 @@ def _parameter_of_last(found: inspect.Signature, count: int) -> inspect.Paramete
     return True
 
 
-def _kind(annotation: object, function: object) -> str | None:
+def _mode(annotation: object, function: object) -> str | None:
     if isinstance(annotation, str):
         # A quoted annotation under `from __future__ import annotations` carries its quotes.
         text = annotation.strip(" '\"")

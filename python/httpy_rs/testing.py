@@ -28,6 +28,7 @@ from httpy_rs._call import Call, Handler, RequestOptions, target_of
 from httpy_rs._context import Start
 from httpy_rs._contract import ContractFailure
 from httpy_rs._event_stream import ReceivedEvent, ReceivedEvents
+from httpy_rs._interface import ASYNC
 from httpy_rs._load import LoadError, check_plain, load_init, load_shutdown, run_init
 from httpy_rs._pattern import Path, Pattern
 from httpy_rs._response import Response, ResponseHeaders
@@ -106,7 +107,7 @@ class App:
         if isinstance(found, Response):
             return found
         context = self._start.copy()
-        if not prepared.handler.is_async:
+        if prepared.handler.interface.lane != ASYNC:
             return context.run(prepared.run)
         return self._on_loop(context, prepared.handler.target, prepared.run_async)
 
@@ -190,7 +191,7 @@ def call(
     """
     prepared = _prepare(handler, method, path, route, options)
     context = Start().copy()
-    if not prepared.handler.is_async:
+    if prepared.handler.interface.lane != ASYNC:
         return context.run(prepared.run)
     _refuse_running_loop(prepared.handler.target)
     with asyncio.Runner() as runner:
@@ -212,7 +213,7 @@ async def acall(
     """
     prepared = _prepare(handler, method, path, route, options)
     context = Start().copy()
-    if not prepared.handler.is_async:
+    if prepared.handler.interface.lane != ASYNC:
         return await asyncio.get_running_loop().run_in_executor(None, context.run, prepared.run)
     return await context.run(lambda: asyncio.ensure_future(prepared.run_async()))
 

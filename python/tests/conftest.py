@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from httpy_rs._interface import ASYNC, SYNC, Interface
 from httpy_rs._load import LoadError
 from tests.parent import Parent
 
@@ -101,16 +102,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
         def start(source: str, *names: str, **settings: Any) -> Parent:
             (tmp_path / "app.py").write_text(textwrap.dedent(source), encoding="utf-8")
-            handlers = [(f"app:{name}", *_kind(source, name)) for name in names]
+            handlers = [(f"app:{name}", *_interface(source, name)) for name in names]
             return stack.enter_context(Parent(tmp_path, handlers, **settings))
 
         yield start
 
 
-def _kind(source: str, name: str) -> tuple[str, bool]:
-    """How the handler of this name wants its body, and whether it is async, as its `def` line says."""
+def _interface(source: str, name: str) -> Interface:
+    """That of the handler of this name, as its `def` line says."""
     found = re.search(rf"(async )?def {name}\((.*?)\)", source)
     if found is None:
-        return "text", False
-    wants = "bytes" if found[2].endswith(": bytes") else "stream" if found[2].endswith("Body") else "text"
-    return wants, found[1] is not None
+        return Interface("handler", SYNC, "text")
+    body = "bytes" if found[2].endswith(": bytes") else "stream" if found[2].endswith("Body") else "text"
+    return Interface("handler", ASYNC if found[1] else SYNC, body)

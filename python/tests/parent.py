@@ -75,7 +75,7 @@ class Parent:
     def __init__(
         self,
         folder: Path,
-        handlers: Sequence[tuple[str, str, bool]],
+        handlers: Sequence[tuple[str, str, str, str]],
         *,
         environ: Mapping[str, str] = {},
         inherits: Sequence[int] = (),

@@ -98,7 +98,7 @@ class Bound:
 
 
 @pytest.mark.parametrize(
-    ("handler", "wants"),
+    ("handler", "body"),
     [
         (text, "text"),
         (as_class, "bytes"),
@@ -139,15 +139,15 @@ class Bound:
         (functools.partial(own_body()), "text"),
     ],
 )
-def test_how_the_body_is_wanted_is_what_the_sixth_parameter_is_annotated(handler: Any, wants: str) -> None:
-    assert check_handler("worker:handler", handler) == wants
+def test_the_body_mode_is_what_the_sixth_parameter_is_annotated(handler: Any, body: str) -> None:
+    assert check_handler("worker:handler", handler) == ("handler", "sync", body)
 
 
-def test_a_handler_is_loaded_with_what_it_wants(write: Write) -> None:
+def test_a_handler_is_loaded_with_its_interface(write: Write) -> None:
     write("plain.py", "def handler(method, path, params, query, headers, body: bytes): ...\n")
-    handler, wants, on_loop = load_handler("plain:handler", [])
+    handler, interface = load_handler("plain:handler", [])
     assert handler.__name__ == "handler"
-    assert (wants, on_loop) == ("bytes", False)
+    assert interface == ("handler", "sync", "bytes")
 
 
 @pytest.mark.skipif(sys.version_info < (3, 15), reason="no import is lazy before Python 3.15")
@@ -159,19 +159,19 @@ def test_a_lazy_import_counts_as_what_it_imports(write: Write) -> None:
     )
     write("lazily.py", lazy + handlers)
     write("from_there.py", "lazy from lazily import short\n")
-    for target, wants in (
+    for target, body in (
         ("lazily:short", "stream"),
         ("lazily:long", "stream"),
         ("lazily:lost", "text"),
         ("from_there:short", "stream"),
     ):
-        assert load_handler(target, [])[1] == wants, target
+        assert load_handler(target, [])[1].body == body, target
 
 
 def test_a_handler_without_a_signature_is_accepted() -> None:
     with pytest.raises(ValueError, match="signature"):
         inspect.signature(type)
-    assert check_handler("builtins:type", type) == "text"
+    assert check_handler("builtins:type", type).body == "text"
 
 
 def test_a_signature_that_raises_is_accepted() -> None:
@@ -182,11 +182,11 @@ def test_a_signature_that_raises_is_accepted() -> None:
 
         def __call__(self, *arguments: Any) -> Any: ...
 
-    assert check_handler("worker:handler", Odd()) == "text"
+    assert check_handler("worker:handler", Odd()).body == "text"
 
 
 def test_an_injecting_wrapper_is_judged_by_what_is_called() -> None:
-    assert check_handler("worker:handler", decorated(with_model)) == "text"
+    assert check_handler("worker:handler", decorated(with_model)).body == "text"
 
 
 @pytest.mark.parametrize(
@@ -270,8 +270,7 @@ class Wrapper:
     ],
 )
 def test_what_gives_a_coroutine_is_async(handler: Any) -> None:
-    assert check_handler("worker:handler", handler) == "text"
-    assert is_async(handler)
+    assert check_handler("worker:handler", handler) == ("handler", "async", "text")
 
 
 def wraps_itself(*arguments: Any) -> Any: ...
@@ -335,8 +334,8 @@ def test_loading_a_simple_handler_does_not_import_inspect(tmp_path: Path) -> Non
     (tmp_path / "app.py").write_text("def handler(method, path, params, query, headers, body): ...\n")
     program = (
         "import sys; sys.path[:0] = sys.argv[1:]; from httpy_rs._load import load_handler; "
-        "print(load_handler('app:handler', [])[1:], 'inspect' in sys.modules)"
+        "print(*load_handler('app:handler', [])[1], 'inspect' in sys.modules)"
     )
     # Isolated and without `site`, whose own imports would hide it.
     command = [sys.executable, "-I", "-S", "-c", program, str(tmp_path), str(Path(_load.__file__).parents[1])]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "('text', False) False\n"
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "handler sync text False\n"

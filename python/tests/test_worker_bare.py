@@ -29,7 +29,10 @@ def started(tmp_path: Path, text: str, *names: str, site: str = "", **options: A
     folder = tmp_path / "site"
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(textwrap.dedent(site), encoding="utf-8")
-    handlers = [(f"app:{name}", "text", name == "coroutine") for name in names or ("handler", "coroutine")]
+    handlers = [
+        (f"app:{name}", "handler", "async" if name == "coroutine" else "sync", "text")
+        for name in names or ("handler", "coroutine")
+    ]
     environ = {"PYTHONPATH": str(folder), **options.pop("environ", {})}
     return Parent(tmp_path, handlers, environ=environ, **options).ready()
 

@@ -12,7 +12,7 @@ import pytest
 from tests.parent import Parent
 
 TEXT = "def handler(method, path, params, query, headers, body):\n    return 200, {!r}, {{}}\n"
-HANDLERS = [("app:handler", "text", False)]
+HANDLERS = [("app:handler", "handler", "sync", "text")]
 
 
 def said(folder: Path) -> object:

@@ -22,7 +22,7 @@ PLAIN = """
 def test_a_worker_says_hello_and_is_ready_once_its_handlers_are_loaded(start: Start) -> None:
     worker = start(PLAIN, "handler")
     word, protocol, facts = worker.hello
-    assert (word, protocol) == ("hello", 1)
+    assert (word, protocol) == ("hello", 2)
     assert facts["pid"] == worker.process.pid
     assert facts["version"] == platform.python_version()
     assert os.path.samefile(facts["executable"], sys.executable)
@@ -49,7 +49,7 @@ def test_a_handler_that_cannot_be_loaded_is_told_of_and_the_worker_goes_on(start
 )
 def test_a_handler_of_another_kind_than_it_was_is_refused(source: str, now: str, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(source, encoding="utf-8")
-    with Parent(tmp_path, [("app:handler", "text", False)]) as worker:
+    with Parent(tmp_path, [("app:handler", "handler", "sync", "text")]) as worker:
         word, number, kind, message, _ = worker.control.get()
     assert (word, number, kind) == ("error", 0, "reload")
     was = "a plain function with a body: str"
@@ -64,9 +64,9 @@ def test_handlers_are_loaded_once_and_numbered(start: Start) -> None:
         async def stream(method, path, params, query, headers, body: httpy_rs.AsyncBody): ...
     """
     worker = start(source, "text").ready()
-    assert worker.ask("load", "app:binary") == (1, "bytes", False)
-    assert worker.ask("load", "app:text") == (0, "text", False)
-    assert worker.ask("load", "app:stream") == (2, "stream", True)
+    assert worker.ask("load", "app:binary") == (1, "handler", "sync", "bytes")
+    assert worker.ask("load", "app:text") == (0, "handler", "sync", "text")
+    assert worker.ask("load", "app:stream") == (2, "handler", "async", "stream")
     assert worker.fail("load", "app:nothing")[0] == "attribute_not_found"
 
 
@@ -260,7 +260,7 @@ def test_a_module_is_imported_ahead_whatever_comes_of_that(start: Start, tmp_pat
     worker = start(PLAIN, "handler").ready()
     worker.tell(("prepare", "broken:handler"), ("prepare", "nowhere:handler"), ("prepare", "slow:handler"))
     assert worker.fail("load", "broken:handler")[0] == "import"
-    assert worker.ask("load", "slow:handler") == (1, "text", False)
+    assert worker.ask("load", "slow:handler") == (1, "handler", "sync", "text")
     worker.hang_up()
     worker.wait()
     assert worker.output()[0] == "imported\n"

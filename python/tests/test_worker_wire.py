@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from httpy_rs._interface import Interface
 from httpy_rs._worker import wire
 from httpy_rs._worker.frame import PART, Broken
 from httpy_rs._worker.wire import Call
@@ -83,6 +84,8 @@ def test_a_command_is_read_by_its_names(vector: dict[str, Any]) -> None:
 def made(vector: dict[str, Any]) -> Any:
     """The message that the functions of `wire` make."""
     name, fields = vector["name"], {key: given(value) for key, value in vector["fields"].items()}
+    if name == "loaded":
+        return wire.loaded(fields.pop("index"), Interface(**fields))
     if vector["on"] != "lane":
         return wire.READY if name == "ready" else maker(name)(**fields)
     number, times = fields.pop("number"), fields.pop("times", ())

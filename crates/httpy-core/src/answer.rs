@@ -245,14 +245,17 @@ struct Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Lane;
     use crate::ticket::tests::waiting;
     use crate::wake::tests::{waker, woken};
+    use crate::{BodyMode, Interface, Lane};
 
     fn target(index: usize) -> TargetId {
         TargetId {
             index,
-            lane: Lane::Worker,
+            interface: Interface::Handler {
+                lane: Lane::Worker,
+                body: BodyMode::Text,
+            },
         }
     }
 

@@ -5,36 +5,21 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Answer, Ticket, Upload};
+use crate::{Answer, Interface, Lane, Ticket, Upload};
 
-/// A loaded handler: which one of its interpreter's table, and what runs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A loaded target: its place in its interpreter's table, and its interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub struct TargetId {
     /// Its place in the table.
     pub index: usize,
-    /// Who takes its jobs.
-    pub lane: Lane,
+    /// How it is called.
+    pub interface: Interface,
 }
 
-/// What runs a handler. A worker process is sent the jobs of either by a socket of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-pub enum Lane {
-    /// A worker thread, which is in one call at a time.
-    #[serde(rename = "sync")]
-    Worker,
-    /// An event loop, on which any number of `async def` handlers are under way.
-    #[serde(rename = "async")]
-    EventLoop,
-}
-
-impl Lane {
-    /// That of a handler, which is an `async def` or is not.
-    pub fn of(is_async: bool) -> Self {
-        if is_async {
-            Self::EventLoop
-        } else {
-            Self::Worker
-        }
+impl TargetId {
+    /// What runs its calls.
+    pub fn lane(self) -> Lane {
+        self.interface.lane()
     }
 }
 

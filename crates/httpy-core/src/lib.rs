@@ -16,6 +16,7 @@ mod executor;
 mod fields;
 pub mod frame;
 mod header;
+mod interface;
 mod job;
 pub mod log;
 mod outcome;
@@ -35,12 +36,13 @@ pub use contract::{ContractFailure, MAX_HEADER_LINES, Rule, Warning, allows_body
 pub use exception::{Exception, Frame, Link, Relation};
 pub use executor::{
     Abandoned, Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, InitRoutes,
-    Listener, LoadError, LoadErrorKind, Loaded, LoopMember, Member, Notice, Overdue, ProcessNotice,
-    Roster, Running, Slow, Stack, StackOf, StartError, Wants, Work,
+    Listener, LoadError, LoadErrorKind, LoopMember, Member, Notice, Overdue, ProcessNotice, Roster,
+    Running, Slow, Stack, StackOf, StartError, Work,
 };
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
-pub use job::{Freight, Job, Lane, Permits, TargetId};
+pub use interface::{BodyMode, Interface, Lane};
+pub use job::{Freight, Job, Permits, TargetId};
 pub use outcome::{BodyKind, Outcome, Reply, Returned};
 pub use queue::{InLine, Line, Lost, Queue, Seat, Seats, Standing, Take, Wait};
 pub use stream::{Broken, Gone, Reader, Writer, stream};

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::SyncSender;
 
-use httpy_core::{Lane, LoadError, LoadErrorKind, Loaded, Notice};
+use httpy_core::{Lane, LoadError, LoadErrorKind, Notice, TargetId};
 
 use crate::deed::Routes;
 
@@ -12,12 +12,12 @@ pub(crate) enum Ask {
     /// To load a handler that no worker has yet; the others follow.
     LoadFirst {
         target: String,
-        reply: SyncSender<Result<Loaded, LoadError>>,
+        reply: SyncSender<Result<TargetId, LoadError>>,
     },
-    /// To load the handler of this number, as others have.
+    /// To load a handler, as others have.
     Load {
         target: String,
-        index: usize,
+        id: TargetId,
     },
     Init(SyncSender<Result<Routes, LoadError>>),
     /// To load a shutdown function; the others follow the one that has somebody to tell.

@@ -5,10 +5,9 @@ use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use httpy_core::frame::{Command, Loaded as Given, Notification, Question, Unread};
+use httpy_core::frame::{Command, Notification, Question, Unread};
 use httpy_core::{
-    Lane, LoadError, Loaded, LoopMember, Member, Notice, Roster, Slow, Standing, TargetId, Wants,
-    Work, log,
+    Lane, LoadError, LoopMember, Member, Notice, Roster, Slow, Standing, TargetId, Work, log,
 };
 
 use crate::ask::{Ask, gone, internal};
@@ -125,12 +124,9 @@ impl Dispatch {
         while !self.is_loading
             && let Some(Deed::Load(target, reply)) = self.loads.pop_front()
         {
-            if let Some(index) = self
-                .handlers
-                .iter()
-                .position(|handler| handler.target == target)
-            {
-                drop(reply.try_send(Ok(loaded(index, &self.handlers[index]))));
+            let known = self.ids().find(|(_, handler)| handler.target == target);
+            if let Some((id, _)) = known {
+                drop(reply.try_send(Ok(id)));
                 continue;
             }
             self.is_loading = true;
@@ -156,12 +152,20 @@ impl Dispatch {
         }
     }
 
+    /// The handlers with their numbers.
+    fn ids(&self) -> impl Iterator<Item = (TargetId, &Handler)> {
+        self.handlers.iter().enumerate().map(|(index, handler)| {
+            let interface = handler.interface;
+            (TargetId { index, interface }, handler.as_ref())
+        })
+    }
+
     /// Has a new worker load what others have loaded since it was started.
     pub(crate) fn introduce(&mut self, worker: &mut Worker) {
         self.handlers = self.shared.all();
-        for (index, handler) in self.handlers.iter().enumerate().skip(worker.handlers) {
+        for (id, handler) in self.ids().skip(worker.handlers) {
             let target = handler.target.clone();
-            worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
+            worker.ask(Ask::Load { target, id }, Question::Load(&handler.target));
         }
         // The filters of the host's log may have changed since it was started.
         worker.command(&Command::LogLevel(log::python_level()));
@@ -234,38 +238,30 @@ impl Dispatch {
         };
         match ask {
             Ask::LoadFirst { target, reply } => {
-                let given = answer.read::<Given>("loaded")?;
-                let handler = Handler::new(target, &given);
-                if let Some(known) = self.handlers.get(given.index) {
+                let given = answer.read::<TargetId>("loaded")?;
+                let TargetId { index, interface } = given;
+                if let Some(known) = self.handlers.get(index) {
                     // By another name.
-                    let loaded = loaded(given.index, known);
+                    let interface = known.interface;
                     self.is_loading = false;
-                    drop(reply.try_send(Ok(loaded)));
+                    drop(reply.try_send(Ok(TargetId { index, interface })));
                     self.load_next();
                     return Ok(());
                 }
-                if given.index != self.handlers.len() {
-                    return Err(broken(format!(
-                        "{} for the number of a handler",
-                        given.index
-                    )));
+                if index != self.handlers.len() {
+                    return Err(broken(format!("{index} for the number of a handler")));
                 }
-                worker.handlers = given.index + 1;
-                self.loaded_first(seat, given.index, handler, reply);
+                worker.handlers = index + 1;
+                self.loaded_first(seat, given, Handler { target, interface }, reply);
                 Ok(())
             }
-            Ask::Load { target, index } => {
-                let given = answer.read::<Given>("loaded")?;
-                let known = self
-                    .handlers
-                    .get(index)
-                    .filter(|known| known.as_ref() == &Handler::new(target.clone(), &given));
-                if given.index != index || known.is_none() {
+            Ask::Load { target, id } => {
+                if answer.read::<TargetId>("loaded")? != id {
                     return Err(broken(format!(
                         "that {target} is another handler than in other workers"
                     )));
                 }
-                worker.handlers = index + 1;
+                worker.handlers = id.index + 1;
                 self.settle_load();
                 Ok(())
             }
@@ -345,9 +341,9 @@ impl Dispatch {
     fn loaded_first(
         &mut self,
         seat: usize,
-        index: usize,
+        id: TargetId,
         handler: Handler,
-        reply: SyncSender<Result<Loaded, LoadError>>,
+        reply: SyncSender<Result<TargetId, LoadError>>,
     ) {
         let handler = self.shared.add(handler);
         self.handlers = self.shared.all();
@@ -356,25 +352,25 @@ impl Dispatch {
                 continue;
             };
             let target = handler.target.clone();
-            worker.ask(Ask::Load { target, index }, Question::Load(&handler.target));
+            worker.ask(Ask::Load { target, id }, Question::Load(&handler.target));
         }
-        self.loading = Some((index, reply));
+        self.loading = Some((id, reply));
         self.settle_load();
     }
 
     /// Tells that a handler is loaded, when every worker has it.
     pub(crate) fn settle_load(&mut self) {
-        let lacks = |index: usize| {
+        let lacks = |id: TargetId| {
             let mut workers = self
                 .workers
                 .iter()
                 .flatten()
                 .filter(|worker| worker.life == Life::Serves);
-            workers.any(|worker| worker.handlers <= index)
+            workers.any(|worker| worker.handlers <= id.index)
         };
-        if let Some((index, reply)) = self.loading.take_if(|(index, _)| !lacks(*index)) {
+        if let Some((id, reply)) = self.loading.take_if(|(id, _)| !lacks(*id)) {
             self.is_loading = false;
-            drop(reply.try_send(Ok(loaded(index, &self.handlers[index]))));
+            drop(reply.try_send(Ok(id)));
             self.load_next();
         }
     }
@@ -473,16 +469,6 @@ impl Dispatch {
             target,
             ticket: Arc::clone(&call.ticket),
         }
-    }
-}
-
-fn loaded(index: usize, handler: &Handler) -> Loaded {
-    Loaded {
-        id: TargetId {
-            index,
-            lane: handler.lane,
-        },
-        reads_stream: handler.wants == Wants::Stream,
     }
 }
 

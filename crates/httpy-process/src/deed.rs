@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use httpy_core::{Figures, LoadError, Loaded, Roster, Slow, Stack, TargetId, Ticket};
+use httpy_core::{Figures, LoadError, Roster, Slow, Stack, TargetId, Ticket};
 use tokio::sync::oneshot;
 
 /// Patterns and their methods, as an init function gives them.
@@ -13,7 +13,7 @@ pub(crate) type Routes = Vec<(String, Vec<String>)>;
 #[derive(Debug)]
 pub(crate) enum Deed {
     /// Load a handler in every worker.
-    Load(String, SyncSender<Result<Loaded, LoadError>>),
+    Load(String, SyncSender<Result<TargetId, LoadError>>),
     /// Run an init function in one worker.
     Init(String, SyncSender<Result<Routes, LoadError>>),
     /// Load a shutdown function in every worker.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use httpy_core::frame::{Command, Question};
-use httpy_core::{Late, LoadError, Loaded, Notice, Seat};
+use httpy_core::{Late, LoadError, Notice, Seat, TargetId};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
@@ -52,7 +52,7 @@ pub(crate) struct Dispatch {
     pub(crate) loads: VecDeque<Deed>,
     pub(crate) is_loading: bool,
     /// The handler that one worker has loaded and others have not yet, and who waits for that.
-    pub(crate) loading: Option<(usize, SyncSender<Result<Loaded, LoadError>>)>,
+    pub(crate) loading: Option<(TargetId, SyncSender<Result<TargetId, LoadError>>)>,
     /// What every worker loads for its end.
     pub(crate) shutdown: Vec<String>,
     pub(crate) gatherings: Gatherings,
@@ -200,7 +200,7 @@ impl Dispatch {
     fn take_left(&mut self) {
         let mut left = std::mem::take(&mut self.left);
         for job in left.jobs.drain(..) {
-            self.waiting[index(job.target.lane)].push_back(job.into());
+            self.waiting[index(job.target.lane())].push_back(job.into());
         }
         for deed in left.deeds.drain(..) {
             self.act(deed);
@@ -244,7 +244,7 @@ impl Dispatch {
         }
         self.after.back.sort_by_key(|waiting| waiting.ticket.pushed);
         for waiting in self.after.back.drain(..).rev() {
-            self.waiting[index(waiting.target.lane)].push_front(waiting);
+            self.waiting[index(waiting.target.lane())].push_front(waiting);
         }
     }
 
@@ -274,19 +274,16 @@ impl Dispatch {
                 let Some((_, worker)) = rooms.min_by_key(|(calls, _)| *calls) else {
                     break;
                 };
-                let (Some(next), Some(handler)) =
-                    (waiting.pop_front(), self.handlers.get(target.index))
-                else {
-                    break;
-                };
-                worker.send(next, handler, now, &mut self.after);
+                if let Some(next) = waiting.pop_front() {
+                    worker.send(next, now, &mut self.after);
+                }
             }
         }
     }
 
     fn write(&mut self, context: &mut Context<'_>, now: Instant) {
         for worker in self.workers.iter_mut().flatten() {
-            worker.write(context, &self.handlers, now, &mut self.after);
+            worker.write(context, now, &mut self.after);
         }
     }
 

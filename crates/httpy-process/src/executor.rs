@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use httpy_core::{
     Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, Job, Listener, LoadError,
-    Loaded, Roster, Slow, Stack, StartError, TargetId, Ticket, log,
+    Roster, Slow, Stack, StartError, TargetId, Ticket, log,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -157,7 +157,7 @@ fn ended() -> LoadError {
 }
 
 impl Execute for Processes {
-    fn load_handler(&self, target: &str) -> Result<Loaded, LoadError> {
+    fn load_handler(&self, target: &str) -> Result<TargetId, LoadError> {
         self.wait(|reply| Deed::Load(target.to_owned(), reply))
     }
 

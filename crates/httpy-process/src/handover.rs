@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
-use httpy_core::frame::{Facts, Loaded};
-use httpy_core::{ExitLimits, Lane, Running, Wants};
+use httpy_core::frame::Facts;
+use httpy_core::{ExitLimits, Interface, Running};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 
@@ -125,21 +125,8 @@ pub(crate) struct Handlers(Mutex<Vec<Arc<Handler>>>);
 pub(crate) struct Handler {
     /// `module:attribute`
     pub(crate) target: String,
-    /// Which lane its jobs go to.
-    pub(crate) lane: Lane,
-    /// How it wants its request's body.
-    pub(crate) wants: Wants,
-}
-
-impl Handler {
-    /// The handler of this target as a worker has found it.
-    pub(crate) fn new(target: String, given: &Loaded) -> Self {
-        Self {
-            target,
-            lane: given.lane,
-            wants: given.wants,
-        }
-    }
+    /// As the first worker that has loaded it found it.
+    pub(crate) interface: Interface,
 }
 
 impl Handlers {

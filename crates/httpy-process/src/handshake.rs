@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use httpy_core::frame::{
     Batch, Command, Facts, FrameError, LogRecord, Notification, Payload, Question, Writer, cut,
 };
-use httpy_core::{Lane, LoadError, log};
+use httpy_core::{LoadError, log};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -19,7 +19,7 @@ use crate::options::ProcessOptions;
 use crate::source;
 
 /// The version of the protocol.
-const PROTOCOL: u64 = 1;
+const PROTOCOL: u64 = 2;
 /// So much is read at once.
 const READ: usize = 16 * 1024;
 
@@ -108,10 +108,11 @@ fn settings(
     writer.str("handlers");
     writer.list(length(handlers.len()));
     for handler in handlers {
-        writer.tuple(3);
+        writer.tuple(4);
         writer.str(&handler.target);
-        writer.str(handler.wants.word());
-        writer.bool(handler.lane == Lane::EventLoop);
+        for word in handler.interface.words() {
+            writer.str(word);
+        }
     }
     writer.str("threads");
     writer.int(number(options.threads));

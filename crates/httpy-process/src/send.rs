@@ -1,6 +1,5 @@
 //! What goes to a worker: jobs and bodies on its lanes, and all that is said about them on its control socket.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -8,12 +7,11 @@ use std::time::{Duration, Instant};
 use httpy_core::frame::{
     Batch, Command, Feed, JobBody, JobMessage, Order, PART, Question, TooLong, write_part,
 };
-use httpy_core::{Freight, Lane, Outcome, Upload, Wants};
+use httpy_core::{BodyMode, Freight, Lane, Outcome, Upload};
 
 use crate::after::After;
 use crate::ask::Ask;
 use crate::call::{Body, Call, Progress, Receiving, Waiting};
-use crate::handover::Handler;
 use crate::hub::Place;
 use crate::reply::end;
 use crate::traffic::{LANES, index};
@@ -21,13 +19,7 @@ use crate::worker::Worker;
 
 impl Worker {
     /// Sends a job, unless nobody waits for it. What cannot be sent is answered.
-    pub(crate) fn send(
-        &mut self,
-        waiting: Waiting,
-        handler: &Handler,
-        now: Instant,
-        after: &mut After,
-    ) {
+    pub(crate) fn send(&mut self, waiting: Waiting, now: Instant, after: &mut After) {
         let Waiting {
             target,
             ticket,
@@ -41,7 +33,7 @@ impl Worker {
         }
         ticket.stamp_taken(now, Duration::ZERO);
         let Freight { body, permits } = ticket.unload();
-        let lane = target.lane;
+        let lane = target.lane();
         let traffic = &mut self.lanes[index(lane)];
         if traffic.calls.is_empty() {
             traffic.answered = now;
@@ -53,7 +45,9 @@ impl Worker {
             id: number,
         };
         let body = match body {
-            Upload::Whole(whole) if handler.wants != Wants::Stream => Body::Whole(whole),
+            Upload::Whole(whole) if target.interface.body() != BodyMode::Stream => {
+                Body::Whole(whole)
+            }
             body => Body::Stream(Receiving::new(body.into_reader(), self.hub.waker(place))),
         };
         let call = Call {
@@ -72,7 +66,7 @@ impl Worker {
                 traffic.ahead.push_back((number, whole.clone()));
             }
             _ => {
-                if let Err(too_long) = write(traffic.channel.batch(), number, &call, handler, now) {
+                if let Err(too_long) = write(traffic.channel.batch(), number, &call, now) {
                     return end(call, Outcome::Panicked(too_long), after);
                 }
             }
@@ -83,15 +77,9 @@ impl Worker {
     }
 
     /// Writes what there is, as far as there is room.
-    pub(crate) fn write(
-        &mut self,
-        context: &mut Context<'_>,
-        handlers: &[Arc<Handler>],
-        now: Instant,
-        after: &mut After,
-    ) {
+    pub(crate) fn write(&mut self, context: &mut Context<'_>, now: Instant, after: &mut After) {
         loop {
-            self.send_ahead(handlers, now, after);
+            self.send_ahead(now, after);
             self.flush(context);
             // Where a socket has taken all, nobody wakes this task for what is left.
             if self
@@ -105,7 +93,7 @@ impl Worker {
     }
 
     /// Puts parts of large bodies into the next write, by turns; the job behind its last part.
-    fn send_ahead(&mut self, handlers: &[Arc<Handler>], now: Instant, after: &mut After) {
+    fn send_ahead(&mut self, now: Instant, after: &mut After) {
         for lane in LANES {
             let traffic = &mut self.lanes[index(lane)];
             while !traffic.ahead.is_empty() && !traffic.channel.is_full() {
@@ -123,10 +111,7 @@ impl Worker {
                 let Some(call) = traffic.calls.get(&number) else {
                     continue;
                 };
-                let Some(handler) = handlers.get(call.target.index) else {
-                    continue;
-                };
-                if let Err(too_long) = write(traffic.channel.batch(), number, call, handler, now)
+                if let Err(too_long) = write(traffic.channel.batch(), number, call, now)
                     && let Some(call) = traffic.calls.remove(&number)
                 {
                     end(call, Outcome::Panicked(too_long), after);
@@ -227,17 +212,13 @@ impl Worker {
 /// # Errors
 ///
 /// In words, when there is more of it than a frame holds.
-fn write(
-    batch: &mut Batch,
-    id: u64,
-    call: &Call,
-    handler: &Handler,
-    now: Instant,
-) -> Result<(), String> {
+fn write(batch: &mut Batch, id: u64, call: &Call, now: Instant) -> Result<(), String> {
     let body = match &call.body {
         Body::Stream(_) => JobBody::Stream,
         Body::Whole(whole) if whole.len() > PART => JobBody::Ahead,
-        Body::Whole(whole) if handler.wants == Wants::Bytes => JobBody::Bytes(whole),
+        Body::Whole(whole) if call.target.interface.body() == BodyMode::Bytes => {
+            JobBody::Bytes(whole)
+        }
         Body::Whole(whole) => JobBody::Text(whole),
     };
     let ticket = &call.ticket;

@@ -130,12 +130,12 @@ impl Worker {
 
     /// The number of calls under way on the lane of `target`. None if no more may be sent there.
     pub(crate) fn room(&self, target: TargetId) -> Option<usize> {
-        let most = match target.lane {
+        let most = match target.lane() {
             Lane::EventLoop => self.in_flight,
             // One for each thread, so that none waits for another one to end.
             Lane::Worker => self.threads,
         };
-        let calls = self.lanes[index(target.lane)].calls.len();
+        let calls = self.lanes[index(target.lane())].calls.len();
         (calls < most && self.handlers > target.index && self.life == Life::Serves).then_some(calls)
     }
 

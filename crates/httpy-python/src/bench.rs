@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use httpy_core::{Call, Clocks, Freight, Outcome, TargetId, Ticket, Upload, Wants};
+use httpy_core::{BodyMode, Call, Clocks, Freight, Outcome, TargetId, Ticket, Upload};
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, Ended};
@@ -81,7 +81,7 @@ impl Attached {
         let Shared { names, .. } = &*self.runtime.shared;
         let handler = self.target.handler.bind(py);
         let arguments = || {
-            let body = convert::body(py, &[], self.target.wants == Wants::Bytes)?;
+            let body = convert::body(py, &[], self.target.interface.body() == BodyMode::Bytes)?;
             convert::arguments(py, names, &self.ticket.call, body)
         };
         match piece {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use httpy_core::{
     Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, Job, Listener, LoadError,
-    LoadErrorKind, Loaded, Roster, Slow, Stack, StartError, TargetId, Ticket,
+    LoadErrorKind, Roster, Slow, Stack, StartError, TargetId, Ticket,
 };
 use tokio::sync::oneshot;
 
@@ -116,14 +116,9 @@ fn facts(interpreter: &Interpreter, warning: Option<String>) -> Facts {
 }
 
 impl Execute for Embedded {
-    fn load_handler(&self, target: &str) -> Result<Loaded, LoadError> {
-        let id = self
-            .runtime()
-            .load_handler(target.to_owned(), self.paths.clone())?;
-        Ok(Loaded {
-            id,
-            reads_stream: self.runtime().reads_stream(id),
-        })
+    fn load_handler(&self, target: &str) -> Result<TargetId, LoadError> {
+        self.runtime()
+            .load_handler(target.to_owned(), self.paths.clone())
     }
 
     fn run_init(&self, target: &str) -> Result<Vec<(String, Vec<String>)>, LoadError> {

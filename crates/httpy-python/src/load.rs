@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use httpy_core::{Exception, Lane, LoadError, LoadErrorKind, TargetId, Wants};
+use httpy_core::{Exception, Interface, LoadError, LoadErrorKind, TargetId};
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
@@ -20,9 +20,7 @@ pub(crate) struct Target {
     /// The name as the one of its tasks.
     pub(crate) label: Py<PyString>,
     pub(crate) handler: Py<PyAny>,
-    /// As what its sixth parameter is annotated.
-    pub(crate) wants: Wants,
-    pub(crate) lane: Lane,
+    pub(crate) interface: Interface,
 }
 
 /// The loaded handlers of one interpreter. Grows only by functions that are not in it yet.
@@ -50,22 +48,22 @@ impl Targets {
         // may run code of the app; only Python's main thread ever adds.
         let same = |known: &Target| {
             known.name == target.name
-                && known.lane == target.lane
+                && known.interface == target.interface
                 && known
                     .handler
                     .bind(py)
                     .eq(target.handler.bind(py))
                     .unwrap_or(false)
         };
-        let lane = target.lane;
+        let interface = target.interface;
         if let Some(index) = self.all().iter().position(|known| same(known)) {
-            return TargetId { index, lane };
+            return TargetId { index, interface };
         }
         let mut targets = self.0.write().unwrap_or_else(PoisonError::into_inner);
         targets.push(Arc::new(target));
         TargetId {
             index: targets.len() - 1,
-            lane,
+            interface,
         }
     }
 }
@@ -106,17 +104,19 @@ pub(crate) fn handler(
 ) -> Result<TargetId, LoadError> {
     let paths = as_str(paths);
     let loaded = call_loader(py, describe, "load_handler", (target, paths.as_slice()));
-    let (handler, wants, is_async): (Py<PyAny>, String, bool) = loaded?;
-    let wants = Wants::named(&wants).unwrap_or(Wants::Text);
-    let (label, lane) = (PyString::new(py, target).unbind(), Lane::of(is_async));
+    let (handler, [kind, lane, body]): (Py<PyAny>, [String; 3]) = loaded?;
+    let interface = Interface::named([&kind, &lane, &body]).ok_or_else(|| LoadError {
+        kind: LoadErrorKind::Internal,
+        message: format!("{target} has an unknown interface: {kind} {lane} {body}"),
+        exception: None,
+    })?;
     Ok(targets.add(
         py,
         Target {
             name: target.to_owned(),
-            label,
+            label: PyString::new(py, target).unbind(),
             handler,
-            wants,
-            lane,
+            interface,
         },
     ))
 }

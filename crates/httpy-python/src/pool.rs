@@ -115,7 +115,7 @@ impl Pool {
     ///
     /// The job, when the pool is closed.
     pub fn push(&self, job: Job) -> Result<(), Box<Job>> {
-        if job.target.lane == Lane::EventLoop {
+        if job.target.lane() == Lane::EventLoop {
             self.crew.async_lane.push(job).map_err(Box::new)?;
             self.crew.watchdog.watch_loop();
             return Ok(());
@@ -130,7 +130,7 @@ impl Pool {
     /// one is cancelled at once. True when the call still runs; with `answered`, its 504 will be in the log then. Never
     /// blocks.
     pub fn enforce(&self, target: TargetId, ticket: &Arc<Ticket>, answered: bool) -> bool {
-        if target.lane == Lane::EventLoop {
+        if target.lane() == Lane::EventLoop {
             let runs = self.crew.async_lane.cancel(target, ticket, answered);
             if runs && answered {
                 self.crew.watchdog.wake_for_loop();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use httpy_core::{
-    ExitLimits, ExitReport, Lane, Listener, LoadError, LoadErrorKind, StartError, TargetId, Wants,
+    ExitLimits, ExitReport, Lane, Listener, LoadError, LoadErrorKind, StartError, TargetId,
 };
 use pyo3::prelude::*;
 
@@ -202,18 +202,10 @@ impl Runtime {
         });
         self.look_at_gil();
         let loaded = loaded?;
-        if loaded.lane == Lane::EventLoop {
+        if loaded.lane() == Lane::EventLoop {
             self.start_event_loop()?;
         }
         Ok(loaded)
-    }
-
-    /// Whether a loaded handler reads its request's body as a stream.
-    pub fn reads_stream(&self, target: TargetId) -> bool {
-        self.shared
-            .targets
-            .get(target)
-            .is_some_and(|target| target.wants == Wants::Stream)
     }
 
     /// Calls the init function `target`: patterns and their methods, as given.

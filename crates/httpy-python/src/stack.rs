@@ -113,7 +113,7 @@ fn read(py: Python<'_>, crew: &Crew) -> (Vec<Notice>, Vec<Stack>) {
 /// What one call is doing, if it still runs.
 fn read_one(py: Python<'_>, crew: &Crew, target: TargetId, ticket: &Arc<Ticket>) -> Option<String> {
     let deadline = &crew.shared.deadline;
-    let frames = match target.lane {
+    let frames = match target.lane() {
         Lane::Worker => deadline.capture(py, crew.desks.thread(ticket.seat()?)?),
         Lane::EventLoop => crew.async_lane.frames(py, ticket)?,
     };

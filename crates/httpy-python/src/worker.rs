@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use httpy_core::{
-    Fault, Finish, Freight, InLine, Job, Kept, Notice, Outcome, Overdue, Seat, Step, Take,
-    TargetId, Ticket, Upload, Wait, Wants,
+    BodyMode, Fault, Finish, Freight, InLine, Job, Kept, Notice, Outcome, Overdue, Seat, Step,
+    Take, TargetId, Ticket, Upload, Wait,
 };
 use pyo3::prelude::*;
 
@@ -253,13 +253,13 @@ pub(crate) fn call(
     let ended = shared.current.run(py, &shared.start, ticket, || {
         let mut upload = None;
         let ended = (|| -> PyResult<Ended> {
-            let body = match (target.wants, body) {
-                (Wants::Stream, body) => {
+            let body = match (target.interface.body(), body) {
+                (BodyMode::Stream, body) => {
                     let (body, receiver) = shared.uploads.open(py, ticket, body)?;
                     upload = Some(receiver);
                     body
                 }
-                (wants, Upload::Whole(body)) => convert::body(py, &body, wants == Wants::Bytes)?,
+                (mode, Upload::Whole(body)) => convert::body(py, &body, mode == BodyMode::Bytes)?,
                 (_, Upload::Stream(_)) => {
                     return Ok(Ended::Whole(Outcome::Panicked(
                         "a stream for a handler that takes none".to_owned(),

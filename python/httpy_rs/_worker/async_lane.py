@@ -17,6 +17,7 @@ from typing import Any
 from httpy_rs._context import Start
 from httpy_rs._event_loop import Runner, attended, cancel, send
 from httpy_rs._exception import attempt
+from httpy_rs._interface import ASYNC
 from httpy_rs._own import monotonic
 from httpy_rs._request import _current
 from httpy_rs._threading import Hooks
@@ -30,7 +31,7 @@ from httpy_rs._worker.stream import fill, raised, raised_closing
 from httpy_rs._worker.target import Target
 from httpy_rs._worker.task import Starter
 from httpy_rs._worker.upload import Receiving
-from httpy_rs._worker.wire import ASYNC, Call
+from httpy_rs._worker.wire import Call
 
 
 class Running:
@@ -299,8 +300,8 @@ class AsyncLane:
     def _body(self, call: Call, target: Target) -> Any:
         """The body of a request that did not come with its job as the handler wants it."""
         receiving = call.receiving
-        if target.wants != "stream":
-            return receiving.decoded(target.wants) if receiving is not None else call.body
+        if target.interface.body != "stream":
+            return receiving.decoded(target.interface.body) if receiving is not None else call.body
         if receiving is None:
             receiving = call.receiving = Receiving.whole([call.body])
         return receiving.async_body(call, self._connection.give_back, self._loop)

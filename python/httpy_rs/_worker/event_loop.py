@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from httpy_rs._exception import attempt
+from httpy_rs._interface import ASYNC
 from httpy_rs._own import Lock, monotonic, start_thread
 from httpy_rs._threading import enter
 from httpy_rs._worker import wire
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import Message
 from httpy_rs._worker.interruption import Guard
-from httpy_rs._worker.wire import ASYNC
 
 if TYPE_CHECKING:
     import asyncio

@@ -130,11 +130,11 @@ class Seat:
     def _body(self, call: Call, target: Target) -> Any:
         """The body of a request that did not come with its job as the handler wants it."""
         body, receiving = call.body, call.receiving
-        if target.wants == "stream":
+        if target.interface.body == "stream":
             if receiving is None:
                 receiving = call.receiving = Receiving.whole([body])
             return receiving.body(call, self._connection.give_back)
-        return body if receiving is None else receiving.decoded(target.wants)
+        return body if receiving is None else receiving.decoded(target.interface.body)
 
     def _failed(self, call: Call, error: BaseException, times: list[float]) -> Message:
         said = raised(self._connection, call, error)

@@ -12,13 +12,14 @@ from __future__ import annotations
 import _socket
 from collections import deque
 
+from httpy_rs._interface import SYNC
 from httpy_rs._own import Lock, monotonic
 from httpy_rs._worker import mark, wire
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import READ_SIZE, Message
 from httpy_rs._worker.inlet import Inlet
 from httpy_rs._worker.seat import Seat
-from httpy_rs._worker.wire import SYNC, Call
+from httpy_rs._worker.wire import Call
 
 # The number of jobs for which a thread is called after another one took over.
 ALERT = 64

@@ -8,22 +8,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from httpy_rs._exception import attempt
+from httpy_rs._interface import Interface
 from httpy_rs._load import load_handler
 
 
 class Target:
     """A loaded handler."""
 
-    __slots__ = ("body_type", "function", "is_async", "name", "wants")
+    __slots__ = ("body_type", "function", "interface", "name")
 
-    def __init__(self, name: str, function: Callable[..., Any], wants: str, is_async: bool) -> None:
+    def __init__(self, name: str, function: Callable[..., Any], interface: Interface) -> None:
         self.name = name
         self.function = function
-        self.wants = wants
-        """`text`, `bytes` or `stream`."""
-        self.is_async = is_async
+        self.interface = interface
         # Of what a job brings just as the handler wants it.
-        self.body_type: type | None = {"text": str, "bytes": bytes}.get(wants)
+        self.body_type: type | None = {"text": str, "bytes": bytes}.get(interface.body)
 
 
 class Targets(list[Target]):
@@ -34,7 +33,7 @@ class Targets(list[Target]):
         target = Target(name, *load_handler(name, paths))
         for index, known in enumerate(self):
             # Equal and not only the same: a bound method is another object each time.
-            if known.name == name and known.is_async == target.is_async and _equal(known.function, target.function):
+            if known.name == name and known.interface == target.interface and _equal(known.function, target.function):
                 return index
         return self._add(target)
 

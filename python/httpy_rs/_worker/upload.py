@@ -59,10 +59,10 @@ class Receiving:
         body._complete = True
         return body
 
-    def decoded(self, wants: str) -> str | bytes:
+    def decoded(self, mode: str) -> str | bytes:
         """All of it, where it came ahead of its job, as the handler wants it."""
         data = b"".join(self._chunks)
-        return data if wants == "bytes" else data.decode("utf-8", "surrogateescape")
+        return data if mode == "bytes" else data.decode("utf-8", "surrogateescape")
 
     # For the control thread; of an async handler's, for the loop's.
 

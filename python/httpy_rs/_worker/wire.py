@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from httpy_rs._interface import Interface
 from httpy_rs._worker.frame import PART, Broken, Message
 
 # Type name, message, traceback, place, and the chain of what led to it.
 Described = tuple[str, str, str, str, Sequence[Any]]
-
-SYNC = "sync"
-ASYNC = "async"
 
 # What is said of a call, in messages that begin with its number.
 Said = tuple[Any, ...]
@@ -272,9 +270,9 @@ def log(
 # Answers.
 
 
-def loaded(index: int, wants: str, is_async: bool) -> Message:
+def loaded(index: int, interface: Interface) -> Message:
     """A handler that was loaded."""
-    return index, wants, is_async
+    return index, *interface
 
 
 def stack(lane: str, number: int, text: str) -> Message:

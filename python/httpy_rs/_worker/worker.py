@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from httpy_rs import _end
 from httpy_rs._exception import attempt, describe
+from httpy_rs._interface import ASYNC, SYNC, Interface
 from httpy_rs._load import LoadError, load_attribute, load_init, load_shutdown, run_init
 from httpy_rs._own import monotonic, say, sleep
 from httpy_rs._worker import wire
@@ -14,7 +15,6 @@ from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.event_loop import EventLoop
 from httpy_rs._worker.frame import Broken, Message
 from httpy_rs._worker.sync_lane import SyncLane
-from httpy_rs._worker.wire import ASYNC, SYNC
 
 # What was asked to stop waits so many seconds for threads of the app's.
 STOP_LIMIT = 10.0
@@ -67,20 +67,20 @@ class Worker:
         }
         """What is not, or later."""
 
-    def load_all(self, handlers: list[tuple[str, str, bool]]) -> None:
-        """Loads the handlers that every worker has, each at its place, and of the kind that all others are.
+    def load_all(self, handlers: list[tuple[str, str, str, str]]) -> None:
+        """Loads the handlers that every worker has, each at its place, and with the same interface as in all others.
 
-        Raises `LoadError`, of the kind `reload` where a handler is none of that kind any more.
+        Raises `LoadError`, of the kind `reload` where a handler has another interface now.
         """
         targets = self._connection.targets
-        for name, wants, is_async in handlers:
+        for name, *words in handlers:
             index = targets.place(name, self._paths)
-            if (targets[index].wants, targets[index].is_async) != (wants, is_async):
-                was = _kind(wants, is_async)
-                now = _kind(targets[index].wants, targets[index].is_async)
+            was, now = Interface(*words), targets[index].interface
+            if was != now:
                 raise LoadError(
                     "reload",
-                    f"{name} is {now}, and was {was} when the server started: restart the server for this change",
+                    f"{name} is {_described(now)}, and was {_described(was)} when the server started: restart the "
+                    "server for this change",
                 )
             self._start_for(index)
         self._connection.note_start()
@@ -106,14 +106,14 @@ class Worker:
         index = targets.load(name, self._paths)
         self._connection.note_start()
         self._start_for(index)
-        return wire.loaded(index, targets[index].wants, targets[index].is_async)
+        return wire.loaded(index, targets[index].interface)
 
     def _prepare(self, name: str) -> None:
         """Imports the module of a handler that is about to be loaded. What is wrong with it is told by who loads it."""
         attempt(lambda: load_attribute(name, self._paths), None)
 
     def _start_for(self, index: int) -> None:
-        if self._connection.targets[index].is_async:
+        if self._connection.targets[index].interface.lane == ASYNC:
             self._event_loop.start()
 
     def _init(self, name: str) -> list[tuple[str, list[str]]]:
@@ -187,6 +187,7 @@ class Worker:
         self._event_loop.settle(LEAST)
 
 
-def _kind(wants: str, is_async: bool) -> str:
-    body = {"text": "str", "bytes": "bytes"}.get(wants, "AsyncBody" if is_async else "Body")
+def _described(interface: Interface) -> str:
+    is_async = interface.lane == ASYNC
+    body = {"text": "str", "bytes": "bytes"}.get(interface.body, "AsyncBody" if is_async else "Body")
     return f"{'an async' if is_async else 'a plain'} function with a body: {body}"

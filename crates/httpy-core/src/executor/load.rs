@@ -1,4 +1,4 @@
-//! `Loaded`: a handler that can be called; `Wants`: how it gets its request's body; `LoadError`: why it cannot be called.
+//! `LoadError`: why a target cannot be called.
 
 use std::fmt;
 
@@ -6,46 +6,7 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{self, StrDeserializer};
 
-use crate::{Exception, TargetId};
-
-/// A handler that can be called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loaded {
-    /// Which one.
-    pub id: TargetId,
-    /// It reads its request's body as a stream.
-    pub reads_stream: bool,
-}
-
-/// How a handler gets its request's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Wants {
-    /// As `str`.
-    Text,
-    /// As `bytes`.
-    Bytes,
-    /// As it comes: as `httpy_rs.Body`, an `async def` handler as `httpy_rs.AsyncBody`.
-    Stream,
-}
-
-impl Wants {
-    /// What `httpy_rs._load` and worker processes call it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Bytes => "bytes",
-            Self::Stream => "stream",
-        }
-    }
-
-    /// The one whose [`word`](Self::word) this is.
-    pub fn named(word: &str) -> Option<Self> {
-        [Self::Text, Self::Bytes, Self::Stream]
-            .into_iter()
-            .find(|wants| wants.word() == word)
-    }
-}
+use crate::Exception;
 
 /// Which way of loading failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]

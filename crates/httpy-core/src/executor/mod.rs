@@ -23,7 +23,7 @@ pub use self::abandoned::Abandoned;
 pub use self::exit::{ExitLimits, ExitReport};
 pub use self::figure::Figures;
 pub use self::health::Health;
-pub use self::load::{LoadError, LoadErrorKind, Loaded, Wants};
+pub use self::load::{LoadError, LoadErrorKind};
 pub use self::notice::{Notice, Overdue, Slow};
 pub use self::process::{ProcessNotice, Running};
 pub use self::roster::{LoopMember, Member, Roster, Stack, StackOf, Work};
@@ -50,7 +50,7 @@ pub trait Execute: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// Each [`LoadErrorKind`] says when.
-    fn load_handler(&self, target: &str) -> Result<Loaded, LoadError>;
+    fn load_handler(&self, target: &str) -> Result<TargetId, LoadError>;
 
     /// Calls the init function `target`: patterns and their methods, as given.
     ///

@@ -35,7 +35,7 @@ pub enum Command<'a> {
 /// What is answered.
 #[derive(Clone, Copy, Debug)]
 pub enum Question<'a> {
-    /// Load this handler: see [`Loaded`](super::Loaded).
+    /// Load this handler: a [`TargetId`](crate::TargetId) is answered.
     Load(&'a str),
     /// Load this init function and run it: each route with its methods is answered, in order.
     Init(&'a str),
@@ -77,16 +77,6 @@ pub enum Feed<'a> {
     End,
     /// Nor will there be all of it.
     Fault(&'a UploadFault),
-}
-
-impl Lane {
-    /// As it stands in messages.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Worker => "sync",
-            Self::EventLoop => "async",
-        }
-    }
 }
 
 impl Command<'_> {

@@ -1,10 +1,10 @@
 //! `Notification`: what a worker process says on its control socket.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::Unread;
 use crate::log::Record;
-use crate::{Lane, LoadError, Wants};
+use crate::{Lane, LoadError};
 
 /// What a worker reports about itself, or answers.
 #[derive(Debug, Deserialize)]
@@ -73,20 +73,4 @@ pub struct LogRecord {
     pub id: Option<u64>,
     /// What it says.
     pub record: Record,
-}
-
-/// A handler that a worker has loaded.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Loaded {
-    /// Its number.
-    pub index: usize,
-    /// How it wants its body.
-    pub wants: Wants,
-    /// Which lane its jobs go to.
-    #[serde(deserialize_with = "lane")]
-    pub lane: Lane,
-}
-
-fn lane<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Lane, D::Error> {
-    bool::deserialize(deserializer).map(Lane::of)
 }

@@ -64,14 +64,14 @@ fn an_app_runs_on_two_processes_and_shuts_down() {
     assert!(executor.ask_figures().recv().unwrap().allocated_blocks > 0);
     runtime().block_on(async {
         let questions: Vec<_> = (0..200)
-            .map(|_| push(&executor, Asked::target(handle.id)))
+            .map(|_| push(&executor, Asked::target(handle)))
             .collect();
         let mut pids = std::collections::HashSet::new();
         for question in &questions {
             pids.insert(reply(outcome(question).await.unwrap()).unwrap().1);
         }
         assert_eq!(pids.len(), 2, "both had some");
-        let question = push(&executor, Asked::target(wait.id));
+        let question = push(&executor, Asked::target(wait));
         assert_eq!(
             reply(outcome(&question).await.unwrap()).unwrap().1,
             "waited"
@@ -89,7 +89,7 @@ fn an_app_runs_on_two_processes_and_shuts_down() {
         receiver.recv().unwrap().shutdown.unwrap().message(),
         "the end"
     );
-    assert!(executor.push(Asked::target(handle.id).job().0).is_err());
+    assert!(executor.push(Asked::target(handle).job().0).is_err());
 }
 
 fn push(executor: &Processes, asked: Asked) -> httpy_core::Question {
@@ -108,9 +108,9 @@ fn a_worker_that_is_killed_is_replaced_and_only_its_running_calls_are_lost() {
     );
     runtime().block_on(async {
         for _ in 0..3 {
-            let dies = push(&executor, Asked::target(die.id));
+            let dies = push(&executor, Asked::target(die));
             let behind: Vec<_> = (0..10)
-                .map(|_| push(&executor, Asked::target(handle.id)))
+                .map(|_| push(&executor, Asked::target(handle)))
                 .collect();
             let died = reply(outcome(&dies).await.unwrap()).unwrap_err();
             assert!(died.starts_with("Crashed"), "{died}");
@@ -127,7 +127,7 @@ fn an_app_that_is_dropped_answers_what_waits() {
     let executor = executor.unwrap();
     let handle = executor.load_handler("app:handle").unwrap();
     let questions: Vec<_> = (0..500)
-        .map(|_| push(&executor, Asked::target(handle.id)))
+        .map(|_| push(&executor, Asked::target(handle)))
         .collect();
     drop(executor);
     runtime().block_on(async {

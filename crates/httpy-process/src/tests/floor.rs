@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Uri};
 use httpy_core::{
-    Call, Clocks, Content, Freight, Job, Lane, Late, Listener, LoadError, Loaded, Notice, Outcome,
-    Permits, Question, TargetId, Ticket, Upload, Wants,
+    BodyMode, Call, Clocks, Content, Freight, Interface, Job, Lane, Late, Listener, LoadError,
+    Notice, Outcome, Permits, Question, TargetId, Ticket, Upload,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -93,16 +93,10 @@ impl Floor {
     /// With handlers 0 (`str`), 1 (`bytes`), 2 (a stream) and 3 (`async def`).
     pub(super) fn new() -> Self {
         let floor = Self::empty(&options());
-        for (target, lane, wants) in [
-            ("app:text", Lane::Worker, Wants::Text),
-            ("app:binary", Lane::Worker, Wants::Bytes),
-            ("app:stream", Lane::Worker, Wants::Stream),
-            ("app:async", Lane::EventLoop, Wants::Text),
-        ] {
+        for (index, name) in ["text", "binary", "stream", "async"].iter().enumerate() {
             floor.handlers.add(Handler {
-                target: target.to_owned(),
-                lane,
-                wants,
+                target: format!("app:{name}"),
+                interface: interface(index),
             });
         }
         floor
@@ -151,7 +145,7 @@ impl Floor {
     }
 
     /// Has a handler loaded.
-    pub(super) async fn load(&self, target: &str) -> Result<Loaded, LoadError> {
+    pub(super) async fn load(&self, target: &str) -> Result<TargetId, LoadError> {
         let (sender, receiver) = sync_channel(1);
         assert!(self.hub.ask(Deed::Load(target.to_owned(), sender)));
         tokio::task::spawn_blocking(move || receiver.recv().unwrap())
@@ -195,6 +189,17 @@ pub(super) async fn outcome(question: &Question) -> Option<Outcome> {
 /// What a call may take, which none does.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// That of a handler of [`Floor::new`].
+fn interface(handler: usize) -> Interface {
+    let (lane, body) = match handler {
+        1 => (Lane::Worker, BodyMode::Bytes),
+        2 => (Lane::Worker, BodyMode::Stream),
+        3 => (Lane::EventLoop, BodyMode::Text),
+        _ => (Lane::Worker, BodyMode::Text),
+    };
+    Interface::Handler { lane, body }
+}
+
 /// A call to be.
 pub(super) struct Asked {
     target: TargetId,
@@ -205,14 +210,9 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn of(handler: usize) -> Self {
-        let lane = if handler == 3 {
-            Lane::EventLoop
-        } else {
-            Lane::Worker
-        };
         Self::target(TargetId {
             index: handler,
-            lane,
+            interface: interface(handler),
         })
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use httpy_core::{
-    Broken, Content, Fault, Outcome, Returned, STREAM_BYTES, Upload, UploadFault, stream,
+    BodyMode, Broken, Content, Fault, Outcome, Returned, STREAM_BYTES, Upload, UploadFault, stream,
 };
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
@@ -196,14 +196,14 @@ async fn streamed(outcome: Outcome) -> Result<Vec<u8>, Broken<Fault>> {
 #[tokio::test]
 async fn a_streamed_reply_comes_chunk_by_chunk_and_breaks_off_with_its_iterator() {
     let (floor, added, _kept) = staffed().await;
-    let stream = floor.load("app:stream").await.unwrap().id;
+    let stream = floor.load("app:stream").await.unwrap();
     for chunks in [0, 1, 2000] {
         let outcome = floor
             .call(Asked::target(stream).body(chunks.to_string()))
             .await;
         assert_eq!(streamed(outcome).await.unwrap().len(), chunks * 1000);
     }
-    let breaks = floor.load("app:breaks").await.unwrap().id;
+    let breaks = floor.load("app:breaks").await.unwrap();
     let broken = streamed(floor.call(Asked::target(breaks)).await).await;
     assert!(
         matches!(broken, Err(Broken::Failed(Fault::Raised(exception))) if exception.message() == "broken")
@@ -216,7 +216,7 @@ async fn a_client_that_leaves_closes_the_iterator_of_its_reply() {
     let (floor, added, _kept) = staffed().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("closed");
-    let endless = floor.load("app:endless").await.unwrap().id;
+    let endless = floor.load("app:endless").await.unwrap();
     let question = floor.push(Asked::target(endless).body(path.to_str().unwrap().to_owned()));
     let outcome = outcome(&question).await.unwrap();
     question.ticket().set_gone(std::time::Instant::now());
@@ -236,9 +236,9 @@ async fn a_streamed_request_is_read_as_it_comes() {
         ("app:read", 1000),
     ] {
         let handler = floor.load(name).await.unwrap();
-        assert!(handler.reads_stream);
+        assert_eq!(handler.interface.body(), BodyMode::Stream);
         let (mut writer, reader) = stream(STREAM_BYTES);
-        let question = floor.push(Asked::target(handler.id).upload(Upload::Stream(reader)));
+        let question = floor.push(Asked::target(handler).upload(Upload::Stream(reader)));
         for _ in 0..chunks {
             poll_fn(|context| writer.poll_ready(context)).await.unwrap();
             writer.write(vec![0; 3000].into()).unwrap();
@@ -255,7 +255,7 @@ async fn a_streamed_request_that_breaks_off_is_the_answer_of_whoever_lets_that_p
     for name in ["app:upload", "app:read"] {
         let handler = floor.load(name).await.unwrap();
         let (writer, reader) = stream(STREAM_BYTES);
-        let question = floor.push(Asked::target(handler.id).upload(Upload::Stream(reader)));
+        let question = floor.push(Asked::target(handler).upload(Upload::Stream(reader)));
         writer.fail(UploadFault {
             status: 413,
             text: "too large".to_owned(),
@@ -271,7 +271,7 @@ async fn a_streamed_request_that_breaks_off_is_the_answer_of_whoever_lets_that_p
 #[tokio::test]
 async fn coroutines_are_under_way_side_by_side_and_are_cancelled() {
     let (floor, added, _kept) = staffed().await;
-    let wait = floor.load("app:wait").await.unwrap().id;
+    let wait = floor.load("app:wait").await.unwrap();
     let long = floor.push(Asked::target(wait).body("1000"));
     let questions: Vec<_> = (0..50)
         .map(|_| floor.push(Asked::target(wait).body("0.001")))
@@ -292,8 +292,8 @@ async fn coroutines_are_under_way_side_by_side_and_are_cancelled() {
 async fn a_handler_that_sleeps_keeps_nobody_else() {
     let (floor, _added, _kept) = staffed().await;
     let (slow, handle) = (
-        floor.load("app:slow").await.unwrap().id,
-        floor.load("app:handle").await.unwrap().id,
+        floor.load("app:slow").await.unwrap(),
+        floor.load("app:handle").await.unwrap(),
     );
     let long = floor.push(Asked::target(slow).body("0.5"));
     let questions: Vec<_> = (0..100)
@@ -310,8 +310,8 @@ async fn a_handler_that_sleeps_keeps_nobody_else() {
 async fn a_handler_that_does_not_end_is_interrupted_and_told_of_with_its_stack() {
     let (floor, added, _kept) = staffed().await;
     let (spin, handle) = (
-        floor.load("app:spin").await.unwrap().id,
-        floor.load("app:handle").await.unwrap().id,
+        floor.load("app:spin").await.unwrap(),
+        floor.load("app:handle").await.unwrap(),
     );
     let folder = tempfile::tempdir().unwrap();
     let begun = folder.path().join("begun");
@@ -339,14 +339,14 @@ async fn calls_come_back_from_a_real_worker() {
     let echo = floor.load("app:echo").await.unwrap();
     assert_eq!(floor.load("app:handle").await.unwrap(), handle);
     for _ in 0..100 {
-        let (status, body) = reply(floor.call(Asked::target(handle.id).body("b")).await).unwrap();
+        let (status, body) = reply(floor.call(Asked::target(handle).body("b")).await).unwrap();
         assert_eq!(
             (status, &body[..]),
             (200, &b"POST /path {'a': ['1', '2']} b"[..])
         );
     }
     let questions: Vec<_> = (0..200)
-        .map(|_| floor.push(Asked::target(handle.id).timed()))
+        .map(|_| floor.push(Asked::target(handle).timed()))
         .collect();
     for question in questions {
         assert_eq!(reply(outcome(&question).await.unwrap()).unwrap().0, 200);
@@ -355,17 +355,17 @@ async fn calls_come_back_from_a_real_worker() {
     }
     for size in [0, 1, 65536, 65537, 1_000_000, 20_000_000] {
         let sent: bytes::Bytes = vec![7; size].into();
-        let (_, body) = reply(floor.call(Asked::target(echo.id).body(sent.clone())).await).unwrap();
+        let (_, body) = reply(floor.call(Asked::target(echo).body(sent.clone())).await).unwrap();
         assert!(body == sent, "{size}");
     }
     let fail = floor.load("app:fail").await.unwrap();
-    let failed = reply(floor.call(Asked::target(fail.id)).await).unwrap_err();
+    let failed = reply(floor.call(Asked::target(fail)).await).unwrap_err();
     assert!(
         failed.starts_with("Raised") && failed.contains("ValueError"),
         "{failed}"
     );
     let odd = floor.load("app:odd").await.unwrap();
-    let failed = reply(floor.call(Asked::target(odd.id)).await).unwrap_err();
+    let failed = reply(floor.call(Asked::target(odd)).await).unwrap_err();
     assert!(
         failed.contains("status 99: expected 200 to 999"),
         "{failed}"
@@ -374,7 +374,7 @@ async fn calls_come_back_from_a_real_worker() {
     assert_eq!(missing.kind, httpy_core::LoadErrorKind::AttributeNotFound);
     assert_eq!(added.tally.answered(), 308);
     let die = floor.load("app:die").await.unwrap();
-    let died = reply(floor.call(Asked::target(die.id)).await).unwrap_err();
+    let died = reply(floor.call(Asked::target(die)).await).unwrap_err();
     assert!(
         died.starts_with("Crashed") && died.contains("httpy-process-1 ("),
         "{died}"

@@ -3,7 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use httpy_core::{Execute, LoadError, LoadErrorKind, Loaded, Question};
+use httpy_core::{Execute, LoadError, LoadErrorKind, Question, TargetId};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -18,7 +18,7 @@ const THREADS: usize = 2;
 struct App {
     executor: Processes,
     folder: TempDir,
-    handle: Loaded,
+    handle: TargetId,
 }
 
 impl App {
@@ -56,7 +56,7 @@ impl App {
     }
 
     fn push(&self) -> Question {
-        let (job, question) = Asked::target(self.handle.id).job();
+        let (job, question) = Asked::target(self.handle).job();
         self.executor.push(job).unwrap();
         question
     }

@@ -1,6 +1,6 @@
 //! Who gets which jobs, and what becomes of those that do not begin.
 
-use httpy_core::{Outcome, TargetId};
+use httpy_core::{BodyMode, Interface, Lane, Outcome, TargetId};
 
 use super::fake::{Fake, fake};
 use super::floor::{Added, Asked, Floor, outcome, reply, told};
@@ -13,7 +13,10 @@ async fn worker(floor: &mut Floor) -> (Fake, Added) {
 
 const TEXT: TargetId = TargetId {
     index: 0,
-    lane: httpy_core::Lane::Worker,
+    interface: Interface::Handler {
+        lane: Lane::Worker,
+        body: BodyMode::Text,
+    },
 };
 
 #[tokio::test]

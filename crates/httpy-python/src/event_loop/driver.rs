@@ -11,7 +11,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use httpy_core::{Freight, Notice, Outcome, Overdue, Seat, Step, TargetId, Ticket, Upload, Wants};
+use httpy_core::{
+    BodyMode, Freight, Notice, Outcome, Overdue, Seat, Step, TargetId, Ticket, Upload,
+};
 use pyo3::prelude::*;
 
 use super::EventLoop;
@@ -208,15 +210,15 @@ impl Driver {
         let shared = &self.crew.shared;
         let result = context.run(|| {
             shared.current.set(py, ticket)?;
-            let body = match (target.wants, body) {
-                (Wants::Stream, body) => {
+            let body = match (target.interface.body(), body) {
+                (BodyMode::Stream, body) => {
                     let receiving = Receiving::new(body, self.turn());
                     if let Some(call) = self.event_loop.calls().get(number) {
                         call.receiving = Some(receiving);
                     }
                     self.async_body(py, number, ticket)?
                 }
-                (wants, Upload::Whole(body)) => convert::body(py, &body, wants == Wants::Bytes)?,
+                (mode, Upload::Whole(body)) => convert::body(py, &body, mode == BodyMode::Bytes)?,
                 // Nobody sends one to a handler that has not asked for it.
                 (_, Upload::Stream(_)) => convert::body(py, &[], false)?,
             };

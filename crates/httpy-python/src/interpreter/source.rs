@@ -30,6 +30,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_figures.py",
     "_fork.py",
     "_host.py",
+    "_interface/__init__.py",
     "_interrupt.py",
     "_load.py",
     "_logging.py",
@@ -69,6 +70,7 @@ mod tests {
             // The text that starts a worker process; no module.
             .filter(|name| name != "_boot.py")
             .collect();
+        expected.push("_interface/__init__.py".to_owned());
         expected.sort();
         let carried: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
         assert_eq!(carried, expected);

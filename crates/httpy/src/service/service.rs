@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use httpy_core::{Loaded, TargetId};
+use httpy_core::TargetId;
 use tower::{BoxError, Service};
 
 use super::debug_page::Asked;
@@ -78,8 +78,6 @@ pub(super) struct Inner {
     pub(super) engine: Arc<Shared>,
     pub(super) id: TargetId,
     pub(super) target: String,
-    /// The handler reads its body as a stream.
-    pub(super) reads_stream: bool,
     /// The routes that are matched here instead of by axum.
     pub(super) routes: Option<Arc<Swap>>,
     options: ServiceOptions,
@@ -92,8 +90,7 @@ pub(super) struct Inner {
 }
 
 impl PyService {
-    pub(crate) fn new(engine: Arc<Shared>, loaded: Loaded, target: String) -> Self {
-        let Loaded { id, reads_stream } = loaded;
+    pub(crate) fn new(engine: Arc<Shared>, id: TargetId, target: String) -> Self {
         let options = engine.defaults.clone();
         engine.note_deadline(options.limits().deadline);
         let series = engine.metrics.then(|| Arc::new(TargetSeries::new(&target)));
@@ -101,7 +98,6 @@ impl PyService {
             engine,
             id,
             target,
-            reads_stream,
             routes: None,
             limits: options.limits(),
             limit: options.limit.map(Limit::new),

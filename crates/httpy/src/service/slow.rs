@@ -37,7 +37,7 @@ pub(super) fn tell(service: &Inner, ticket: &Arc<Ticket>, now: Instant) {
         target: service.target.clone(),
         subject: ticket.call.subject(),
         elapsed: now.saturating_duration_since(ticket.pushed),
-        lane: service.id.lane,
+        lane: service.id.lane(),
         taken: ticket.is_taken(),
         timings: ticket.timings(now),
         suppressed,

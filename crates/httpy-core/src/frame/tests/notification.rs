@@ -3,9 +3,9 @@
 use super::{Py, dict, list, payload, tuple};
 use serde::de::DeserializeOwned;
 
-use crate::frame::{Facts, Loaded, LogRecord, Notification, Unread};
+use crate::frame::{Facts, LogRecord, Notification, Unread};
 use crate::log::Record;
-use crate::{Exception, Lane, LoadErrorKind, Wants};
+use crate::{BodyMode, Exception, Interface, Lane, LoadErrorKind, TargetId};
 
 fn with<R>(message: Py, take: impl FnOnce(Notification<'_>) -> R) -> R {
     let payload = payload(&[message]);
@@ -245,17 +245,33 @@ fn answer<R: DeserializeOwned>(answer: &Py) -> Result<R, String> {
 
 #[test]
 fn answers_are_read_as_what_was_asked() {
-    let loaded = Loaded {
+    let id = TargetId {
         index: 2,
-        wants: Wants::Bytes,
-        lane: Lane::EventLoop,
+        interface: Interface::Handler {
+            lane: Lane::EventLoop,
+            body: BodyMode::Bytes,
+        },
     };
-    assert_eq!(answer(&tuple![2, "bytes", true]), Ok(loaded));
-    let words = "answer.wants: found \"other\" at byte 10, expected one of text bytes stream";
-    assert_eq!(
-        answer::<Loaded>(&tuple![2, "other", true]),
-        Err(words.to_owned())
-    );
+    assert_eq!(answer(&tuple![2, "handler", "async", "bytes"]), Ok(id));
+    for ([kind, lane, body], words) in [
+        (
+            ["other", "async", "bytes"],
+            "interface: found \"other\" at byte 10, expected one of handler",
+        ),
+        (
+            ["handler", "other", "bytes"],
+            "interface.handler.lane: found \"other\" at byte 22, expected one of sync async",
+        ),
+        (
+            ["handler", "async", "other"],
+            "interface.handler.body: found \"other\" at byte 32, expected one of text bytes stream",
+        ),
+    ] {
+        assert_eq!(
+            answer::<TargetId>(&tuple![2, kind, lane, body]),
+            Err(format!("answer.{words}"))
+        );
+    }
     let expected: Routes = vec![
         ("/a".to_owned(), vec!["GET".to_owned(), "PUT".to_owned()]),
         ("/b".to_owned(), Vec::new()),

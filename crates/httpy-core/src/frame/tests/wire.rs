@@ -6,14 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use crate::frame::{
-    Batch, Command, Feed, JobBody, JobMessage, Kind, Loaded, Message, Notification, Order, Payload,
+    Batch, Command, Feed, JobBody, JobMessage, Kind, Message, Notification, Order, Payload,
     Question, Unread, Value, Writer, write_part,
 };
 use crate::{
-    Call, Content, Exception, ExitLimits, Fault, Fields, Headers, Lane, Returned, UploadFault,
+    Call, Content, Exception, ExitLimits, Fault, Fields, Headers, Lane, Returned, TargetId,
+    UploadFault,
 };
 
 fn vectors(to: &str, on: &str) -> Vec<(String, Json, Vec<u8>)> {
@@ -175,7 +177,7 @@ fn write_command(name: &str, parts: &Json, writer: &mut Writer<'_>) {
         _ => None,
     };
     if let Some(order) = order {
-        let lane = Lane::of(parts["lane"] == "async");
+        let lane = Lane::deserialize(&parts["lane"]).unwrap();
         let id = number(&parts["number"]);
         return Command::Job { lane, id, order }.write(writer);
     }
@@ -225,24 +227,18 @@ fn what_is_for_the_host_is_read_by_its_names() {
         let answer = Unread::new(&bytes).unwrap();
         let found = match name.as_str() {
             "loaded" => {
-                let Loaded { index, wants, lane } = answer.read("loaded").unwrap();
-                json!({ "index": index, "wants": wants.word(), "is_async": lane == Lane::EventLoop })
+                let id: TargetId = answer.read("loaded").unwrap();
+                let [kind, lane, body] = id.interface.words();
+                json!({ "index": id.index, "kind": kind, "lane": lane, "body": body })
             }
             "stack" => {
                 let (lane, id, stack): (Lane, u64, String) = answer.read("stack").unwrap();
-                json!({ "lane": word(lane), "number": id, "text": stack })
+                json!({ "lane": lane.word(), "number": id, "text": stack })
             }
             // The others are read in `httpy-process`.
             _ => continue,
         };
         assert_eq!(found, expected, "{name}");
-    }
-}
-
-fn word(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Worker => "sync",
-        Lane::EventLoop => "async",
     }
 }
 
@@ -380,7 +376,7 @@ fn of_notification(notification: &Notification<'_>, expected: &Json) -> Json {
         Notification::Log(log) => {
             let record = &log.record;
             json!({
-                "lane": log.lane.map(word),
+                "lane": log.lane.map(Lane::word),
                 "number": log.id,
                 "level": record.level,
                 "level_name": record.python_level,
@@ -393,7 +389,7 @@ fn of_notification(notification: &Notification<'_>, expected: &Json) -> Json {
             })
         }
         Notification::Read { lane, id, bytes } => {
-            json!({ "lane": word(*lane), "number": id, "size": bytes })
+            json!({ "lane": lane.word(), "number": id, "size": bytes })
         }
     }
 }

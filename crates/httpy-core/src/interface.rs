@@ -1,8 +1,8 @@
 //! `Interface`: how a call becomes Python objects, and what runs it; decided once, when its target is loaded.
 
 use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::{Error, StrDeserializer};
+
+use crate::frame::named;
 
 /// How a call becomes Python objects, and what runs it.
 ///
@@ -75,8 +75,8 @@ impl Interface {
     pub fn named([kind, lane, body]: [&str; 3]) -> Option<Self> {
         match kind {
             "handler" => Some(Self::Handler {
-                lane: read(lane)?,
-                body: read(body)?,
+                lane: named(lane)?,
+                body: named(body)?,
             }),
             _ => None,
         }
@@ -101,10 +101,4 @@ impl BodyMode {
             Self::Stream => "stream",
         }
     }
-}
-
-/// What is of this word.
-fn read<'a, T: Deserialize<'a>>(word: &'a str) -> Option<T> {
-    let word: StrDeserializer<'a, Error> = word.into_deserializer();
-    T::deserialize(word).ok()
 }

@@ -3,10 +3,9 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::{self, StrDeserializer};
 
 use crate::Exception;
+use crate::frame::named;
 
 /// Which way of loading failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -47,8 +46,7 @@ pub enum LoadErrorKind {
 impl LoadErrorKind {
     /// The kind that `httpy_rs._load` calls so; [`Internal`](Self::Internal) where there is none of that name.
     pub fn named(name: &str) -> Self {
-        let name: StrDeserializer<'_, value::Error> = name.into_deserializer();
-        Self::deserialize(name).unwrap_or(Self::Internal)
+        named(name).unwrap_or(Self::Internal)
     }
 }
 

@@ -27,6 +27,12 @@ use serde::forward_to_deserialize_any;
 
 use super::{FrameError, Items, Value};
 
+/// What has this word; `None` if nothing has.
+pub(crate) fn named<'a, T: Deserialize<'a>>(word: &'a str) -> Option<T> {
+    let word = BorrowedStrDeserializer::<FrameError>::new(word);
+    T::deserialize(word).ok()
+}
+
 /// A value that is read later.
 #[derive(Clone, Copy, Debug)]
 pub struct Unread<'a>(Items<'a>);

@@ -36,6 +36,7 @@ pub use batch::{Batch, TooLong};
 pub use command::{Command, Feed, Order, Question};
 pub use cut::{Payload, cut, missing};
 pub use de::Unread;
+pub(crate) use de::named;
 pub use error::FrameError;
 pub use job::{JobBody, JobMessage, write_part};
 pub use message::{Head, Kind, Message, Read, Reply, Rest, Times};

@@ -29,6 +29,8 @@ const LONGEST: usize = 8 * 1024;
 const KEPT: usize = 20;
 /// No more than this of each of them.
 const KEPT_BYTES: usize = 1024;
+/// No pipe holds more than this, as Linux has it where nobody says otherwise.
+const PIPE: usize = 1024 * 1024;
 /// So much may wait besides records of `logging` before a notice is dropped, or a worker that starts waits.
 const WAITING: usize = 256;
 
@@ -168,14 +170,38 @@ async fn follow(worker: Arc<str>, pid: u32, stream: Stream, pipe: OwnedFd, tail:
         }
     };
     let each = |line: &str| guard(|| log(line));
+    let is_kept = stream == Stream::Error;
     if let Ok(mut pipe) = pipe::Receiver::from_owned_fd(pipe) {
         let (mut splitter, mut chunk) = (Splitter::default(), vec![0; LONGEST]);
-        while let Ok(count @ 1..) = pipe.read(&mut chunk).await {
-            splitter.feed(&chunk[..count], each);
+        let mut wanted = tail.wanted.subscribe();
+        let mut is_wanted = false;
+        loop {
+            tokio::select! {
+                read = pipe.read(&mut chunk) => match read {
+                    Ok(count @ 1..) => splitter.feed(&chunk[..count], each),
+                    _ => break,
+                },
+                Ok(_) = wanted.wait_for(|wanted| *wanted), if is_kept && !is_wanted => {
+                    is_wanted = true;
+                    // From the pipe itself, as the runtime may not know yet that there is something. No more than a pipe
+                    // holds: a process that the worker has left behind may write without end.
+                    let mut read = Ok(0);
+                    for _ in 0..PIPE / LONGEST {
+                        read = rustix::io::read(&pipe, &mut chunk[..]);
+                        let Ok(count @ 1..) = read else { break };
+                        splitter.feed(&chunk[..count], each);
+                    }
+                    if read == Ok(0) {
+                        break;
+                    }
+                    splitter.finish(each);
+                    tail.end();
+                }
+            }
         }
         splitter.finish(each);
     }
-    if stream == Stream::Error {
+    if is_kept {
         tail.end();
     }
 }
@@ -245,6 +271,9 @@ fn emit(line: &[u8], each: &mut impl FnMut(&str)) {
 #[derive(Debug)]
 pub(crate) struct Tail {
     lines: Mutex<VecDeque<String>>,
+    /// The worker has ended: what it has written is all in the pipe.
+    wanted: watch::Sender<bool>,
+    /// All of that was read.
     ended: watch::Sender<bool>,
 }
 
@@ -252,6 +281,7 @@ impl Default for Tail {
     fn default() -> Self {
         Self {
             lines: Mutex::default(),
+            wanted: watch::Sender::new(false),
             ended: watch::Sender::new(false),
         }
     }
@@ -274,9 +304,10 @@ impl Tail {
         self.ended.send_replace(true);
     }
 
-    /// The last lines: all of them when the stream is at its end, or what there is after `limit`, as a process that the
-    /// worker has left behind may keep the stream open.
+    /// The last lines of a worker whose process has ended. A process that it has left behind may keep the stream open, so its
+    /// end is not waited for; only, for `limit` at most, until what has come is read.
     pub(crate) async fn last(&self, limit: Duration) -> Vec<String> {
+        self.wanted.send_replace(true);
         let mut ended = self.ended.subscribe();
         drop(tokio::time::timeout(limit, ended.wait_for(|ended| *ended)).await);
         self.lock().iter().cloned().collect()
@@ -322,6 +353,24 @@ mod tests {
     fn what_is_not_utf8_is_shown_all_the_same() {
         assert_eq!(split(&[b"\xff\xfe!\n"]), ["\u{fffd}\u{fffd}!"]);
         assert_eq!(split(&[&[0x80; LONGEST + 1]]).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_a_worker_has_written_is_read_though_its_stream_stays_open() {
+        let (reading, writing) = rustix::pipe::pipe().unwrap();
+        let tail = Arc::new(Tail::default());
+        let (name, stream) = (Arc::from("worker"), Stream::Error);
+        let following = follow(name, 1, stream, reading, Arc::clone(&tail));
+        // Both on this thread, so that nothing was read before it is asked for.
+        rustix::io::write(&writing, b"one\ntwo").unwrap();
+        let last = tail.last(Duration::MAX);
+        let last = tokio::select! {
+            biased;
+            last = last => last,
+            () = following => panic!("the stream is open"),
+        };
+        assert_eq!(last, ["one", "two"]);
+        drop(writing);
     }
 
     #[tokio::test]

@@ -20,8 +20,8 @@ use crate::spawn::spawn;
 
 /// A process whose connection has ended gets so long to end as well, and a connection whose process has.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// So long its last lines are waited for, where something that it has started keeps its standard error open.
-const LAST_LINES: Duration = Duration::from_millis(100);
+/// Time for its last lines to be read. It passes only if the host's log takes nothing, or the machine is very busy.
+const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// Why a process may end well that was to become a worker.
 const NOTHING_READ: &str = ": a wrapper script, a .pth file or sitecustomize has ended it, or replaced its standard input, from which it reads \

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use httpy_core::{
@@ -29,6 +30,12 @@ static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 
 /// Time for the event loop to end, however long the shutdown function took.
 const LEAST: Duration = Duration::from_secs(1);
+
+/// Time in which whoever reads the figures of an app that was dropped releases it.
+const RELEASE: Duration = Duration::from_secs(1);
+
+/// Time between two looks whether that has happened.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Time in which all but a start have let go of `RUNTIME`.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -128,20 +135,34 @@ impl Runtime {
 
     /// The pool that all apps share; started when there is none.
     ///
+    /// # Blocking
+    ///
+    /// For a second, if it runs with other options: the app that had them may have been dropped, and held only by a thread that
+    /// reads its figures.
+    ///
     /// # Errors
     ///
     /// [`StartError::Differs`] when it runs with other options, [`StartError::Thread`] when there is no thread for it.
     pub fn pool(&self, options: PoolOptions) -> Result<Arc<Pool>, StartError> {
         // Asked before the lock, since Python's main thread may be busy with an import.
         let exclusive = self.is_exclusive();
-        let mut pool = self.lock_pool();
-        if let Some(pool) = pool.upgrade() {
-            return if pool.options() == options {
-                Ok(pool)
-            } else {
-                Err(differs(pool.options(), options))
+        let until = Instant::now() + RELEASE;
+        let mut pool = loop {
+            let pool = self.lock_pool();
+            let Some(running) = pool.upgrade() else {
+                break pool;
             };
-        }
+            if running.options() == options {
+                return Ok(running);
+            }
+            if Instant::now() >= until {
+                return Err(differs(running.options(), options));
+            }
+            // The pool may end here, which takes the lock.
+            drop(pool);
+            drop(running);
+            thread::sleep(LOOK);
+        };
         let (interpreter, shared) = (Arc::clone(&self.interpreter), Arc::clone(&self.shared));
         let started = Pool::start(interpreter, shared, options, exclusive, self.listener)
             .map_err(StartError::Thread)?;
@@ -427,7 +448,7 @@ pub(crate) fn running() -> Result<Option<Arc<Runtime>>, Starting> {
         match RUNTIME.try_lock() {
             Ok(runtime) => return Ok(runtime.clone()),
             Err(TryLockError::Poisoned(runtime)) => return Ok(runtime.into_inner().clone()),
-            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::yield_now(),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => thread::yield_now(),
             Err(TryLockError::WouldBlock) => return Err(Starting),
         }
     }

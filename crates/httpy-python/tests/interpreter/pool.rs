@@ -1,5 +1,6 @@
 //! The pool without a server: calls that nobody waits for, and what the pool says of its workers then.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Condvar, LazyLock, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -17,6 +18,17 @@ use crate::child::{in_child, python};
 
 static NOTICES: Mutex<Vec<Notice>> = Mutex::new(Vec::new());
 static NOTICED: Condvar = Condvar::new();
+
+const OPTIONS: PoolOptions = PoolOptions {
+    min: 1,
+    max: 1,
+    stack_size: 8 << 20,
+    replacements: 1,
+    lost_after: Duration::from_millis(1),
+    uvloop: false,
+    in_flight: 1,
+    loop_blocked_after: Duration::from_millis(1),
+};
 
 /// Waits for a notice that begins like this.
 fn wait_for(text: &str) {
@@ -65,18 +77,7 @@ impl Running {
             exit: |_| {},
         };
         let runtime = Runtime::start(&Options::default(), listener).unwrap();
-        let lost_after = Duration::from_millis(1);
-        let options = PoolOptions {
-            min: 1,
-            max: 1,
-            stack_size: 8 << 20,
-            replacements: 1,
-            lost_after,
-            uvloop: false,
-            in_flight: 1,
-            loop_blocked_after: lost_after,
-        };
-        let pool = runtime.pool(options).unwrap();
+        let pool = runtime.pool(OPTIONS).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("pool_app.py"), source).unwrap();
         let paths = vec![folder.path().to_owned()];
@@ -203,5 +204,35 @@ fn the_pool_tells_for_how_long_the_interpreter_could_not_be_had() {
         let (_, question) = running.push("/");
         assert!(matches!(wait(&question), Some(Outcome::Returned(_))));
         assert_eq!(running.pool.health().held_for, None);
+    });
+}
+
+#[test]
+fn a_pool_that_is_about_to_be_released_is_no_conflict() {
+    in_child(&[], || {
+        let Running {
+            runtime,
+            pool,
+            _folder,
+            ..
+        } = Running::begin("def handle(*arguments):\n    return 200, '', None\n");
+        let has_ended = AtomicBool::new(false);
+        let other = PoolOptions {
+            stack_size: 4 << 20,
+            ..OPTIONS
+        };
+        thread::scope(|scope| {
+            let has_ended = &has_ended;
+            scope.spawn(move || {
+                // As whoever reads the figures of an app that was dropped: until the next one has looked.
+                while Arc::strong_count(&pool) == 1 && !has_ended.load(Ordering::Acquire) {
+                    thread::yield_now();
+                }
+                drop(pool);
+            });
+            let started = runtime.pool(other);
+            has_ended.store(true, Ordering::Release);
+            started.unwrap();
+        });
     });
 }

@@ -155,13 +155,16 @@ impl Runtime {
             if running.options() == options {
                 return Ok(running);
             }
-            if Instant::now() >= until {
-                return Err(differs(running.options(), options));
-            }
-            // The pool may end here, which takes the lock.
+            // The pool may end as it is released, which takes the lock.
             drop(pool);
-            drop(running);
-            thread::sleep(LOOK);
+            let its = running.options();
+            let goes_on = || {
+                thread::sleep(LOOK);
+                Instant::now() < until
+            };
+            if !released(&running, goes_on) {
+                return Err(differs(its, options));
+            }
         };
         let (interpreter, shared) = (Arc::clone(&self.interpreter), Arc::clone(&self.shared));
         let started = Pool::start(interpreter, shared, options, exclusive, self.listener)
@@ -461,6 +464,16 @@ fn lock_runtime() -> MutexGuard<'static, Option<Arc<Runtime>>> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether nobody else holds `held` any more, looked at again as long as it `goes_on`.
+fn released<T>(held: &Arc<T>, mut goes_on: impl FnMut() -> bool) -> bool {
+    while Arc::strong_count(held) > 1 {
+        if !goes_on() {
+            return false;
+        }
+    }
+    true
+}
+
 fn differs(first: PoolOptions, second: PoolOptions) -> StartError {
     type Show = fn(PoolOptions) -> String;
     let shown: [(&str, Show); 7] = [
@@ -491,5 +504,22 @@ fn differs(first: PoolOptions, second: PoolOptions) -> StartError {
         what,
         first,
         second,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_hold_is_waited_for_while_that_goes_on() {
+        let held = Arc::new(());
+        let mut others = vec![Arc::clone(&held), Arc::clone(&held)];
+        assert!(released(&held, || others.pop().is_some()));
+        let held = Arc::new(());
+        let other = Arc::clone(&held);
+        assert!(!released(&held, || false));
+        drop(other);
+        assert!(released(&held, || false));
     }
 }

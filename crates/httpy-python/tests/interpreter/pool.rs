@@ -1,6 +1,5 @@
 //! The pool without a server: calls that nobody waits for, and what the pool says of its workers then.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Condvar, LazyLock, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -204,35 +203,5 @@ fn the_pool_tells_for_how_long_the_interpreter_could_not_be_had() {
         let (_, question) = running.push("/");
         assert!(matches!(wait(&question), Some(Outcome::Returned(_))));
         assert_eq!(running.pool.health().held_for, None);
-    });
-}
-
-#[test]
-fn a_pool_that_is_about_to_be_released_is_no_conflict() {
-    in_child(&[], || {
-        let Running {
-            runtime,
-            pool,
-            _folder,
-            ..
-        } = Running::begin("def handle(*arguments):\n    return 200, '', None\n");
-        let has_ended = AtomicBool::new(false);
-        let other = PoolOptions {
-            stack_size: 4 << 20,
-            ..OPTIONS
-        };
-        thread::scope(|scope| {
-            let has_ended = &has_ended;
-            scope.spawn(move || {
-                // As whoever reads the figures of an app that was dropped: until the next one has looked.
-                while Arc::strong_count(&pool) == 1 && !has_ended.load(Ordering::Acquire) {
-                    thread::yield_now();
-                }
-                drop(pool);
-            });
-            let started = runtime.pool(other);
-            has_ended.store(true, Ordering::Release);
-            started.unwrap();
-        });
     });
 }

@@ -68,6 +68,21 @@ def test_anyio_keeps_its_worker_thread_from_call_to_call(start: Start, uvloop: b
 
 
 @pytest.mark.parametrize("uvloop", LOOPS)
+def test_a_reply_that_its_socket_has_no_room_for_waits(start: Start, uvloop: bool) -> None:
+    source = """
+        async def handler(*six):
+            return 200, bytes(16_000_000), {}
+    """
+    worker = start(source, "handler", uvloop=uvloop).ready()
+    number = worker.call(lane="async")
+    size = 0
+    while (message := worker.get("async"))[1] != "p":
+        assert message[0] == number
+        size += len(message[1])
+    assert size == 16_000_000
+
+
+@pytest.mark.parametrize("uvloop", LOOPS)
 def test_a_root_task_runs_from_the_first_call_to_the_end(start: Start, uvloop: bool) -> None:
     source = """
         import asyncio, threading, time

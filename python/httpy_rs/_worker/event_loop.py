@@ -68,7 +68,13 @@ class EventLoop:
         self.lane = AsyncLane(self._connection, self._socket, runner, self._in_flight, self._turn)
         begun = Lock()
         begun.acquire()
-        runner.begun = begun.release
+
+        def note_begun() -> None:
+            # uvloop has made it one that does not wait, and what has no room in it would be lost.
+            self._socket.settimeout(None)
+            begun.release()
+
+        runner.begun = note_begun
         start_thread(self._run, (runner, self.lane, begun))
         # No code of the app runs before that, which may replace what a loop begins with.
         begun.acquire()

@@ -21,6 +21,7 @@ fn main() -> Result<()> {
     let job = JobMessage {
         id: 1,
         handler: 0,
+        kind: httpy_core::Kind::Handler,
         call: &call,
         body: JobBody::Text(b""),
         left: Duration::from_secs(30),

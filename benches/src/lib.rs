@@ -86,7 +86,11 @@ pub fn attached() -> Result<Attached> {
         exit: |_| {},
     };
     let runtime = Runtime::start(&Options::default(), listener)?;
-    let target = runtime.load_handler(TARGET.to_owned(), vec![PYTHON.into()])?;
+    let target = runtime.load(
+        httpy_core::Kind::Handler,
+        TARGET.to_owned(),
+        vec![PYTHON.into()],
+    )?;
     Attached::new(runtime, target, call).ok_or_else(|| "the handler was not loaded".into())
 }
 

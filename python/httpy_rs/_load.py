@@ -14,7 +14,7 @@ from importlib.machinery import PathFinder
 from typing import Any
 
 from httpy_rs._exception import attempt, clean, summary, user_frames
-from httpy_rs._interface import ASYNC, SYNC, Interface
+from httpy_rs._interface import ASGI, ASYNC, HANDLER, STREAM, SYNC, Interface
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,36 @@ def check_handler(target: str, handler: object) -> Interface:
         if not signature.accepts(6):
             raise LoadError("signature", f"{target} takes {signature}: expected six positional arguments {ARGUMENTS}")
         body = signature.body_mode(6)
-    return Interface("handler", ASYNC if _is_async(handler) else SYNC, body)
+    return Interface(HANDLER, ASYNC if _is_async(handler) else SYNC, body)
+
+
+def load(kind: str, target: str, paths: Sequence[str]) -> tuple[Callable[..., Any], Interface]:
+    """What `target` names, to be called as `kind` says, and its interface.
+
+    Raises `LoadError`: the kinds of `load_handler`, or those of `load_asgi`.
+    """
+    if kind == ASGI:
+        return load_asgi(target, paths), Interface(kind, ASYNC, STREAM)
+    return load_handler(target, paths)
+
+
+def check_again(target: str, paths: Sequence[str]) -> bool:
+    """Raises `LoadError` if an app that is loaded is another one by these `paths`: the kinds of `load_attribute`."""
+    load_attribute(target.removesuffix("()"), paths)
+    return True
+
+
+def run_startup(target: str, startup: Callable[[], Any]) -> bool:
+    """Runs the startup of an app. Raises `LoadError` of the kind `startup`."""
+    from httpy_rs._interface.lifespan import LifespanError
+
+    try:
+        startup()
+    except LifespanError as exception:
+        raise LoadError("startup", str(exception)) from exception
+    except BaseException as exception:
+        raise LoadError("startup", f"the startup of {target} raised {summary(exception)}") from exception
+    return True
 
 
 def load_asgi(target: str, paths: Sequence[str]) -> App:

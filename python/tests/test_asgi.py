@@ -236,7 +236,8 @@ def test_a_reply_whose_length_is_reached_is_one_answer_and_what_follows_is_ignor
         assert len(client.sent) == 1
         # The client has what it wanted, and leaves.
         client.leave()
-        for message in (body(b"", True), body(b""), START):
+        await send(body(b"", True))
+        for message in (body(b""), START):
             at_once(send(message))
 
     with pytest.raises(ClientGone):
@@ -308,6 +309,65 @@ def test_send_waits_until_there_is_room() -> None:
 
     client.run(app)
     assert client.sent == [(200, LINES), b"one", "end"]
+
+
+def test_of_tasks_that_send_beside_each_other_one_waits_for_the_other() -> None:
+    client = Client()
+
+    async def app(receive: Receive, send: Send) -> None:
+        rooms = [asyncio.get_running_loop().create_future() for _ in range(2)]
+        client.taken = list(rooms)
+        await send(START)
+        tasks = [asyncio.create_task(send(body(part, True))) for part in (b"one", b"two")]
+        await until_waiting(tasks[1])
+        assert client.sent == [(200, LINES), b"one"]
+        rooms[0].set_result(True)
+        await tasks[0]
+        await until_waiting(tasks[1])
+        rooms[1].set_result(True)
+        await tasks[1]
+        await send(LAST)
+
+    client.run(app)
+    assert client.sent == [(200, LINES), b"one", b"two", "end"]
+
+
+def test_tasks_that_wait_when_the_app_raises_hear_that_the_client_has_left() -> None:
+    client = Client()
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def app(receive: Receive, send: Send) -> None:
+        client.taken = [asyncio.get_running_loop().create_future()]
+        await receive()
+        await send(START)
+        tasks.extend(asyncio.create_task(work) for work in (send(body(b"one", True)), receive()))
+        await until_waiting(tasks[1])
+        raise ValueError("wrong")
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match="wrong"):
+            await client.call(app)
+        with pytest.raises(ClientGone):
+            await tasks[0]
+        assert await tasks[1] == DISCONNECT
+
+    run(main())
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+def test_a_stream_that_has_no_body_is_complete_with_its_head(method: str, status: int) -> None:
+    client = Client(method=method)
+
+    async def app(receive: Receive, send: Send) -> None:
+        await receive()
+        leaving = asyncio.create_task(receive())
+        await sends(start(status=status), body(b"one", True))(receive, send)
+        # It never ends, and others run all the same.
+        while not leaving.done():
+            await send(body(b"more", True))
+        assert await leaving == DISCONNECT
+
+    assert client.run(app) == [(status, [], b"")]
 
 
 def test_a_last_chunk_that_waits_is_not_ended_twice_by_tasks_that_send_beside_each_other() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from httpy_rs._load import load_asgi
+from httpy_rs._load import check_again, load_asgi
 from tests.conftest import Failure, Write
 from tests.exchange import Client, run
 
@@ -112,3 +112,14 @@ def test_what_is_no_app_is_refused_with_what_was_found(
     found = failure(lambda: load_asgi(f"shop:{name}", []))
     assert found.kind == kind
     assert expected in found.message
+
+
+def test_an_app_that_is_loaded_is_not_that_of_another_folder(
+    write: Write, monkeypatch: pytest.MonkeyPatch, failure: Failure
+) -> None:
+    first, second = (write(f"{folder}/shared_app.py", APPS).parent for folder in ("one", "two"))
+    monkeypatch.syspath_prepend(str(first))
+    load_asgi("shared_app:create_app()", [str(first)])
+    assert check_again("shared_app:create_app()", [str(first)])
+    found = failure(lambda: check_again("shared_app:create_app()", [str(second)]))
+    assert found.kind == "module_conflict"

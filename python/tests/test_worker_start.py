@@ -22,7 +22,7 @@ PLAIN = """
 def test_a_worker_says_hello_and_is_ready_once_its_handlers_are_loaded(start: Start) -> None:
     worker = start(PLAIN, "handler")
     word, protocol, facts = worker.hello
-    assert (word, protocol) == ("hello", 2)
+    assert (word, protocol) == ("hello", 3)
     assert facts["pid"] == worker.process.pid
     assert facts["version"] == platform.python_version()
     assert os.path.samefile(facts["executable"], sys.executable)
@@ -37,7 +37,7 @@ def test_a_handler_that_cannot_be_loaded_is_told_of_and_the_worker_goes_on(start
     assert (word, number, kind) == ("error", 0, "import")
     assert message == 'importing "app" raised ValueError: not today'
     assert exception[:2] == ("ValueError", "not today")
-    assert worker.fail("load", "other:handler")[0] == "module_not_found"
+    assert worker.fail("load", "handler", "other:handler")[0] == "module_not_found"
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_handlers_are_loaded_once_and_numbered(start: Start) -> None:
         async def stream(method, path, params, query, headers, body: httpy_rs.AsyncBody): ...
     """
     worker = start(source, "text").ready()
-    assert worker.ask("load", "app:binary") == (1, "handler", "sync", "bytes")
-    assert worker.ask("load", "app:text") == (0, "handler", "sync", "text")
-    assert worker.ask("load", "app:stream") == (2, "handler", "async", "stream")
-    assert worker.fail("load", "app:nothing")[0] == "attribute_not_found"
+    assert worker.ask("load", "handler", "app:binary") == (1, "handler", "sync", "bytes")
+    assert worker.ask("load", "handler", "app:text") == (0, "handler", "sync", "text")
+    assert worker.ask("load", "handler", "app:stream") == (2, "handler", "async", "stream")
+    assert worker.fail("load", "handler", "app:nothing")[0] == "attribute_not_found"
 
 
 def test_init_functions_give_routes_and_shutdown_functions_run_at_the_end(start: Start) -> None:
@@ -259,8 +259,8 @@ def test_a_module_is_imported_ahead_whatever_comes_of_that(start: Start, tmp_pat
     (tmp_path / "slow.py").write_text("print('imported')\ndef handler(*six): ...\n", encoding="utf-8")
     worker = start(PLAIN, "handler").ready()
     worker.tell(("prepare", "broken:handler"), ("prepare", "nowhere:handler"), ("prepare", "slow:handler"))
-    assert worker.fail("load", "broken:handler")[0] == "import"
-    assert worker.ask("load", "slow:handler") == (1, "handler", "sync", "text")
+    assert worker.fail("load", "handler", "broken:handler")[0] == "import"
+    assert worker.ask("load", "handler", "slow:handler") == (1, "handler", "sync", "text")
     worker.hang_up()
     worker.wait()
     assert worker.output()[0] == "imported\n"

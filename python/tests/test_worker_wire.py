@@ -19,7 +19,7 @@ VECTORS = Path(__file__).parents[2] / "tests" / "vectors" / "wire.json"
 ALL: list[dict[str, Any]] = json.loads(VECTORS.read_text(encoding="utf-8"))
 # The names of the arguments with which a command is done; what is answered has a number before them.
 QUESTIONS = {
-    "load": ["name"],
+    "load": ["kind", "name"],
     "init": ["name"],
     "load_shutdown": ["name"],
     "shut_down": ["limit", "shielded"],
@@ -27,6 +27,7 @@ QUESTIONS = {
 }
 COMMANDS = {
     "cancel": ["lane", "number"],
+    "left": ["lane", "number"],
     "interrupt": ["lane", "number"],
     "credit": ["lane", "number", "size"],
     "upload": ["lane", "number", "item"],
@@ -96,7 +97,10 @@ def made(vector: dict[str, Any]) -> Any:
         fields["fault"] = wire.INTERRUPTED if cause == "interrupted" else maker(cause)(**parts)
     if name == "reply":
         assert wire.returned(number, fields["result"], times) == wire.about(number, wire.reply(**fields), times)
-    said = wire.NOT_RUN if name == "not_run" else maker(name.split(",")[0])(**fields)
+    if name.startswith("app"):
+        fields["headers"] = [tuple(map(given, line)) for line in fields["headers"]]
+    constants = {"not_run": wire.NOT_RUN, "complete": wire.COMPLETE}
+    said = constants[name] if name in constants else maker(name.split(",")[0])(**fields)
     return wire.about(number, said, times)
 
 

@@ -35,7 +35,7 @@ use crate::log;
 pub const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A handler, `handle` of a source text, on an engine of its own, and the routes of its init function, which is `init` where the
-/// text has one.
+/// text has one; or the ASGI application `app` of the text.
 #[derive(Debug)]
 pub struct App {
     /// The engine under test.
@@ -227,6 +227,10 @@ impl App {
         let mut builder = Builder::new(format!("{module}:handle"))
             .path(folder.path())
             .slow_call(NEVER);
+        if source.contains("async def app(scope") {
+            builder.config.target = format!("{module}:app");
+            builder.config.asgi = true;
+        }
         if source.contains("def init(") {
             builder = builder.init(format!("{module}:init"));
         }

@@ -19,8 +19,10 @@ pub const LIMIT: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppConfig {
-    /// The handler.
+    /// The handler, or the application.
     pub target: String,
+    /// It is an ASGI application.
+    pub asgi: bool,
     /// The init function.
     pub init: Option<String>,
     /// Options of the handler's service.
@@ -59,6 +61,7 @@ impl AppConfig {
         }
         Self {
             target,
+            asgi: false,
             init: None,
             service,
             engine,
@@ -94,7 +97,11 @@ impl AppConfig {
         config.engine = self.engine;
         config.defaults = self.service;
         let engine = options(config.into()).build()?;
-        let service = engine.handler(&self.target)?;
+        let service = if self.asgi {
+            engine.asgi(&self.target)?
+        } else {
+            engine.handler(&self.target)?
+        };
         let routes = self.init.map(|init| engine.routes(init, &self.target));
         Ok(Built {
             routes: routes.transpose()?,

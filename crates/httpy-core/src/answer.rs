@@ -247,12 +247,13 @@ mod tests {
     use super::*;
     use crate::ticket::tests::waiting;
     use crate::wake::tests::{waker, woken};
-    use crate::{BodyMode, Interface, Lane};
+    use crate::{BodyMode, Interface, Kind, Lane};
 
     fn target(index: usize) -> TargetId {
         TargetId {
             index,
-            interface: Interface::Handler {
+            interface: Interface {
+                kind: Kind::Handler,
                 lane: Lane::Worker,
                 body: BodyMode::Text,
             },

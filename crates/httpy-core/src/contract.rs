@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 
 use self::failure::Quoted;
 pub use self::failure::{ContractFailure, Rule, Warning};
-use crate::{BodyKind, Content, Reply, Returned};
+use crate::{BodyKind, Content, Fields, RawReply, Reply, Returned};
 
 /// More header lines than this in one reply are a contract failure.
 pub const MAX_HEADER_LINES: usize = 1024;
@@ -36,7 +36,7 @@ impl Returned {
     /// The first rule that is broken, in words that name the item, what was found and what was expected.
     pub fn check(self, method: &Method) -> Result<Reply, ContractFailure> {
         let status = self.status;
-        let given = Given::read(&self)?;
+        let given = Given::read(&self.headers, self.header_lines)?;
         let size = match &self.body {
             Content::Whole(bytes) => Some(bytes.len()),
             Content::Stream(_) => None,
@@ -88,6 +88,46 @@ impl Returned {
     }
 }
 
+impl RawReply {
+    /// Judges the reply of an application by HTTP's rules alone. Adds nothing. Drops hop-by-hop headers, and the body of
+    /// a reply that must not have one.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken, in words that name the item, what was found and what was expected.
+    pub fn check(self, method: &Method) -> Result<Reply, ContractFailure> {
+        let Self {
+            status,
+            headers,
+            body,
+        } = self;
+        let given = Given::read(&headers, headers.len())?;
+        let allows_body = allows_body(method, status);
+        let size = match &body {
+            Content::Whole(bytes) => Some(bytes.len()).filter(|_| allows_body),
+            Content::Stream(_) => None,
+        };
+        let length = given.content_length(status, method, size)?;
+        let mut headers = given.headers;
+        let number = length.as_ref().filter(|_| allows_body && size.is_none());
+        let number = number.and_then(|length| length.to_str().ok()?.parse().ok());
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, length);
+        }
+        Ok(Reply {
+            status,
+            headers,
+            body: if allows_body {
+                body
+            } else {
+                Content::Whole(Bytes::new())
+            },
+            length: number,
+            warnings: Vec::new(),
+        })
+    }
+}
+
 /// Whether a reply with `status` to `method` has a body. Where it has none, an iterator is closed and not iterated.
 pub fn allows_body(method: &Method, status: StatusCode) -> bool {
     method != Method::HEAD && !forbids_body(status)
@@ -126,15 +166,14 @@ struct Given {
 }
 
 impl Given {
-    fn read(returned: &Returned) -> Result<Self, ContractFailure> {
-        let lines = returned.header_lines;
+    fn read(fields: &Fields, lines: usize) -> Result<Self, ContractFailure> {
         let mut given = Self {
-            headers: HeaderMap::with_capacity(returned.headers.len().min(64) + 2),
+            headers: HeaderMap::with_capacity(fields.len().min(64) + 2),
             lengths: Vec::new(),
             warnings: Vec::new(),
         };
         let mut dropped: Vec<String> = Vec::new();
-        for (name, value) in returned.headers.iter() {
+        for (name, value) in fields.iter() {
             let given_name = name;
             let Ok(name) = HeaderName::from_bytes(given_name) else {
                 let name = Quoted(given_name);
@@ -234,4 +273,156 @@ fn header_value(name: &[u8], value: &[u8]) -> Result<HeaderValue, ContractFailur
             format!("header {name} with byte \\x{byte:02x} at index {index}: expected a field value (RFC 9110, 5.5)"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream;
+
+    /// Header lines; the body, where it is whole; the length of one that is not.
+    type Sent = (Vec<String>, Option<String>, Option<u64>);
+
+    /// What is sent of an application's reply.
+    fn sent(
+        method: &Method,
+        status: u16,
+        lines: &[(&str, &str)],
+        body: Option<&'static str>,
+    ) -> Result<Sent, String> {
+        let mut headers = Fields::new();
+        for (name, value) in lines {
+            headers.push(name.as_bytes(), value.as_bytes());
+        }
+        let body = match body {
+            Some(body) => Content::Whole(Bytes::from_static(body.as_bytes())),
+            None => Content::Stream(crate::Chunks {
+                reader: stream(1).1,
+                heartbeat: None,
+            }),
+        };
+        let status = StatusCode::from_u16(status).expect("a status");
+        let reply = RawReply {
+            status,
+            headers,
+            body,
+        };
+        let reply = reply.check(method).map_err(|failure| failure.to_string())?;
+        let lines = reply.headers.iter();
+        let lines = lines.map(|(name, value)| format!("{name}: {}", value.to_str().expect("text")));
+        let body = match reply.body {
+            Content::Whole(body) => Some(String::from_utf8_lossy(&body).into_owned()),
+            Content::Stream(_) => None,
+        };
+        Ok((lines.collect(), body, reply.length))
+    }
+
+    type Case<'a> = (
+        Method,
+        u16,
+        &'a [(&'a str, &'a str)],
+        Option<&'static str>,
+        &'a [&'a str],
+        Option<&'a str>,
+        Option<u64>,
+    );
+
+    #[test]
+    fn the_reply_of_an_application_goes_out_as_it_is_where_http_allows_it() {
+        let cases: [Case<'_>; 10] = [
+            (Method::GET, 200, &[], Some("abc"), &[], Some("abc"), None),
+            (
+                Method::GET,
+                200,
+                &[("content-length", "3")],
+                Some("abc"),
+                &["content-length: 3"],
+                Some("abc"),
+                None,
+            ),
+            (
+                Method::GET,
+                200,
+                &[("content-length", "3")],
+                None,
+                &["content-length: 3"],
+                None,
+                Some(3),
+            ),
+            (Method::GET, 200, &[], None, &[], None, None),
+            (
+                Method::HEAD,
+                200,
+                &[("content-length", "3")],
+                Some("abc"),
+                &["content-length: 3"],
+                Some(""),
+                None,
+            ),
+            (Method::HEAD, 200, &[], Some("abc"), &[], Some(""), None),
+            (
+                Method::GET,
+                204,
+                &[("content-length", "3")],
+                Some("abc"),
+                &[],
+                Some(""),
+                None,
+            ),
+            (
+                Method::GET,
+                304,
+                &[("content-length", "3"), ("etag", "a")],
+                Some(""),
+                &["etag: a", "content-length: 3"],
+                Some(""),
+                None,
+            ),
+            (
+                Method::GET,
+                200,
+                &[("x", "1"), ("transfer-encoding", "chunked"), ("x", "2")],
+                Some("a"),
+                &["x: 1", "x: 2"],
+                Some("a"),
+                None,
+            ),
+            (
+                Method::GET,
+                999,
+                &[("connection", "close")],
+                Some("a"),
+                &[],
+                Some("a"),
+                None,
+            ),
+        ];
+        for (method, status, lines, body, headers, content, length) in cases {
+            let headers = headers.iter().map(ToString::to_string).collect();
+            assert_eq!(
+                sent(&method, status, lines, body),
+                Ok((headers, content.map(str::to_owned), length)),
+                "{method} {status} {lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_reply_of_an_application_that_http_does_not_allow_is_refused() {
+        let wrong: [(&[(&str, &str)], &str); 6] = [
+            (&[("a b", "c")], "header name"),
+            (&[("a", "b\r\nc: d")], "a"),
+            (&[("content-length", "4")], "4"),
+            (
+                &[("content-length", "3"), ("content-length", "3")],
+                "at most one",
+            ),
+            (&[("content-length", "+3")], "+3"),
+            (&[("content-length", "")], "Content-Length"),
+        ];
+        for (lines, text) in wrong {
+            let failure = sent(&Method::GET, 200, lines, Some("abc")).expect_err("a failure");
+            assert!(failure.contains(text), "{lines:?}: {failure}");
+        }
+    }
 }

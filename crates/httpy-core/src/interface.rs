@@ -7,23 +7,32 @@ use crate::frame::named;
 /// How a call becomes Python objects, and what runs it.
 ///
 /// ```
-/// use httpy_core::{BodyMode, Interface, Lane};
+/// use httpy_core::{BodyMode, Interface, Kind, Lane};
 ///
 /// let interface = Interface::named(["handler", "async", "stream"]).expect("three of its words");
-/// assert_eq!(interface.lane(), Lane::EventLoop);
-/// assert_eq!(interface.body(), BodyMode::Stream);
+/// assert_eq!(interface.kind, Kind::Handler);
+/// assert_eq!(interface.lane, Lane::EventLoop);
+/// assert_eq!(interface.body, BodyMode::Stream);
 /// assert_eq!(interface.words(), ["handler", "async", "stream"]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+pub struct Interface {
+    /// What is called.
+    pub kind: Kind,
+    /// What runs its calls.
+    pub lane: Lane,
+    /// How it gets a request's body.
+    pub body: BodyMode,
+}
+
+/// What is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Interface {
+pub enum Kind {
     /// A function of six arguments that returns a reply.
-    Handler {
-        /// What runs it.
-        lane: Lane,
-        /// How it gets its request's body.
-        body: BodyMode,
-    },
+    Handler,
+    /// A whole application (ASGI 3.0).
+    Asgi,
 }
 
 /// What runs a call. A worker process is sent the jobs of either by a socket of its own.
@@ -37,7 +46,7 @@ pub enum Lane {
     EventLoop,
 }
 
-/// How a handler gets its request's body.
+/// How a request's body is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BodyMode {
@@ -45,40 +54,43 @@ pub enum BodyMode {
     Text,
     /// As `bytes`.
     Bytes,
-    /// As it comes: as `httpy_rs.Body`, an `async def` handler as `httpy_rs.AsyncBody`.
+    /// As it comes. A handler gets `httpy_rs.Body`, or `httpy_rs.AsyncBody` if it is an `async def`.
     Stream,
 }
 
+/// Maximum size in bytes of a request's body that is read before an application is called. Longer ones are streamed.
+const COLLECTED: u64 = 64 * 1024;
+
 impl Interface {
-    /// What runs its calls.
-    pub fn lane(self) -> Lane {
-        match self {
-            Self::Handler { lane, .. } => lane,
+    /// Whether a body of at most `upper` bytes, if that is known, is read before the call.
+    pub fn collects(self, upper: Option<u64>) -> bool {
+        match self.kind {
+            Kind::Handler => self.body != BodyMode::Stream,
+            Kind::Asgi => upper.is_some_and(|upper| upper <= COLLECTED),
         }
     }
 
-    /// How it gets a request's body.
-    pub fn body(self) -> BodyMode {
-        match self {
-            Self::Handler { body, .. } => body,
-        }
-    }
-
-    /// Its kind, lane and body mode, as `httpy_rs` names them.
+    /// Its parts, as `httpy_rs` names them.
     pub fn words(self) -> [&'static str; 3] {
-        match self {
-            Self::Handler { lane, body } => ["handler", lane.word(), body.word()],
-        }
+        [self.kind.word(), self.lane.word(), self.body.word()]
     }
 
     /// The interface of these [`words`](Self::words); `None` if there is none.
     pub fn named([kind, lane, body]: [&str; 3]) -> Option<Self> {
-        match kind {
-            "handler" => Some(Self::Handler {
-                lane: named(lane)?,
-                body: named(body)?,
-            }),
-            _ => None,
+        Some(Self {
+            kind: named(kind)?,
+            lane: named(lane)?,
+            body: named(body)?,
+        })
+    }
+}
+
+impl Kind {
+    /// Its name in `httpy_rs`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Handler => "handler",
+            Self::Asgi => "asgi",
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct TargetId {
 impl TargetId {
     /// What runs its calls.
     pub fn lane(self) -> Lane {
-        self.interface.lane()
+        self.interface.lane
     }
 }
 

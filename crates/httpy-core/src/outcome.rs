@@ -9,6 +9,8 @@ use crate::{Content, ContractFailure, Exception, Fields, UploadFault, Warning};
 pub enum Outcome {
     /// The handler returned a tuple whose items have the right types.
     Returned(Returned),
+    /// An application has answered.
+    Raw(RawReply),
     /// The handler returned something else.
     Contract(ContractFailure),
     /// The handler raised.
@@ -22,6 +24,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the handler has returned or the application has replied; not whether the reply is right.
+    pub fn is_reply(&self) -> bool {
+        matches!(self, Self::Returned(_) | Self::Raw(_))
+    }
+
+    /// Whether it is the head of a reply whose body is a stream.
+    pub fn is_streamed(&self) -> bool {
+        let body = match self {
+            Self::Returned(returned) => &returned.body,
+            Self::Raw(reply) => &reply.body,
+            _ => return false,
+        };
+        matches!(body, Content::Stream(_))
+    }
+
     /// Whether the call ended by being cancelled.
     pub fn is_cancellation(&self) -> bool {
         matches!(self, Self::Raised(exception) if exception.type_name() == "asyncio.exceptions.CancelledError")
@@ -42,6 +59,17 @@ pub struct Returned {
     pub headers: Fields,
     /// How many header lines there were.
     pub header_lines: usize,
+}
+
+/// A reply of an application (ASGI) as plain data. [`RawReply::check`] makes a [`Reply`] of it.
+#[derive(Debug)]
+pub struct RawReply {
+    /// The status.
+    pub status: StatusCode,
+    /// The header lines as given.
+    pub headers: Fields,
+    /// The body.
+    pub body: Content,
 }
 
 /// What a body was in Python; decides the default `Content-Type`.

@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | waiting | the response future | running, withdrawn |
 //! | withdrawn | the response future: its client has left or was refused, it never runs | |
-//! | running | the worker that takes it | done; waiting again where it was only sent ahead |
+//! | running | the worker that takes it | done, answered; waiting again where it was only sent ahead |
+//! | answered | the worker: the reply is complete, and the application's task runs on | done |
 //! | done | the worker, when no Python code of the job runs any more | |
 //!
 //! An interruption is asked for by the watchdog, and begins on the worker's own thread, where that can be cut: so it never
@@ -17,6 +18,7 @@
 //! | its head is not answered | at its deadline |
 //! | its body is streamed | `chunk_timeout` after the last chunk; never where the body sends heartbeats |
 //! | the client of a streamed body has left | `abandon_after` later, whatever is sent until then |
+//! | it is answered | never |
 //! | a debugger waits in it | never |
 //!
 //! The stage, the seat of the worker, and how many shields are open stand in one atomic word. The normal path costs two
@@ -100,6 +102,8 @@ const LOST: u64 = 1 << 4;
 const STREAMING: u64 = 1 << 5;
 /// The client has left, and takes neither the answer nor the rest of it.
 const GONE: u64 = 1 << 6;
+/// The reply is complete, and the application's task runs on.
+const ANSWERED: u64 = 1 << 7;
 /// Open shields, in the bits from here up to the seat. One that would not fit any more is not counted.
 const SHIELD: u64 = 1 << 8;
 const SHIELDS: u64 = (1 << 32) - SHIELD;
@@ -367,11 +371,25 @@ impl Ticket {
     /// call that is late already stays late.
     pub fn set_gone(&self, now: Instant) {
         let mut due = self.lock_due();
-        let before = self.change(|word| runs(word).then_some(word | GONE));
+        let before =
+            self.change(|word| (runs(word) && word & ANSWERED == 0).then_some(word | GONE));
         let streams = before.is_some_and(|word| word & (STREAMING | GONE) == STREAMING);
         if streams && !self.is_stopped() && due.is_none_or(|due| due > now) {
             *due = Some(now + self.clocks.abandon_after);
         }
+    }
+
+    /// The worker's side: the reply is complete, and the application's task runs on. It has no deadline from now on, and a
+    /// caller that leaves is not noted.
+    pub fn set_answered(&self) {
+        let mut due = self.lock_due();
+        self.change(|word| runs(word).then_some(word | ANSWERED));
+        *due = None;
+    }
+
+    /// Whether its reply is complete, and the application's task runs on.
+    pub fn is_answered(&self) -> bool {
+        self.load() & ANSWERED != 0
     }
 
     /// Whether the caller of a call that was taken has left.

@@ -82,7 +82,7 @@ impl After {
         }
         for (target, late) in self.late.drain(..) {
             if let Some(handler) = handlers.get(target.index)
-                && !matches!(late.outcome, Outcome::Returned(_))
+                && !late.outcome.is_reply()
             {
                 // Elsewhere: it runs the host's code.
                 let handler = Arc::clone(handler);

@@ -8,8 +8,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use httpy_core::frame::PART;
 use httpy_core::{
-    Answer, Broken, Chunks, Content, Fault, Freight, Heartbeat, Job, Outcome, Permits, Reader,
-    Returned, STREAM_BYTES, TargetId, Ticket, Upload, UploadFault, Writer, stream,
+    Answer, Broken, Chunks, Content, Fault, Freight, Heartbeat, Job, Kind, Outcome, Permits,
+    Reader, STREAM_BYTES, TargetId, Ticket, Upload, UploadFault, Writer, stream,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -54,6 +54,8 @@ pub(crate) struct Call {
     pub(crate) sent: Instant,
     /// The worker was told that nobody waits for it.
     pub(crate) cancelled: bool,
+    /// The worker was told that the client of this application's call has left.
+    pub(crate) left: bool,
     /// Its client was answered, and it was interrupted: what it ends with is the deadline's doing.
     pub(crate) interrupted: bool,
 }
@@ -117,7 +119,7 @@ impl Call {
     /// there is room.
     pub(crate) fn begin_stream(
         &mut self,
-        returned: Returned,
+        head: impl FnOnce(Content) -> Outcome,
         heartbeat: Option<Heartbeat>,
         now: Instant,
         waker: Waker,
@@ -136,7 +138,21 @@ impl Call {
             return None;
         };
         let body = Content::Stream(Chunks { reader, heartbeat });
-        Some((answer, Outcome::Returned(Returned { body, ..returned })))
+        Some((answer, head(body)))
+    }
+
+    /// Marks it as answered, and returns who waited for its reply.
+    pub(crate) fn set_answered(&mut self) -> Progress {
+        self.ticket.set_answered();
+        // Before the client has its answer: it finds the limits given back.
+        self.permits = Permits::default();
+        self.body = Body::Whole(Bytes::new());
+        mem::replace(&mut self.progress, Progress::Closed)
+    }
+
+    /// Whether it is an application's whose client has left. What it ends with then is no failure.
+    pub(crate) fn was_left(&self) -> bool {
+        self.target.interface.kind == Kind::Asgi && self.ticket.is_gone()
     }
 
     /// From now on Python has its time for one more chunk, or as long as it likes.

@@ -122,9 +122,11 @@ impl Dispatch {
     /// first, since what is wrong with it is to be heard once; the others import its module at the same time.
     fn load_next(&mut self) {
         while !self.is_loading
-            && let Some(Deed::Load(target, reply)) = self.loads.pop_front()
+            && let Some(Deed::Load(kind, target, reply)) = self.loads.pop_front()
         {
-            let known = self.ids().find(|(_, handler)| handler.target == target);
+            let known = self
+                .ids()
+                .find(|(id, handler)| handler.target == target && id.interface.kind == kind);
             if let Some((id, _)) = known {
                 drop(reply.try_send(Ok(id)));
                 continue;
@@ -141,7 +143,7 @@ impl Dispatch {
                 .filter(|worker| worker.life == Life::Serves);
             match workers.next() {
                 Some(worker) => {
-                    worker.ask(ask, Question::Load(&target));
+                    worker.ask(ask, Question::Load(kind, &target));
                     workers.for_each(|worker| worker.command(&Command::Prepare(&target)));
                 }
                 None => {
@@ -165,7 +167,8 @@ impl Dispatch {
         self.handlers = self.shared.all();
         for (id, handler) in self.ids().skip(worker.handlers) {
             let target = handler.target.clone();
-            worker.ask(Ask::Load { target, id }, Question::Load(&handler.target));
+            let question = Question::Load(id.interface.kind, &handler.target);
+            worker.ask(Ask::Load { target, id }, question);
         }
         // The filters of the host's log may have changed since it was started.
         worker.command(&Command::LogLevel(log::python_level()));
@@ -352,7 +355,8 @@ impl Dispatch {
                 continue;
             };
             let target = handler.target.clone();
-            worker.ask(Ask::Load { target, id }, Question::Load(&handler.target));
+            let question = Question::Load(id.interface.kind, &handler.target);
+            worker.ask(Ask::Load { target, id }, question);
         }
         self.loading = Some((id, reply));
         self.settle_load();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use httpy_core::{Figures, LoadError, Roster, Slow, Stack, TargetId, Ticket};
+use httpy_core::{Figures, Kind, LoadError, Roster, Slow, Stack, TargetId, Ticket};
 use tokio::sync::oneshot;
 
 /// Patterns and their methods, as an init function gives them.
@@ -12,8 +12,8 @@ pub(crate) type Routes = Vec<(String, Vec<String>)>;
 /// Something to do. Whoever waits for an answer finds the sender dropped where there is none.
 #[derive(Debug)]
 pub(crate) enum Deed {
-    /// Load a handler in every worker.
-    Load(String, SyncSender<Result<TargetId, LoadError>>),
+    /// Load a target in every worker.
+    Load(Kind, String, SyncSender<Result<TargetId, LoadError>>),
     /// Run an init function in one worker.
     Init(String, SyncSender<Result<Routes, LoadError>>),
     /// Load a shutdown function in every worker.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use httpy_core::frame::Question;
-use httpy_core::{Abandoned, Lane, Notice, TargetId, Ticket};
+use httpy_core::{Abandoned, Kind, Lane, Notice, TargetId, Ticket};
 
 use crate::ask::Ask;
 use crate::dispatch::Dispatch;
@@ -42,13 +42,24 @@ impl Dispatch {
             }
             return;
         };
-        // A plain handler only hears of it; one that has not begun never does. A coroutine is cancelled when it was looked at.
+        let is_told = target.interface.kind == Kind::Asgi && !answered;
+        if is_told && let Some(worker) = self.worker(place.worker) {
+            worker.leave(place.lane, place.id);
+        }
+        if is_told && ticket.due().is_none() {
+            return;
+        }
+        // A plain handler only hears of it; one that has not begun never does. A coroutine is cancelled when it was looked at; an
+        // application when its time is over.
         if place.lane == Lane::Worker
             && let Some(worker) = self.worker(place.worker)
         {
             worker.cancel(place.lane, place.id);
         }
-        let watched = Watched::new(place, call, now);
+        let mut watched = Watched::new(place, call, now);
+        if is_told {
+            watched.call.next = watched.call.from;
+        }
         match self.watched.iter_mut().find(|before| before.place == place) {
             Some(before) => *before = watched,
             None => self.watched.push(watched),
@@ -65,9 +76,10 @@ impl Dispatch {
         let mut kept = Vec::with_capacity(watched.len());
         for mut watched in watched.drain(..) {
             let (Place { worker, lane, id }, lost_after) = (watched.place, self.lost_after);
-            let still = self
-                .worker(worker)
-                .filter(|worker| worker.lanes[index(lane)].calls.contains_key(&id));
+            let still = self.worker(worker).filter(|worker| {
+                let call = worker.lanes[index(lane)].calls.get(&id);
+                call.is_some_and(|call| !call.ticket.is_answered() || watched.call.answered)
+            });
             let Some(worker) = still else {
                 if let Some(notice) = watched.call.over() {
                     self.say(notice);

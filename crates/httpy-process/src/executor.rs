@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use httpy_core::{
-    Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, Job, Listener, LoadError,
-    Roster, Slow, Stack, StartError, TargetId, Ticket, log,
+    Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, Job, Kind, Listener,
+    LoadError, Roster, Slow, Stack, StartError, TargetId, Ticket, log,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -157,8 +157,8 @@ fn ended() -> LoadError {
 }
 
 impl Execute for Processes {
-    fn load_handler(&self, target: &str) -> Result<TargetId, LoadError> {
-        self.wait(|reply| Deed::Load(target.to_owned(), reply))
+    fn load(&self, kind: Kind, target: &str) -> Result<TargetId, LoadError> {
+        self.wait(|reply| Deed::Load(kind, target.to_owned(), reply))
     }
 
     fn run_init(&self, target: &str) -> Result<Routes, LoadError> {

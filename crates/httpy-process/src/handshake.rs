@@ -19,7 +19,7 @@ use crate::options::ProcessOptions;
 use crate::source;
 
 /// The version of the protocol.
-const PROTOCOL: u64 = 2;
+const PROTOCOL: u64 = 3;
 /// So much is read at once.
 const READ: usize = 16 * 1024;
 

@@ -6,16 +6,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use httpy_core::frame::{FrameError, Head, Kind, Message, PART, Payload, Times};
+use httpy_core::frame::{AppHead, FrameError, Head, Kind, Message, PART, Payload, Times};
 use httpy_core::{
-    Content, ContractFailure, Exception, Fault, Lane, Late, Outcome, Returned, allows_body,
+    Content, ContractFailure, Exception, Fault, Lane, Late, Outcome, RawReply, Returned,
+    allows_body,
 };
 
 use crate::after::After;
 use crate::call::{Call, Progress};
 use crate::handover::Reason;
 use crate::hub::Place;
-use crate::traffic::{LANES, index};
+use crate::traffic::{LANES, Traffic, index};
 use crate::worker::Worker;
 
 /// A body that comes back in parts is so long at most.
@@ -97,7 +98,7 @@ impl Worker {
         after: &mut After,
     ) -> Result<(), Reason> {
         let Message { id, kind, times } = message;
-        let calls = &mut self.lanes[index(lane)].calls;
+        let Traffic { calls, past, .. } = &mut self.lanes[index(lane)];
         let Some(call) = calls.get_mut(&id) else {
             return Err(unknown(id));
         };
@@ -125,7 +126,31 @@ impl Worker {
             Kind::Head(head) if is_open => return self.head(lane, id, frame, head, now, after),
             Kind::End { fault, closing } if !is_open => {
                 if let Some(call) = calls.remove(&id) {
+                    *past -= usize::from(call.ticket.is_answered());
                     end_stream(call, fault, closing, after);
+                }
+                return Ok(());
+            }
+            Kind::App { head, body } if is_open => {
+                let body = match body {
+                    Some(body) => Bytes::copy_from_slice(body),
+                    None => joined(mem::take(&mut call.ahead)),
+                };
+                let outcome = raw(head, Content::Whole(body));
+                *past += 1;
+                if let Progress::Open(answer) = call.set_answered() {
+                    after.answer(call.target, answer, outcome, true);
+                }
+                return Ok(());
+            }
+            Kind::AppHead(head) if is_open => {
+                self.app_head(lane, id, head, now, after);
+                return Ok(());
+            }
+            Kind::Complete if !is_open && !call.ticket.is_answered() => {
+                *past += 1;
+                if let Progress::Streaming(sending) = call.set_answered() {
+                    sending.end(None);
                 }
                 return Ok(());
             }
@@ -137,7 +162,7 @@ impl Worker {
             Kind::Refused(failure) if is_open => Outcome::Contract(failure),
             Kind::Raised(exception) if is_open => Outcome::Raised(exception),
             Kind::Upload(fault) if is_open => Outcome::Upload(fault),
-            Kind::NotRun if is_open && call.cancelled => {
+            Kind::NotRun if is_open && (call.cancelled || call.left) => {
                 if let Some(call) = calls.remove(&id) {
                     call.ticket.finish();
                 }
@@ -176,8 +201,9 @@ impl Worker {
                     lane,
                     id,
                 });
+                let outcome = |body| Outcome::Returned(Returned { body, ..returned });
                 if let Some((answer, outcome)) =
-                    call.begin_stream(returned, head.heartbeat, now, waker)
+                    call.begin_stream(outcome, head.heartbeat, now, waker)
                 {
                     after.answer(call.target, answer, outcome, true);
                 }
@@ -196,10 +222,33 @@ impl Worker {
             }
         };
         if !wanted {
-            self.cancel(lane, id);
+            self.leave(lane, id);
         }
         Ok(())
     }
+
+    /// Answers the head of a streamed reply of an application.
+    fn app_head(&mut self, lane: Lane, id: u64, head: AppHead, now: Instant, after: &mut After) {
+        let waker = self.hub.waker(Place {
+            worker: self.id,
+            lane,
+            id,
+        });
+        if let Some(call) = self.lanes[index(lane)].calls.get_mut(&id)
+            && let Some((answer, outcome)) =
+                call.begin_stream(|body| raw(head, body), None, now, waker)
+        {
+            after.answer(call.target, answer, outcome, true);
+        }
+    }
+}
+
+fn raw(AppHead { status, headers }: AppHead, body: Content) -> Outcome {
+    Outcome::Raw(RawReply {
+        status,
+        headers,
+        body,
+    })
 }
 
 /// The parts of a body in one.
@@ -242,6 +291,7 @@ fn stamp(call: &Call, times: Option<Times>, now: Instant) {
 
 /// Ends a call whose head was not answered.
 pub(crate) fn end(call: Call, outcome: Outcome, after: &mut After) {
+    let was_left = call.was_left();
     let Call {
         target,
         ticket,
@@ -255,8 +305,10 @@ pub(crate) fn end(call: Call, outcome: Outcome, after: &mut After) {
     // Both before the end of the answer: a client that has its answer finds the bytes of its body, and its service's
     // limit, given back; and the response future frees what its thread allocated.
     drop((ticket, permits));
+    let is_ours = matches!(outcome, Outcome::Panicked(_) | Outcome::Crashed(_));
     let silent = interrupted && !matches!(outcome, Outcome::Panicked(_))
-        || cancelled && outcome.is_cancellation();
+        || cancelled && outcome.is_cancellation()
+        || was_left && !is_ours;
     if let Progress::Open(answer) = progress {
         after.answer(target, answer, outcome, silent);
     }
@@ -269,6 +321,7 @@ pub(crate) fn end_stream(
     closing: Option<Exception>,
     after: &mut After,
 ) {
+    let was_left = call.was_left();
     let Call {
         target,
         ticket,
@@ -292,8 +345,9 @@ pub(crate) fn end_stream(
         fault => fault,
     };
     let outcome = fault.as_ref().and_then(Fault::outcome);
-    let is_over =
-        interrupted || cancelled && outcome.as_ref().is_some_and(Outcome::is_cancellation);
+    let is_over = interrupted
+        || was_left
+        || cancelled && outcome.as_ref().is_some_and(Outcome::is_cancellation);
     if let Progress::Streaming(sending) = progress {
         let crashed = matches!(fault, Some(Fault::Crashed(_)));
         sending.end(fault.map(|fault| {

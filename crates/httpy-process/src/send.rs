@@ -1,5 +1,6 @@
 //! What goes to a worker: jobs and bodies on its lanes, and all that is said about them on its control socket.
 
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use httpy_core::frame::{
     Batch, Command, Feed, JobBody, JobMessage, Order, PART, Question, TooLong, write_part,
 };
-use httpy_core::{BodyMode, Freight, Lane, Outcome, Upload};
+use httpy_core::{BodyMode, Freight, Kind, Lane, Outcome, Upload};
 
 use crate::after::After;
 use crate::ask::Ask;
@@ -45,10 +46,8 @@ impl Worker {
             id: number,
         };
         let body = match body {
-            Upload::Whole(whole) if target.interface.body() != BodyMode::Stream => {
-                Body::Whole(whole)
-            }
-            body => Body::Stream(Receiving::new(body.into_reader(), self.hub.waker(place))),
+            Upload::Whole(whole) => Body::Whole(whole),
+            Upload::Stream(reader) => Body::Stream(Receiving::new(reader, self.hub.waker(place))),
         };
         let call = Call {
             target,
@@ -59,6 +58,7 @@ impl Worker {
             ahead: Vec::new(),
             sent: now,
             cancelled: false,
+            left: false,
             interrupted: false,
         };
         match &call.body {
@@ -151,6 +151,19 @@ impl Worker {
         }
     }
 
+    /// Nobody wants the reply of a call any more, or the rest of it: a handler is cancelled, and an application learns that its
+    /// client has left.
+    pub(crate) fn leave(&mut self, lane: Lane, id: u64) {
+        match self.lanes[index(lane)].calls.get_mut(&id) {
+            Some(call) if call.target.interface.kind == Kind::Asgi => {
+                if !mem::replace(&mut call.left, true) {
+                    self.order(lane, id, Order::Left);
+                }
+            }
+            _ => self.cancel(lane, id),
+        }
+    }
+
     /// The handler of a call is interrupted; what it ends with then is the deadline's doing.
     pub(crate) fn interrupt(&mut self, lane: Lane, id: u64) {
         if let Some(call) = self.lanes[index(lane)].calls.get_mut(&id) {
@@ -164,7 +177,7 @@ impl Worker {
         match taken {
             Some(0) => {}
             Some(bytes) => self.order(lane, id, Order::Credit(bytes as u64)),
-            None => self.cancel(lane, id),
+            None => self.leave(lane, id),
         }
     }
 
@@ -216,15 +229,14 @@ fn write(batch: &mut Batch, id: u64, call: &Call, now: Instant) -> Result<(), St
     let body = match &call.body {
         Body::Stream(_) => JobBody::Stream,
         Body::Whole(whole) if whole.len() > PART => JobBody::Ahead,
-        Body::Whole(whole) if call.target.interface.body() == BodyMode::Bytes => {
-            JobBody::Bytes(whole)
-        }
-        Body::Whole(whole) => JobBody::Text(whole),
+        Body::Whole(whole) if call.target.interface.body == BodyMode::Text => JobBody::Text(whole),
+        Body::Whole(whole) => JobBody::Bytes(whole),
     };
     let ticket = &call.ticket;
     let job = JobMessage {
         id,
         handler: call.target.index,
+        kind: call.target.interface.kind,
         call: &ticket.call,
         body,
         left: ticket.clocks.deadline.saturating_duration_since(now),

@@ -23,6 +23,8 @@ pub(crate) struct Traffic {
     /// The number of the last call.
     pub(crate) last: u64,
     pub(crate) calls: HashMap<u64, Call, Numbers>,
+    /// So many of them have answered, and go on.
+    pub(crate) past: usize,
     /// Bodies that go ahead of their jobs, by turns.
     pub(crate) ahead: VecDeque<(u64, Bytes)>,
     /// When it answered for the last time.
@@ -70,6 +72,7 @@ impl Traffic {
             is_open: true,
             last: 0,
             calls: HashMap::default(),
+            past: 0,
             ahead: VecDeque::new(),
             answered: now,
         }

@@ -135,7 +135,8 @@ impl Worker {
             // One for each thread, so that none waits for another one to end.
             Lane::Worker => self.threads,
         };
-        let calls = self.lanes[index(target.lane())].calls.len();
+        let traffic = &self.lanes[index(target.lane())];
+        let calls = traffic.calls.len() - traffic.past;
         (calls < most && self.handlers > target.index && self.life == Life::Serves).then_some(calls)
     }
 
@@ -156,7 +157,11 @@ impl Worker {
         };
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let Body::Stream(receiving) = &mut call.body else {
-            return Err(unknown(id));
+            return if call.ticket.is_answered() {
+                Ok(())
+            } else {
+                Err(unknown(id))
+            };
         };
         if !receiving.read(bytes) {
             return Err(broken(format!(

@@ -1,8 +1,8 @@
 //! `Answer`: how a call is answered: at its end with its whole outcome, or first by its head and then chunk by chunk.
 
 use httpy_core::{
-    Chunks, Content, Exception, Fault, Heartbeat, Late, Outcome, Returned, STREAM_BYTES, Subject,
-    Writer, stream,
+    Chunks, Content, Exception, Fault, Heartbeat, Late, Outcome, STREAM_BYTES, Subject, Writer,
+    stream,
 };
 
 /// Who waits for a call, and for what.
@@ -44,11 +44,11 @@ impl Answer {
         }
     }
 
-    /// Answers the head. Where the body's chunks go; none when nobody waits any more.
+    /// Answers with what `head` makes of the body that is streamed. Returns where the chunks go; `None` if nobody waits any more.
     pub(crate) fn begin(
         &mut self,
-        returned: Returned,
         heartbeat: Option<Heartbeat>,
+        head: impl FnOnce(Content) -> Outcome,
     ) -> Option<&mut Writer<Fault>> {
         let Self::Open(answer) = self else {
             return None;
@@ -59,9 +59,7 @@ impl Answer {
         };
         let (writer, reader) = stream(STREAM_BYTES);
         let body = Content::Stream(Chunks { reader, heartbeat });
-        answer
-            .send(Outcome::Returned(Returned { body, ..returned }))
-            .ok()?;
+        answer.send(head(body)).ok()?;
         *self = Self::Streaming(writer, subject);
         match self {
             Self::Streaming(writer, _) => Some(writer),
@@ -136,7 +134,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use http::{Method, StatusCode, Uri};
-    use httpy_core::{BodyKind, Broken, Call, Clocks, Fields, Freight, Question, Ticket};
+    use httpy_core::{BodyKind, Broken, Call, Clocks, Fields, Freight, Question, Returned, Ticket};
 
     use super::*;
 
@@ -144,15 +142,14 @@ mod tests {
         Exception::new(name.to_owned(), String::new(), String::new(), String::new())
     }
 
-    fn head() -> Returned {
-        let body = Content::Whole(bytes::Bytes::new());
-        Returned {
+    fn head(body: Content) -> Outcome {
+        Outcome::Returned(Returned {
             status: StatusCode::OK,
             body,
             kind: BodyKind::Iterator,
             headers: Fields::new(),
             header_lines: 0,
-        }
+        })
     }
 
     fn streamed(fault: Option<Fault>) -> Ended {
@@ -178,7 +175,7 @@ mod tests {
     /// What the reader of a body hears that ends so, and what is to be logged.
     fn end(ended: Ended, interrupted: bool) -> (Option<Broken<Fault>>, usize) {
         let (mut answer, question) = both();
-        assert!(answer.begin(head(), None).is_some());
+        assert!(answer.begin(None, head).is_some());
         let context = &mut Context::from_waker(Waker::noop());
         let Poll::Ready(Some(Outcome::Returned(Returned {
             body: Content::Stream(mut chunks),
@@ -220,7 +217,7 @@ mod tests {
     fn a_head_that_nobody_waits_for_gives_no_place_for_chunks() {
         let (mut answer, question) = both();
         drop(question);
-        assert!(answer.begin(head(), None).is_none());
+        assert!(answer.begin(None, head).is_none());
         assert_eq!(answer.end(streamed(None), false).len(), 1);
     }
 }

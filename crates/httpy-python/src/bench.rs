@@ -81,7 +81,7 @@ impl Attached {
         let Shared { names, .. } = &*self.runtime.shared;
         let handler = self.target.handler.bind(py);
         let arguments = || {
-            let body = convert::body(py, &[], self.target.interface.body() == BodyMode::Bytes)?;
+            let body = convert::body(py, &[], self.target.interface.body == BodyMode::Bytes)?;
             convert::arguments(py, names, &self.ticket.call, body)
         };
         match piece {

@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use http::Version;
-use httpy_core::{Details, Ticket};
+use httpy_core::{Details, Ticket, version};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -325,13 +324,6 @@ fn described(details: &Details, deadline: Instant) -> Described {
         .target
         .path_and_query()
         .map_or_else(|| details.target.to_string(), ToString::to_string);
-    let version = match details.version {
-        Version::HTTP_09 => "0.9",
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        Version::HTTP_3 => "3",
-        _ => "1.1",
-    };
     let seconds_left = deadline
         .saturating_duration_since(Instant::now())
         .as_secs_f64();
@@ -342,7 +334,7 @@ fn described(details: &Details, deadline: Instant) -> Described {
             .client
             .map(|client| (client.ip().to_string(), client.port())),
         details.scheme.to_string(),
-        version,
+        version(details.version),
         seconds_left,
         details.extras.clone(),
     )

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use httpy_core::{
-    Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, Job, Listener, LoadError,
-    LoadErrorKind, Roster, Slow, Stack, StartError, TargetId, Ticket,
+    Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, Job, Kind, Listener,
+    LoadError, LoadErrorKind, Roster, Slow, Stack, StartError, TargetId, Ticket,
 };
 use tokio::sync::oneshot;
 
@@ -116,9 +116,9 @@ fn facts(interpreter: &Interpreter, warning: Option<String>) -> Facts {
 }
 
 impl Execute for Embedded {
-    fn load_handler(&self, target: &str) -> Result<TargetId, LoadError> {
+    fn load(&self, kind: Kind, target: &str) -> Result<TargetId, LoadError> {
         self.runtime()
-            .load_handler(target.to_owned(), self.paths.clone())
+            .load(kind, target.to_owned(), self.paths.clone())
     }
 
     fn run_init(&self, target: &str) -> Result<Vec<(String, Vec<String>)>, LoadError> {

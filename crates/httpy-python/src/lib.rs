@@ -21,6 +21,7 @@ mod figure;
 mod fork;
 mod hook;
 pub mod interpreter;
+mod lifespan;
 mod load;
 mod log;
 mod park;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use httpy_core::{Exception, Interface, LoadError, LoadErrorKind, TargetId};
+use httpy_core::{Exception, Interface, Kind, LoadError, LoadErrorKind, TargetId};
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
@@ -94,16 +94,22 @@ pub(crate) fn set_variables(py: Python<'_>, variables: &[(String, String)]) -> P
         .try_for_each(|(name, value)| environ.set_item(name, value))
 }
 
-/// Loads a handler into `targets`.
-pub(crate) fn handler(
+/// Loads a handler or an application into `targets`.
+pub(crate) fn target(
     py: Python<'_>,
     describe: &Describe,
     targets: &Targets,
+    kind: Kind,
     target: &str,
     paths: &[PathBuf],
 ) -> Result<TargetId, LoadError> {
     let paths = as_str(paths);
-    let loaded = call_loader(py, describe, "load_handler", (target, paths.as_slice()));
+    let loaded = call_loader(
+        py,
+        describe,
+        "load",
+        (kind.word(), target, paths.as_slice()),
+    );
     let (handler, [kind, lane, body]): (Py<PyAny>, [String; 3]) = loaded?;
     let interface = Interface::named([&kind, &lane, &body]).ok_or_else(|| LoadError {
         kind: LoadErrorKind::Internal,
@@ -156,6 +162,42 @@ impl Plain {
             function,
             is_async,
         })
+    }
+
+    /// The method `method` of a loaded application.
+    ///
+    /// # Errors
+    ///
+    /// When it has none.
+    pub(crate) fn of_app(py: Python<'_>, target: &Target, method: &'static str) -> PyResult<Self> {
+        Ok(Self {
+            name: target.name.clone(),
+            function: target.handler.getattr(py, method)?,
+            is_async: true,
+        })
+    }
+
+    /// Calls it on `event_loop`, where it has as long as it likes.
+    ///
+    /// # Errors
+    ///
+    /// What it raised.
+    pub(crate) fn run_startup(
+        &self,
+        py: Python<'_>,
+        describe: &Describe,
+        event_loop: Option<Py<PyAny>>,
+    ) -> Result<(), LoadError> {
+        let function = self
+            .bound(py, event_loop, None)
+            .map_err(|error| load_error(py, describe, &error))?;
+        let started: Result<bool, LoadError> =
+            call_loader(py, describe, "run_startup", (self.name.as_str(), function));
+        started.map(drop)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether it is to be called on an event loop.
@@ -231,7 +273,23 @@ where
     load().map_err(|error: PyErr| load_error(py, describe, &error))
 }
 
-fn load_error(py: Python<'_>, describe: &Describe, error: &PyErr) -> LoadError {
+/// Looks whether the application `target`, which is loaded, is that of `paths` too.
+///
+/// # Errors
+///
+/// When one of `paths` has another module of that name.
+pub(crate) fn check_again(
+    py: Python<'_>,
+    describe: &Describe,
+    target: &str,
+    paths: &[PathBuf],
+) -> Result<(), LoadError> {
+    let paths = as_str(paths);
+    let arguments = (target, paths.as_slice());
+    call_loader(py, describe, "check_again", arguments).map(|_: bool| ())
+}
+
+pub(crate) fn load_error(py: Python<'_>, describe: &Describe, error: &PyErr) -> LoadError {
     let value = error.value(py);
     let kind = value
         .getattr("kind")

@@ -280,7 +280,7 @@ impl Crew {
     /// Passes on what nobody waits for any more, so that no exception goes unseen.
     pub(crate) fn report_late(&self, target: TargetId, late: Late) {
         if let Some(target) = self.shared.targets.get(target)
-            && !matches!(late.outcome, Outcome::Returned(_))
+            && !late.outcome.is_reply()
         {
             let listener = self.listener;
             self.interpreter

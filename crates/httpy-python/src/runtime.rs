@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use httpy_core::{
-    ExitLimits, ExitReport, Lane, Listener, LoadError, LoadErrorKind, StartError, TargetId,
+    ExitLimits, ExitReport, Kind, Lane, Listener, LoadError, LoadErrorKind, StartError, TargetId,
 };
 use pyo3::prelude::*;
 
@@ -19,6 +19,7 @@ use crate::doctor;
 use crate::exception::Describe;
 use crate::exit::{self, Exit};
 use crate::interpreter::{Interpreter, MainError, Options};
+use crate::lifespan::Lifespans;
 use crate::load::{self, Moment, Plain, Targets};
 use crate::log::Log;
 use crate::pool::{Pool, PoolOptions};
@@ -83,6 +84,7 @@ pub struct Runtime {
     pub(crate) shared: Arc<Shared>,
     pub(crate) log: Log,
     pool: Mutex<Weak<Pool>>,
+    lifespans: Lifespans,
     /// How many apps use the interpreter. Changed under the lock of `RUNTIME`.
     apps: AtomicUsize,
     /// Of the first app; it is the same one for all.
@@ -119,6 +121,7 @@ impl Runtime {
             shared: Arc::new(shared),
             log,
             pool: Mutex::default(),
+            lifespans: Lifespans::default(),
             apps: AtomicUsize::new(1),
             listener,
             exit: Exit::default(),
@@ -209,21 +212,41 @@ impl Runtime {
         })
     }
 
-    /// Loads the handler `target`, which must come from one of `paths` where one of them has its module.
+    /// Loads `target`, which must come from one of `paths` where one of them has its module. An application that is loaded
+    /// already is the same one; else its start-up runs on the event loop.
     ///
     /// # Blocking
     ///
-    /// Until Python's main thread has imported it.
+    /// Until Python's main thread has imported it, and its start-up has ended.
     ///
     /// # Errors
     ///
     /// Each [`LoadErrorKind`] says when.
-    pub fn load_handler(&self, target: String, paths: Vec<PathBuf>) -> Result<TargetId, LoadError> {
-        let loaded = self.on_main(move |py, shared| {
-            let loaded = load::handler(py, &shared.describe, &shared.targets, &target, &paths);
-            shared.start.take(py);
-            loaded
-        });
+    pub fn load(
+        self: &Arc<Self>,
+        kind: Kind,
+        target: String,
+        paths: Vec<PathBuf>,
+    ) -> Result<TargetId, LoadError> {
+        let loaded = match kind {
+            Kind::Handler => self.on_main(move |py, shared| {
+                let loaded =
+                    load::target(py, &shared.describe, &shared.targets, kind, &target, &paths);
+                shared.start.take(py);
+                loaded
+            }),
+            Kind::Asgi => {
+                let (pool, runtime) = (self.start_event_loop()?, Arc::clone(self));
+                self.on_main(move |py, shared| {
+                    let event_loop = pool.event_loop(py);
+                    let loaded = runtime
+                        .lifespans
+                        .start(py, shared, event_loop, kind, &target, &paths);
+                    shared.start.take(py);
+                    loaded
+                })
+            }
+        };
         self.look_at_gil();
         let loaded = loaded?;
         if loaded.lane() == Lane::EventLoop {
@@ -321,8 +344,8 @@ impl Runtime {
     }
 
     /// Takes an app off the count and calls its shutdown function. When it was the last one, what its handlers have
-    /// shielded is waited for before that, and the event loop ends after it; the next app has a pool of its own. Then
-    /// `done` is called, on Python's main thread, detached. Never blocks.
+    /// shielded is waited for before that, and its applications and the event loop end after it; the next app has a pool of its
+    /// own. Then `done` is called, on Python's main thread, detached. Never blocks.
     pub fn shut_down(
         self: &Arc<Self>,
         limits: ExitLimits,
@@ -354,6 +377,15 @@ impl Runtime {
                     .flatten();
                 function.run_shutdown(py, &runtime.shared.describe, event_loop, rest)
             });
+            let raised = if last {
+                let event_loop = event_loop(py, pool.as_deref());
+                let its = runtime
+                    .lifespans
+                    .end(py, &runtime.shared, event_loop.as_ref(), ends);
+                raised.or(its)
+            } else {
+                raised
+            };
             if let Some(pool) = pool.filter(|_| last) {
                 py.detach(|| pool.end_event_loop(ends.max(Instant::now() + LEAST)));
             }

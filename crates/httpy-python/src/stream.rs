@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use httpy_core::{Fault, Gone, Heartbeat, Returned, Ticket, Writer, allows_body};
+use httpy_core::{Fault, Gone, Heartbeat, Outcome, Returned, Ticket, Writer, allows_body};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyType};
 
@@ -79,7 +79,9 @@ impl Sending<'_, '_> {
         let limited = heartbeat.is_none();
         let allowed = allows_body(&ticket.call.method, returned.status);
         ticket.begin_chunks(limited, Instant::now());
-        let fault = match answer.begin(returned, heartbeat) {
+        let fault = match answer.begin(heartbeat, |body| {
+            Outcome::Returned(Returned { body, ..returned })
+        }) {
             Some(writer) if allowed => self.iterate(writer, limited).err(),
             _ => None,
         };

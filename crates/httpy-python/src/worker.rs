@@ -253,7 +253,7 @@ pub(crate) fn call(
     let ended = shared.current.run(py, &shared.start, ticket, || {
         let mut upload = None;
         let ended = (|| -> PyResult<Ended> {
-            let body = match (target.interface.body(), body) {
+            let body = match (target.interface.body, body) {
                 (BodyMode::Stream, body) => {
                     let (body, receiver) = shared.uploads.open(py, ticket, body)?;
                     upload = Some(receiver);

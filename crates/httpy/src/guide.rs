@@ -1,6 +1,8 @@
 //! The pages of the guide, for developers in Rust and in Python and for operators.
 #![doc = include_str!(concat!(env!("OUT_DIR"), "/README.md"))]
 
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/apps.md"))]
+pub mod apps {}
 #[doc = include_str!(concat!(env!("OUT_DIR"), "/deploy.md"))]
 pub mod deploy {}
 #[doc = include_str!(concat!(env!("OUT_DIR"), "/doctor.md"))]

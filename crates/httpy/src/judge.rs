@@ -15,6 +15,9 @@ pub(crate) fn judge(target: &str, method: &Method, outcome: Outcome) -> Result<R
         Outcome::Returned(returned) => returned
             .check(method)
             .map_err(|failure| Error::contract(target, &failure)),
+        Outcome::Raw(reply) => reply
+            .check(method)
+            .map_err(|failure| Error::contract(target, &failure)),
         Outcome::Contract(failure) => Err(Error::contract(target, &failure)),
         Outcome::Raised(exception) => Err(Error::raised(target, exception)),
         Outcome::Upload(fault) => Err(Error::upload(fault)),

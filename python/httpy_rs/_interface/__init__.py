@@ -11,13 +11,19 @@ SYNC = "sync"
 """The lane of worker threads."""
 ASYNC = "async"
 """The lane of the event loop."""
+HANDLER = "handler"
+"""The kind of a function of six arguments."""
+ASGI = "asgi"
+"""The kind of a whole application of ASGI."""
+STREAM = "stream"
+"""The body as it comes."""
 
 
 class Interface(NamedTuple):
     """The same words as in `interface.rs` of the Rust crate `httpy-core`."""
 
     kind: str
-    """`handler`: a function of six arguments that returns a reply."""
+    """`handler`: a function of six arguments that returns a reply; `asgi`: a whole application."""
     lane: str
     """`SYNC` or `ASYNC`."""
     body: str

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from httpy_rs._body import BodyError
+from httpy_rs._contract import WITHOUT_BODY
 from httpy_rs._interface.exchange import ClientGone, Exchange
 from httpy_rs._interface.lifespan import Lifespan
 from httpy_rs._interface.message import Headers, ProtocolError, body_of, head_of, kind_of, quote
@@ -35,8 +36,11 @@ class App:
         """
         exchange.scope["state"] = self.lifespan.state.copy()
         call = _Call(exchange)
-        result = await self._app(exchange.scope, call.receive, call.send)
-        call.check_returned(result)
+        try:
+            result = await self._app(exchange.scope, call.receive, call.send)
+            call.check_returned(result)
+        finally:
+            call.close()
 
     async def startup(self) -> None:
         """Waits for the start of the app. Raises `LifespanError` if the app reports that it has failed."""
@@ -64,6 +68,8 @@ class _Call:
         self._headers: Headers = []
         self._length: int | None = None
         self._sent = 0
+        # Of the last chunk that had no room.
+        self._taken: asyncio.Future[bool] | None = None
         # Is done when the reply is complete; made by what waits for that.
         self._complete: asyncio.Future[None] | None = None
 
@@ -115,14 +121,17 @@ class _Call:
         if self._length is not None:
             self._count(self._length, len(body), is_last)
             is_whole = is_last or self._sent >= self._length
-        if stage == _HELD and is_whole:
-            exchange.answer(self._status, self._headers, body)
+        if stage == _HELD and (is_whole or not self._has_body()):
+            exchange.answer(self._status, self._headers, body if self._has_body() else b"")
+            is_whole = True
         elif stage != _WHOLE:
             await self._stream(body, is_whole)
+        elif not is_last:
+            # Dropped. A stream that never ends does not keep the event loop.
+            await asyncio.sleep(0)
         if is_whole:
             self._stage = _LAST if is_last else max(self._stage, _WHOLE)
-            if self._complete is not None and not self._complete.done():
-                self._complete.set_result(None)
+            self._note_complete()
 
     def check_returned(self, result: object) -> None:
         """Raises `ProtocolError` if the app has returned too early."""
@@ -132,27 +141,49 @@ class _Call:
         returned = "" if result is None else f" ({type(result).__name__})"
         raise ProtocolError(f"the app returned{returned} without {done}")
 
+    def close(self) -> None:
+        """The app has ended: tasks of its own that still wait for a message hear that the client has left."""
+        if self._stage < _WHOLE:
+            self._is_gone = True
+            self._note_complete()
+            if self._taken is not None and not self._taken.done():
+                self._taken.set_result(False)
+
     async def _stream(self, body: bytes, is_whole: bool) -> None:
         exchange = self._exchange
         if self._stage == _HELD:
             exchange.begin(self._status, self._headers)
             self._stage = _OPEN
         if body:
+            # Another task may wait for room.
+            while self._taken is not None and not self._taken.done():
+                await self._wait(self._taken)
+                if self._stage != _OPEN or self._has_left():
+                    raise ClientGone("the client has left, or has all of the response")
             taken = exchange.write(body)
-            if taken is not True and (taken is False or not await taken):
+            if not isinstance(taken, bool):
+                self._taken = taken
+                taken = await taken
+            if not taken:
                 self._is_gone = True
                 raise ClientGone("the client has left")
         # While it was awaited, another task may have completed the reply.
         if is_whole and self._stage == _OPEN:
             exchange.end()
 
+    def _note_complete(self) -> None:
+        if self._complete is not None and not self._complete.done():
+            self._complete.set_result(None)
+
     def _count(self, length: int, size: int, is_last: bool) -> None:
         sent = self._sent + size
-        has_body = not self._is_head and self._status not in (204, 304)
-        if has_body and (sent > length or (is_last and sent < length)):
+        if self._has_body() and (sent > length or (is_last and sent < length)):
             found = f"{sent} bytes" if is_last else f"{sent} bytes or more"
             raise ProtocolError(f"the body has {found}: expected {length}, as its Content-Length says")
         self._sent = sent
+
+    def _has_body(self) -> bool:
+        return not self._is_head and self._status not in WITHOUT_BODY
 
     def _has_left(self) -> bool:
         return self._is_gone or self._exchange.is_gone()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Exchange(Protocol):
-    """One request and its reply. A cancelled task cancels the future of `write` that it awaits, and no other."""
+    """One request and its reply. A future of `write` may be cancelled, or get another result; no other one is."""
 
     scope: dict[str, Any]
     """All of it but `state`; not used by the server any more."""
@@ -29,7 +29,7 @@ class Exchange(Protocol):
         """Sends a complete reply."""
 
     def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Sends the head of a reply; its body follows."""
+        """Sends the head of a reply that has a body, which follows."""
 
     def write(self, chunk: bytes) -> bool | asyncio.Future[bool]:
         """Sends a part of the body. `False`: the client takes no more. A future: that, once there is room."""

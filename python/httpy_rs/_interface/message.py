@@ -6,6 +6,8 @@ from typing import Any
 
 _QUOTE_LIMIT = 64  # characters of an app's text in an error
 _DIGITS_LIMIT = 18
+_HEAD_LIMIT = 1024 * 1024  # bytes of the headers of one reply
+_LINES_LIMIT = 1024
 
 
 Headers = list[tuple[bytes, bytes]]
@@ -38,6 +40,7 @@ def head_of(message: dict[str, Any]) -> tuple[int, Headers, int | None]:
     given = message.get("headers", ())
     headers: Headers = []
     length = None
+    size = 0
     try:
         for name, value in given:
             if type(name) is not bytes:
@@ -47,9 +50,14 @@ def head_of(message: dict[str, Any]) -> tuple[int, Headers, int | None]:
             name = name.lower()
             if name == b"content-length":
                 length = _length(value, length)
+            size += len(name) + len(value)
             headers.append((name, value))
     except (TypeError, ValueError) as exception:
         raise ProtocolError(f"the headers are {_type(given)}: expected pairs of name and value") from exception
+    if len(headers) > _LINES_LIMIT:
+        raise ProtocolError(f"there are {len(headers)} headers: expected {_LINES_LIMIT} at most")
+    if size > _HEAD_LIMIT:
+        raise ProtocolError(f"the headers have {size} bytes: expected {_HEAD_LIMIT} at most")
     return status, headers, length
 
 
@@ -83,8 +91,8 @@ def _length(value: bytes, before: int | None) -> int:
     if not value.isdigit() or len(value) > _DIGITS_LIMIT:
         raise ProtocolError(f"the Content-Length is {quote(value)}: expected digits")
     length = int(value)
-    if before not in (None, length):
-        raise ProtocolError(f"the Content-Length is {before} and {length}: expected one")
+    if before is not None:
+        raise ProtocolError(f"there are two headers Content-Length, {before} and {length}: expected one at most")
     return length
 
 

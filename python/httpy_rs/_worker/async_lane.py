@@ -1,8 +1,8 @@
 """`AsyncLane`: the calls of `async def` handlers, on one event loop that has a thread of its own.
 
 All of it happens on that thread, save what says otherwise. A call is a task, and so is the sending of a body that is an
-iterator; what becomes of it after each of them stands here. How the loop itself is made, runs and ends is in
-`httpy_rs._event_loop`.
+iterator; what becomes of it after each of them stands here. The call of an application is one task to its end. How the
+loop itself is made, runs and ends is in `httpy_rs._event_loop`.
 """
 
 from __future__ import annotations
@@ -10,49 +10,29 @@ from __future__ import annotations
 import _socket
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from contextvars import Context
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from httpy_rs._context import Start
 from httpy_rs._event_loop import Runner, attended, cancel, send
 from httpy_rs._exception import attempt
-from httpy_rs._interface import ASYNC
+from httpy_rs._interface import ASGI, ASYNC
 from httpy_rs._own import monotonic
 from httpy_rs._request import _current
 from httpy_rs._threading import Hooks
 from httpy_rs._worker import mark, wire
 from httpy_rs._worker.async_stream import AsyncSending
 from httpy_rs._worker.connection import Connection
+from httpy_rs._worker.exchange import Exchange
 from httpy_rs._worker.frame import READ_SIZE, Message
 from httpy_rs._worker.inlet import Inlet
 from httpy_rs._worker.reply import Answer, answer, cut
+from httpy_rs._worker.running import Running
 from httpy_rs._worker.stream import fill, raised, raised_closing
 from httpy_rs._worker.target import Target
 from httpy_rs._worker.task import Starter
 from httpy_rs._worker.upload import Receiving
 from httpy_rs._worker.wire import Call
-
-
-class Running:
-    """A call under way."""
-
-    __slots__ = ("call", "context", "is_cancelled", "sending", "target", "task", "times")
-
-    def __init__(self, call: Call, target: Target, context: Context) -> None:
-        self.call = call
-        self.target = target
-        self.context = context
-        self.task: asyncio.Task[Any] | None = None
-        self.is_cancelled = False
-        self.sending: AsyncSending | None = None
-        # When it came how far, where that is wanted.
-        self.times: list[float] | None = [] if call.is_timed else None
-
-    def stamp(self) -> None:
-        """It has come one step further."""
-        if self.times is not None and len(self.times) < 3:
-            self.times.append(monotonic() - self.call.received)
 
 
 class AsyncLane:
@@ -80,6 +60,8 @@ class AsyncLane:
         self._hooks = Hooks()
         self.running: dict[int, Running] = {}
         """By number; others may look."""
+        # So many of them have answered, and go on.
+        self._answered = 0
         self._by_task: dict[asyncio.Task[Any], Running] = {}
         self._starting: Running | None = None
         self._starter = Starter(runner.loop)
@@ -106,21 +88,34 @@ class AsyncLane:
     # What the parent asks for.
 
     def cancel(self, number: int) -> None:
-        """Nobody waits for this call any more."""
+        """Nobody waits for this call any more: it is cancelled."""
+        running = self._withdraw(number)
+        if running is not None:
+            running.is_cancelled = True
+            if running.task is not None:
+                cancel(running.task)
+
+    def left(self, number: int) -> None:
+        """Tells an application that its client has left."""
+        self._withdraw(number)
+
+    def _withdraw(self, number: int) -> Running | None:
+        """A call that has not begun never does; the one of this number, if it runs."""
         self._receive()
         for call in [call for call in self._jobs if call.number == number]:
             self._jobs.remove(call)
             self._inlet.end(number)
             self.outlet.send(wire.about(number, wire.NOT_RUN))
-        running = self.running.get(number)
-        if running is not None:
-            running.is_cancelled = running.call.gone = True
-            if running.sending is not None:
-                running.sending.wake()
-            if running.task is not None:
-                cancel(running.task)
         # What was found on the way: nothing on the socket tells of it any more.
         self._begin_soon()
+        running = self.running.get(number)
+        if running is not None:
+            running.call.gone = True
+            if running.sending is not None:
+                running.sending.wake()
+            if running.exchange is not None:
+                running.exchange.leave()
+        return running
 
     def credit(self, number: int, size: int) -> None:
         """So many bytes of a streamed reply were taken."""
@@ -153,7 +148,7 @@ class AsyncLane:
     def _begin(self) -> None:
         """Runs the first steps of jobs, for one turn at most."""
         ends = monotonic() + self._turn
-        while self._jobs and len(self.running) < self._in_flight and not self._connection.stopping:
+        while self._jobs and len(self.running) - self._answered < self._in_flight and not self._connection.stopping:
             if monotonic() > ends:
                 # Other callbacks and tasks of the loop come first now.
                 self._begin_soon()
@@ -186,6 +181,13 @@ class AsyncLane:
 
     def _first_step(self, running: Running) -> None:
         call, target, body = running.call, running.target, running.call.body
+        if target.interface.kind == ASGI:
+            exchange = Exchange(self._connection, self.outlet, running, lambda: self._sending(call), self._completed)
+            running.exchange = exchange
+            running.stamp()
+            coroutine = running.context.run(_enter_app, call, target.function, exchange)
+            self._go_on(running, attended(coroutine, self._connection.unforked), target.name)
+            return
         if type(body) is not target.body_type:
             body = self._body(call, target)
         running.stamp()
@@ -217,9 +219,7 @@ class AsyncLane:
             self._ended(running, task)
         except BaseException as error:
             self._fail(running, error)
-        if not self._flushes:
-            self._flushes = True
-            self._loop.call_soon(self._flush)
+        self._flush_soon()
 
     def _flush(self) -> None:
         self._flushes = False
@@ -228,7 +228,9 @@ class AsyncLane:
     def _ended(self, running: Running, task: asyncio.Task[Any]) -> None:
         """A task of the call's has ended: the handler, or the sending of its body."""
         result = task.result()
-        if running.sending is None:
+        if running.exchange is not None:
+            self._end_app(running, running.exchange, None)
+        elif running.sending is None:
             self._returned(running, result)
         else:
             said = wire.end(*self._sent(running, *result))
@@ -246,10 +248,25 @@ class AsyncLane:
         else:
             self._begin_body(running, reply, times)
 
+    def _sending(self, call: Call) -> AsyncSending:
+        return AsyncSending(self._connection, self.outlet, call, self._loop, self._turn)
+
+    def _completed(self, running: Running) -> None:
+        """The reply of an application is complete. Its task may go on, and takes up no place any more."""
+        self._answered += 1
+        if running.task is not None:
+            self._begin_soon()
+            # Most tasks end in this step: what they then say goes into the same write.
+            self._loop.call_soon(self._flush_soon)
+
+    def _flush_soon(self) -> None:
+        if not self._flushes:
+            self._flushes = True
+            self._loop.call_soon(self._flush)
+
     def _begin_body(self, running: Running, reply: Answer, times: list[float]) -> None:
         call = running.call
-        sending = AsyncSending(self._connection, self.outlet, call, self._loop, self._turn)
-        running.sending = sending
+        sending = running.sending = self._sending(call)
         sending.begin(reply.heartbeat is None)
         self._connection.settle_log(call)
         sending.say(reply.said, times)
@@ -275,8 +292,35 @@ class AsyncLane:
             return fault, None
         return fault, running.context.run(raised_closing, connection, running.call, closing)
 
+    def _end_app(self, running: Running, exchange: Exchange, error: BaseException | None) -> None:
+        """The task of an application's call has ended, which may have raised."""
+        call, times = running.call, running.times or []
+        fault: wire.Said | None = None
+        if exchange.fault is not None and not exchange.has_answered:
+            # What it has raised follows from that.
+            fault = wire.broke_off(*exchange.fault)
+        elif exchange.has_answered and running.is_cancelled and isinstance(error, asyncio.CancelledError):
+            fault = wire.INTERRUPTED
+        elif error is not None:
+            fault = running.context.run(raised, self._connection, call, error)
+        self._answered -= exchange.is_complete
+        if exchange.has_answered:
+            if running.sending is not None:
+                running.sending.put_rest()
+            self._end(running, wire.about(call.number, wire.end(fault, None)))
+        elif fault is None:
+            self._end(running, wire.about(call.number, wire.NOT_RUN))
+        else:
+            fill(times, call)
+            self._end(running, wire.about(call.number, fault, times))
+        # For tasks of the application's own that go on.
+        call.gone = True
+
     def _fail(self, running: Running, error: BaseException) -> None:
         self._connection.unforked(error)
+        if running.exchange is not None:
+            self._end_app(running, running.exchange, error)
+            return
         said = running.context.run(raised, self._connection, running.call, error)
         number, times = running.call.number, running.times or []
         fill(times, running.call)
@@ -310,3 +354,8 @@ class AsyncLane:
 def _enter(call: Call, function: Callable[..., Any], body: Any) -> Any:
     _current.set(call)
     return function(call.method, call.path, call.params, call.query, call.headers, body)
+
+
+def _enter_app(call: Call, app: Callable[[Exchange], Coroutine[Any, Any, None]], exchange: Exchange) -> Any:
+    _current.set(call)
+    return app(exchange)

@@ -71,6 +71,11 @@ class AsyncSending(Sending):
             self._loop.call_soon(self._go_on)
         return future
 
+    def put_rest(self) -> None:
+        """Sends what was written, room or not: the body is complete."""
+        while self._pieces and not self._call.gone:
+            self.put(self._pieces.popleft())
+
     def _go_on(self) -> None:
         self._pump()
         future = self._waits

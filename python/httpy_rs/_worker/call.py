@@ -44,7 +44,9 @@ def _seconds_left(token: object) -> float | None:
 
 def _traceparents(token: object) -> Sequence[str]:
     call = _checked(token)
-    return call.headers.get("Traceparent", ()) if call.trace is None else [call.trace]
+    if call.trace is not None:
+        return [call.trace]
+    return () if call.headers is None else call.headers.get("Traceparent", ())
 
 
 def _checked(token: object) -> Call:

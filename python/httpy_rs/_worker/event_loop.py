@@ -109,7 +109,7 @@ class EventLoop:
         if name == "interrupt":
             self._interrupt(*arguments)
             return
-        if name == "cancel":
+        if name in ("cancel", "left"):
             self._note_gone(*arguments)
         self._loop.call_soon_threadsafe(self._checked, getattr(self.lane, name), *arguments)
 

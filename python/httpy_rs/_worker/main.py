@@ -24,7 +24,7 @@ from httpy_rs._worker.life import end_with
 from httpy_rs._worker.sync_lane import SyncLane
 from httpy_rs._worker.worker import Worker
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 def main(control: _socket.socket, settings: dict[str, Any], make_way: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""`Targets`: the loaded handlers, by the index that jobs name them by. How they are loaded stands in
+"""`Targets`: what is loaded, by the index that jobs name it by. How they are loaded stands in
 `httpy_rs._load`.
 """
 
@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from httpy_rs._exception import attempt
-from httpy_rs._interface import Interface
-from httpy_rs._load import load_handler
+from httpy_rs._interface import HANDLER, Interface
+from httpy_rs._load import load
 
 
 class Target:
-    """A loaded handler."""
+    """A loaded handler, or a whole application."""
 
     __slots__ = ("body_type", "function", "interface", "name")
 
@@ -26,24 +26,29 @@ class Target:
 
 
 class Targets(list[Target]):
-    """Grows only by functions that are not in it yet."""
+    """Grows only by functions and applications that are not in it yet."""
 
-    def load(self, name: str, paths: Sequence[str]) -> int:
-        """The index of the handler of this name. Raises `LoadError`."""
-        target = Target(name, *load_handler(name, paths))
+    def app(self, kind: str, name: str) -> int | None:
+        """The index of a loaded application. Its startup has run, so it is not loaded twice."""
+        for index, known in enumerate(self):
+            if known.name == name and known.interface.kind == kind != HANDLER:
+                return index
+        return None
+
+    def add(self, target: Target) -> int:
+        """The index of `target`, or of an equal one."""
         for index, known in enumerate(self):
             # Equal and not only the same: a bound method is another object each time.
-            if known.name == name and known.interface == target.interface and _equal(known.function, target.function):
+            is_same = known.name == target.name and known.interface == target.interface
+            if is_same and _equal(known.function, target.function):
                 return index
-        return self._add(target)
-
-    def place(self, name: str, paths: Sequence[str]) -> int:
-        """The next index, which is now that of the handler of this name. Raises `LoadError`."""
-        return self._add(Target(name, *load_handler(name, paths)))
-
-    def _add(self, target: Target) -> int:
         self.append(target)
         return len(self) - 1
+
+
+def load_target(kind: str, name: str, paths: Sequence[str]) -> Target:
+    """What `name` names, to be called as `kind` says. Raises `LoadError`."""
+    return Target(name, *load(kind, name, paths))
 
 
 def _equal(one: Callable[..., Any], other: Callable[..., Any]) -> bool:

@@ -46,7 +46,8 @@ class Receiving:
         self._closed = False
         # Locked while there is nothing to look at.
         self._bell = Lock()
-        self._wake: Callable[[], object] = self._ring
+        self.wake: Callable[[], object] = self._ring
+        """Called when there is something to take."""
         self._call: Call | None = None
         self._thread = self._process = 0
         self._give_back: GiveBack | None = None
@@ -62,7 +63,7 @@ class Receiving:
     def decoded(self, mode: str) -> str | bytes:
         """All of it, where it came ahead of its job, as the handler wants it."""
         data = b"".join(self._chunks)
-        return data if mode == "bytes" else data.decode("utf-8", "surrogateescape")
+        return data.decode("utf-8", "surrogateescape") if mode == "text" else data
 
     # For the control thread; of an async handler's, for the loop's.
 
@@ -74,7 +75,7 @@ class Receiving:
             self._come += len(item)
             if self._come - self._read > UNREAD + PART:
                 raise Broken(f"{self._come - self._read} bytes of a request's body that nobody has asked for")
-            if item:
+            if item and not self._closed:
                 self._chunks.append(item)
         elif item is None:
             self._complete = self._is_over = True
@@ -83,20 +84,20 @@ class Receiving:
             self.fault = item
         else:
             raise Broken("a chunk of a request's body that is none")
-        self._wake()
+        self.wake()
 
     # For the thread of the handler.
 
     def body(self, call: Call, give_back: GiveBack) -> Body:
         """What a plain handler reads; its thread is the one that calls this."""
-        self._open(call, give_back)
+        self.open(call, give_back)
         return Body(self._next)
 
     def async_body(self, call: Call, give_back: GiveBack, event_loop: asyncio.AbstractEventLoop) -> AsyncBody:
         """What an async handler reads, on the loop that calls this."""
         from asyncio import sleep
 
-        self._open(call, give_back)
+        self.open(call, give_back)
         waiting: list[asyncio.Future[None]] = []
 
         def wake() -> None:
@@ -107,7 +108,7 @@ class Receiving:
 
         async def next_chunk() -> bytes | None:
             while True:
-                found = self._take()
+                found = self.take()
                 if found is not None:
                     # Others come first from time to time.
                     await sleep(0)
@@ -120,7 +121,7 @@ class Receiving:
                     wake()
                 await future
 
-        self._wake = wake
+        self.wake = wake
         return AsyncBody(next_chunk)
 
     def close(self) -> None:
@@ -132,13 +133,14 @@ class Receiving:
         """What happened to the client's upload, where `error` says just that."""
         return self.fault if isinstance(error, BodyError) else None
 
-    def _open(self, call: Call, give_back: GiveBack) -> None:
+    def open(self, call: Call, give_back: GiveBack) -> None:
+        """The call begins, on the thread that calls this, which alone reads the body."""
         self._call, self._give_back = call, give_back
         self._thread, self._process = get_ident(), getpid()
 
     def _next(self) -> bytes | None:
         while True:
-            found = self._take()
+            found = self.take()
             if found is not None:
                 return found[0]
             due = None if self._call is None else self._call.due
@@ -146,8 +148,8 @@ class Receiving:
             if not self._bell.acquire(timeout=left) and self._is_empty():
                 self.fault = _LATE
 
-    def _take(self) -> tuple[bytes | None] | None:
-        """The next chunk, or the end, if there is one of them."""
+    def take(self) -> tuple[bytes | None] | None:
+        """The next chunk, or the end, if there is one of them. Raises `BodyError` where no more comes."""
         if self._closed:
             raise RuntimeError(_ENDED)
         if getpid() != self._process:

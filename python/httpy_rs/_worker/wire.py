@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from httpy_rs._interface import Interface
+from httpy_rs._interface.message import Headers
 from httpy_rs._worker.frame import PART, Broken, Message
 
 # Type name, message, traceback, place, and the chain of what led to it.
@@ -62,9 +63,10 @@ class Call:
     """The place of its target in `Targets`."""
     method: str
     path: str
-    params: dict[str, list[str]]
-    query: dict[str, list[str]]
-    headers: dict[str, list[str]]
+    params: dict[str, Any]
+    """Of an application: its scope, which has the query and the headers as well."""
+    query: dict[str, list[str]] | None
+    headers: dict[str, list[str]] | None
     body: Any
     """`str` or `bytes`, `AHEAD` or `STREAMED`."""
     target: str
@@ -149,6 +151,7 @@ def question(arguments: Message) -> tuple[int, Message]:
 # What is said of a call.
 
 NOT_RUN: Said = ("x",)
+"""Nobody waits for it any more, and there is no reply."""
 
 
 def about(number: int, said: Said, times: Sequence[float] = ()) -> Message:
@@ -190,6 +193,20 @@ def rest(status: int, is_text: bool, headers: Mapping[str, Any]) -> Said:
 def head(status: int, headers: Any, heartbeat: float | None) -> Said:
     """The head of a reply whose chunks follow."""
     return "s", (status, headers, heartbeat)
+
+
+def app(status: int, headers: Headers, body: bytes | None) -> Said:
+    """All of an application's reply, whose task may go on; no body where that went ahead."""
+    return "a", (status, headers), body
+
+
+def app_head(status: int, headers: Headers) -> Said:
+    """The head of an application's reply whose chunks follow."""
+    return "b", (status, headers)
+
+
+COMPLETE: Said = ("c",)
+"""No chunk of an application's reply follows; its task may go on."""
 
 
 def end(fault: Said | None, closing: Described | None) -> Said:

@@ -7,14 +7,15 @@ from typing import Any, NoReturn
 
 from httpy_rs import _end
 from httpy_rs._exception import attempt, describe
-from httpy_rs._interface import ASYNC, SYNC, Interface
-from httpy_rs._load import LoadError, load_attribute, load_init, load_shutdown, run_init
+from httpy_rs._interface import ASGI, ASYNC, SYNC, Interface
+from httpy_rs._load import LoadError, load_attribute, load_init, load_shutdown, run_init, run_startup
 from httpy_rs._own import monotonic, say, sleep
 from httpy_rs._worker import wire
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.event_loop import EventLoop
 from httpy_rs._worker.frame import Broken, Message
 from httpy_rs._worker.sync_lane import SyncLane
+from httpy_rs._worker.target import Target, load_target
 
 # What was asked to stop waits so many seconds for threads of the app's.
 STOP_LIMIT = 10.0
@@ -42,6 +43,7 @@ class Worker:
         self.is_done = False
         """It has shut down."""
         self._shutdowns: list[tuple[Callable[[], Any], bool]] = []
+        self._shutdowns_of_apps: list[Callable[[], Any]] = []
         connection.is_idle = lambda: sync.is_idle() and event_loop.is_idle()
         self.asks: dict[str, Callable[..., Any]] = {
             "load": self._load,
@@ -55,6 +57,7 @@ class Worker:
         }
         """What is answered."""
         self.tells: dict[str, Callable[..., Any]] = {
+            "left": lambda lane, number: self._tell(lane, "left", number),
             "cancel": lambda lane, number: self._tell(lane, "cancel", number),
             "interrupt": lambda lane, number: self._tell(lane, "interrupt", number),
             "credit": lambda lane, number, size: self._tell(lane, "credit", number, size),
@@ -67,27 +70,30 @@ class Worker:
         }
         """What is not, or later."""
 
-    def load_all(self, handlers: list[tuple[str, str, str, str]]) -> None:
-        """Loads the handlers that every worker has, each at its place, and with the same interface as in all others.
+    def load_all(self, loaded: list[tuple[str, str, str, str]]) -> None:
+        """Loads what every worker has, each at its place, and with the same interface as in all others.
 
         Raises `LoadError`, of the kind `reload` where a handler has another interface now.
         """
-        targets = self._connection.targets
-        for name, *words in handlers:
-            index = targets.place(name, self._paths)
-            was, now = Interface(*words), targets[index].interface
+        for name, *words in loaded:
+            was = Interface(*words)
+            target = load_target(was.kind, name, self._paths)
+            now = target.interface
             if was != now:
                 raise LoadError(
                     "reload",
                     f"{name} is {_described(now)}, and was {_described(was)} when the server started: restart the "
                     "server for this change",
                 )
-            self._start_for(index)
+            self._start(target)
+            self._connection.targets.append(target)
         self._connection.note_start()
 
     def end(self) -> NoReturn:
         """The control socket is at its end: the parent has gone, or what it has told to stop has come to rest."""
         if self._connection.stopping and self._connection.is_idle():
+            for failure in self._end_apps(monotonic() + STOP_LIMIT):
+                say(failure[2])
             tasks, _ = self._event_loop.close(LEAST)
             if tasks:
                 say(f"httpy: tasks were left behind at the end of their event loop: {', '.join(tasks)}\n")
@@ -101,20 +107,39 @@ class Worker:
             self._connection.control.settle(LEAST)
         self._connection.end()
 
-    def _load(self, name: str) -> Message:
+    def _load(self, kind: str, name: str) -> Message:
         targets = self._connection.targets
-        index = targets.load(name, self._paths)
+        index = targets.app(kind, name)
+        if index is None:
+            target = load_target(kind, name, self._paths)
+            self._start(target)
+            index = targets.add(target)
         self._connection.note_start()
-        self._start_for(index)
         return wire.loaded(index, targets[index].interface)
 
     def _prepare(self, name: str) -> None:
         """Imports the module of a handler that is about to be loaded. What is wrong with it is told by who loads it."""
-        attempt(lambda: load_attribute(name, self._paths), None)
+        attempt(lambda: load_attribute(name.removesuffix("()"), self._paths), None)
 
-    def _start_for(self, index: int) -> None:
-        if self._connection.targets[index].interface.lane == ASYNC:
+    def _start(self, target: Target) -> None:
+        """What calls of `target` run on, and its own startup. Raises `LoadError`."""
+        if target.interface.lane == ASYNC:
             self._event_loop.start()
+        if target.interface.kind == ASGI:
+            app: Any = target.function
+            run_startup(target.name, lambda: self._event_loop.call(app.startup, None))
+            self._shutdowns_of_apps.append(app.shutdown)
+
+    def _end_apps(self, ends: float) -> list[wire.Described]:
+        """Ends the applications, the last one first: what that has raised."""
+        failures = []
+        while self._shutdowns_of_apps:
+            shutdown = self._shutdowns_of_apps.pop()
+            try:
+                self._event_loop.call(shutdown, max(LEAST, ends - monotonic()))
+            except BaseException as error:
+                failures.append(self._connection.exception(error))
+        return failures
 
     def _init(self, name: str) -> list[tuple[str, list[str]]]:
         init, is_async = load_init(name, self._paths)
@@ -144,6 +169,7 @@ class Worker:
                     function()
             except BaseException as error:
                 failures.append(self._connection.exception(error))
+        failures += self._end_apps(ends)
         tasks, of_loop = self._event_loop.close(max(LEAST, ends - monotonic()))
         threads, errors = _end.shut_down(limit, self._idle_threads())
         self._flush()

@@ -2,6 +2,7 @@
 
 mod api;
 mod argument;
+mod asgi;
 mod debug_page;
 mod doctor;
 mod engine;

@@ -36,6 +36,8 @@ pub enum LoadErrorKind {
     InitResult,
     /// The shutdown function takes arguments.
     ShutdownSignature,
+    /// The start-up of an application (ASGI's lifespan) has failed.
+    Startup,
     /// The code cannot be loaded anew, for a reason that is not in the code alone.
     Reload,
     /// Anything that is our own mistake or that app code did to the interpreter.

@@ -28,7 +28,7 @@ pub use self::notice::{Notice, Overdue, Slow};
 pub use self::process::{ProcessNotice, Running};
 pub use self::roster::{LoopMember, Member, Roster, Stack, StackOf, Work};
 pub use self::start::{Facts, StartError};
-use crate::{Job, Late, TargetId, Ticket};
+use crate::{Job, Kind, Late, TargetId, Ticket};
 
 /// Says whether routes can take the place of those that are mounted, and if not, why.
 pub type Accept = Box<dyn FnOnce(Vec<InitRoutes>) -> Result<(), String> + Send + Sync>;
@@ -41,16 +41,17 @@ pub type InitRoutes = (String, Vec<(String, Vec<String>)>);
 /// Nothing here waits for Python but what says so under `# Blocking`. An executor that is dropped ends without blocking,
 /// after the jobs that wait then.
 pub trait Execute: fmt::Debug + Send + Sync {
-    /// Loads the handler `target`, `"module:attribute"`.
+    /// Loads `target`, `"module:attribute"`, as a handler or an application. An application that is loaded already is the same
+    /// one; else its start-up runs.
     ///
     /// # Blocking
     ///
-    /// Until its module is imported.
+    /// Until its module is imported, and the start-up of an application has ended.
     ///
     /// # Errors
     ///
     /// Each [`LoadErrorKind`] says when.
-    fn load_handler(&self, target: &str) -> Result<TargetId, LoadError>;
+    fn load(&self, kind: Kind, target: &str) -> Result<TargetId, LoadError>;
 
     /// Calls the init function `target`: patterns and their methods, as given.
     ///

@@ -1,7 +1,7 @@
 //! `Command`: what the server asks of a worker process on its control socket.
 
 use super::Writer;
-use crate::{ExitLimits, Lane, UploadFault};
+use crate::{ExitLimits, Kind, Lane, UploadFault};
 
 /// What a worker is to do.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +35,8 @@ pub enum Command<'a> {
 /// What is answered.
 #[derive(Clone, Copy, Debug)]
 pub enum Question<'a> {
-    /// Load this handler: a [`TargetId`](crate::TargetId) is answered.
-    Load(&'a str),
+    /// Load this target: a [`TargetId`](crate::TargetId) is answered.
+    Load(Kind, &'a str),
     /// Load this init function and run it: each route with its methods is answered, in order.
     Init(&'a str),
     /// Load this shutdown function.
@@ -60,6 +60,8 @@ pub enum Question<'a> {
 pub enum Order<'a> {
     /// Nobody waits for it any more.
     Cancel,
+    /// The client of an application's call has left.
+    Left,
     /// Its time is over.
     Interrupt,
     /// So many bytes of its streamed reply have been taken.
@@ -102,7 +104,7 @@ impl Command<'_> {
 impl Question<'_> {
     fn write(self, writer: &mut Writer<'_>, seq: u64) {
         let (word, items) = match self {
-            Self::Load(_) => ("load", 3),
+            Self::Load(..) => ("load", 4),
             Self::Init(_) => ("init", 3),
             Self::LoadShutdown(_) => ("load_shutdown", 3),
             Self::ShutDown(_) => ("shut_down", 4),
@@ -115,7 +117,11 @@ impl Question<'_> {
         head(writer, word, items);
         writer.count(seq);
         match self {
-            Self::Load(target) | Self::Init(target) | Self::LoadShutdown(target) => {
+            Self::Load(kind, target) => {
+                writer.str(kind.word());
+                writer.str(target);
+            }
+            Self::Init(target) | Self::LoadShutdown(target) => {
                 writer.str(target);
             }
             Self::ShutDown(ExitLimits { shielded, rest }) => {
@@ -131,6 +137,7 @@ impl Order<'_> {
     fn write(self, writer: &mut Writer<'_>, lane: Lane, id: u64) {
         let (word, items) = match self {
             Self::Cancel => ("cancel", 3),
+            Self::Left => ("left", 3),
             Self::Interrupt => ("interrupt", 3),
             Self::Credit(_) => ("credit", 4),
             Self::Upload(_) => ("upload", 4),
@@ -141,7 +148,7 @@ impl Order<'_> {
         match self {
             Self::Credit(bytes) => writer.count(bytes),
             Self::Upload(feed) => feed.write(writer),
-            Self::Cancel | Self::Interrupt => {}
+            Self::Cancel | Self::Left | Self::Interrupt => {}
         }
     }
 }

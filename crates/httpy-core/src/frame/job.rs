@@ -1,11 +1,11 @@
 //! `JobMessage`: a call as a worker process gets it, written without a detour.
 
+use std::borrow::Cow;
+use std::convert::Infallible;
 use std::time::Duration;
 
-use http::Version;
-
 use super::{Batch, PART, TooLong, Writer};
-use crate::{Call, Details, Fields, Headers, KNOWN, Name};
+use crate::{Call, Details, Fields, Headers, KNOWN, Kind, Name, Visit, scope, version};
 
 /// One call for a worker process.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,8 @@ pub struct JobMessage<'a> {
     pub id: u64,
     /// Which of the worker's handlers.
     pub handler: usize,
+    /// How it is called.
+    pub kind: Kind,
     /// What is asked.
     pub call: &'a Call,
     /// The request's body.
@@ -53,9 +55,20 @@ impl JobMessage<'_> {
         writer.count(self.handler as u64);
         writer.str(call.method.as_str());
         writer.text(call.path());
-        fields(writer, &call.params);
-        fields(writer, &call.query);
-        headers(writer, &call.headers);
+        match self.kind {
+            Kind::Handler => {
+                fields(writer, &call.params);
+                fields(writer, &call.query);
+                headers(writer, &call.headers);
+            }
+            Kind::Asgi => {
+                writer.dict();
+                let Ok(()) = scope(call, &mut Scope(writer));
+                writer.end_dict();
+                writer.none();
+                writer.none();
+            }
+        }
         match self.body {
             JobBody::Text(body) => writer.text(body),
             JobBody::Bytes(body) => writer.bytes(body),
@@ -63,6 +76,19 @@ impl JobMessage<'_> {
             JobBody::Stream => writer.bool(true),
         }
         self.details(writer, &call.details);
+    }
+
+    /// The place in a distributed trace that is not among the headers that are sent.
+    fn trace(&self) -> Option<Cow<'_, str>> {
+        let Call {
+            details, headers, ..
+        } = self.call;
+        let own = || headers.known("Traceparent").next();
+        match &details.trace {
+            Some(trace) => Some(trace.into()),
+            None if self.kind == Kind::Asgi => own().map(String::from_utf8_lossy),
+            None => None,
+        }
     }
 
     fn details(&self, writer: &mut Writer<'_>, details: &Details) {
@@ -84,7 +110,7 @@ impl JobMessage<'_> {
         writer.str(version(details.version));
         writer.float(self.left.as_secs_f64());
         writer.optional(details.extras.as_deref());
-        writer.optional(details.trace.as_deref());
+        writer.optional(self.trace().as_deref());
         writer.bool(self.wants_timings);
         writer.float(self.chunk_timeout.as_secs_f64());
     }
@@ -106,14 +132,82 @@ pub fn write_part(batch: &mut Batch, id: u64, part: &[u8]) -> Result<(), TooLong
     })
 }
 
-/// An HTTP version as `httpy_rs.request()` has it.
-fn version(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "0.9",
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        Version::HTTP_3 => "3",
-        _ => "1.1",
+/// Writes the items of a dict.
+struct Scope<'r, 'a>(&'r mut Writer<'a>);
+
+impl Visit for Scope<'_, '_> {
+    type Error = Infallible;
+
+    fn text(&mut self, name: &'static str, value: &str) -> Result<(), Infallible> {
+        self.0.str(name);
+        self.0.str(value);
+        Ok(())
+    }
+
+    fn bytes(&mut self, name: &'static str, value: &[u8]) -> Result<(), Infallible> {
+        self.0.str(name);
+        self.0.bytes(value);
+        Ok(())
+    }
+
+    fn address(
+        &mut self,
+        name: &'static str,
+        address: Option<(&str, u16)>,
+    ) -> Result<(), Infallible> {
+        self.0.str(name);
+        match address {
+            Some((host, port)) => {
+                self.0.tuple(2);
+                self.0.str(host);
+                self.0.int(port.into());
+            }
+            None => self.0.none(),
+        }
+        Ok(())
+    }
+
+    fn headers(&mut self, name: &'static str, headers: &Headers) -> Result<(), Infallible> {
+        let Self(writer) = self;
+        writer.str(name);
+        let list = writer.open_list();
+        let (mut last, mut count) = (Vec::new(), 0);
+        for (name, value) in headers.iter() {
+            match name {
+                Name::Known(index) => {
+                    last = KNOWN
+                        .get(index)
+                        .copied()
+                        .unwrap_or_default()
+                        .as_bytes()
+                        .to_vec();
+                }
+                Name::Other(name) => last = name.to_vec(),
+                Name::Same => {}
+            }
+            last.make_ascii_lowercase();
+            writer.tuple(2);
+            writer.bytes(&last);
+            writer.bytes(value);
+            count += 1;
+        }
+        writer.close_list(list, count);
+        Ok(())
+    }
+
+    fn table(
+        &mut self,
+        name: &'static str,
+        items: &[(&'static str, &'static str)],
+    ) -> Result<(), Infallible> {
+        self.0.str(name);
+        self.0.dict();
+        for (name, value) in items {
+            self.0.str(name);
+            self.0.str(value);
+        }
+        self.0.end_dict();
+        Ok(())
     }
 }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::{FrameError, PART, Plain, Unread, seconds};
 use crate::view::{Refusal, read};
-use crate::{ContractFailure, Exception, Fault, Heartbeat, Returned, UploadFault};
+use crate::{ContractFailure, Exception, Fault, Fields, Heartbeat, Returned, UploadFault};
 
 /// One message about one job.
 #[derive(Debug, Deserialize)]
@@ -48,6 +49,20 @@ pub enum Kind<'a> {
         /// What its iterator raised as it was closed.
         closing: Option<Exception>,
     },
+    /// All of an application's reply. Its task may run on: an end follows.
+    #[serde(rename = "a")]
+    App {
+        /// Its status and header lines.
+        head: AppHead,
+        /// Its body, if that did not go ahead.
+        body: Option<&'a [u8]>,
+    },
+    /// The head of an application's reply whose chunks follow.
+    #[serde(rename = "b")]
+    AppHead(AppHead),
+    /// The body of an application's reply is complete. Its task may run on: an end follows.
+    #[serde(rename = "c")]
+    Complete,
     /// It raised.
     #[serde(rename = "e")]
     Raised(Exception),
@@ -57,6 +72,17 @@ pub enum Kind<'a> {
     /// It was cancelled before it began.
     #[serde(rename = "x")]
     NotRun,
+}
+
+/// The head of an application's reply.
+#[derive(Debug, Deserialize)]
+pub struct AppHead {
+    /// Its status.
+    #[serde(deserialize_with = "status")]
+    pub status: StatusCode,
+    /// Its header lines.
+    #[serde(deserialize_with = "lines")]
+    pub headers: Fields,
 }
 
 /// When a job came how far, since the worker received it.
@@ -161,6 +187,20 @@ fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de [u8], D::Erro
     } else {
         Err(D::Error::custom("at most 64 KiB of a body"))
     }
+}
+
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
+    let status = u16::deserialize(deserializer)?;
+    StatusCode::from_u16(status).map_err(|_| D::Error::custom("100 to 999"))
+}
+
+fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Fields, D::Error> {
+    let lines = Vec::<(&[u8], &[u8])>::deserialize(deserializer)?;
+    let mut fields = Fields::new();
+    for (name, value) in lines {
+        fields.push(name, value);
+    }
+    Ok(fields)
 }
 
 fn heartbeat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Heartbeat>, D::Error> {

@@ -39,7 +39,7 @@ pub use de::Unread;
 pub(crate) use de::named;
 pub use error::FrameError;
 pub use job::{JobBody, JobMessage, write_part};
-pub use message::{Head, Kind, Message, Read, Reply, Rest, Times};
+pub use message::{AppHead, Head, Kind, Message, Read, Reply, Rest, Times};
 pub use notification::{Facts, LogRecord, Notification};
 pub use plain::Plain;
 pub use text::Text;

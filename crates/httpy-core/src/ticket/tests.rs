@@ -354,3 +354,39 @@ fn shields_without_end_leave_the_seat_alone() {
     ticket.shield();
     assert_eq!(ticket.seat(), Some(SEAT));
 }
+
+#[test]
+fn a_call_that_is_answered_has_no_limit_whether_its_caller_leaves_before_or_after() {
+    let now = Instant::now();
+    for leaves_first in [false, true] {
+        let ticket = running();
+        ticket.begin_chunks(true, now);
+        if leaves_first {
+            ticket.set_gone(now);
+            assert_eq!(ticket.due(), Some(now + ABANDONED));
+        }
+        assert!(!ticket.is_answered());
+        ticket.set_answered();
+        ticket.set_gone(now);
+        assert!(ticket.is_answered());
+        assert_eq!((ticket.is_gone(), ticket.due()), (leaves_first, None));
+        assert_eq!(ticket.finish(), Finish::Free);
+    }
+}
+
+#[test]
+fn a_caller_that_leaves_while_its_call_is_answered_leaves_no_limit() {
+    for _ in 0..1000 {
+        let (ticket, barrier) = (running(), Barrier::new(2));
+        ticket.begin_chunks(true, Instant::now());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                barrier.wait();
+                ticket.set_gone(Instant::now());
+            });
+            barrier.wait();
+            ticket.set_answered();
+        });
+        assert_eq!(ticket.due(), None);
+    }
+}

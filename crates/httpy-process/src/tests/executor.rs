@@ -3,7 +3,7 @@
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use httpy_core::{Execute, ExitLimits, LoadErrorKind, StartError};
+use httpy_core::{Execute, ExitLimits, Kind, LoadErrorKind, StartError};
 
 use super::floor::{Asked, LISTENER, options, outcome, python, reply};
 use crate::Processes;
@@ -48,12 +48,12 @@ fn an_app_runs_on_two_processes_and_shuts_down() {
     let (executor, _folder) = start(APP, 2);
     let executor = executor.unwrap();
     assert!(executor.facts().version.starts_with('3'));
-    let handle = executor.load_handler("app:handle").unwrap();
+    let handle = executor.load(Kind::Handler, "app:handle").unwrap();
     assert_eq!(
-        executor.load_handler("app:none").unwrap_err().kind,
+        executor.load(Kind::Handler, "app:none").unwrap_err().kind,
         LoadErrorKind::AttributeNotFound
     );
-    let wait = executor.load_handler("app:wait").unwrap();
+    let wait = executor.load(Kind::Handler, "app:wait").unwrap();
     assert_eq!(
         executor.run_init("app:routes").unwrap(),
         [("/one".to_owned(), vec!["GET".to_owned(), "POST".to_owned()])]
@@ -103,8 +103,8 @@ fn a_worker_that_is_killed_is_replaced_and_only_its_running_calls_are_lost() {
     let (executor, _folder) = start(APP, 1);
     let executor = executor.unwrap();
     let (handle, die) = (
-        executor.load_handler("app:handle").unwrap(),
-        executor.load_handler("app:die").unwrap(),
+        executor.load(Kind::Handler, "app:handle").unwrap(),
+        executor.load(Kind::Handler, "app:die").unwrap(),
     );
     runtime().block_on(async {
         for _ in 0..3 {
@@ -125,7 +125,7 @@ fn a_worker_that_is_killed_is_replaced_and_only_its_running_calls_are_lost() {
 fn an_app_that_is_dropped_answers_what_waits() {
     let (executor, _folder) = start(APP, 1);
     let executor = executor.unwrap();
-    let handle = executor.load_handler("app:handle").unwrap();
+    let handle = executor.load(Kind::Handler, "app:handle").unwrap();
     let questions: Vec<_> = (0..500)
         .map(|_| push(&executor, Asked::target(handle)))
         .collect();

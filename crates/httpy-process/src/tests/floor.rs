@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Uri};
 use httpy_core::{
-    BodyMode, Call, Clocks, Content, Freight, Interface, Job, Lane, Late, Listener, LoadError,
-    Notice, Outcome, Permits, Question, TargetId, Ticket, Upload,
+    BodyMode, Call, Clocks, Content, Freight, Interface, Job, Kind, Lane, Late, Listener,
+    LoadError, Notice, Outcome, Permits, Question, TargetId, Ticket, Upload,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -147,7 +147,10 @@ impl Floor {
     /// Has a handler loaded.
     pub(super) async fn load(&self, target: &str) -> Result<TargetId, LoadError> {
         let (sender, receiver) = sync_channel(1);
-        assert!(self.hub.ask(Deed::Load(target.to_owned(), sender)));
+        assert!(
+            self.hub
+                .ask(Deed::Load(Kind::Handler, target.to_owned(), sender))
+        );
         tokio::task::spawn_blocking(move || receiver.recv().unwrap())
             .await
             .unwrap()
@@ -197,7 +200,11 @@ fn interface(handler: usize) -> Interface {
         3 => (Lane::EventLoop, BodyMode::Text),
         _ => (Lane::Worker, BodyMode::Text),
     };
-    Interface::Handler { lane, body }
+    Interface {
+        kind: Kind::Handler,
+        lane,
+        body,
+    }
 }
 
 /// A call to be.

@@ -236,7 +236,7 @@ async fn a_streamed_request_is_read_as_it_comes() {
         ("app:read", 1000),
     ] {
         let handler = floor.load(name).await.unwrap();
-        assert_eq!(handler.interface.body(), BodyMode::Stream);
+        assert_eq!(handler.interface.body, BodyMode::Stream);
         let (mut writer, reader) = stream(STREAM_BYTES);
         let question = floor.push(Asked::target(handler).upload(Upload::Stream(reader)));
         for _ in 0..chunks {

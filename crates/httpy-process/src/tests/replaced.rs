@@ -3,7 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use httpy_core::{Execute, LoadError, LoadErrorKind, Question, TargetId};
+use httpy_core::{Execute, Kind, LoadError, LoadErrorKind, Question, TargetId};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -31,7 +31,7 @@ impl App {
         change(&mut options);
         write(&folder, "one");
         let executor = Processes::start(options, LISTENER).unwrap();
-        let handle = executor.load_handler("app:handle").unwrap();
+        let handle = executor.load(Kind::Handler, "app:handle").unwrap();
         Self {
             executor,
             folder,

@@ -4,9 +4,11 @@
 mod argument;
 mod name;
 mod result;
+mod scope;
 mod text;
 
 pub(crate) use argument::{arguments, body};
 pub(crate) use name::Names;
 pub(crate) use result::{Found, chunk, is_coroutine, returned};
-pub(crate) use text::bytes;
+pub(crate) use scope::scope;
+pub(crate) use text::{bytes, copy_bytes};

@@ -3,7 +3,7 @@
 use http::Method;
 use httpy_core::{KNOWN, Name};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBytes, PyString};
 
 use super::text;
 
@@ -13,6 +13,8 @@ pub(crate) struct Names {
     methods: Box<[(Method, Py<PyString>)]>,
     /// In the order of [`KNOWN`].
     headers: Box<[Py<PyString>]>,
+    /// In lower case, as ASGI has them.
+    lower: Box<[Py<PyBytes>]>,
 }
 
 impl Names {
@@ -34,6 +36,10 @@ impl Names {
                 .map(|method| (method.clone(), string(method.as_str())))
                 .collect(),
             headers: KNOWN.iter().map(|name| string(name)).collect(),
+            lower: KNOWN
+                .iter()
+                .map(|name| PyBytes::new(py, &name.as_bytes().to_ascii_lowercase()).unbind())
+                .collect(),
         }
     }
 
@@ -41,6 +47,19 @@ impl Names {
         match self.methods.iter().find(|(known, _)| known == method) {
             Some((_, string)) => string.bind(py).clone(),
             None => PyString::new(py, method.as_str()),
+        }
+    }
+
+    /// A header's name in lower case; `None` for [`Name::Same`].
+    pub(super) fn lower<'py>(
+        &self,
+        py: Python<'py>,
+        name: Name<'_>,
+    ) -> Option<Bound<'py, PyBytes>> {
+        match name {
+            Name::Same => None,
+            Name::Known(index) => self.lower.get(index).map(|bytes| bytes.bind(py).clone()),
+            Name::Other(name) => Some(PyBytes::new(py, &name.to_ascii_lowercase())),
         }
     }
 

@@ -82,7 +82,7 @@ unsafe fn fill(py: Python<'_>, from: &[u8], to: *mut u8) {
 }
 
 /// The content of a `bytes`; of a large one copied detached.
-pub(super) fn copy_bytes(bytes: &Bound<'_, PyBytes>) -> Bytes {
+pub(crate) fn copy_bytes(bytes: &Bound<'_, PyBytes>) -> Bytes {
     // The object is immutable, and `bytes` keeps it alive while this thread is detached.
     copy(bytes.py(), bytes.as_bytes())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use bytes::Bytes;
 use httpy_core::{Fault, Gone, Ticket};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyCFunction, PyTuple};
@@ -95,15 +96,25 @@ impl Driver {
             sending.chunks += 1;
             sending.chunks
         });
-        let chunk = match convert::chunk(&arguments.get_item(0)?, chunks.unwrap_or_default())? {
-            Ok(chunk) => chunk,
+        match convert::chunk(&arguments.get_item(0)?, chunks.unwrap_or_default())? {
+            Ok(chunk) => self.write_chunk(py, chunk, number, ticket),
             Err(failure) => {
                 self.with_sending(number, ticket, |_, sending| {
                     sending.fault = Some(Fault::Contract(failure));
                 });
-                return Ok(truth(py, false));
+                Ok(truth(py, false))
             }
-        };
+        }
+    }
+
+    /// Hands a chunk over: whether to go on, or what to wait for to know it.
+    pub(super) fn write_chunk(
+        &self,
+        py: Python<'_>,
+        chunk: Bytes,
+        number: usize,
+        ticket: &Arc<Ticket>,
+    ) -> PyResult<Py<PyAny>> {
         let written = self.with_sending(number, ticket, |answer, sending| {
             let Answer::Streaming(writer, _) = answer else {
                 return Written::Gone;
@@ -197,6 +208,7 @@ impl Driver {
     }
 }
 
-fn truth(py: Python<'_>, goes_on: bool) -> Py<PyAny> {
+/// As Python's `bool`.
+pub(super) fn truth(py: Python<'_>, goes_on: bool) -> Py<PyAny> {
     PyBool::new(py, goes_on).to_owned().into_any().unbind()
 }

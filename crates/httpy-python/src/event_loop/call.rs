@@ -30,6 +30,8 @@ pub(super) struct Call {
     pub(super) sending: Option<Sending>,
     /// While the body of its request may be read, where that is a stream.
     pub(super) receiving: Option<Receiving>,
+    /// Futures of an application that waits for its client to leave.
+    pub(super) left: Vec<Py<PyAny>>,
 }
 
 impl Call {
@@ -49,6 +51,7 @@ impl Call {
             cancelled,
             sending,
             receiving,
+            left: Vec::new(),
         }
     }
 }
@@ -74,6 +77,8 @@ pub(super) struct Calls {
     /// The one whose first step runs just now.
     starting: Option<usize>,
     cancelled: usize,
+    /// Those of applications whose clients have left, until their time is over.
+    abandoned: Vec<(TargetId, Weak<Ticket>)>,
     /// The one that was interrupted last, and when that was first done.
     interrupted: Option<(Weak<Ticket>, Instant)>,
 }
@@ -226,6 +231,30 @@ impl Calls {
     pub(super) fn interrupted(&self, ticket: &Arc<Ticket>) -> Option<Instant> {
         let (interrupted, at) = self.interrupted.as_ref()?;
         std::ptr::eq(interrupted.as_ptr(), Arc::as_ptr(ticket)).then_some(*at)
+    }
+
+    /// The client of an application's call has left: it runs on until its time is over.
+    pub(super) fn abandon(&mut self, target: TargetId, ticket: &Arc<Ticket>) {
+        self.abandoned.push((target, Arc::downgrade(ticket)));
+    }
+
+    /// The abandoned calls whose time is over by `now`, each of them once.
+    pub(super) fn take_overdue(&mut self, now: Instant) -> Vec<(TargetId, Arc<Ticket>)> {
+        let mut overdue = Vec::new();
+        self.abandoned.retain(|(target, ticket)| {
+            let Some(ticket) = ticket.upgrade().filter(|ticket| !ticket.is_done()) else {
+                return false;
+            };
+            match ticket.due() {
+                Some(due) if due <= now => {
+                    overdue.push((*target, ticket));
+                    false
+                }
+                Some(_) => true,
+                None => false,
+            }
+        });
+        overdue
     }
 
     /// Whether a call was to be answered by `before`.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use httpy_core::{
-    BodyMode, Freight, Notice, Outcome, Overdue, Seat, Step, TargetId, Ticket, Upload,
+    BodyMode, Freight, Kind, Notice, Outcome, Overdue, Seat, Step, TargetId, Ticket, Upload,
 };
 use pyo3::prelude::*;
 
@@ -208,9 +208,15 @@ impl Driver {
         context: Context<'py>,
     ) -> PyResult<Next<'py>> {
         let shared = &self.crew.shared;
+        let is_app = target.interface.kind == Kind::Asgi;
         let result = context.run(|| {
             shared.current.set(py, ticket)?;
-            let body = match (target.interface.body(), body) {
+            if is_app {
+                let exchange = self.exchange(py, number, ticket, body)?;
+                ticket.stamp(Step::Called);
+                return target.handler.bind(py).call1((exchange,));
+            }
+            let body = match (target.interface.body, body) {
                 (BodyMode::Stream, body) => {
                     let receiving = Receiving::new(body, self.turn());
                     if let Some(call) = self.event_loop.calls().get(number) {
@@ -233,21 +239,44 @@ impl Driver {
         let task = self
             .asyncio
             .start(&coroutine, target.label.bind(py), &context);
-        let task = self.unforked(py, task)?;
+        let task = match self.unforked(py, task) {
+            // From Python 3.12 on, a `SystemExit` in the first step is raised here.
+            Err(error) if is_app => {
+                return Ok(Next::Ended(self.app_ended(
+                    py,
+                    number,
+                    Err(error),
+                    &context,
+                )));
+            }
+            task => task?,
+        };
         if !self.asyncio.is_done(&task)? {
             return Ok(Next::GoesOn(task, context));
         }
-        let result = self.asyncio.result(&task)?;
-        self.returned(py, number, ticket, &result, context)
+        let result = self.asyncio.result(&task);
+        if is_app {
+            return Ok(Next::Ended(self.app_ended(py, number, result, &context)));
+        }
+        self.returned(py, number, ticket, &result?, context)
     }
 
-    /// Cancels a call, if it still runs. Python code runs in it: what the task waits for may be cancelled in turn.
+    /// Cancels a call, if it still runs; an application is told that its client has left, and cancelled when its time is
+    /// over. Python code runs in it: what the task waits for may be cancelled in turn.
     fn cancel(&self, py: Python<'_>, cancel: &Cancel) {
         let Cancel {
             target,
             ticket,
             answered,
         } = cancel;
+        let is_due = ticket.due().is_some_and(|due| due <= Instant::now());
+        if target.interface.kind == Kind::Asgi && !answered && !is_due {
+            if let Some(Seat(number)) = ticket.seat() {
+                self.event_loop.calls().abandon(*target, ticket);
+                self.tell_left(py, number, ticket);
+            }
+            return;
+        }
         let task = ticket.seat().and_then(|Seat(number)| {
             let mut calls = self.event_loop.calls();
             let call = calls.of_ticket(number, ticket)?;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use httpy_core::{Exception, Fault, Finish, Notice, Outcome, Returned, Step, Ticket, allows_body};
+use httpy_core::{
+    Exception, Fault, Finish, Kind, Notice, Outcome, Returned, Step, Ticket, allows_body,
+};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -14,7 +16,7 @@ use pyo3::types::PyString;
 use super::body::Sending;
 use super::call::{Call, Cancelled};
 use super::driver::Driver;
-use crate::answer::{Ended, Streamed};
+use crate::answer::{Answer, Ended, Streamed};
 use crate::context::Context;
 use crate::convert::{self, Found};
 use crate::fork;
@@ -39,17 +41,21 @@ impl Driver {
                 let context = Context::of(call.task.as_ref()?.1.bind(py).clone());
                 Some((
                     number,
+                    call.target.interface,
                     Arc::clone(&call.ticket),
                     call.sending.is_some(),
                     context,
                 ))
             })
         };
-        let Some((number, ticket, sends, context)) = found else {
+        let Some((number, interface, ticket, sends, context)) = found else {
             return;
         };
         let next = catch_unwind(AssertUnwindSafe(|| {
             let next = match self.asyncio.result(task) {
+                result if interface.kind == Kind::Asgi => {
+                    Ok(Next::Ended(self.app_ended(py, number, result, &context)))
+                }
                 Ok(result) if sends => self.sent(py, number, &result, &context).map(Next::Ended),
                 Ok(result) => self.returned(py, number, &ticket, &result, context.clone()),
                 Err(error) => Err(error),
@@ -147,7 +153,11 @@ impl Driver {
         ticket.begin_chunks(heartbeat.is_none(), Instant::now());
         let begun = self.event_loop.calls().get(number).is_some_and(|call| {
             call.sending = Some(sending);
-            call.answer.begin(returned, heartbeat).is_some()
+            call.answer
+                .begin(heartbeat, |body| {
+                    Outcome::Returned(Returned { body, ..returned })
+                })
+                .is_some()
         });
         let around = self.event_loop.calls().start(number);
         let next = (|| {
@@ -168,6 +178,42 @@ impl Driver {
         })();
         self.event_loop.calls().started(around);
         Ok(next.unwrap_or_else(|error: PyErr| Next::Ended(self.broken(py, &error))))
+    }
+
+    /// How the call of an application ends: its reply is complete, or breaks off here.
+    pub(super) fn app_ended(
+        &self,
+        py: Python<'_>,
+        number: usize,
+        result: PyResult<Bound<'_, PyAny>>,
+        context: &Context<'_>,
+    ) -> Ended {
+        let (is_open, streams, fault) = {
+            let mut calls = self.event_loop.calls();
+            let call = calls.get(number);
+            let answer = call.as_ref().map(|call| &call.answer);
+            (
+                matches!(answer, Some(Answer::Open(_))),
+                matches!(answer, Some(Answer::Streaming(..))),
+                call.and_then(|call| call.receiving.as_ref()?.fault()),
+            )
+        };
+        match (result, fault) {
+            // It has seen that the request's body broke off, and what it has raised follows from that.
+            (_, Some(fault)) if is_open => Ended::Whole(Outcome::Upload(fault)),
+            (Ok(_), _) => Ended::Streamed(Streamed::default()),
+            (Err(error), _) => {
+                let exception = self.described(py, number, &error, context);
+                if streams {
+                    Ended::Streamed(Streamed {
+                        fault: Some(Fault::Raised(exception)),
+                        closing: None,
+                    })
+                } else {
+                    Ended::Whole(Outcome::Raised(exception))
+                }
+            }
+        }
     }
 
     /// How a call ends whose head is answered, and whose body could not be sent.
@@ -283,12 +329,17 @@ impl Driver {
             cancelled,
             sending,
             receiving,
+            left,
         } = call;
-        self.leave();
+        self.event_loop.load.fetch_sub(1, Ordering::SeqCst);
+        // One that was answered has left before.
+        if !own.is_answered() {
+            self.event_loop.inbox.leave();
+        }
         if own.finish() != Finish::Free {
             self.crew.shared.deadline.end(py);
         }
-        drop((task, sending, receiving));
+        drop((task, sending, receiving, left));
         if matches!(
             &ended,
             Ended::Streamed(Streamed {
@@ -302,11 +353,16 @@ impl Driver {
                 limit: own.clocks.chunk_timeout,
             });
         }
+        // As under other servers, an application learns that its client has left, and what it raises then is no failure.
+        let is_gone = target.interface.kind == Kind::Asgi && own.is_gone();
         // Both before the end of the answer: a client that has its answer finds the bytes of its body, and its service's
         // limit, given back.
         drop((own, permits));
         let interrupted = cancelled.is_some_and(|cancelled| cancelled.answered);
-        let silent = |outcome: &Outcome| cancelled.is_some() && outcome.is_cancellation();
+        let silent = |outcome: &Outcome| {
+            is_gone && !matches!(outcome, Outcome::Panicked(_))
+                || cancelled.is_some() && outcome.is_cancellation()
+        };
         for late in answer.end(unless_cancelled(ended, cancelled), interrupted) {
             if !silent(&late.outcome) {
                 self.crew.report_late(target, late);

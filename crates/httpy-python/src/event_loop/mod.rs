@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod driver;
 mod end;
+mod exchange;
 mod inbox;
 mod keyword;
 mod ready;

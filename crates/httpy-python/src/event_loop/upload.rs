@@ -90,7 +90,7 @@ impl Driver {
     }
 
     /// A future of the next chunk.
-    fn next_chunk(
+    pub(super) fn next_chunk(
         &self,
         py: Python<'_>,
         number: usize,

@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
 use super::driver::Driver;
+use super::inbox::Cancel;
 use super::replace::{Keeper, Starting, lost_at};
 use super::{EventLoop, NAME};
 use crate::pool::Crew;
@@ -97,6 +98,14 @@ impl Watch {
     ) -> Instant {
         let threshold = crew.options().loop_blocked_after;
         let pause = (threshold / 4).clamp(WAKE_AFTER[0], WAKE_AFTER[1]);
+        let overdue = event_loop.calls().take_overdue(now);
+        for (target, ticket) in overdue {
+            event_loop.inbox.cancel(Cancel {
+                target,
+                ticket,
+                answered: false,
+            });
+        }
         let swallowed = tell_swallowed(crew, event_loop, now);
         let mut next = swallowed.map_or(now + pause, |next| next.min(now + pause));
         let rounds = event_loop.rounds.load(Ordering::Relaxed);

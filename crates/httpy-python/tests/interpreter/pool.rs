@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, Uri};
 use httpy_core::{
-    Call, Clocks, Freight, Health, Job, Listener, Notice, Outcome, Question, TargetId, Ticket,
+    Call, Clocks, Freight, Health, Job, Kind, Listener, Notice, Outcome, Question, TargetId, Ticket,
 };
 use httpy_python::interpreter::Options;
 use httpy_python::{Pool, PoolOptions, Runtime};
@@ -82,7 +82,7 @@ impl Running {
         let paths = vec![folder.path().to_owned()];
         runtime.prepare(Vec::new(), paths.clone()).unwrap();
         let target = runtime
-            .load_handler("pool_app:handle".to_owned(), paths)
+            .load(Kind::Handler, "pool_app:handle".to_owned(), paths)
             .unwrap();
         Self {
             runtime,

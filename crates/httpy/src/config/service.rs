@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use httpy_core::{Interface, Kind};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
@@ -102,8 +103,29 @@ impl<'de> Deserialize<'de> for ServiceConfig {
     }
 }
 
-/// What each time of a service defaults to.
+/// What the limits of a service default to.
+#[derive(Debug)]
+struct Defaults {
+    deadline: Duration,
+    body: usize,
+    chunk_timeout: Duration,
+}
+
+/// What each other time of a service defaults to.
 const DEFAULT: Duration = Duration::from_secs(30);
+
+const HANDLER: Defaults = Defaults {
+    deadline: DEFAULT,
+    body: 2 * MIB,
+    chunk_timeout: DEFAULT,
+};
+
+/// An application has limits of its own, and its streams are silent for as long as it likes.
+const ASGI: Defaults = Defaults {
+    deadline: Duration::from_secs(60),
+    body: usize::MAX,
+    chunk_timeout: LONGEST,
+};
 
 /// The limits of a service, each with its value.
 #[derive(Clone, Debug)]
@@ -136,16 +158,24 @@ impl ServiceOptions {
         }
     }
 
-    pub(crate) fn limits(&self) -> Limits {
-        let or_default = |time: Option<Duration>| time.unwrap_or(DEFAULT).min(LONGEST);
-        let deadline = or_default(self.deadline);
+    /// The limits of a service of this interface.
+    pub(crate) fn limits(&self, interface: Interface) -> Limits {
+        self.limits_or(match interface.kind {
+            Kind::Handler => &HANDLER,
+            Kind::Asgi => &ASGI,
+        })
+    }
+
+    fn limits_or(&self, defaults: &Defaults) -> Limits {
+        let or = |time: Option<Duration>, default| time.unwrap_or(default).min(LONGEST);
+        let deadline = or(self.deadline, defaults.deadline);
         Limits {
             deadline,
             max_wait: self.max_wait.unwrap_or(deadline).min(deadline),
-            body: self.body_limit.unwrap_or(2 * MIB),
-            body_timeout: or_default(self.body_timeout),
-            chunk_timeout: or_default(self.chunk_timeout),
-            abandon_after: or_default(self.abandon_after),
+            body: self.body_limit.unwrap_or(defaults.body),
+            body_timeout: or(self.body_timeout, DEFAULT),
+            chunk_timeout: or(self.chunk_timeout, defaults.chunk_timeout),
+            abandon_after: or(self.abandon_after, DEFAULT),
         }
     }
 
@@ -176,7 +206,7 @@ impl ServiceOptions {
                 None
             }
         });
-        let Limits { deadline, body, .. } = self.limits();
+        let Limits { deadline, body, .. } = self.limits_or(&HANDLER);
         let wait = self.max_wait.filter(|wait| *wait > deadline);
         let wait = wait
             .map(|wait| format!("max_wait: {wait:?} is longer than the deadline of {deadline:?}"));

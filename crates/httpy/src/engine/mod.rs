@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use httpy_core::Kind;
 use tokio::sync::watch;
 
 pub use self::builder::PyEngineBuilder;
@@ -36,7 +37,7 @@ pub use self::routes::PyRoutes;
 pub use self::shutdown::shutdown_signal;
 pub use self::snapshot::{Snapshot, Stacks, Versions, WorkerHealth};
 use self::surroundings::Surroundings;
-use crate::error::Kind;
+use crate::error;
 use crate::service::Shared;
 use crate::{Config, Error, PyService, RouteMap};
 
@@ -112,18 +113,76 @@ impl PyEngine {
     ///
     /// When the target cannot be loaded; the predicates of [`Error`] tell the ways apart.
     pub fn handler(&self, target: impl Into<String>) -> Result<PyService, Error> {
-        let target = target.into();
+        self.load(Kind::Handler, target.into())
+    }
+
+    /// The ASGI application `target` as a service: FastAPI, Starlette, Django, Litestar, as it runs under uvicorn.
+    ///
+    /// `target` is `"module:attribute"`, or a factory that is called without arguments: `"shop.main:create_app()"`. It gets
+    /// HTTP requests (ASGI 3.0) on the event loop on which its lifespan has started. Mount it with
+    /// [`behind`](PyService::behind) to have every path and method that Rust does not answer, or below a prefix with
+    /// [`Router::nest_service`](axum::Router::nest_service): the prefix is its `root_path`.
+    ///
+    /// Its lifespan starts here, once for an application however often it is loaded, and ends with
+    /// [`shutdown`](Self::shutdown) of the last engine. An application without lifespan is served without it. `scheme`
+    /// in its scope is that of [`Origin`](crate::Origin), else `http`.
+    ///
+    /// The deadline is the time to the head of the reply. Defaults to 60 s. A request's body has no limit, nor the time between
+    /// two chunks of a reply. An application learns that its client has left, as under uvicorn: `receive()` gives
+    /// `http.disconnect`, and `send()` raises `OSError`. It is cancelled at its deadline, or
+    /// [`with_abandon_after`](PyService::with_abandon_after) after it has sent the head. What runs on after the reply is
+    /// complete, such as background tasks of Starlette, has no deadline and takes up no place of
+    /// [`with_limit`](PyService::with_limit).
+    ///
+    /// The opening request of a WebSocket reaches the application as an ordinary `GET`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::Router;
+    /// use axum::body::Body;
+    /// use axum::routing::get;
+    /// use http::Request;
+    /// use httpy::PyEngine;
+    /// use tower::ServiceExt;
+    ///
+    /// // python/site_app.py has an ASGI application, `app`.
+    /// let engine = PyEngine::builder().path("python").build()?;
+    /// let site = engine.asgi("site_app:app")?;
+    /// let app = site.behind(Router::new().route("/orders", get(|| async { "from Rust" })));
+    ///
+    /// let orders = Request::get("/orders").body(Body::empty())?;
+    /// assert_eq!(app.clone().oneshot(orders).await?.status(), 200);
+    /// let rest = app.oneshot(Request::get("/anything").body(Body::empty())?).await?;
+    /// assert_eq!(rest.status(), 200);
+    /// assert_eq!(rest.headers()["content-type"], "text/plain");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Blocking
+    ///
+    /// Until the module is imported and the application has started. Needs no runtime and may be called inside one, at the
+    /// start.
+    ///
+    /// # Errors
+    ///
+    /// When the target cannot be loaded; [`is_startup`](Error::is_startup) when its start-up has failed.
+    pub fn asgi(&self, target: impl Into<String>) -> Result<PyService, Error> {
+        self.load(Kind::Asgi, target.into())
+    }
+
+    fn load(&self, kind: Kind, target: String) -> Result<PyService, Error> {
         let shared = &self.inner.shared;
-        let handler = shared
+        let id = shared
             .executor
-            .load_handler(&target)
+            .load(kind, &target)
             .map_err(Error::not_loaded)?;
         let mut loaded = self.inner.loaded();
         if !loaded.targets.contains(&target) {
             loaded.targets.push(target.clone());
         }
         drop(loaded);
-        Ok(PyService::new(Arc::clone(shared), handler, target))
+        Ok(PyService::new(Arc::clone(shared), id, target))
     }
 
     /// The routes that the function `init` returns, each served by `handler` (both `"module:attribute"`).
@@ -194,7 +253,7 @@ impl PyEngine {
                 format!("has {}", names.join(", "))
             };
             let text = format!("no service {name:?} in the configuration, which {which}");
-            return Err(Error::new(Kind::Config, text));
+            return Err(Error::new(error::Kind::Config, text));
         };
         if let Some(made) = self.inner.loaded().named.get(name) {
             return Ok(made.clone());

@@ -246,6 +246,11 @@ impl Error {
         self.is_load(LoadErrorKind::InitResult)
     }
 
+    /// The start-up of an application (ASGI's lifespan) has failed.
+    pub fn is_startup(&self) -> bool {
+        self.is_load(LoadErrorKind::Startup)
+    }
+
     /// A [reload](crate::PyEngine::reload) cannot be: the new code has other routes than those that are mounted for good, the
     /// engine runs on threads of this process, or it has ended.
     pub fn is_reload(&self) -> bool {

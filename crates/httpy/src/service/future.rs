@@ -342,7 +342,7 @@ fn answered(
     pump: &mut Option<Pump>,
     outcome: Outcome,
 ) -> Result<Response<ResponseBody>, Error> {
-    let streams = matches!(&outcome, Outcome::Returned(returned) if matches!(returned.body, Content::Stream(_)));
+    let streams = outcome.is_streamed();
     // Before the head is judged: if it is refused, the handler learns that the rest is not wanted.
     let open = streams.then(|| {
         Open::new(

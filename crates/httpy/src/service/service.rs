@@ -92,14 +92,15 @@ pub(super) struct Inner {
 impl PyService {
     pub(crate) fn new(engine: Arc<Shared>, id: TargetId, target: String) -> Self {
         let options = engine.defaults.clone();
-        engine.note_deadline(options.limits().deadline);
+        let limits = options.limits(id.interface);
+        engine.note_deadline(limits.deadline);
         let series = engine.metrics.then(|| Arc::new(TargetSeries::new(&target)));
         Inner {
             engine,
             id,
             target,
             routes: None,
-            limits: options.limits(),
+            limits,
             limit: options.limit.map(Limit::new),
             concurrency: options.concurrency.map(Concurrency::new),
             options,
@@ -123,9 +124,10 @@ impl PyService {
         let limit = options.limit.map(Limit::new);
         let concurrency = options.concurrency.map(Concurrency::new);
         let options = options.clone().or(&self.inner.options);
-        self.inner.engine.note_deadline(options.limits().deadline);
+        let limits = options.limits(self.inner.id.interface);
+        self.inner.engine.note_deadline(limits.deadline);
         Inner {
-            limits: options.limits(),
+            limits,
             limit: limit.or_else(|| self.inner.limit.clone()),
             concurrency: concurrency.or_else(|| self.inner.concurrency.clone()),
             options,

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Request;
 use http_body::Body;
-use httpy_core::{BodyMode, Call, Clocks, Freight, Job, Permits, Question, Ticket, Upload};
+use httpy_core::{Call, Clocks, Freight, Job, Permits, Question, Ticket, Upload};
 use pin_project_lite::pin_project;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -111,7 +111,7 @@ where
             Err(error) => return Self::refused(error, prepare::refused(service, parts)),
         };
         observed.prepared(service, &call);
-        if service.id.interface.body() == BodyMode::Stream {
+        if !service.id.interface.collects(body.size_hint().upper()) {
             let (work, reader) = match Pump::new(service, body, observed.body_start.take()) {
                 Ok(new) => new,
                 Err(error) => return Self::refused(error, call),

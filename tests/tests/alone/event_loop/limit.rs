@@ -34,6 +34,24 @@ async fn beyond_the_calls_in_flight_jobs_wait_in_the_queue_and_beyond_that_they_
     assert_eq!(turn.ask("/").await, "httpy-loop");
 }
 
+const GOES_ON: &str = "
+async def app(scope, receive, send):
+    if scope['type'] == 'http':
+        await send({'type': 'http.response.start', 'status': 200})
+        await send({'type': 'http.response.body', 'body': b'whole'})
+        await pass_gate(scope['query_string'].decode().partition('=')[2])
+";
+
+#[tokio::test]
+async fn an_application_that_goes_on_after_its_reply_takes_up_no_place() {
+    let turn = Turn::with(GOES_ON, |builder| builder.in_flight(1)).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        assert_eq!(turn.call("/").await.unwrap().text(), "whole");
+        held.push(turn.gate.arrival().await);
+    }
+}
+
 #[tokio::test]
 async fn a_call_that_waits_too_long_for_the_loop_is_refused_and_never_runs() {
     let turn = Turn::with(SOURCE, |builder| {

@@ -54,6 +54,7 @@ fn written(call: &Call, body: JobBody<'_>) -> Py {
     let message = JobMessage {
         id: 7,
         handler: 3,
+        kind: crate::Kind::Handler,
         call,
         body,
         left: Duration::from_millis(1500),
@@ -140,7 +141,10 @@ fn every_command_has_its_word_and_what_belongs_to_it() {
     };
     let upload = |feed| order(Order::Upload(feed));
     let cases = [
-        (ask(Question::Load("m:f")), tuple!["load", 9, "m:f"]),
+        (
+            ask(Question::Load(crate::Kind::Asgi, "m:f")),
+            tuple!["load", 9, "asgi", "m:f"],
+        ),
         (ask(Question::Init("m:f")), tuple!["init", 9, "m:f"]),
         (
             ask(Question::LoadShutdown("m:f")),

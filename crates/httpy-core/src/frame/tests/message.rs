@@ -327,7 +327,7 @@ fn what_is_no_message_is_refused_by_what_it_is_and_where() {
         ),
         (
             tuple![1, "q"],
-            "kind: found \"q\" at byte 15, expected one of r bytes p f s end e u x",
+            "kind: found \"q\" at byte 15, expected one of r bytes p f s end a b c e u x",
         ),
         (
             tuple![1, "r"],

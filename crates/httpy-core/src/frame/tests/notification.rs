@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::frame::{Facts, LogRecord, Notification, Unread};
 use crate::log::Record;
-use crate::{BodyMode, Exception, Interface, Lane, LoadErrorKind, TargetId};
+use crate::{BodyMode, Exception, Interface, Kind, Lane, LoadErrorKind, TargetId};
 
 fn with<R>(message: Py, take: impl FnOnce(Notification<'_>) -> R) -> R {
     let payload = payload(&[message]);
@@ -247,7 +247,8 @@ fn answer<R: DeserializeOwned>(answer: &Py) -> Result<R, String> {
 fn answers_are_read_as_what_was_asked() {
     let id = TargetId {
         index: 2,
-        interface: Interface::Handler {
+        interface: Interface {
+            kind: Kind::Handler,
             lane: Lane::EventLoop,
             body: BodyMode::Bytes,
         },
@@ -256,15 +257,15 @@ fn answers_are_read_as_what_was_asked() {
     for ([kind, lane, body], words) in [
         (
             ["other", "async", "bytes"],
-            "interface: found \"other\" at byte 10, expected one of handler",
+            "interface.kind: found \"other\" at byte 10, expected one of handler asgi",
         ),
         (
             ["handler", "other", "bytes"],
-            "interface.handler.lane: found \"other\" at byte 22, expected one of sync async",
+            "interface.lane: found \"other\" at byte 22, expected one of sync async",
         ),
         (
             ["handler", "async", "other"],
-            "interface.handler.body: found \"other\" at byte 32, expected one of text bytes stream",
+            "interface.body: found \"other\" at byte 32, expected one of text bytes stream",
         ),
     ] {
         assert_eq!(

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use crate::frame::{
-    Batch, Command, Feed, JobBody, JobMessage, Kind, Message, Notification, Order, Payload,
-    Question, Unread, Value, Writer, write_part,
+    AppHead, Batch, Command, Feed, JobBody, JobMessage, Kind, Message, Notification, Order,
+    Payload, Question, Unread, Value, Writer, write_part,
 };
 use crate::{
     Call, Content, Exception, ExitLimits, Fault, Fields, Headers, Lane, Returned, TargetId,
@@ -88,16 +88,30 @@ fn fields(json: &Json) -> Fields {
 
 fn call(parts: &Json) -> Call {
     let mut map = HeaderMap::new();
-    for (name, value) in pairs(&parts["headers"]) {
-        map.append(
-            HeaderName::from_bytes(name.as_bytes()).unwrap(),
-            HeaderValue::from_str(value).unwrap(),
-        );
+    let is_app = parts["query"].is_null();
+    if is_app {
+        for line in parts["params"]["headers"].as_array().unwrap() {
+            map.append(
+                HeaderName::from_bytes(&bytes(&line[0])).unwrap(),
+                HeaderValue::from_bytes(&bytes(&line[1])).unwrap(),
+            );
+        }
+    } else {
+        for (name, value) in pairs(&parts["headers"]) {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
     }
     let method = Method::from_bytes(text(&parts["method"]).as_bytes()).unwrap();
     let mut call = Call::new(method, Uri::from_static("/"));
     call.decoded_path = Some(text(&parts["path"]).as_bytes().to_vec());
-    (call.params, call.query) = (fields(&parts["params"]), fields(&parts["query"]));
+    if is_app {
+        call.uri = text(&parts["target"]).parse().unwrap();
+    } else {
+        (call.params, call.query) = (fields(&parts["params"]), fields(&parts["query"]));
+    }
     call.headers = Headers::new(&map, None);
     let details = &mut call.details;
     details.target = text(&parts["target"]).parse().unwrap();
@@ -112,7 +126,8 @@ fn call(parts: &Json) -> Call {
         _ => Version::HTTP_11,
     };
     details.extras = optional(&parts["extras"]);
-    details.trace = optional(&parts["trace"]);
+    // That of an application's is read from its headers.
+    details.trace = optional(&parts["trace"]).filter(|_| !is_app);
     call
 }
 
@@ -136,6 +151,11 @@ fn what_is_for_a_worker_is_written_from_its_names() {
             let job = JobMessage {
                 id: number(&parts["number"]),
                 handler: usize::try_from(number(&parts["handler"])).unwrap(),
+                kind: if parts["query"].is_null() {
+                    crate::Kind::Asgi
+                } else {
+                    crate::Kind::Handler
+                },
                 call: &call,
                 body,
                 left: seconds(&parts["seconds"]),
@@ -160,6 +180,7 @@ fn write_command(name: &str, parts: &Json, writer: &mut Writer<'_>) {
     let (data, fault);
     let order = match name {
         "cancel" => Some(Order::Cancel),
+        "left" => Some(Order::Left),
         "interrupt" => Some(Order::Interrupt),
         "credit" => Some(Order::Credit(number(&parts["size"]))),
         "upload" => {
@@ -182,7 +203,10 @@ fn write_command(name: &str, parts: &Json, writer: &mut Writer<'_>) {
         return Command::Job { lane, id, order }.write(writer);
     }
     let question = match name {
-        "load" => Question::Load(target),
+        "load" => {
+            let kind = crate::Kind::deserialize(&parts["kind"]).unwrap();
+            Question::Load(kind, target)
+        }
         "init" => Question::Init(target),
         "load_shutdown" => Question::LoadShutdown(target),
         "shut_down" => Question::ShutDown(ExitLimits {
@@ -269,6 +293,12 @@ fn of_message(message: &Message<'_>, payload: &Payload) -> Json {
                 Content::Stream(_) => panic!("a stream"),
             }
         }
+        Kind::App { head, body } => {
+            let mut found = of_head(head);
+            found["body"] = body.map_or(Json::Null, given);
+            found
+        }
+        Kind::AppHead(head) => of_head(head),
         Kind::Refused(failure) => {
             let rule = format!("{:?}", failure.rule()).to_lowercase();
             json!({ "rule": rule, "text": failure.to_string() })
@@ -300,7 +330,7 @@ fn of_message(message: &Message<'_>, payload: &Payload) -> Json {
         }
         Kind::Raised(exception) => json!({ "exception": of_exception(exception) }),
         Kind::Upload(fault) => json!({ "status": fault.status, "text": fault.text }),
-        Kind::NotRun => json!({}),
+        Kind::Complete | Kind::NotRun => json!({}),
     };
     found["number"] = message.id.into();
     if let Some(times) = message.times {
@@ -308,6 +338,12 @@ fn of_message(message: &Message<'_>, payload: &Payload) -> Json {
         found["times"] = times.map(|time| time.as_secs_f64()).to_vec().into();
     }
     found
+}
+
+fn of_head(head: &AppHead) -> Json {
+    let lines = head.headers.iter();
+    let headers = lines.map(|(name, value)| json!([given(name), given(value)]));
+    json!({ "status": head.status.as_u16(), "headers": headers.collect::<Vec<_>>() })
 }
 
 /// Names with the lists of their values.

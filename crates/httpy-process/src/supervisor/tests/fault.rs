@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use httpy_core::{BodyMode, Interface, Lane, ProcessNotice};
+use httpy_core::{BodyMode, Interface, Kind, Lane, ProcessNotice};
 
 use super::stage::{Stage, scripted};
 use crate::handover::Handler;
@@ -112,7 +112,7 @@ async fn a_process_that_says_something_else_is_refused() {
     );
     let said = failure("receive(); hello(protocol=1); time.sleep(1000)").await;
     assert!(
-        said.contains("it speaks version 1 of the protocol, expected 2"),
+        said.contains("it speaks version 1 of the protocol, expected 3"),
         "{said}"
     );
     let said = failure("receive(); hello(); send(('ok', 1, None)); time.sleep(1000)").await;
@@ -283,7 +283,8 @@ async fn a_worker_that_cannot_load_a_handler_says_what_was_raised() {
             let target = "broken:handle".to_owned();
             setup.handlers.add(Handler {
                 target,
-                interface: Interface::Handler {
+                interface: Interface {
+                    kind: Kind::Handler,
                     lane: Lane::Worker,
                     body: BodyMode::Text,
                 },

@@ -35,7 +35,7 @@ def receive():
     return marshal.loads(exactly(struct.unpack("<I", exactly(4))[0]))
 
 
-def hello(protocol=2, **facts):
+def hello(protocol=3, **facts):
     said = {
         "pid": os.getpid(),
         "version": "%d.%d.%d" % sys.version_info[:3],

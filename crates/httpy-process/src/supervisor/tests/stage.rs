@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use httpy_core::frame::{Batch, Command, Question};
-use httpy_core::{ExitLimits, Notice, ProcessNotice};
+use httpy_core::{ExitLimits, Kind, Notice, ProcessNotice};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::OwnedWriteHalf;
@@ -211,7 +211,7 @@ impl Stage {
             id,
             &Command::Ask {
                 seq: 7,
-                question: Question::Load(&format!("{module}:handle")),
+                question: Question::Load(Kind::Handler, &format!("{module}:handle")),
             },
         )
         .await;

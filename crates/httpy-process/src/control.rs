@@ -380,7 +380,13 @@ impl Dispatch {
     }
 
     fn failed(&mut self, ask: Ask, error: LoadError) -> Result<(), Reason> {
-        if let Ask::Load { target, .. } = &ask {
+        if let Ask::Load { target, id } = &ask {
+            // One that its first worker has loaded, and this one cannot, such as an application whose startup takes a port.
+            if let Some((_, reply)) = self.loading.take_if(|(loading, _)| loading == id) {
+                drop(reply.try_send(Err(error.clone())));
+                self.is_loading = false;
+                self.load_next();
+            }
             // Jobs for it would never be taken here.
             return Err(broken(format!(
                 "that {target}, which others have loaded, cannot be loaded: {error}"

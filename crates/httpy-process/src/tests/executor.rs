@@ -121,6 +121,31 @@ fn a_worker_that_is_killed_is_replaced_and_only_its_running_calls_are_lost() {
     });
 }
 
+/// Its startup takes what only one process can have.
+const EXCLUSIVE: &str = r#"
+import os
+
+async def app(scope, receive, send):
+    await receive()
+    try:
+        os.mkdir(os.path.join(os.path.dirname(__file__), "taken"))
+    except FileExistsError:
+        return await send({"type": "lifespan.startup.failed", "message": "it is taken"})
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+"#;
+
+#[test]
+fn what_one_worker_has_loaded_and_another_cannot_is_an_error() {
+    let (executor, _folder) = start(EXCLUSIVE, 2);
+    let error = executor
+        .unwrap()
+        .load(Kind::Asgi, "app:app")
+        .expect_err("one of two has no place");
+    assert_eq!(error.kind, LoadErrorKind::Startup, "{error}");
+    assert!(error.message.contains("it is taken"), "{error}");
+}
+
 #[test]
 fn an_app_that_is_dropped_answers_what_waits() {
     let (executor, _folder) = start(APP, 1);

@@ -65,16 +65,19 @@ mod tests {
 
     #[test]
     fn every_module_of_the_package_is_carried() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/httpy_rs");
-        let mut expected: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
-            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
-            // The text that starts a worker process; no module.
-            .filter(|name| name != "_boot.py")
-            .collect();
-        expected.push("_interface/__init__.py".to_owned());
+        let package = concat!(env!("CARGO_MANIFEST_DIR"), "/httpy_rs");
+        let modules = |folder: &str| -> Vec<String> {
+            std::fs::read_dir(format!("{package}/{folder}"))
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
+                .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+                .map(|name| format!("{folder}{name}"))
+                .collect()
+        };
+        let mut expected = [modules(""), modules("_interface/")].concat();
+        // The text that starts a worker process; no module.
+        expected.retain(|name| name != "_boot.py");
         expected.sort();
         let carried: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
         assert_eq!(carried, expected);

@@ -14,17 +14,19 @@ from importlib.machinery import PathFinder
 from typing import Any
 
 from httpy_rs._exception import attempt, clean, summary, user_frames
-from httpy_rs._interface import ASGI, ASYNC, HANDLER, STREAM, SYNC, Interface
+from httpy_rs._interface import ASGI, ASYNC, HANDLER, STREAM, SYNC, WSGI, Interface
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from httpy_rs._interface.asgi import App
+    from httpy_rs._interface.wsgi import App as WsgiApp
     from httpy_rs._signature import Signature
 
 __tracebackhide__ = True  # pytest leaves the frames of this file out
 
 ARGUMENTS = "(method, path, params, query, headers, body)"
 _ASGI_APP = "an ASGI app, which takes (scope, receive, send)"
+_WSGI_APP = "a WSGI app, which takes (environ, start_response)"
 _ANY_NUMBER = 100  # of arguments: more than any function has parameters
 
 
@@ -87,6 +89,8 @@ def load(kind: str, target: str, paths: Sequence[str]) -> tuple[Callable[..., An
     """
     if kind == ASGI:
         return load_asgi(target, paths), Interface(kind, ASYNC, STREAM)
+    if kind == WSGI:
+        return load_wsgi(target, paths), Interface(kind, SYNC, STREAM)
     return load_handler(target, paths)
 
 
@@ -135,6 +139,30 @@ def load_asgi(target: str, paths: Sequence[str]) -> App:
     elif signature.accepts(6):
         hint = ": is it a handler?"
     raise LoadError("signature", f"{target} takes {signature}: expected {_ASGI_APP}{hint}")
+
+
+def load_wsgi(target: str, paths: Sequence[str]) -> WsgiApp:
+    """The WSGI app that `target` names, or that the factory which it names returns (`"module:attribute()"`).
+
+    Raises `LoadError`: the kinds of `load_asgi`.
+    """
+    from httpy_rs._interface.wsgi import App
+    from httpy_rs._signature import Signature
+
+    app = _load_app(target, paths)
+    if not callable(app):
+        raise LoadError("not_callable", f"{target} is of type {_type_name(app)}: expected {_WSGI_APP}")
+    signature = Signature(app)
+    if signature.accepts(2) and (not signature.accepts(0) or signature.accepts(_ANY_NUMBER)) and not _is_async(app):
+        return App(app, multiprocess="httpy_rs._worker.main" in sys.modules)
+    hint = ""
+    if signature.accepts(0) and not target.endswith("()"):
+        hint = f'; if it is a factory, the target is "{target}()"'
+    elif signature.accepts(3) or _is_async(app):
+        hint = ": is it an ASGI app?"
+    elif signature.accepts(6):
+        hint = ": is it a handler?"
+    raise LoadError("signature", f"{target} takes {signature}: expected {_WSGI_APP}{hint}")
 
 
 def check_plain(target: str, function: object, kind: str) -> bool:

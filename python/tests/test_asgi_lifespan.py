@@ -71,7 +71,11 @@ def test_an_app_starts_and_ends_in_one_task_beside_its_requests() -> None:
         (SystemExit(1), "it raised SystemExit: 1 before the end of its startup"),
     ],
 )
-def test_an_app_that_does_not_know_lifespan_is_served_without(then: BaseException | None, why: str) -> None:
+def test_an_app_that_does_not_know_lifespan_is_served_without(
+    then: BaseException | None, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
     async def main() -> None:
         app = lifespan(then=then)
         await app.startup()
@@ -79,6 +83,8 @@ def test_an_app_that_does_not_know_lifespan_is_served_without(then: BaseExceptio
         await app.shutdown()
 
     run(main())
+    logged = [f"shop:app is served without lifespan: {why}"] if then else []
+    assert caplog.messages == logged
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower::{Service, ServiceExt};
 
-use crate::config::{AppConfig, Built};
+use crate::config::{AppConfig, Built, Kind};
 use crate::log;
 
 /// Calls are held, and deadlines forced, in many tests, which look at what the log says of that and nothing else.
@@ -229,7 +229,11 @@ impl App {
             .slow_call(NEVER);
         if source.contains("async def app(scope") {
             builder.config.target = format!("{module}:app");
-            builder.config.asgi = true;
+            builder.config.kind = Kind::Asgi;
+        }
+        if source.contains("def app(environ") {
+            builder.config.target = format!("{module}:app");
+            builder.config.kind = Kind::Wsgi;
         }
         if source.contains("def init(") {
             builder = builder.init(format!("{module}:init"));

@@ -15,14 +15,25 @@ use crate::executor;
 /// A time that no test comes to the end of.
 pub const LIMIT: Duration = Duration::from_secs(3600);
 
+/// What a target is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Kind {
+    /// A handler.
+    Handler,
+    /// An ASGI application.
+    Asgi,
+    /// A WSGI application.
+    Wsgi,
+}
+
 /// The options of one app. What it does not have itself are those of its engine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppConfig {
     /// The handler, or the application.
     pub target: String,
-    /// It is an ASGI application.
-    pub asgi: bool,
+    /// What that is.
+    pub kind: Kind,
     /// The init function.
     pub init: Option<String>,
     /// Options of the handler's service.
@@ -61,7 +72,7 @@ impl AppConfig {
         }
         Self {
             target,
-            asgi: false,
+            kind: Kind::Handler,
             init: None,
             service,
             engine,
@@ -97,10 +108,10 @@ impl AppConfig {
         config.engine = self.engine;
         config.defaults = self.service;
         let engine = options(config.into()).build()?;
-        let service = if self.asgi {
-            engine.asgi(&self.target)?
-        } else {
-            engine.handler(&self.target)?
+        let service = match self.kind {
+            Kind::Handler => engine.handler(&self.target)?,
+            Kind::Asgi => engine.asgi(&self.target)?,
+            Kind::Wsgi => engine.wsgi(&self.target)?,
         };
         let routes = self.init.map(|init| engine.routes(init, &self.target));
         Ok(Built {

@@ -33,6 +33,8 @@ pub enum Kind {
     Handler,
     /// A whole application (ASGI 3.0).
     Asgi,
+    /// A whole application (WSGI, PEP 3333).
+    Wsgi,
 }
 
 /// What runs a call. A worker process is sent the jobs of either by a socket of its own.
@@ -61,12 +63,16 @@ pub enum BodyMode {
 /// Maximum size in bytes of a request's body that is read before an application is called. Longer ones are streamed.
 const COLLECTED: u64 = 64 * 1024;
 
+/// The same for WSGI, where a slow client would hold a thread.
+const COLLECTED_FOR_THREAD: u64 = 1024 * 1024;
+
 impl Interface {
     /// Whether a body of at most `upper` bytes, if that is known, is read before the call.
     pub fn collects(self, upper: Option<u64>) -> bool {
         match self.kind {
             Kind::Handler => self.body != BodyMode::Stream,
             Kind::Asgi => upper.is_some_and(|upper| upper <= COLLECTED),
+            Kind::Wsgi => upper.is_some_and(|upper| upper <= COLLECTED_FOR_THREAD),
         }
     }
 
@@ -91,7 +97,13 @@ impl Kind {
         match self {
             Self::Handler => "handler",
             Self::Asgi => "asgi",
+            Self::Wsgi => "wsgi",
         }
+    }
+
+    /// Whether it gets a request as one scope, and gives a raw reply.
+    pub fn is_app(self) -> bool {
+        matches!(self, Self::Asgi | Self::Wsgi)
     }
 }
 

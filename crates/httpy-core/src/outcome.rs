@@ -1,8 +1,8 @@
 //! `Outcome`: what became of a call, on its way up; `Returned`: what the handler gave, types checked, rules not yet.
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
-use crate::{Content, ContractFailure, Exception, Fields, UploadFault, Warning};
+use crate::{Content, ContractFailure, Exception, Fields, UploadFault, Warning, allows_body};
 
 /// What became of a call.
 #[derive(Debug)]
@@ -39,6 +39,26 @@ impl Outcome {
         matches!(body, Content::Stream(_))
     }
 
+    /// A reply with `body` in place of its own; anything else as it is.
+    #[must_use]
+    pub fn with_body(self, body: Content) -> Self {
+        match self {
+            Self::Returned(returned) => Self::Returned(Returned { body, ..returned }),
+            Self::Raw(reply) => Self::Raw(RawReply { body, ..reply }),
+            other => other,
+        }
+    }
+
+    /// Whether it is a reply to a request of `method` that may have a body.
+    pub fn allows_body(&self, method: &Method) -> bool {
+        let status = match self {
+            Self::Returned(returned) => returned.status,
+            Self::Raw(reply) => reply.status,
+            _ => return false,
+        };
+        allows_body(method, status)
+    }
+
     /// Whether the call ended by being cancelled.
     pub fn is_cancellation(&self) -> bool {
         matches!(self, Self::Raised(exception) if exception.type_name() == "asyncio.exceptions.CancelledError")
@@ -61,7 +81,7 @@ pub struct Returned {
     pub header_lines: usize,
 }
 
-/// A reply of an application (ASGI) as plain data. [`RawReply::check`] makes a [`Reply`] of it.
+/// A reply of an application (ASGI or WSGI) as plain data. [`RawReply::check`] makes a [`Reply`] of it.
 #[derive(Debug)]
 pub struct RawReply {
     /// The status.

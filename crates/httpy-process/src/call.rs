@@ -119,7 +119,7 @@ impl Call {
     /// there is room.
     pub(crate) fn begin_stream(
         &mut self,
-        head: impl FnOnce(Content) -> Outcome,
+        head: Outcome,
         heartbeat: Option<Heartbeat>,
         now: Instant,
         waker: Waker,
@@ -138,7 +138,7 @@ impl Call {
             return None;
         };
         let body = Content::Stream(Chunks { reader, heartbeat });
-        Some((answer, head(body)))
+        Some((answer, head.with_body(body)))
     }
 
     /// Marks it as answered, and returns who waited for its reply.

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use httpy_core::frame::{AppHead, FrameError, Head, Kind, Message, PART, Payload, Times};
 use httpy_core::{
     Content, ContractFailure, Exception, Fault, Lane, Late, Outcome, RawReply, Returned,
-    allows_body,
 };
 
 use crate::after::After;
@@ -137,17 +136,20 @@ impl Worker {
                     None => joined(mem::take(&mut call.ahead)),
                 };
                 let outcome = raw(head, Content::Whole(body));
-                *past += 1;
-                if let Progress::Open(answer) = call.set_answered() {
-                    after.answer(call.target, answer, outcome, true);
+                if on_loop {
+                    *past += 1;
+                    if let Progress::Open(answer) = call.set_answered() {
+                        after.answer(call.target, answer, outcome, true);
+                    }
+                    return Ok(());
                 }
-                return Ok(());
+                outcome
             }
             Kind::AppHead(head) if is_open => {
                 self.app_head(lane, id, head, now, after);
                 return Ok(());
             }
-            Kind::Complete if !is_open && !call.ticket.is_answered() => {
+            Kind::Complete if !is_open && on_loop && !call.ticket.is_answered() => {
                 *past += 1;
                 if let Progress::Streaming(sending) = call.set_answered() {
                     sending.end(None);
@@ -195,13 +197,13 @@ impl Worker {
         };
         let wanted = match head.read(frame, lane == Lane::EventLoop)? {
             Ok(returned) => {
-                let allowed = allows_body(&call.ticket.call.method, returned.status);
+                let outcome = Outcome::Returned(returned);
+                let allowed = outcome.allows_body(&call.ticket.call.method);
                 let waker = self.hub.waker(Place {
                     worker: self.id,
                     lane,
                     id,
                 });
-                let outcome = |body| Outcome::Returned(Returned { body, ..returned });
                 if let Some((answer, outcome)) =
                     call.begin_stream(outcome, head.heartbeat, now, waker)
                 {
@@ -236,7 +238,7 @@ impl Worker {
         });
         if let Some(call) = self.lanes[index(lane)].calls.get_mut(&id)
             && let Some((answer, outcome)) =
-                call.begin_stream(|body| raw(head, body), None, now, waker)
+                call.begin_stream(raw(head, Content::Whole(Bytes::new())), None, now, waker)
         {
             after.answer(call.target, answer, outcome, true);
         }

@@ -44,11 +44,11 @@ impl Answer {
         }
     }
 
-    /// Answers with what `head` makes of the body that is streamed. Returns where the chunks go; `None` if nobody waits any more.
+    /// Answers with `head`, whose body is streamed. Returns where the chunks go; `None` if nobody waits any more.
     pub(crate) fn begin(
         &mut self,
         heartbeat: Option<Heartbeat>,
-        head: impl FnOnce(Content) -> Outcome,
+        head: Outcome,
     ) -> Option<&mut Writer<Fault>> {
         let Self::Open(answer) = self else {
             return None;
@@ -59,7 +59,7 @@ impl Answer {
         };
         let (writer, reader) = stream(STREAM_BYTES);
         let body = Content::Stream(Chunks { reader, heartbeat });
-        answer.send(head(body)).ok()?;
+        answer.send(head.with_body(body)).ok()?;
         *self = Self::Streaming(writer, subject);
         match self {
             Self::Streaming(writer, _) => Some(writer),
@@ -142,10 +142,10 @@ mod tests {
         Exception::new(name.to_owned(), String::new(), String::new(), String::new())
     }
 
-    fn head(body: Content) -> Outcome {
+    fn head() -> Outcome {
         Outcome::Returned(Returned {
             status: StatusCode::OK,
-            body,
+            body: Content::Whole(bytes::Bytes::new()),
             kind: BodyKind::Iterator,
             headers: Fields::new(),
             header_lines: 0,
@@ -175,7 +175,7 @@ mod tests {
     /// What the reader of a body hears that ends so, and what is to be logged.
     fn end(ended: Ended, interrupted: bool) -> (Option<Broken<Fault>>, usize) {
         let (mut answer, question) = both();
-        assert!(answer.begin(None, head).is_some());
+        assert!(answer.begin(None, head()).is_some());
         let context = &mut Context::from_waker(Waker::noop());
         let Poll::Ready(Some(Outcome::Returned(Returned {
             body: Content::Stream(mut chunks),
@@ -217,7 +217,7 @@ mod tests {
     fn a_head_that_nobody_waits_for_gives_no_place_for_chunks() {
         let (mut answer, question) = both();
         drop(question);
-        assert!(answer.begin(None, head).is_none());
+        assert!(answer.begin(None, head()).is_none());
         assert_eq!(answer.end(streamed(None), false).len(), 1);
     }
 }

@@ -13,7 +13,7 @@ use pyo3::types::{PyList, PyString};
 
 use crate::exception::Describe;
 
-/// A loaded handler.
+/// A loaded handler or application.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) name: String,
@@ -41,6 +41,15 @@ impl Targets {
             .unwrap_or_else(PoisonError::into_inner)
             .get(target.index)
             .cloned()
+    }
+
+    /// The application of this name, if it is loaded.
+    pub(crate) fn app(&self, kind: Kind, name: &str) -> Option<TargetId> {
+        let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |known: &Arc<Target>| known.name == name && known.interface.kind == kind;
+        let index = targets.iter().position(is_it)?;
+        let interface = targets.get(index)?.interface;
+        Some(TargetId { index, interface })
     }
 
     fn add(&self, py: Python<'_>, target: Target) -> TargetId {

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use httpy_core::{
-    Health, Job, Kept, Lane, Late, Listener, Notice, Outbox, Outcome, Queue, Seat, Seats, TargetId,
-    Ticket,
+    Health, Job, Kept, Lane, Late, Listener, Notice, Outbox, Outcome, Queue, Seat, Seats,
+    StartError, TargetId, Ticket,
 };
 use pyo3::prelude::*;
 
@@ -342,5 +342,39 @@ impl Drop for Seated {
         {
             Crew::start_or_log(&self.crew, seat);
         }
+    }
+}
+
+/// The first option in which the pool that runs and another one differ.
+pub(crate) fn differs(first: PoolOptions, second: PoolOptions) -> StartError {
+    type Show = fn(PoolOptions) -> String;
+    let shown: [(&str, Show); 7] = [
+        ("number of workers", |options| {
+            format!("{}..={}", options.min, options.max)
+        }),
+        ("workers' stack size", |options| {
+            format!("{} bytes", options.stack_size)
+        }),
+        ("number of replacements for lost workers", |options| {
+            options.replacements.to_string()
+        }),
+        ("time after which a worker is lost", |options| {
+            format!("{:?}", options.lost_after)
+        }),
+        ("choice of uvloop", |options| options.uvloop.to_string()),
+        ("number of calls in flight on the event loop", |options| {
+            options.in_flight.to_string()
+        }),
+        ("time after which an event loop is blocked", |options| {
+            format!("{:?}", options.loop_blocked_after)
+        }),
+    ];
+    let pairs = shown.map(|(what, show)| (what, show(first), show(second)));
+    let found = pairs.into_iter().find(|(_, first, second)| first != second);
+    let (what, first, second) = found.unwrap_or_default();
+    StartError::Differs {
+        what,
+        first,
+        second,
     }
 }

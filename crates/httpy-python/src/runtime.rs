@@ -22,7 +22,7 @@ use crate::interpreter::{Interpreter, MainError, Options};
 use crate::lifespan::Lifespans;
 use crate::load::{self, Moment, Plain, Targets};
 use crate::log::Log;
-use crate::pool::{Pool, PoolOptions};
+use crate::pool::{Pool, PoolOptions, differs};
 use crate::stream::Streams;
 use crate::upload::Uploads;
 
@@ -232,6 +232,19 @@ impl Runtime {
             Kind::Handler => self.on_main(move |py, shared| {
                 let loaded =
                     load::target(py, &shared.describe, &shared.targets, kind, &target, &paths);
+                shared.start.take(py);
+                loaded
+            }),
+            Kind::Wsgi => self.on_main(move |py, shared| {
+                let known = shared.targets.app(kind, &target);
+                let loaded = match known {
+                    Some(id) => {
+                        load::check_again(py, &shared.describe, &target, &paths).map(|()| id)
+                    }
+                    None => {
+                        load::target(py, &shared.describe, &shared.targets, kind, &target, &paths)
+                    }
+                };
                 shared.start.take(py);
                 loaded
             }),
@@ -504,39 +517,6 @@ fn released<T>(held: &Arc<T>, mut goes_on: impl FnMut() -> bool) -> bool {
         }
     }
     true
-}
-
-fn differs(first: PoolOptions, second: PoolOptions) -> StartError {
-    type Show = fn(PoolOptions) -> String;
-    let shown: [(&str, Show); 7] = [
-        ("number of workers", |options| {
-            format!("{}..={}", options.min, options.max)
-        }),
-        ("workers' stack size", |options| {
-            format!("{} bytes", options.stack_size)
-        }),
-        ("number of replacements for lost workers", |options| {
-            options.replacements.to_string()
-        }),
-        ("time after which a worker is lost", |options| {
-            format!("{:?}", options.lost_after)
-        }),
-        ("choice of uvloop", |options| options.uvloop.to_string()),
-        ("number of calls in flight on the event loop", |options| {
-            options.in_flight.to_string()
-        }),
-        ("time after which an event loop is blocked", |options| {
-            format!("{:?}", options.loop_blocked_after)
-        }),
-    ];
-    let pairs = shown.map(|(what, show)| (what, show(first), show(second)));
-    let found = pairs.into_iter().find(|(_, first, second)| first != second);
-    let (what, first, second) = found.unwrap_or_default();
-    StartError::Differs {
-        what,
-        first,
-        second,
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use httpy_core::{Fault, Gone, Heartbeat, Outcome, Returned, Ticket, Writer, allows_body};
+use httpy_core::{Fault, Gone, Heartbeat, Outcome, Ticket, Writer};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyType};
 
@@ -66,7 +66,7 @@ impl Sending<'_, '_> {
     /// # Errors
     ///
     /// What is raised before the head is answered.
-    pub(crate) fn send(&self, answer: &mut Answer, returned: Returned) -> PyResult<Streamed> {
+    pub(crate) fn send(&self, answer: &mut Answer, head: Outcome) -> PyResult<Streamed> {
         let Self {
             shared,
             target,
@@ -77,11 +77,9 @@ impl Sending<'_, '_> {
         let py = body.py();
         let heartbeat = shared.streams.heartbeat(body)?;
         let limited = heartbeat.is_none();
-        let allowed = allows_body(&ticket.call.method, returned.status);
+        let allowed = head.allows_body(&ticket.call.method);
         ticket.begin_chunks(limited, Instant::now());
-        let fault = match answer.begin(heartbeat, |body| {
-            Outcome::Returned(Returned { body, ..returned })
-        }) {
+        let fault = match answer.begin(heartbeat, head) {
             Some(writer) if allowed => self.iterate(writer, limited).err(),
             _ => None,
         };

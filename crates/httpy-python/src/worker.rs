@@ -266,14 +266,26 @@ pub(crate) fn call(
                     )));
                 }
             };
-            let arguments = convert::arguments(py, &shared.names, &ticket.call, body)?;
-            ticket.stamp(Step::Called);
-            let result = target.handler.bind(py).call1(arguments);
+            let (handler, is_app) = (target.handler.bind(py), target.interface.kind.is_app());
+            let result = if is_app {
+                let scope = convert::scope(py, &shared.names, &ticket.call)?;
+                ticket.stamp(Step::Called);
+                handler.call1((scope, body))
+            } else {
+                let arguments = convert::arguments(py, &shared.names, &ticket.call, body)?;
+                ticket.stamp(Step::Called);
+                handler.call1(arguments)
+            };
             ticket.stamp(Step::Returned);
             if interpreter.is_forked_child() {
                 fork::end_child(py, result);
             }
-            let found = convert::returned(&result?, false);
+            let result = result?;
+            let found = if is_app {
+                convert::raw(&result)
+            } else {
+                convert::returned(&result, false)
+            };
             ticket.stamp(Step::Converted);
             match found? {
                 Found::Outcome(outcome) => Ok(Ended::Whole(outcome)),
@@ -283,7 +295,7 @@ pub(crate) fn call(
                         .unwrap_or_else(|error| error.write_unraisable(py, Some(&body)));
                     Ok(Ended::Whole(Outcome::Contract(failure)))
                 }
-                Found::Stream(returned, body) => {
+                Found::Stream(head, body) => {
                     let sending = Sending {
                         interpreter,
                         shared,
@@ -292,7 +304,7 @@ pub(crate) fn call(
                         upload: upload.as_ref(),
                         body,
                     };
-                    sending.send(answer, returned).map(Ended::Streamed)
+                    sending.send(answer, head).map(Ended::Streamed)
                 }
             }
         })();

@@ -15,6 +15,8 @@ HANDLER = "handler"
 """The kind of a function of six arguments."""
 ASGI = "asgi"
 """The kind of a whole application of ASGI."""
+WSGI = "wsgi"
+"""The kind of a whole application of WSGI."""
 STREAM = "stream"
 """The body as it comes."""
 
@@ -23,7 +25,7 @@ class Interface(NamedTuple):
     """The same words as in `interface.rs` of the Rust crate `httpy-core`."""
 
     kind: str
-    """`handler`: a function of six arguments that returns a reply; `asgi`: a whole application."""
+    """`handler`: a function of six arguments that returns a reply; `asgi` and `wsgi`: a whole application."""
     lane: str
     """`SYNC` or `ASYNC`."""
     body: str

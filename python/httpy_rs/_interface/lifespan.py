@@ -44,7 +44,11 @@ class Lifespan:
         elif self._raised is None:
             self.unused = "it returned before the end of its startup"
         else:
+            import logging
+
+            # Most apps that do not know the protocol raise; so does one whose startup has a bug.
             self.unused = f"it raised {summary(self._raised)} before the end of its startup"
+            logging.getLogger("httpy_rs").info("%s is served without lifespan: %s", self._target, self.unused)
 
     async def shutdown(self) -> None:
         """Waits for the end of the app. Raises `LifespanError` if it has failed, by a message or an exception."""

@@ -54,11 +54,16 @@ def head_of(message: dict[str, Any]) -> tuple[int, Headers, int | None]:
             headers.append((name, value))
     except (TypeError, ValueError) as exception:
         raise ProtocolError(f"the headers are {_type(given)}: expected pairs of name and value") from exception
-    if len(headers) > _LINES_LIMIT:
-        raise ProtocolError(f"there are {len(headers)} headers: expected {_LINES_LIMIT} at most")
+    check_size(len(headers), size)
+    return status, headers, length
+
+
+def check_size(lines: int, size: int) -> None:
+    """Refuses headers that are too many, or have too many bytes together."""
+    if lines > _LINES_LIMIT:
+        raise ProtocolError(f"there are {lines} headers: expected {_LINES_LIMIT} at most")
     if size > _HEAD_LIMIT:
         raise ProtocolError(f"the headers have {size} bytes: expected {_HEAD_LIMIT} at most")
-    return status, headers, length
 
 
 def body_of(message: dict[str, Any]) -> tuple[bytes, bool]:

@@ -13,6 +13,7 @@ from httpy_rs._chunk import close
 from httpy_rs._contract import WITHOUT_BODY, ContractFailure, ReadReply, body_stream, is_plain_iterator, read_chunk
 from httpy_rs._events import Events
 from httpy_rs._exception import unraisable
+from httpy_rs._interface.message import Headers
 from httpy_rs._worker import wire
 from httpy_rs._worker.frame import PART
 
@@ -40,6 +41,13 @@ class Answer:
             heartbeat = float(heartbeat)
         made = cls(wire.head(status, headers, heartbeat))
         made.stream, made.heartbeat, made._status = stream, heartbeat, status
+        return made
+
+    @classmethod
+    def of_app(cls, status: int, headers: Headers, stream: Any) -> Answer:
+        """An application's with chunks."""
+        made = cls(wire.app_head(status, headers))
+        made.stream, made._status = stream, status
         return made
 
     def allows_body(self, method: str) -> bool:
@@ -100,6 +108,15 @@ def answer(target: str, result: Any, *, is_async: bool) -> Answer:
     if read.stream is not None:
         return Answer.streamed(read.status, headers, read.stream)
     return Answer(wire.rest(read.status, read.is_text, headers), read.body)
+
+
+def raw_answer(status: int, headers: Headers, body: Any) -> Answer:
+    """What is sent for the reply of an application: `bytes`, or an iterator of them."""
+    if type(body) is not bytes:
+        return Answer.of_app(status, headers, body)
+    if len(body) > PART:
+        return Answer(wire.app(status, headers, None), body)
+    return Answer(wire.app(status, headers, body))
 
 
 def chunk(target: str, item: Any, number: int) -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from httpy_rs._context import Start
 from httpy_rs._exception import attempt
+from httpy_rs._interface import WSGI
 from httpy_rs._own import Lock, monotonic, start_thread
 from httpy_rs._request import _current
 from httpy_rs._threading import Hooks, enter
@@ -14,7 +15,7 @@ from httpy_rs._worker import wire
 from httpy_rs._worker.connection import Connection
 from httpy_rs._worker.frame import Message
 from httpy_rs._worker.interruption import Guard
-from httpy_rs._worker.reply import answer, cut, is_plain
+from httpy_rs._worker.reply import answer, cut, is_plain, raw_answer
 from httpy_rs._worker.stream import Sending, fill, raised, send
 from httpy_rs._worker.target import Target
 from httpy_rs._worker.upload import Receiving
@@ -95,12 +96,13 @@ class Seat:
         """Its message, and what goes ahead of that. Where that is wanted, `times` gets when it has come how far."""
         target, body = self._targets[call.handler], call.body
         context, received, is_timed = self._start.copy(), call.received, call.is_timed
+        is_app = target.interface.kind == WSGI
         if type(body) is not target.body_type:
             body = self._body(call, target)
         if is_timed:
             times.append(monotonic() - received)
         try:
-            result = context.run(_enter, call, target.function, body)
+            result = context.run(_enter_app if is_app else _enter, call, target.function, body)
         except BaseException as error:
             self._connection.unforked(error)
             return context.run(self._failed, call, error, times), b""
@@ -108,7 +110,7 @@ class Seat:
             self._fork.end_child(None)
         if is_timed:
             times.append(monotonic() - received)
-        if not is_plain(result):
+        if is_app or not is_plain(result):
             return context.run(self._converted, call, target, result, times)
         if is_timed:
             times.append(monotonic() - received)
@@ -117,7 +119,10 @@ class Seat:
     def _converted(self, call: Call, target: Target, result: Any, times: list[float]) -> tuple[Message, bytes]:
         """What is sent for a result that cannot be sent as it is; all, where its body is an iterator."""
         try:
-            reply = answer(target.name, result, is_async=False)
+            if target.interface.kind == WSGI:
+                reply = raw_answer(*result)
+            else:
+                reply = answer(target.name, result, is_async=False)
         except BaseException as error:
             return self._failed(call, error, times), b""
         if times:
@@ -150,3 +155,8 @@ def _interrupted(call: Call) -> Message:
 def _enter(call: Call, function: Callable[..., Any], body: Any) -> Any:
     _current.set(call)
     return function(call.method, call.path, call.params, call.query, call.headers, body)
+
+
+def _enter_app(call: Call, app: Callable[..., Any], body: Any) -> Any:
+    _current.set(call)
+    return app(call.params, body)

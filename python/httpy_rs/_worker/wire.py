@@ -196,7 +196,7 @@ def head(status: int, headers: Any, heartbeat: float | None) -> Said:
 
 
 def app(status: int, headers: Headers, body: bytes | None) -> Said:
-    """All of an application's reply, whose task may go on; no body where that went ahead."""
+    """All of an application's reply; no body where that went ahead. Of a task, which may go on, the end follows."""
     return "a", (status, headers), body
 
 

@@ -19,3 +19,4 @@ mod route;
 mod sse;
 mod stream;
 mod trace_context;
+mod wsgi;

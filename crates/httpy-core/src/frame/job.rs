@@ -61,7 +61,7 @@ impl JobMessage<'_> {
                 fields(writer, &call.query);
                 headers(writer, &call.headers);
             }
-            Kind::Asgi => {
+            Kind::Asgi | Kind::Wsgi => {
                 writer.dict();
                 let Ok(()) = scope(call, &mut Scope(writer));
                 writer.end_dict();
@@ -86,7 +86,7 @@ impl JobMessage<'_> {
         let own = || headers.known("Traceparent").next();
         match &details.trace {
             Some(trace) => Some(trace.into()),
-            None if self.kind == Kind::Asgi => own().map(String::from_utf8_lossy),
+            None if self.kind.is_app() => own().map(String::from_utf8_lossy),
             None => None,
         }
     }

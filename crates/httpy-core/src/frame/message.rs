@@ -49,7 +49,7 @@ pub enum Kind<'a> {
         /// What its iterator raised as it was closed.
         closing: Option<Exception>,
     },
-    /// All of an application's reply. Its task may run on: an end follows.
+    /// All of an application's reply. On the event loop its task may run on: an end follows.
     #[serde(rename = "a")]
     App {
         /// Its status and header lines.

@@ -9,6 +9,6 @@ mod text;
 
 pub(crate) use argument::{arguments, body};
 pub(crate) use name::Names;
-pub(crate) use result::{Found, chunk, is_coroutine, returned};
+pub(crate) use result::{Found, Lines, chunk, is_coroutine, raw, raw_reply, returned};
 pub(crate) use scope::scope;
 pub(crate) use text::{bytes, copy_bytes};

@@ -1,10 +1,13 @@
 //! What a handler returned, as plain data: a Python object as the contract's [`View`], by which it is read.
 
 use bytes::Bytes;
+use http::StatusCode;
 use httpy_core::view::{self, Integer, Latin1, Octets, Read, Refusal, Triple};
-use httpy_core::{ContractFailure, Outcome, Returned, View};
+use httpy_core::{Content, ContractFailure, Fields, Outcome, RawReply, View};
+use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::list::BoundListIterator;
 use pyo3::types::tuple::BoundTupleIterator;
 use pyo3::types::{
@@ -22,7 +25,7 @@ pub(crate) enum Found<'py> {
     /// An outcome with all of its body.
     Outcome(Outcome),
     /// A head, in which the body is still to be put, and an iterator of its chunks.
-    Stream(Returned, Bound<'py, PyAny>),
+    Stream(Outcome, Bound<'py, PyAny>),
     /// Something else, with an iterator where a body would be, which is still to be closed.
     Refused(ContractFailure, Bound<'py, PyAny>),
 }
@@ -41,13 +44,58 @@ pub(crate) fn returned<'py>(result: &Bound<'py, PyAny>, on_loop: bool) -> PyResu
         Ok(Read {
             returned,
             iterator: Some(iterator),
-        }) => Ok(Found::Stream(returned, iterator.0)),
+        }) => Ok(Found::Stream(Outcome::Returned(returned), iterator.0)),
         Err(Refusal::Contract(failure)) => Ok(match iterator(result) {
             Some(iterator) => Found::Refused(failure, iterator),
             None => Found::Outcome(Outcome::Contract(failure)),
         }),
         Err(Refusal::Unread(error)) => Err(error),
     }
+}
+
+/// What an application's own code in `httpy_rs` returned: a status, header lines, and `bytes` or an iterator of them.
+///
+/// # Errors
+///
+/// What CPython raised on the way.
+pub(crate) fn raw<'py>(result: &Bound<'py, PyAny>) -> PyResult<Found<'py>> {
+    let (status, headers, body): (u16, Lines, Bound<'py, PyAny>) = result.extract()?;
+    Ok(match body.cast::<PyBytes>() {
+        Ok(bytes) => {
+            let body = Content::Whole(text::copy_bytes(bytes));
+            Found::Outcome(Outcome::Raw(raw_reply(status, headers, body)?))
+        }
+        Err(_) => {
+            let head = raw_reply(status, headers, Content::Whole(Bytes::new()))?;
+            Found::Stream(Outcome::Raw(head), body)
+        }
+    })
+}
+
+/// Header lines as an application gives them.
+pub(crate) type Lines = Vec<(PyBackedBytes, PyBackedBytes)>;
+
+/// The reply of an application.
+///
+/// # Errors
+///
+/// When there is no such status.
+pub(crate) fn raw_reply(status: u16, headers: Lines, body: Content) -> PyResult<RawReply> {
+    let status = StatusCode::from_u16(status)
+        .map_err(|_| PyValueError::new_err(format!("status {status}: expected 200 to 999")))?;
+    let bytes = headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    let mut lines = Fields::with_capacity(headers.len(), bytes);
+    for (name, value) in headers {
+        lines.push(&name, &value);
+    }
+    Ok(RawReply {
+        status,
+        headers: lines,
+        body,
+    })
 }
 
 /// The iterator that stands as body in what a handler returned, whatever else is wrong with that.

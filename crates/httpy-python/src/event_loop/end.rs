@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use httpy_core::{
-    Exception, Fault, Finish, Kind, Notice, Outcome, Returned, Step, Ticket, allows_body,
-};
+use httpy_core::{Exception, Fault, Finish, Kind, Notice, Outcome, Step, Ticket};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -131,9 +129,7 @@ impl Driver {
                     .unwrap_or_else(|error| error.write_unraisable(py, Some(&body)));
                 Ok(Next::Ended(Ended::Whole(Outcome::Contract(failure))))
             }
-            Found::Stream(returned, body) => {
-                self.begin_body(py, number, ticket, returned, &body, context)
-            }
+            Found::Stream(head, body) => self.begin_body(py, number, ticket, head, &body, context),
         }
     }
 
@@ -142,22 +138,18 @@ impl Driver {
         py: Python<'py>,
         number: usize,
         ticket: &Arc<Ticket>,
-        returned: Returned,
+        head: Outcome,
         body: &Bound<'py, PyAny>,
         context: Context<'py>,
     ) -> PyResult<Next<'py>> {
         let heartbeat = self.crew.shared.streams.heartbeat(body)?;
         let sending = Sending::new(heartbeat.is_none(), self.turn());
-        let allowed = allows_body(&ticket.call.method, returned.status);
+        let allowed = head.allows_body(&ticket.call.method);
         let write = self.writer(py, number, ticket)?;
         ticket.begin_chunks(heartbeat.is_none(), Instant::now());
         let begun = self.event_loop.calls().get(number).is_some_and(|call| {
             call.sending = Some(sending);
-            call.answer
-                .begin(heartbeat, |body| {
-                    Outcome::Returned(Returned { body, ..returned })
-                })
-                .is_some()
+            call.answer.begin(heartbeat, head).is_some()
         });
         let around = self.event_loop.calls().start(number);
         let next = (|| {

@@ -9,11 +9,9 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::StatusCode;
-use httpy_core::{Content, Fields, Outcome, RawReply, Step, Ticket, Upload};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use httpy_core::{Content, Outcome, RawReply, Step, Ticket, Upload};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict};
 
 use super::body::Sending;
@@ -39,9 +37,6 @@ pub(super) struct Exchange {
     is_whole: bool,
 }
 
-/// Header lines as an application gives them.
-type Lines = Vec<(PyBackedBytes, PyBackedBytes)>;
-
 #[pymethods]
 impl Exchange {
     /// A future of the next chunk of the request's body, `None` at its end.
@@ -62,18 +57,23 @@ impl Exchange {
     }
 
     /// Answers with all of the reply.
-    fn answer(&self, status: u16, headers: Lines, body: &Bound<'_, PyBytes>) -> PyResult<()> {
+    fn answer(
+        &self,
+        status: u16,
+        headers: convert::Lines,
+        body: &Bound<'_, PyBytes>,
+    ) -> PyResult<()> {
         let (driver, ticket) = self.call()?;
         let body = Content::Whole(convert::copy_bytes(body));
-        let reply = reply(status, headers, body)?;
+        let reply = convert::raw_reply(status, headers, body)?;
         driver.answer(self.number, &ticket, reply);
         Ok(())
     }
 
     /// Answers with the head of a reply that has a body, whose chunks follow.
-    fn begin(&self, status: u16, headers: Lines) -> PyResult<()> {
+    fn begin(&self, status: u16, headers: convert::Lines) -> PyResult<()> {
         let (driver, ticket) = self.call()?;
-        let reply = reply(status, headers, Content::Whole(Bytes::new()))?;
+        let reply = convert::raw_reply(status, headers, Content::Whole(Bytes::new()))?;
         driver.begin(self.number, &ticket, reply);
         Ok(())
     }
@@ -97,24 +97,6 @@ impl Exchange {
         of_call(&self.driver, &self.ticket)
             .map_err(|_| PyRuntimeError::new_err("the request has ended"))
     }
-}
-
-fn reply(status: u16, headers: Lines, body: Content) -> PyResult<RawReply> {
-    let status = StatusCode::from_u16(status)
-        .map_err(|_| PyValueError::new_err(format!("status {status}: expected 200 to 999")))?;
-    let bytes = headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    let mut lines = Fields::with_capacity(headers.len(), bytes);
-    for (name, value) in headers {
-        lines.push(&name, &value);
-    }
-    Ok(RawReply {
-        status,
-        headers: lines,
-        body,
-    })
 }
 
 impl Driver {
@@ -203,8 +185,7 @@ impl Driver {
         ticket.begin_chunks(true, Instant::now());
         if let Some(call) = self.event_loop.calls().of_ticket(number, ticket) {
             call.sending = Some(sending);
-            call.answer
-                .begin(None, |body| Outcome::Raw(RawReply { body, ..reply }));
+            call.answer.begin(None, Outcome::Raw(reply));
         }
     }
 

@@ -35,6 +35,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_interface/exchange.py",
     "_interface/lifespan.py",
     "_interface/message.py",
+    "_interface/wsgi.py",
     "_interrupt.py",
     "_load.py",
     "_logging.py",

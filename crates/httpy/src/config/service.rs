@@ -121,7 +121,7 @@ const HANDLER: Defaults = Defaults {
 };
 
 /// An application has limits of its own, and its streams are silent for as long as it likes.
-const ASGI: Defaults = Defaults {
+const APP: Defaults = Defaults {
     deadline: Duration::from_secs(60),
     body: usize::MAX,
     chunk_timeout: LONGEST,
@@ -162,7 +162,7 @@ impl ServiceOptions {
     pub(crate) fn limits(&self, interface: Interface) -> Limits {
         self.limits_or(match interface.kind {
             Kind::Handler => &HANDLER,
-            Kind::Asgi => &ASGI,
+            Kind::Asgi | Kind::Wsgi => &APP,
         })
     }
 

@@ -171,6 +171,50 @@ impl PyEngine {
         self.load(Kind::Asgi, target.into())
     }
 
+    /// The WSGI application `target` as a service: Flask, Django, Bottle, as it runs under gunicorn's threads.
+    ///
+    /// `target` is `"module:attribute"`, or a factory that is called without arguments: `"shop:create_app()"`. Its calls run on
+    /// the workers, as those of plain handlers do. Mount it with [`behind`](PyService::behind), or below a prefix with
+    /// [`Router::nest_service`](axum::Router::nest_service): the prefix is its `SCRIPT_NAME`. `wsgi.url_scheme` is that of
+    /// [`Origin`](crate::Origin), else `http`.
+    ///
+    /// The deadline is the time to the head of the reply. Defaults to 60 s. A request's body has no limit: up to 1 MiB is read
+    /// before the application is called, and `wsgi.input` reads the rest as it comes. What the application returns is sent as
+    /// one reply if it is complete with its first chunk, else chunk by chunk, with any time between two chunks. `close()` is
+    /// called in every case.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::Router;
+    /// use axum::body::Body;
+    /// use axum::routing::get;
+    /// use http::Request;
+    /// use httpy::PyEngine;
+    /// use tower::ServiceExt;
+    ///
+    /// // python/site_app.py has a WSGI application, `wsgi`.
+    /// let engine = PyEngine::builder().path("python").build()?;
+    /// let site = engine.wsgi("site_app:wsgi")?;
+    /// let app = site.behind(Router::new().route("/orders", get(|| async { "from Rust" })));
+    ///
+    /// let rest = app.oneshot(Request::get("/anything").body(Body::empty())?).await?;
+    /// assert_eq!(rest.status(), 200);
+    /// assert_eq!(rest.headers()["content-type"], "text/plain");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Blocking
+    ///
+    /// Until the module is imported. Needs no runtime and may be called inside one, at the start.
+    ///
+    /// # Errors
+    ///
+    /// When the target cannot be loaded; the predicates of [`Error`] tell the ways apart.
+    pub fn wsgi(&self, target: impl Into<String>) -> Result<PyService, Error> {
+        self.load(Kind::Wsgi, target.into())
+    }
+
     fn load(&self, kind: Kind, target: String) -> Result<PyService, Error> {
         let shared = &self.inner.shared;
         let id = shared

@@ -257,7 +257,7 @@ fn answers_are_read_as_what_was_asked() {
     for ([kind, lane, body], words) in [
         (
             ["other", "async", "bytes"],
-            "interface.kind: found \"other\" at byte 10, expected one of handler asgi",
+            "interface.kind: found \"other\" at byte 10, expected one of handler asgi wsgi",
         ),
         (
             ["handler", "other", "bytes"],

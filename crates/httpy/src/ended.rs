@@ -170,7 +170,16 @@ impl From<&Kind> for Ending {
             Kind::ShuttingDown => Self::ShuttingDown,
             Kind::BodyTooLarge | Kind::BodyBroken | Kind::BodyTimeout | Kind::Stalled => Self::Body,
             Kind::NotFound | Kind::MethodNotAllowed(_) => Self::NotFound,
-            _ => Self::Internal,
+            Kind::Config
+            | Kind::Venv
+            | Kind::Interpreter
+            | Kind::Differs
+            | Kind::ShutDown
+            | Kind::Load(_)
+            | Kind::Routes
+            | Kind::Reload
+            | Kind::Internal
+            | Kind::Extra => Self::Internal,
         }
     }
 }

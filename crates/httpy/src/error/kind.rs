@@ -55,7 +55,19 @@ impl Kind {
                 "shutting down, try again later",
             ),
             Self::Deadline => (StatusCode::GATEWAY_TIMEOUT, "the handler took too long"),
-            _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal server error"),
+            Self::Config
+            | Self::Venv
+            | Self::Interpreter
+            | Self::Differs
+            | Self::ShutDown
+            | Self::Load(_)
+            | Self::Routes
+            | Self::Reload
+            | Self::Exception
+            | Self::Contract(_)
+            | Self::Internal
+            | Self::Extra
+            | Self::Stalled => (StatusCode::INTERNAL_SERVER_ERROR, "internal server error"),
         }
     }
 }

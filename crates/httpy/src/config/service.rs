@@ -28,19 +28,19 @@ use super::{LONGEST, MIB, read};
 )]
 #[non_exhaustive]
 pub struct ServiceOptions {
-    /// Maximum time from the queue to the answer. Defaults to 30 s.
+    /// Maximum time from the queue to the answer. Defaults to 30 s, and to 60 s for an ASGI or WSGI app.
     #[serde(with = "read::optional_duration")]
     pub deadline: Option<Duration>,
     /// Maximum time from the queue to the handler's start. Defaults to the deadline.
     #[serde(with = "read::optional_duration")]
     pub max_wait: Option<Duration>,
-    /// Maximum size of a request's body, in bytes. Defaults to 2 MiB.
+    /// Maximum size of a request's body, in bytes. Defaults to 2 MiB; an ASGI or WSGI app has no limit.
     #[serde(deserialize_with = "read::optional_number")]
     pub body_limit: Option<usize>,
     /// Maximum time in which a client sends its body. Defaults to 30 s.
     #[serde(with = "read::optional_duration")]
     pub body_timeout: Option<Duration>,
-    /// Maximum time between two chunks of a streamed response. Defaults to 30 s.
+    /// Maximum time between two chunks of a streamed response. Defaults to 30 s; an ASGI or WSGI app has no limit.
     #[serde(with = "read::optional_duration")]
     pub chunk_timeout: Option<Duration>,
     /// Maximum time for which a streamed response goes on once its client has left. Defaults to 30 s.

@@ -149,7 +149,7 @@ impl PyService {
     /// Past it the client gets 504, or 503 where the handler was not called yet. A handler that runs is interrupted: the
     /// exception `httpy_rs.DeadlineExceeded` is raised in it, unless it is in a `httpy_rs.shield()`, and its stack is logged.
     /// Code that is not Python cannot be interrupted; see [`Advanced::lost_after`](crate::Advanced::lost_after). A year at
-    /// most; with 0 no call is in time. Defaults to 30 s.
+    /// most; with 0 no call is in time. Defaults to 30 s, and to 60 s for an ASGI or WSGI app.
     #[must_use = "the deadline is that of the service which is returned"]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         self.set(|options| options.deadline = Some(deadline))
@@ -186,7 +186,8 @@ impl PyService {
 
     /// Maximum size of a request's body, in bytes; a longer one is answered with 413. A handler that reads its body as a stream
     /// (`httpy_rs.Body`) holds none of it, so that its limit may be as large as you like. A body that is read whole has to
-    /// fit into the engine's [`body_budget`](crate::PyEngineBuilder::body_budget) as well. Defaults to 2 MiB, as in axum.
+    /// fit into the engine's [`body_budget`](crate::PyEngineBuilder::body_budget) as well. Defaults to 2 MiB, as in
+    /// axum; an ASGI or WSGI app has no limit.
     #[must_use = "the limit is that of the service which is returned"]
     pub fn with_body_limit(self, bytes: usize) -> Self {
         self.set(|options| options.body_limit = Some(bytes))
@@ -202,7 +203,7 @@ impl PyService {
     /// Maximum time between two chunks of a streamed response, once its head is out. Past it the response is aborted, and the
     /// handler is interrupted as by its deadline. A client may take nothing for the same time while Python waits for it;
     /// past that the response is aborted too, and its iterator is closed. Events with a heartbeat (`httpy_rs.sse()`) have no
-    /// such limit in Python. Defaults to 30 s.
+    /// such limit in Python. Defaults to 30 s; an ASGI or WSGI app has no limit.
     #[must_use = "the limit is that of the service which is returned"]
     pub fn with_chunk_timeout(self, timeout: Duration) -> Self {
         self.set(|options| options.chunk_timeout = Some(timeout))

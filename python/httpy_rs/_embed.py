@@ -47,7 +47,7 @@ _USED = (
     "annotationlib asyncio atexit codecs collections concurrent.futures.thread contextlib contextvars ctypes difflib "
     "faulthandler fcntl functools gc importlib.util inspect io json linecache logging mmap opcode re reprlib "
     "resource selectors signal site ssl stat struct sysconfig tempfile threading tokenize traceback types typing "
-    "uvloop warnings weakref"
+    "urllib.parse uvloop warnings weakref wsgiref.util"
 )
 
 

@@ -2,7 +2,7 @@
 
 Run by `scripts/check-examples`, which sets PYO3_PYTHON, and CHROMIUM where there is one: then the pages of
 examples/mixed and examples/streaming are opened too; and TRACE_VENV where Python's OpenTelemetry SDK could be installed: then
-Python's spans are in the trace that is followed. Waits for the line on which an example says where it listens.
+Python's spans are in the trace that is followed; and APPS_VENV where FastAPI and Flask could be. Waits for the line on which an example says where it listens.
 """
 
 import http.client
@@ -19,6 +19,18 @@ from example import START_LIMIT, Failed, Server, build
 
 # Example → (method, target, expected status, text that the body must contain).
 EXAMPLES = {
+    "apps": [
+        ("GET", "/opened", 200, "by Rust"),
+        ("GET", "/items/apple", 200, '{"cents":120}'),
+        ("POST", "/items/apple", 405, "Method Not Allowed"),
+        ("GET", "/items/pear?count=2", 200, '{"cents":300}'),
+        ("GET", "/items/pear?count=two", 422, "int_parsing"),
+        ("POST", "/items/pear/sell", 200, '{"cents":150}'),
+        ("GET", "/docs", 200, "swagger"),
+        ("GET", "/office/", 200, '<a href="/office/letter/world">'),
+        ("POST", "/office/letter/you", 200, "Dear you, "),
+        ("GET", "/unknown", 404, "Not Found"),
+    ],
     "hello": [
         ("GET", "/native", 200, "ok"),
         ("GET", "/hello/you", 200, "hello you"),
@@ -102,15 +114,34 @@ def follow(name, program):
     return f"one trace by OTLP{'' if venv else ', Python NOT in it (its SDK is not installed)'}, "
 
 
-def examine(program):
+def examine(program, added):
     """`--doctor` prints its report and ends."""
-    done = subprocess.run([program, "--doctor"], capture_output=True, text=True, timeout=START_LIMIT, check=False)
+    done = subprocess.run(
+        [program, "--doctor"],
+        capture_output=True,
+        text=True,
+        timeout=START_LIMIT,
+        check=False,
+        env={**os.environ, **added},
+    )
     if done.returncode != 0 or "sys.path" not in done.stdout or "Options" not in done.stdout:
         raise Failed(f"--doctor: exit code {done.returncode}, {done.stdout!r} {done.stderr!r}")
 
 
+def environment(name):
+    """What an example is started with; none where it cannot run."""
+    if name != "apps":
+        return {}
+    venv = os.environ.get("APPS_VENV")
+    return {"VIRTUAL_ENV": venv} if venv else None
+
+
 def check(name, program):
-    server = Server(program)
+    added = environment(name)
+    if added is None:
+        print(f"example {name}: NOT started (its packages cannot be installed)")
+        return True
+    server = Server(program, **added)
     try:
         address = server.address()
         for request in EXAMPLES[name]:
@@ -118,7 +149,7 @@ def check(name, program):
         seen = look(name, address)
         server.stop()
         traced = follow(name, program)
-        examine(program)
+        examine(program, added)
     except (Failed, BrowserError) as failure:
         server.kill()
         print(f"example {name}: {failure}")

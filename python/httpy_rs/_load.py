@@ -154,7 +154,7 @@ def load_wsgi(target: str, paths: Sequence[str]) -> WsgiApp:
         raise LoadError("not_callable", f"{target} is of type {_type_name(app)}: expected {_WSGI_APP}")
     signature = Signature(app)
     if signature.accepts(2) and (not signature.accepts(0) or signature.accepts(_ANY_NUMBER)) and not _is_async(app):
-        return App(app, multiprocess="httpy_rs._worker.main" in sys.modules)
+        return App(target, app, multiprocess="httpy_rs._worker.main" in sys.modules)
     hint = ""
     if signature.accepts(0) and not target.endswith("()"):
         hint = f'; if it is a factory, the target is "{target}()"'

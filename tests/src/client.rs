@@ -178,7 +178,12 @@ impl Connection {
         }
     }
 
-    async fn exactly(&mut self, length: usize) -> Vec<u8> {
+    /// The next bytes, so many.
+    ///
+    /// # Panics
+    ///
+    /// When the connection ends before.
+    pub async fn exactly(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.stream
             .read_exact(&mut bytes)

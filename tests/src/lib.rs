@@ -12,6 +12,7 @@ pub mod executor;
 pub mod gate;
 pub mod log;
 pub mod record;
+pub mod socket;
 pub mod span;
 pub mod turn;
 pub mod twin;

@@ -25,6 +25,8 @@ pub struct Call {
     pub headers: Headers,
     /// What the six arguments do not tell.
     pub details: Details,
+    /// A WebSocket is asked for: request and reply are streams of [`Message`](crate::Message)s once it is accepted.
+    pub is_socket: bool,
 }
 
 impl Call {
@@ -48,6 +50,7 @@ impl Call {
             query: Fields::new(),
             headers: Headers::default(),
             details,
+            is_socket: false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! `scope`: a request as the connection scope of an ASGI application (ASGI 3.0), as plain data.
 //!
 //! It is described once, here, and written by whoever needs it: into a `dict` of this process, or into a message for another
-//! one. What is no data (`state`) is added in Python.
+//! one. What is no data (`state`), and what only a WebSocket has, is added in Python.
 
 use std::borrow::Cow;
 
@@ -72,11 +72,16 @@ const VERSIONS: &[(&str, &str)] = &[("version", "3.0"), ("spec_version", "2.3")]
 pub fn scope<V: Visit>(call: &Call, visit: &mut V) -> Result<(), V::Error> {
     let details = &call.details;
     let path = Path::of(call);
-    visit.text("type", "http")?;
+    visit.text("type", if call.is_socket { "websocket" } else { "http" })?;
     visit.table("asgi", VERSIONS)?;
     visit.text("http_version", version(details.version))?;
-    visit.text("method", call.method.as_str())?;
-    visit.text("scheme", details.scheme.as_str())?;
+    if call.is_socket {
+        let is_secure = details.scheme == Scheme::HTTPS;
+        visit.text("scheme", if is_secure { "wss" } else { "ws" })?;
+    } else {
+        visit.text("method", call.method.as_str())?;
+        visit.text("scheme", details.scheme.as_str())?;
+    }
     visit.text("path", &path.whole)?;
     visit.bytes("raw_path", path.raw.as_bytes())?;
     visit.bytes(

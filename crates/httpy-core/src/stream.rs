@@ -13,7 +13,11 @@ use bytes::Bytes;
 
 use crate::wake::wake;
 
-/// A stream that holds at most `limit` bytes, or one chunk where that is larger. `E` is why it may end before its end.
+/// The least that a chunk counts for, in bytes: a stream of many short ones is bounded as well.
+const LEAST: usize = 64;
+
+/// A stream that holds at most `limit` bytes, or one chunk where that is larger. Each chunk counts for 64 bytes at least. `E` is
+/// why it may end before its end.
 pub fn stream<E>(limit: usize) -> (Writer<E>, Reader<E>) {
     let state = State {
         chunks: VecDeque::new(),
@@ -110,7 +114,7 @@ impl<E> Writer<E> {
         if chunk.is_empty() {
             return Ok(state.bytes < state.limit);
         }
-        state.bytes += chunk.len();
+        state.bytes += weight(&chunk);
         state.chunks.push_back(chunk);
         let (room, waiting) = (state.bytes < state.limit, state.reading.take());
         drop(state);
@@ -164,7 +168,7 @@ impl<E> Reader<E> {
     ) -> Poll<Option<Result<Bytes, Broken<E>>>> {
         let mut state = lock(&self.shared);
         if let Some(chunk) = state.chunks.pop_front() {
-            state.bytes -= chunk.len();
+            state.bytes -= weight(&chunk);
             // Not at each chunk: a writer that fills the stream is woken once for half of it.
             let room = state.bytes <= state.limit / 2;
             let waiting = if room { state.writing.take() } else { None };
@@ -190,7 +194,7 @@ impl<E> Reader<E> {
             return;
         }
         let mut state = lock(&self.shared);
-        state.bytes += chunk.len();
+        state.bytes += weight(&chunk);
         state.chunks.push_front(chunk);
     }
 
@@ -210,6 +214,10 @@ impl<E> Drop for Reader<E> {
         drop(chunks);
         wake(waiting);
     }
+}
+
+fn weight(chunk: &Bytes) -> usize {
+    chunk.len().max(LEAST)
 }
 
 fn wait(place: &mut Option<Waker>, context: &Context<'_>) {
@@ -244,14 +252,14 @@ mod tests {
     use super::*;
     use crate::wake::tests::{Count, waker, woken};
 
-    /// Both ends of a stream of 4 bytes, and how often somebody was woken.
+    /// Both ends of a stream of four short chunks, and how often somebody was woken.
     fn begin() -> (
         Writer<&'static str>,
         Reader<&'static str>,
         Arc<Count>,
         Waker,
     ) {
-        let (writer, reader) = stream(4);
+        let (writer, reader) = stream(4 * LEAST);
         let (count, waker) = waker();
         (writer, reader, count, waker)
     }
@@ -322,12 +330,10 @@ mod tests {
         let (mut writer, mut reader, _, waker) = begin();
         let mut context = Context::from_waker(&waker);
         assert_eq!(writer.poll_ready(&mut context), Poll::Ready(Ok(())));
-        assert_eq!(writer.write("much more than that".into()), Ok(false));
+        let long = Bytes::from(vec![0; 5 * LEAST]);
+        assert_eq!(writer.write(long.clone()), Ok(false));
         assert!(writer.poll_ready(&mut context).is_pending());
-        assert_eq!(
-            reader.poll_next(&mut context),
-            Poll::Ready(Some(Ok("much more than that".into())))
-        );
+        assert_eq!(reader.poll_next(&mut context), Poll::Ready(Some(Ok(long))));
         assert_eq!(writer.poll_ready(&mut context), Poll::Ready(Ok(())));
     }
 

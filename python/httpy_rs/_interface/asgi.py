@@ -1,4 +1,4 @@
-"""`App`: an ASGI app as the server calls it, once for each request.
+"""`App`: an ASGI app as the server calls it, once for each request and once for each WebSocket.
 
 All of it happens on the thread of the event loop that runs the app's lifespan. The order of messages is kept here. How
 a scope is made, what HTTP allows in a reply, how it is sent, and time limits are up to the server.
@@ -15,6 +15,7 @@ from httpy_rs._contract import WITHOUT_BODY
 from httpy_rs._interface.exchange import ClientGone, Exchange
 from httpy_rs._interface.lifespan import Lifespan
 from httpy_rs._interface.message import Headers, ProtocolError, body_of, head_of, kind_of, quote
+from httpy_rs._interface.websocket import Socket, describe
 
 _START, _BODY = "http.response.start", "http.response.body"
 # How far a reply is: no message has come; its head waits for the first body message; its head was sent; all of its
@@ -34,10 +35,16 @@ class App:
 
         If the client has left, or the rest of the request's body does not arrive, it may return without a reply.
         """
-        exchange.scope["state"] = self.lifespan.state.copy()
-        call = _Call(exchange)
+        scope = exchange.scope
+        scope["state"] = self.lifespan.state.copy()
+        call: _Call | Socket
+        if scope["type"] == "websocket":
+            describe(scope)
+            call = Socket(exchange)
+        else:
+            call = _Call(exchange)
         try:
-            result = await self._app(exchange.scope, call.receive, call.send)
+            result = await self._app(scope, call.receive, call.send)
             call.check_returned(result)
         finally:
             call.close()

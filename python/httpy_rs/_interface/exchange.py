@@ -7,7 +7,10 @@ from typing import Any, Protocol
 
 
 class Exchange(Protocol):
-    """One request and its reply. A future of `write` may be cancelled, or get another result; no other one is."""
+    """One request and its reply.
+
+    A future of `next_chunk` may be cancelled; one of `write` too, or get another result.
+    """
 
     scope: dict[str, Any]
     """All of it but `state`; not used by the server any more."""
@@ -17,7 +20,10 @@ class Exchange(Protocol):
     """That is all of the request's body."""
 
     def next_chunk(self) -> asyncio.Future[bytes | None]:
-        """The next chunk, `None` at the end. Not called again before it is done. Fails with `BodyError`."""
+        """The next chunk, `None` at the end. Not called again before it is done. Fails with `BodyError`.
+
+        Cancelled, it takes no chunk with it.
+        """
 
     def left(self) -> asyncio.Future[None]:
         """Is done when the client has left. Called once at most."""
@@ -29,7 +35,7 @@ class Exchange(Protocol):
         """Sends a complete reply."""
 
     def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Sends the head of a reply that has a body, which follows."""
+        """Sends the head of a reply that has a body, which follows. A WebSocket is accepted with status 101."""
 
     def write(self, chunk: bytes) -> bool | asyncio.Future[bool]:
         """Sends a part of the body. `False`: the client takes no more. A future: that, once there is room."""

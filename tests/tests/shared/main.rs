@@ -19,4 +19,5 @@ mod route;
 mod sse;
 mod stream;
 mod trace_context;
+mod websocket;
 mod wsgi;

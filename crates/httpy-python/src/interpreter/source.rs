@@ -35,6 +35,8 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "_interface/exchange.py",
     "_interface/lifespan.py",
     "_interface/message.py",
+    "_interface/message_stream.py",
+    "_interface/websocket.py",
     "_interface/wsgi.py",
     "_interrupt.py",
     "_load.py",

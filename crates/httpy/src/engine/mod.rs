@@ -134,7 +134,8 @@ impl PyEngine {
     /// complete, such as background tasks of Starlette, has no deadline and takes up no place of
     /// [`with_limit`](PyService::with_limit).
     ///
-    /// The opening request of a WebSocket reaches the application as an ordinary `GET`.
+    /// It gets WebSockets too, over HTTP/1.1 and HTTP/2, with messages of at most 16 MiB and without compression. An open
+    /// socket holds no worker and has no deadline.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

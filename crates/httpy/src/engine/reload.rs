@@ -157,6 +157,7 @@ impl PyEngine {
                 inits.push(init.clone());
             }
         }
+        let shared = Arc::clone(&self.inner.shared);
         let accept = move |maps: Vec<InitRoutes>| {
             let of = |init: &String| maps.iter().find(|(name, _)| name == init);
             let mut read = Vec::new();
@@ -171,6 +172,7 @@ impl PyEngine {
             for (live, map, routes) in read {
                 live.take_over(map, routes);
             }
+            shared.gate.renew();
             Ok(())
         };
         self.inner.shared.executor.reload(inits, Box::new(accept))

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use httpy_core::{Content, Outcome, Reply, Ticket, Upload};
 use pin_project_lite::pin_project;
@@ -25,7 +25,7 @@ use super::service::Inner;
 use super::state::{Held, State, StateProject};
 use super::stream::{Open, Streamed};
 use super::timer::Timer;
-use super::upload::Pump;
+use super::upload::Rest;
 use super::{PyService, ResponseBody, slot, slow};
 use crate::Error;
 use crate::ended::CallResult;
@@ -105,8 +105,8 @@ pin_project! {
         state: State<B>,
         // For the body's timeout first, then for the longest wait, then for the deadline.
         timer: Timer,
-        // Carries the request's body to a handler that reads it as a stream.
-        pump: Option<Pump>,
+        // Comes while the call waits, or after its head.
+        rest: Option<Rest>,
         observed: Observed,
     }
 
@@ -134,17 +134,17 @@ where
         request: Request<B>,
         start: Option<BodyStart>,
     ) -> Self {
-        let (mut pump, mut observed) = (None, Observed::new(&service.inner, &request, start));
+        let (mut rest, mut observed) = (None, Observed::new(&service.inner, &request, start));
         let span = observed.span.clone();
         // What the host finds out about the request belongs to the call as well.
         let entered = span.enter();
-        let state = State::new(&service.inner, slot, request, &mut pump, &mut observed);
+        let state = State::new(&service.inner, slot, request, &mut rest, &mut observed);
         drop(entered);
         Self {
             service,
             state,
             timer: Timer::default(),
-            pump,
+            rest,
             observed,
         }
     }
@@ -166,7 +166,7 @@ where
             observed,
             this.state.as_mut(),
             this.timer,
-            this.pump,
+            this.rest,
             context
         ));
         let state = this.state.as_ref().get_ref();
@@ -193,7 +193,7 @@ fn poll<B>(
     observed: &Observed,
     mut state: Pin<&mut State<B>>,
     timer: &mut Timer,
-    pump: &mut Option<Pump>,
+    rest: &mut Option<Rest>,
     context: &mut Context<'_>,
 ) -> Poll<Result<Response<ResponseBody>, Error>>
 where
@@ -282,13 +282,13 @@ where
                 if let Poll::Ready(outcome) = question.poll(context) {
                     let target = &service.inner.target;
                     let outcome = outcome.ok_or_else(|| lost(target, ticket))?;
-                    let response = answered(service, observed, ticket, pump, outcome);
+                    let response = answered(service, observed, ticket, rest, outcome);
                     // Nothing is left to release: the call has ended, or belongs to its response's body.
                     state.set(State::Done);
                     return Poll::Ready(response);
                 }
-                if let Some(pump) = pump {
-                    pump.poll(context);
+                if let Some(rest) = rest {
+                    rest.poll(context);
                 }
                 // Whether it was taken makes no difference to the client; the worker skips it when it was not.
                 let pushed = Instant::from_std(ticket.pushed);
@@ -339,7 +339,7 @@ fn answered(
     service: &PyService,
     observed: &Observed,
     ticket: &Arc<Ticket>,
-    pump: &mut Option<Pump>,
+    rest: &mut Option<Rest>,
     outcome: Outcome,
 ) -> Result<Response<ResponseBody>, Error> {
     let streams = outcome.is_streamed();
@@ -374,7 +374,15 @@ fn answered(
     } = reply?;
     let body = match (body, open) {
         (Content::Stream(chunks), Some(open)) => {
-            ResponseBody::stream(Streamed::new(chunks, length, open, pump.take()))
+            let pump = match rest.take() {
+                Some(Rest::Socket(upgrade)) if status == StatusCode::SWITCHING_PROTOCOLS => {
+                    let from_app = Streamed::new(chunks, None, open, None);
+                    return Ok(upgrade.accept(headers, from_app, Arc::clone(&service.inner)));
+                }
+                Some(Rest::Body(pump)) => Some(pump),
+                _ => None,
+            };
+            ResponseBody::stream(Streamed::new(chunks, length, open, pump))
         }
         (Content::Whole(whole), _) => whole.into(),
         (Content::Stream(_), None) => ResponseBody::default(),

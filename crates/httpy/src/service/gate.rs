@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::clock::Clocks;
@@ -28,6 +28,8 @@ pub(crate) struct Gate {
     grace_ends: OnceLock<Instant>,
     closed: Notify,
     ended: Notify,
+    /// How often the code was loaded again.
+    renewals: watch::Sender<u64>,
     /// Those of the pending calls.
     pub(crate) clocks: Clocks,
 }
@@ -49,6 +51,26 @@ impl Gate {
     /// Resolves when the gate is closed, at once when it is.
     pub(crate) async fn closed(&self) {
         self.reaches(CLOSED, &self.closed).await;
+    }
+
+    /// How often the code was loaded again.
+    pub(crate) fn renewals(&self) -> u64 {
+        *self.renewals.borrow()
+    }
+
+    /// The code was loaded again.
+    pub(crate) fn renew(&self) {
+        self.renewals.send_modify(|renewals| *renewals += 1);
+    }
+
+    /// Resolves when the code was loaded again more often than that.
+    pub(crate) async fn renewed(&self, renewals: u64) {
+        // Fails if the gate is gone, which it is not.
+        let _ = self
+            .renewals
+            .subscribe()
+            .wait_for(|now| *now > renewals)
+            .await;
     }
 
     /// Resolves when the grace period has ended, at once when it has already.
@@ -75,6 +97,11 @@ impl Gate {
         self.grace_ends.get().map_or(Duration::ZERO, |ends| {
             ends.saturating_duration_since(Instant::now())
         })
+    }
+
+    /// Whether the process is about to end: there is a grace period.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.grace_ends.get().is_some()
     }
 
     /// The engine is not ready from now on, and has until `grace_ends` for its calls.

@@ -27,6 +27,8 @@ mod service;
 mod shared;
 mod slot;
 mod slow;
+#[cfg(feature = "axum")]
+mod socket;
 mod state;
 mod stream;
 mod timer;
@@ -54,5 +56,5 @@ pub(crate) fn prepare(
     service: &PyService,
     parts: http::request::Parts,
 ) -> Result<httpy_core::Call, crate::Error> {
-    prepare::call(&service.inner, &mut { parts })
+    prepare::call(&service.inner, &mut { parts }, false)
 }

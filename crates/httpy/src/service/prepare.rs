@@ -27,8 +27,9 @@ pub(crate) type TraceContext = Box<dyn Fn(&Parts) -> Option<String> + Send + Syn
 /// # Errors
 ///
 /// `CONNECT`, a path that the service's own routes do not have, extras that cannot be serialised.
-pub(super) fn call(service: &Inner, parts: &mut Parts) -> Result<Call, Error> {
-    if parts.method == Method::CONNECT {
+pub(super) fn call(service: &Inner, parts: &mut Parts, is_socket: bool) -> Result<Call, Error> {
+    // Over HTTP/2 it asks for a WebSocket (RFC 8441).
+    if parts.method == Method::CONNECT && !is_socket {
         return Err(method_not_allowed(
             &parts.method,
             HeaderValue::from_static(""),
@@ -72,6 +73,7 @@ pub(super) fn call(service: &Inner, parts: &mut Parts) -> Result<Call, Error> {
         },
         method,
         uri,
+        is_socket,
     })
 }
 

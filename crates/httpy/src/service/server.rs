@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 
 use http::request::Parts;
 use http::{Extensions, Uri};
-use httpy_core::Fields;
+use httpy_core::{Fields, Kind, Reader, UploadFault};
 
 #[cfg(feature = "axum")]
 use axum::extract::{ConnectInfo, MatchedPath, NestedPath, OriginalUri};
 
 #[cfg(feature = "axum")]
 use super::behind::Unrouted;
+use super::service::Inner;
+#[cfg(feature = "axum")]
+pub(super) use super::socket::Upgrade;
 #[cfg(feature = "axum")]
 use crate::route::captures;
 
@@ -103,6 +106,18 @@ fn raw_captures(parts: &Parts, template: &str) -> Fields {
     Fields::new()
 }
 
+/// The request for a WebSocket, where the service has an application that knows them.
+#[cfg(feature = "axum")]
+pub(super) fn upgrade(
+    service: &Inner,
+    parts: &mut Parts,
+) -> Option<(Upgrade, Reader<UploadFault>)> {
+    if service.id.interface.kind != Kind::Asgi {
+        return None;
+    }
+    Upgrade::of(parts, &service.engine.gate)
+}
+
 /// Nothing takes a prefix off.
 #[cfg(not(feature = "axum"))]
 pub(super) fn take_original(_: &mut Extensions) -> Option<Uri> {
@@ -119,4 +134,27 @@ pub(super) fn client(_: &Extensions) -> Option<SocketAddr> {
 #[cfg(not(feature = "axum"))]
 pub(super) fn matched(_: &mut Parts) -> (Fields, Option<String>) {
     (Fields::new(), None)
+}
+
+/// There are no WebSockets.
+#[cfg(not(feature = "axum"))]
+#[derive(Debug)]
+pub(super) enum Upgrade {}
+
+#[cfg(not(feature = "axum"))]
+impl Upgrade {
+    pub(super) fn accept(
+        self,
+        _: http::HeaderMap,
+        _: super::stream::Streamed,
+        _: std::sync::Arc<Inner>,
+    ) -> http::Response<super::ResponseBody> {
+        match self {}
+    }
+}
+
+/// Nothing is upgraded.
+#[cfg(not(feature = "axum"))]
+pub(super) fn upgrade(_: &Inner, _: &mut Parts) -> Option<(Upgrade, Reader<UploadFault>)> {
+    None
 }

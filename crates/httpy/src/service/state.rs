@@ -14,10 +14,10 @@ use tower::BoxError;
 use super::body::Collect;
 use super::limit::Concurrency;
 use super::observed::{Come, Observed};
-use super::prepare;
 use super::service::Inner;
 use super::slot::Wait;
-use super::upload::Pump;
+use super::upload::{Pump, Rest};
+use super::{prepare, server};
 use crate::Error;
 use crate::error::Kind;
 
@@ -96,27 +96,32 @@ where
         service: &Inner,
         slot: Result<Option<OwnedSemaphorePermit>, Error>,
         request: Request<B>,
-        pump: &mut Option<Pump>,
+        rest: &mut Option<Rest>,
         observed: &mut Observed,
     ) -> Self {
         let (mut parts, body) = request.into_parts();
+        let upgrade = server::upgrade(service, &mut parts);
         let prepared = slot.and_then(|slot| {
             if service.engine.gate.is_closed() {
                 return Err(Error::shutting_down());
             }
-            Ok((slot, prepare::call(service, &mut parts)?))
+            Ok((slot, prepare::call(service, &mut parts, upgrade.is_some())?))
         });
         let (slot, call) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return Self::refused(error, prepare::refused(service, parts)),
         };
         observed.prepared(service, &call);
+        if let Some((upgrade, reader)) = upgrade {
+            *rest = Some(Rest::Socket(Box::new(upgrade)));
+            return Self::push(service, observed, call, slot, Upload::Stream(reader), None);
+        }
         if !service.id.interface.collects(body.size_hint().upper()) {
             let (work, reader) = match Pump::new(service, body, observed.body_start.take()) {
                 Ok(new) => new,
                 Err(error) => return Self::refused(error, call),
             };
-            *pump = work;
+            *rest = work.map(Rest::Body);
             return Self::push(service, observed, call, slot, Upload::Stream(reader), None);
         }
         if body.is_end_stream() {

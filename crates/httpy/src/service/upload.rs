@@ -1,4 +1,4 @@
-//! `Pump`: carries a request's body to a handler that reads it as a stream, as fast as that one reads and no faster.
+//! `Pump`: carries a request's body to a handler that reads it as a stream, as fast as that one reads and no faster; `Rest`.
 //!
 //! It runs as a part of the response: of its future first, and of a streamed body after that, so that a handler can answer
 //! while it still reads. What is on its way is bounded by [`STREAM_BYTES`], so that it takes nothing of the budget for bodies.
@@ -20,11 +20,30 @@ use tower::BoxError;
 
 use super::body::{broken, compact, too_large};
 use super::debug_page::BodyStart;
+use super::server::Upgrade;
 use super::service::Inner;
 use crate::Error;
 use crate::error::Kind;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What may still come from the client while it is answered.
+#[derive(Debug)]
+pub(super) enum Rest {
+    /// The rest of the request's body.
+    Body(Pump),
+    /// The messages of a WebSocket, if the application accepts it.
+    Socket(Box<Upgrade>),
+}
+
+impl Rest {
+    /// Goes on with the body of a request.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) {
+        if let Self::Body(pump) = self {
+            pump.poll(context);
+        }
+    }
+}
 
 /// A request's body on its way. Dropped, it breaks off.
 pub(super) struct Pump {

@@ -4,7 +4,7 @@ PORT ?= 8080
 HOST ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python model check-border check-words check-limits check-examples check-no-libpython check-package check-wheel faults bench bench-routes bench-streams bench-processes bench-parts bench-instructions bench-observed fuzz soak valgrind
+.PHONY: help run test test-rust test-python model check-border check-words check-limits check-examples check-no-libpython check-package check-wheel faults bench bench-routes bench-streams bench-processes bench-parts bench-instructions bench-observed fuzz soak test-autobahn valgrind
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +68,9 @@ check-package: ## check the crates as published: each builds from its package, a
 
 check-wheel: ## build the sdist and wheel of httpy-rs, and use the wheel without a checkout
 	@scripts/check-wheel
+
+test-autobahn: ## run the Autobahn suite of WebSockets over both executors (needs Python 2.7; CASES=)
+	@CASES='$(CASES)' scripts/test-autobahn
 
 soak: ## check memory over ten million mixed requests (REQUESTS= changes it); result in benches/results
 	@scripts/soak

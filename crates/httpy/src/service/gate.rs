@@ -54,6 +54,7 @@ impl Gate {
     }
 
     /// How often the code was loaded again.
+    #[cfg(feature = "axum")]
     pub(crate) fn renewals(&self) -> u64 {
         *self.renewals.borrow()
     }
@@ -64,6 +65,7 @@ impl Gate {
     }
 
     /// Resolves when the code was loaded again more often than that.
+    #[cfg(feature = "axum")]
     pub(crate) async fn renewed(&self, renewals: u64) {
         // Fails if the gate is gone, which it is not.
         let _ = self
@@ -100,6 +102,7 @@ impl Gate {
     }
 
     /// Whether the process is about to end: there is a grace period.
+    #[cfg(feature = "axum")]
     pub(crate) fn is_ending(&self) -> bool {
         self.grace_ends.get().is_some()
     }

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use http::request::Parts;
 use http::{Extensions, Uri};
-use httpy_core::{Fields, Kind, Reader, UploadFault};
+#[cfg(feature = "axum")]
+use httpy_core::Kind;
+use httpy_core::{Fields, Reader, UploadFault};
 
 #[cfg(feature = "axum")]
 use axum::extract::{ConnectInfo, MatchedPath, NestedPath, OriginalUri};

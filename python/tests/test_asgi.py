@@ -88,7 +88,7 @@ def test_after_the_body_receive_waits_until_the_client_has_left_and_says_so_agai
         await until_waiting(waiting[0])
         client.leave()
         assert await asyncio.gather(*waiting) == [DISCONNECT, DISCONNECT]
-        assert [at_once(receive()), at_once(receive())] == [DISCONNECT, DISCONNECT]
+        assert [await receive(), await receive()] == [DISCONNECT, DISCONNECT]
 
     assert client.run(app) == []
 
@@ -112,7 +112,7 @@ def test_a_receive_that_waits_is_woken_by_the_end_of_the_reply() -> None:
         await until_waiting(leaving)
         await sends(start(3), body(b"abc", True))(receive, send)
         assert await leaving == DISCONNECT
-        assert at_once(receive()) == DISCONNECT
+        assert await receive() == DISCONNECT
 
     client.run(app_of_whole_body)
 
@@ -428,3 +428,18 @@ def test_an_app_whose_client_has_left_may_return_without_a_reply() -> None:
     client = Client()
     client.leave()
     assert client.run(sends()) == []
+
+
+def test_an_app_that_receives_for_ever_does_not_keep_the_event_loop() -> None:
+    async def app(receive: Receive, send: Send) -> None:
+        await send(START)
+        await send(LAST)
+        while True:
+            await receive()
+
+    async def play() -> None:
+        task = asyncio.create_task(Client().call(app))
+        await until_waiting(task)
+        task.cancel()
+
+    run(play())

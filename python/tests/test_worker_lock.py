@@ -232,3 +232,24 @@ def test_settling_has_a_limit() -> None:
     outlet = Outlet(Socket(lambda: None), lambda message: None)  # type: ignore[arg-type]
     outlet._sending.acquire()
     assert ends(lambda: outlet.settle(0.01))
+
+
+def test_what_is_settled_was_sent_though_another_thread_begins_to_send_meanwhile() -> None:
+    class Contended:
+        """A lock that another thread takes at once, with all that waits."""
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            return bool(lock.acquire(blocking, timeout))
+
+        def release(self) -> None:
+            lock.release()
+            lock.acquire()
+            outlet._waiting.clear()
+
+    socket = Socket(lambda: None)
+    outlet = Outlet(socket, lambda message: None)  # type: ignore[arg-type]
+    lock: Any = outlet._sending
+    outlet._sending = Contended()  # type: ignore[assignment]
+    outlet._waiting.append((1,))
+    outlet.settle(PATIENCE)
+    assert socket.messages == [(1,)]

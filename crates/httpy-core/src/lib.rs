@@ -39,7 +39,7 @@ pub use exception::{Exception, Frame, Link, Relation};
 pub use executor::{
     Abandoned, Accept, Execute, ExitLimits, ExitReport, Facts, Figures, Health, InitRoutes,
     Listener, LoadError, LoadErrorKind, LoopMember, Member, Notice, Overdue, ProcessNotice, Roster,
-    Running, Slow, Stack, StackOf, StartError, Work,
+    Running, Slow, Stack, StackOf, StartError, Swapped, Work,
 };
 pub use fields::Fields;
 pub use header::{Headers, KNOWN, Name};
@@ -49,7 +49,7 @@ pub use message::{Message, Messages, NotAMessage};
 pub use outcome::{BodyKind, Outcome, RawReply, Reply, Returned};
 pub use queue::{InLine, Line, Lost, Queue, Seat, Seats, Standing, Take, Wait};
 pub use scope::{Visit, scope, version};
-pub use stream::{Broken, Gone, Reader, Writer, stream};
+pub use stream::{Broken, Gone, Reader, Writer, stream, weight};
 pub use ticket::{Finish, Interruption, Ticket};
 pub use timing::{Step, Timings};
 pub use under_way::UnderWay;

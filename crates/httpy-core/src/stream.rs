@@ -216,7 +216,8 @@ impl<E> Drop for Reader<E> {
     }
 }
 
-fn weight(chunk: &Bytes) -> usize {
+/// How many bytes a chunk counts for.
+pub fn weight(chunk: &Bytes) -> usize {
     chunk.len().max(LEAST)
 }
 

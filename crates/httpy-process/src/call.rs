@@ -9,7 +9,7 @@ use bytes::Bytes;
 use httpy_core::frame::PART;
 use httpy_core::{
     Answer, Broken, Chunks, Content, Fault, Freight, Heartbeat, Job, Kind, Outcome, Permits,
-    Reader, STREAM_BYTES, TargetId, Ticket, Upload, UploadFault, Writer, stream,
+    Reader, STREAM_BYTES, TargetId, Ticket, Upload, UploadFault, Writer, stream, weight,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -288,7 +288,7 @@ impl Receiving {
             }
         }
         let chunk = self.rest.split_to(self.rest.len().min(PART));
-        self.unread += chunk.len();
+        self.unread += weight(&chunk);
         if !self.has_begun {
             self.sent.push(chunk.clone());
         }

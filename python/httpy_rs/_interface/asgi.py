@@ -65,8 +65,8 @@ class _Call:
         self._exchange = exchange
         # The app may change its scope.
         self._is_head = exchange.scope["method"] == "HEAD"
-        # How far the request was received, and whether its client is known to have left.
-        self._has_begun = self._is_read = self._is_gone = False
+        # How far the request was received, and whether its client is known to have left, and the app too.
+        self._has_begun = self._is_read = self._is_gone = self._is_told = False
         self._chunk: asyncio.Future[bytes | None] | None = None
         self._left: asyncio.Future[None] | None = None
         # How far the reply was sent.
@@ -108,6 +108,10 @@ class _Call:
                 continue
             self._is_read = body is None
             return _request(body or b"", body is not None)
+        if self._is_told:
+            # An app that asks for ever does not keep the event loop.
+            await asyncio.sleep(0)
+        self._is_told = True
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:

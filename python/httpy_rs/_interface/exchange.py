@@ -7,10 +7,7 @@ from typing import Any, Protocol
 
 
 class Exchange(Protocol):
-    """One request and its reply.
-
-    A future of `next_chunk` may be cancelled; one of `write` too, or get another result.
-    """
+    """One request and its reply. A future of `write` may be cancelled, or get another result; no other one is."""
 
     scope: dict[str, Any]
     """All of it but `state`; not used by the server any more."""
@@ -20,10 +17,7 @@ class Exchange(Protocol):
     """That is all of the request's body."""
 
     def next_chunk(self) -> asyncio.Future[bytes | None]:
-        """The next chunk, `None` at the end. Not called again before it is done. Fails with `BodyError`.
-
-        Cancelled, it takes no chunk with it.
-        """
+        """The next chunk, `None` at the end. Not called again before it is done. Fails with `BodyError`."""
 
     def left(self) -> asyncio.Future[None]:
         """Is done when the client has left. Called once at most."""

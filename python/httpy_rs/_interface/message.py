@@ -13,6 +13,7 @@ _LINES_LIMIT = 1024
 _NORMAL = 1000
 _CODES = frozenset((_NORMAL, 1001, 1002, 1003, *range(1007, 1015)))  # that an endpoint may send, RFC 6455, 7.4
 _OWN_CODES = (3000, 4999)
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _REASON_LIMIT = 123  # bytes, RFC 6455, 5.5
 
 
@@ -81,13 +82,16 @@ def check_size(lines: int, size: int) -> None:
 def accepted_headers(message: dict[str, Any]) -> Headers:
     """The headers with which a WebSocket is accepted; its subprotocol is the last."""
     headers, _ = _read_headers(message)
-    if any(name == b"sec-websocket-protocol" for name, _ in headers):
-        raise ProtocolError("the headers have sec-websocket-protocol: expected the item subprotocol")
-    subprotocol = message.get("subprotocol")
+    for name, _ in headers:
+        if name.startswith(b"sec-websocket-"):
+            raise ProtocolError(f"the headers have {quote(name)}, which is up to the server and the item subprotocol")
+    subprotocol = message.get("subprotocol") or None
     if subprotocol is not None:
         if not isinstance(subprotocol, str):
             raise ProtocolError(f"the subprotocol is {_type(subprotocol)}: expected str")
-        headers.append((b"sec-websocket-protocol", _encoded(subprotocol, "the subprotocol")))
+        if not _TOKEN.issuperset(subprotocol):
+            raise ProtocolError(f"the subprotocol is {quote(subprotocol)}: expected a token of RFC 9110")
+        headers.append((b"sec-websocket-protocol", subprotocol.encode()))
     return headers
 
 

@@ -58,10 +58,11 @@ class Socket:
         self._messages = Messages()
         self._has_connected = False
         self._chunk: asyncio.Future[bytes | None] | None = None
-        # A task waits for a message.
-        self._is_awaited = False
+        # What tasks wait by for a chunk, or for the end.
+        self._waiters: set[asyncio.Future[None]] = set()
         # Code and reason, once the socket is closed; a client that is known to have left has closed it.
         self._closed: tuple[int, str] | None = None
+        self._is_told = False
         self._stage = _NEW
         # The head of a refusal.
         self._head: tuple[int, Headers] = (_FORBIDDEN, [])
@@ -73,22 +74,20 @@ class Socket:
         if not self._has_connected:
             self._has_connected = True
             return {"type": "websocket.connect"}
-        if self._is_awaited:
-            raise ProtocolError("receive() is awaited by two tasks at once")
-        self._is_awaited = True
-        try:
-            while self._closed is None:
-                message = self._messages.take()
-                if message is None:
-                    await self._read()
-                elif message[0] == CLOSE:
-                    self._closed = decode_close(message[1])
-                elif message[0] == TEXT:
-                    return {"type": "websocket.receive", "text": message[1].decode()}
-                else:
-                    return {"type": "websocket.receive", "bytes": message[1]}
-        finally:
-            self._is_awaited = False
+        while self._closed is None:
+            message = self._messages.take()
+            if message is None:
+                await self._read()
+            elif message[0] == CLOSE:
+                self._settle(*decode_close(message[1]))
+            elif message[0] == TEXT:
+                return {"type": "websocket.receive", "text": message[1].decode()}
+            else:
+                return {"type": "websocket.receive", "bytes": message[1]}
+        if self._is_told:
+            # An app that asks for ever does not keep the event loop.
+            await asyncio.sleep(0)
+        self._is_told = True
         code, reason = self._closed
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
@@ -96,13 +95,21 @@ class Socket:
         """The app's `send`."""
         kind, stage = kind_of(message), self._stage
         if stage != _DONE and self._has_left():
+            if stage == _OPEN and kind == _CLOSE:
+                # It closes what is closed, as it may, for example in a `finally`.
+                self._close(_NORMAL, "")
+                return
             raise ClientGone("the client has left")
         if stage == _NEW and kind == _ACCEPT:
             self._exchange.begin(_SWITCHING, accepted_headers(message))
             self._stage = _OPEN
         elif stage == _OPEN and kind == _SEND:
             await self._write(encode(*data_of(message)))
-        elif stage in (_NEW, _OPEN) and kind == _CLOSE:
+        elif stage == _NEW and kind == _CLOSE:
+            # A refusal has no code and no reason, whatever they are.
+            self._exchange.answer(_FORBIDDEN, [], b"")
+            self._end(_ABNORMAL, "")
+        elif stage == _OPEN and kind == _CLOSE:
             self._close(*close_of(message))
         elif stage == _NEW and kind == _START:
             status, headers, _ = head_of(message)
@@ -122,16 +129,33 @@ class Socket:
 
     def close(self) -> None:
         """The app has ended: tasks of its own that still wait hear that the client has left."""
-        self._settle(_ABNORMAL, "")
+        self._end(_ABNORMAL, "")
 
     def _close(self, code: int, reason: str) -> None:
-        if self._stage == _NEW:
-            self._exchange.answer(_FORBIDDEN, [], b"")
-        else:
-            # There is always room for one more.
-            self._exchange.write(encode_close(code, reason))
-            self._exchange.end()
+        # There is always room for one more.
+        self._exchange.write(encode_close(code, reason))
+        self._exchange.end()
+        self._end(code, reason)
+
+    def _end(self, code: int, reason: str) -> None:
+        """Nothing is sent any more."""
+        self._stage = _DONE
+        if self._taken is not None and not self._taken.done():
+            self._taken.set_result(False)
         self._settle(code, reason)
+
+    def _settle(self, code: int, reason: str) -> None:
+        """Nothing is received any more."""
+        self._closed = self._closed or (code, reason)
+        self._wake()
+
+    def _wake(self, chunk: asyncio.Future[bytes | None] | None = None) -> None:
+        if chunk is not None and not chunk.cancelled():
+            # asyncio logs an exception that is never read: the app may have stopped to wait for this chunk.
+            chunk.exception()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def _refuse(self, body: bytes, is_last: bool) -> None:
         status, headers = self._head
@@ -146,16 +170,7 @@ class Socket:
             if is_last:
                 self._exchange.end()
         if is_last:
-            self._settle(_ABNORMAL, "")
-
-    def _settle(self, code: int, reason: str) -> None:
-        """Nothing is sent or received any more."""
-        self._stage = _DONE
-        self._closed = self._closed or (code, reason)
-        if self._chunk is not None:
-            self._chunk.cancel()
-        if self._taken is not None and not self._taken.done():
-            self._taken.set_result(False)
+            self._end(_ABNORMAL, "")
 
     async def _write(self, data: bytes) -> None:
         # Another task may wait for room.
@@ -170,26 +185,30 @@ class Socket:
         # Not looked at: a client that has got this message may leave at once, which is no failure of it.
 
     async def _read(self) -> None:
-        """Waits for a chunk, or for the end."""
+        """Waits for a chunk, or for the end. Cancelled, it takes no chunk with it: the next one waits for the same."""
         chunk = self._chunk
-        if chunk is None or chunk.cancelled():
+        if chunk is None:
             chunk = self._chunk = self._exchange.next_chunk()
-        try:
-            came = await chunk
-        except BodyError:
-            came = None
-        except asyncio.CancelledError:
-            # Settled by another task; or this one is cancelled, and the next one that waits begins anew.
-            task = asyncio.current_task()
-            if self._closed is None or (task is not None and task.cancelling()):
-                raise
+            chunk.add_done_callback(self._wake)
+        if not chunk.done():
+            waiter = chunk.get_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+        if chunk is not self._chunk or not chunk.done():
             return
         self._chunk = None
+        try:
+            came = chunk.result()
+        except BodyError:
+            came = None
         if came is not None:
             self._messages.feed(came)
-        elif self._closed is None:
+        else:
             # The connection was lost: 1005 where no code has come, as ASGI has it and uvicorn does.
-            self._closed = (_NO_STATUS if self._stage == _OPEN else _ABNORMAL, "")
+            self._settle(_NO_STATUS if self._stage == _OPEN else _ABNORMAL, "")
 
     def _has_left(self) -> bool:
-        return self._closed is not None or self._exchange.is_gone()
+        return self._exchange.is_gone() or (self._stage == _OPEN and self._closed is not None)

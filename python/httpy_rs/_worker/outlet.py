@@ -59,9 +59,13 @@ class Outlet:
                 self._sending.release()
 
     def settle(self, limit: float) -> None:
-        """As `flush`, before the process ends: waits for the flush that is under way, for `limit` seconds at most."""
+        """As `flush`, but waits for the flush that is under way, for `limit` seconds at most."""
         if self._sending.acquire(timeout=limit):
-            self._sending.release()
+            # Not after the release: another thread's flush could take what waits, and be late to send it.
+            try:
+                self._send_waiting()
+            finally:
+                self._sending.release()
         self.flush()
 
     def _send_waiting(self) -> None:

@@ -26,8 +26,15 @@ _ENDED = "the request's body was read after its call had ended"
 _FORKED = "the request's body was read in a process that its handler has forked"
 _OTHER_THREAD = "the request's body was read on another thread than its handler's"
 
+_LEAST = 64  # bytes that a chunk counts for at least, as in `stream.rs` of the Rust crate `httpy-core`
+
 # Lane, number, bytes.
 GiveBack = Callable[[str, int, int], None]
+
+
+def weight(chunk: bytes) -> int:
+    """How many bytes a chunk counts for."""
+    return max(len(chunk), _LEAST)
 
 
 class Receiving:
@@ -72,7 +79,7 @@ class Receiving:
         if self._is_over:
             raise Broken("more of a request's body behind its end")
         if type(item) is bytes and len(item) <= PART:
-            self._come += len(item)
+            self._come += weight(item)
             if self._come - self._read > UNREAD + PART:
                 raise Broken(f"{self._come - self._read} bytes of a request's body that nobody has asked for")
             if item and not self._closed:
@@ -158,7 +165,7 @@ class Receiving:
             raise RuntimeError(_OTHER_THREAD)
         if self._chunks:
             chunk = self._chunks.popleft()
-            self._read += len(chunk)
+            self._read += weight(chunk)
             self._tell()
             return (chunk,)
         if self.fault is not None:

@@ -30,8 +30,12 @@ pub use self::roster::{LoopMember, Member, Roster, Stack, StackOf, Work};
 pub use self::start::{Facts, StartError};
 use crate::{Job, Kind, Late, TargetId, Ticket};
 
-/// Says whether routes can take the place of those that are mounted, and if not, why.
-pub type Accept = Box<dyn FnOnce(Vec<InitRoutes>) -> Result<(), String> + Send + Sync>;
+/// Says whether routes can take the place of those that are mounted, and what is to follow once the new code has taken over; or
+/// why they cannot.
+pub type Accept = Box<dyn FnOnce(Vec<InitRoutes>) -> Result<Swapped, String> + Send + Sync>;
+
+/// What follows once the new code has taken over.
+pub type Swapped = Box<dyn FnOnce() + Send>;
 
 /// An init function, and what it has returned: patterns and their methods.
 pub type InitRoutes = (String, Vec<(String, Vec<String>)>);

@@ -110,18 +110,25 @@ impl Driver {
             .as_mut()
             .map(|reload| std::mem::take(&mut reload.accepts))
             .unwrap_or_default();
+        let mut swapped = Vec::new();
         for accept in accepts {
-            if let Err(message) = accept(routes.clone()) {
-                let error = LoadError {
-                    kind: LoadErrorKind::Reload,
-                    message,
-                    exception: None,
-                };
-                return self.fail_reload(&Failure::Load(error)).await;
+            match accept(routes.clone()) {
+                Ok(follows) => swapped.push(follows),
+                Err(message) => {
+                    let error = LoadError {
+                        kind: LoadErrorKind::Reload,
+                        message,
+                        exception: None,
+                    };
+                    return self.fail_reload(&Failure::Load(error)).await;
+                }
             }
         }
         let actions = lock(&self.state).swap(Instant::now());
         self.perform(actions, Occasion::Reload).await;
+        for follows in swapped {
+            follows();
+        }
         for answer in self
             .reload
             .take()

@@ -42,7 +42,10 @@ impl App {
     /// A reload whose routes are accepted, and what they are.
     async fn reload(&self, init: Option<&str>) -> Result<Vec<(String, Vec<String>)>, LoadError> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        let accept = move |routes| sender.send(routes).map_err(|error| error.to_string());
+        let accept = move |routes| -> Result<httpy_core::Swapped, String> {
+            sender.send(routes).map_err(|error| error.to_string())?;
+            Ok(Box::new(|| {}))
+        };
         self.executor
             .reload(
                 init.map(str::to_owned).into_iter().collect(),

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use httpy_core::{InitRoutes, LoadError};
+use httpy_core::{InitRoutes, LoadError, Swapped};
 use tokio::sync::oneshot;
 
 use super::PyEngine;
@@ -172,8 +172,9 @@ impl PyEngine {
             for (live, map, routes) in read {
                 live.take_over(map, routes);
             }
-            shared.gate.renew();
-            Ok(())
+            // Not before: a client that comes again at once gets the new code.
+            let swapped: Swapped = Box::new(move || shared.gate.renew());
+            Ok(swapped)
         };
         self.inner.shared.executor.reload(inits, Box::new(accept))
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use httpy_core::{Content, Outcome, Reply, Ticket, Upload};
 use pin_project_lite::pin_project;
@@ -366,12 +366,16 @@ fn answered(
     };
     observed.ended(&service.inner, Come::Queued(ticket), result);
     let Reply {
-        status,
+        mut status,
         headers,
         body,
         length,
         ..
     } = reply?;
+    // Over HTTP/2 it would accept the WebSocket (RFC 8441), whatever the application meant.
+    if ticket.call.method == Method::CONNECT && status.is_success() {
+        status = StatusCode::FORBIDDEN;
+    }
     let body = match (body, open) {
         (Content::Stream(chunks), Some(open)) => {
             let pump = match rest.take() {

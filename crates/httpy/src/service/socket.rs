@@ -22,7 +22,7 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderMap, Response};
 use httpy_core::{Message, Messages, Reader, STREAM_BYTES, UploadFault, Writer, stream};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tungstenite::error::{Error as FrameError, ProtocolError};
 
 use super::service::Inner;
@@ -35,8 +35,10 @@ const MESSAGE: usize = 16 * 1024 * 1024;
 const READ_BUFFER: usize = 4 * 1024;
 /// More than that is not collected before it is written.
 const WRITE_BUFFER: usize = 64 * 1024;
-/// A client is asked whether it is there so often, and has as long to say so.
+/// A client is asked so often whether it is there.
 const PING: Duration = Duration::from_secs(20);
+/// One that says nothing while it is asked so often is lost.
+const PINGS: usize = 2;
 /// Time for a client to answer a close frame.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -189,7 +191,7 @@ struct Heard {
 
 impl Heard {
     /// Whether something has come since this was asked before.
-    fn is_alive(&self) -> bool {
+    fn anything(&self) -> bool {
         self.any.swap(false, Ordering::Relaxed) || self.is_paused.load(Ordering::Relaxed)
     }
 }
@@ -235,6 +237,8 @@ async fn send(
     let mut messages = Messages::default();
     let mut ticks = interval_at(Instant::now() + PING, PING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Pings to which there was no answer.
+    let mut unanswered = 0;
     loop {
         let frame = match messages.take() {
             Ok(Some(Message::Text(text))) => match Utf8Bytes::try_from(text) {
@@ -256,7 +260,8 @@ async fn send(
                     Some(Err(_)) | None => return failed(),
                 },
                 _ = ticks.tick() => {
-                    if !heard.is_alive() {
+                    unanswered = if heard.anything() { 0 } else { unanswered + 1 };
+                    if unanswered == PINGS {
                         return End::Lost;
                     }
                     Frame::Ping(Bytes::new())
@@ -264,27 +269,9 @@ async fn send(
             },
             Err(_) => return failed(),
         };
-        let sent = pin!(sink.send(frame));
-        if !within(sent, &mut ticks, heard).await {
+        // However long that takes: a client that is slow to read cannot answer meanwhile.
+        if sink.send(frame).await.is_err() {
             return End::Lost;
-        }
-    }
-}
-
-/// Whether a frame was sent, however long that takes if the client is there.
-async fn within(
-    mut sent: impl Future<Output = Result<(), AxumError>> + Unpin,
-    ticks: &mut Interval,
-    heard: &Heard,
-) -> bool {
-    loop {
-        tokio::select! {
-            sent = &mut sent => return sent.is_ok(),
-            _ = ticks.tick() => {
-                if !heard.is_alive() {
-                    return false;
-                }
-            }
         }
     }
 }

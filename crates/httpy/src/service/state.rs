@@ -19,6 +19,7 @@ use super::slot::Wait;
 use super::upload::{Pump, Rest};
 use super::{prepare, server};
 use crate::Error;
+use crate::config::LONGEST;
 use crate::error::Kind;
 
 pin_project! {
@@ -164,7 +165,11 @@ where
         let limits = &service.limits;
         let clocks = Clocks {
             deadline: pushed + limits.deadline,
-            chunk_timeout: limits.chunk_timeout,
+            chunk_timeout: if call.is_socket {
+                LONGEST
+            } else {
+                limits.chunk_timeout
+            },
             abandon_after: limits.abandon_after,
         };
         let (concurrency, waits) = match service.concurrency.as_ref().map(Concurrency::take) {

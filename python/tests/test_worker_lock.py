@@ -249,7 +249,7 @@ def test_what_is_settled_was_sent_though_another_thread_begins_to_send_meanwhile
     socket = Socket(lambda: None)
     outlet = Outlet(socket, lambda message: None)  # type: ignore[arg-type]
     lock: Any = outlet._sending
-    outlet._sending = Contended()  # type: ignore[assignment]
+    outlet._sending = Contended()
     outlet._waiting.append((1,))
     outlet.settle(PATIENCE)
     assert socket.messages == [(1,)]
